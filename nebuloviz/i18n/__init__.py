@@ -1,0 +1,46 @@
+"""Lazy text, the reader's language, and numbers, dates and zones in the reader's own form.
+
+Everything depends on the current `Preferences`; set them with `use` (a block) or `set_current` (a request hook).
+"""
+
+from nebuloviz.i18n.browser import ag_grid_locale, date_picker_locale, plotly_locale
+from nebuloviz.i18n.context import Preferences, current, local, set_current, use, zone
+from nebuloviz.i18n.formats import change, change_words, compact, money, number, percent, quantity
+from nebuloviz.i18n.text import LazyText, choose_language, gettext, is_rtl, lazy, ngettext, pgettext
+from nebuloviz.i18n.times import bucket_label, date_range, duration, format_date, format_datetime, format_time, relative
+
+_ = gettext
+
+__all__ = [
+    "LazyText",
+    "Preferences",
+    "_",
+    "ag_grid_locale",
+    "bucket_label",
+    "change",
+    "change_words",
+    "choose_language",
+    "compact",
+    "current",
+    "date_picker_locale",
+    "date_range",
+    "duration",
+    "format_date",
+    "format_datetime",
+    "format_time",
+    "gettext",
+    "is_rtl",
+    "lazy",
+    "local",
+    "money",
+    "ngettext",
+    "number",
+    "percent",
+    "pgettext",
+    "plotly_locale",
+    "quantity",
+    "relative",
+    "set_current",
+    "use",
+    "zone",
+]

@@ -1,0 +1,73 @@
+"""`python -m nebuloviz.i18n`: collect every text of the program and bring `translations/` up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_file
+from babel.messages.pofile import read_po, write_po
+
+from nebuloviz.i18n.text import DEFAULT_LANGUAGE, TRANSLATIONS
+from nebuloviz.settings import SUPPORTED_LANGUAGES
+
+ROOT = TRANSLATIONS.parent
+KEYWORDS = {**DEFAULT_KEYWORDS, "lazy": None}
+# The day of extraction in the header would make each run a change.
+CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def sources(root: Path) -> Iterator[Path]:
+    """The Python files whose texts are translated, in a fixed order."""
+    yield from sorted([*root.glob("app.py"), *root.glob("nebuloviz/**/*.py"), *root.glob("pages/**/*.py")])
+
+
+def extract(root: Path = ROOT) -> Catalog:
+    """Every text of the program below `root` that is marked for translation."""
+    template = Catalog(project="NebuloViz", copyright_holder="", charset="utf-8", creation_date=CREATED)
+    for path in sources(root):
+        name = path.relative_to(root).as_posix()
+        for line, message, comments, context in extract_from_file(
+            "python", path, keywords=KEYWORDS, comment_tags=("Translators:",), strip_comment_tags=True
+        ):
+            template.add(message, locations=[(name, line)], auto_comments=comments, context=context)
+    return template
+
+
+def update(folder: Path = TRANSLATIONS, root: Path = ROOT) -> dict[str, int]:
+    """Write the template and each language's catalog; what is translated stays. The texts still untranslated, by language."""
+    template = extract(root)
+    _write(folder / "messages.pot", template)
+    missing = {}
+    for language in SUPPORTED_LANGUAGES:
+        if language != DEFAULT_LANGUAGE:
+            path = folder / language / "LC_MESSAGES" / "messages.po"
+            catalog = _read(path, language)
+            catalog.update(template, no_fuzzy_matching=True, update_creation_date=False)
+            catalog.obsolete.clear()
+            _write(path, catalog)
+            missing[language] = sum(1 for message in catalog if message.id and not message.string)
+    return missing
+
+
+def _read(path: Path, language: str) -> Catalog:
+    if not path.is_file():
+        return Catalog(
+            locale=language, project="NebuloViz", copyright_holder="", creation_date=CREATED, revision_date=CREATED
+        )
+    with path.open("rb") as file:
+        return read_po(file, locale=language)
+
+
+def _write(path: Path, catalog: Catalog) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        # File names without lines: lines move with every edit above them.
+        write_po(file, catalog, width=120, include_lineno=False, sort_output=True)
+
+
+if __name__ == "__main__":
+    for language, count in update().items():
+        print(f"{language}: {count} texts to translate")  # noqa: T201 - this is a command

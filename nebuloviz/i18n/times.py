@@ -1,0 +1,121 @@
+"""Dates, times and spans in the reader's own form and zone, from CLDR through Babel.
+
+Moments must carry a zone and are shown on the reader's clock; plain dates are shown as they are. `None` and NaT become an en
+dash.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Literal
+
+from babel import dates, units
+
+from nebuloviz.i18n.context import local
+from nebuloviz.i18n.formats import NOTHING, Number, finish, locale
+from nebuloviz.i18n.text import gettext as _
+
+Style = Literal["short", "medium", "long", "full"]
+
+_UNITS = (("duration-day", 86_400), ("duration-hour", 3600), ("duration-minute", 60), ("duration-second", 1))
+# CLDR skeletons: which fields a label shows; the locale decides their order and spelling.
+_BUCKETS = {"day": "yMMMEd", "month": "yMMM", "quarter": "yQQQ", "year": "y"}
+
+
+def format_date(day: date | None, style: Style = "medium") -> str:
+    """`day` (a moment is taken on the reader's clock): Nov 22, 2026."""
+    shown = _day(day)
+    return NOTHING if shown is None else finish(dates.format_date(shown, style, locale=locale()))
+
+
+def format_time(moment: datetime | None, style: Style = "short") -> str:
+    """The time of day of `moment` on the reader's clock: 2:05 PM."""
+    return NOTHING if _missing(moment) else finish(_time(moment, style))
+
+
+def format_datetime(moment: datetime | None, style: Style = "medium") -> str:
+    """`moment` on the reader's clock, to the minute: Nov 22, 2026, 2:05 PM."""
+    day = _day(moment)
+    return NOTHING if day is None else finish(_joined(dates.format_date(day, style, locale=locale()), moment))
+
+
+def date_range(first: date | None, last: date | None) -> str:
+    """The days `first` to `last`, both included, with what they share said once: Nov 22 – Dec 12, 2026."""
+    start, end = _day(first), _day(last)
+    if start is None or end is None:
+        return NOTHING
+    return format_date(start) if start == end else finish(dates.format_interval(start, end, "yMMMd", locale=locale()))
+
+
+def relative(seconds: Number | None) -> str:
+    """How long ago something was that lies `seconds` back (ahead, if negative): 2 minutes ago."""
+    span = _span(seconds)
+    if span is None:
+        return NOTHING
+    if abs(span) < timedelta(seconds=1):
+        return _("just now")
+    return finish(dates.format_timedelta(-span, threshold=0.95, add_direction=True, locale=locale()))
+
+
+def duration(seconds: Number | None) -> str:
+    """A length of time in its two largest units: 1 hr 5 min, 40 sec."""
+    span = _span(seconds)
+    if span is None:
+        return NOTHING
+    rest = round(abs(span).total_seconds())
+    parts: list[tuple[str, int]] = []
+    for unit, size in _UNITS:
+        count, rest = divmod(rest, size)
+        if count or (unit == "duration-second" and not parts):
+            parts.append((unit, count))
+        elif parts:
+            break  # 1 day and 5 seconds is 1 day
+    return " ".join(finish(units.format_unit(count, unit, "short", locale=locale())) for unit, count in parts[:2])
+
+
+def bucket_label(bucket: date | None, grain: str) -> str:
+    """The name of the bucket of `grain` (minute, hour, day, week, month, quarter or year) that starts at `bucket`.
+
+    Raises:
+        ValueError: no such grain.
+    """
+    day = _day(bucket)
+    if day is None:
+        return NOTHING
+    if grain in {"minute", "hour"}:
+        return finish(_joined(dates.format_skeleton("MMMd", day, locale=locale()), bucket))
+    if grain == "week":
+        return _("Week of {date}", date=format_date(day))
+    if grain not in _BUCKETS:
+        raise ValueError(f"There is no grain {grain!r}.")
+    return finish(dates.format_skeleton(_BUCKETS[grain], day, locale=locale()))
+
+
+def _missing(value: object) -> bool:
+    return value is None or value != value  # noqa: PLR0124 - pandas' NaT is a datetime that differs from itself
+
+
+def _day(value: date | None) -> date | None:
+    if value is None or _missing(value):
+        return None
+    return local(value).date() if isinstance(value, datetime) else value
+
+
+def _span(seconds: Number | None) -> timedelta | None:
+    if seconds is None:
+        return None
+    try:
+        return timedelta(seconds=float(seconds))
+    except (ValueError, OverflowError):  # NaN, infinity
+        return None
+
+
+def _time(moment: date | None, style: Style = "short") -> str:
+    if not isinstance(moment, datetime):
+        raise TypeError("A day has no time of day.")
+    return dates.format_time(local(moment), style, locale=locale())
+
+
+def _joined(day: str, moment: date | None) -> str:
+    pattern = str(locale().datetime_formats["medium"])
+    return pattern.replace("{1}", day).replace("{0}", _time(moment))
