@@ -25,19 +25,21 @@ UP, DOWN, FLAT = "▲", "▼", "■"
 _ISOLATE, _END_ISOLATE, _LEFT_TO_RIGHT = "\u2068", "\u2069", "\u200e"
 # Babel puts another numbering system's separators, but leaves the digits Latin; these it is told to use in full.
 _ZERO_DIGITS = {"arab": "٠", "arabext": "۰", "beng": "০", "deva": "०"}
+# German, for one, has no short form of thousands; what stays long is written like any other number.
+_LONG = re.compile(r"\d{4}")
 _WIDE = decimal.Context(prec=400, rounding=decimal.ROUND_HALF_UP)
 
 
 def number(value: Number | None, digits: int = 0) -> str:
     """`value` with exactly `digits` decimals: 1,234.5."""
     rounded = _rounded(value, digits)
-    return NOTHING if rounded is None else finish(_decimal(rounded, "#,##0" + _zeros(digits)))
+    return NOTHING if rounded is None else _signed(_decimal(rounded, "#,##0" + _zeros(digits)))
 
 
 def quantity(value: Number | None, digits: int = 3) -> str:
     """`value` with at most `digits` decimals, none where it is whole: 12, 0.375."""
     rounded = _rounded(value, digits)
-    return NOTHING if rounded is None else finish(_decimal(rounded, "#,##0." + "#" * digits))
+    return NOTHING if rounded is None else _signed(_decimal(rounded, "#,##0." + "#" * digits))
 
 
 def compact(value: Number | None, digits: int = 1) -> str:
@@ -46,7 +48,7 @@ def compact(value: Number | None, digits: int = 1) -> str:
     if exact is None:
         return NOTHING
     shown = numbers.format_compact_decimal(exact, locale=locale(), fraction_digits=digits, numbering_system=_system())
-    return finish(shown)
+    return number(exact) if _LONG.search(shown) else _signed(shown)
 
 
 def money(
@@ -60,7 +62,8 @@ def money(
     if exact is None:
         return NOTHING
     if compact:
-        return finish(_compact_money(exact, code, 1 if digits is None else digits))
+        shown = _compact_money(exact, code, 1 if digits is None else digits)
+        return money(exact, code, digits=0) if _LONG.search(shown) else _signed(shown)
     places = digits if digits is not None else numbers.get_currency_precision(code) if code else 2
     if not code:
         return number(exact, places)
@@ -69,7 +72,7 @@ def money(
     shown = numbers.format_currency(
         rounded, code, pattern, locale=locale(), currency_digits=False, numbering_system=_system()
     )
-    return finish(shown)
+    return _signed(shown)
 
 
 def _compact_money(exact: Decimal, code: str, digits: int) -> str:
@@ -89,7 +92,7 @@ def percent(value: Number | None, digits: int = 1, *, signed: bool = False) -> s
         return NOTHING
     pattern = _with_digits(locale().percent_formats[None].pattern, digits)
     text = numbers.format_percent(rounded, pattern, locale=locale(), numbering_system=_system())
-    return finish("+" + text if signed and rounded > 0 else text)
+    return _signed("+" + text if signed and rounded > 0 else text)
 
 
 def change(value: Number | None, digits: int = 1) -> str:
@@ -127,18 +130,29 @@ def _locale(preferences: Preferences) -> Locale:
     return Locale.parse(preferences.language, sep="-")
 
 
-def finish(text: str) -> str:
-    """`text`, formatted by Babel, with the locale's digits, true minus signs, and safe inside a right-to-left paragraph."""
+def words() -> Locale:
+    """The locale for phrases such as "2 minutes ago": never of another language than the text around them."""
     shown = locale()
+    return shown if shown.language == current().language else Locale.parse(current().language, sep="-")
+
+
+def finish(text: str) -> str:
+    """`text`, formatted by Babel, with the locale's own digits and safe to stand inside a right-to-left sentence."""
     zero = _ZERO_DIGITS.get(_system())
     if zero:
         text = text.translate(_digits(zero))
-    if shown.character_order != "right-to-left":
-        return text.replace("-", MINUS)
-    # A mark before the sign ties it to the left of its number, as CLDR's own Arabic symbols do; the isolate keeps the whole
-    # from mixing with its neighbours.
-    text = re.sub("[-+]", lambda sign: _LEFT_TO_RIGHT + (MINUS if sign[0] == "-" else "+"), text)
-    return text if text.isdecimal() else f"{_ISOLATE}{text}{_END_ISOLATE}"
+    if locale().character_order != "right-to-left" or text.isdecimal():
+        return text
+    return f"{_ISOLATE}{text}{_END_ISOLATE}"
+
+
+def _signed(text: str) -> str:
+    """`finish` for a number, whose hyphen becomes a true minus sign."""
+    text = text.replace("-", MINUS)
+    if locale().character_order == "right-to-left":
+        # The mark ties the sign to the left of its number, as CLDR's own Arabic symbols do.
+        text = re.sub(f"[+{MINUS}]", lambda sign: _LEFT_TO_RIGHT + sign[0], text)
+    return finish(text)
 
 
 @lru_cache(maxsize=8)

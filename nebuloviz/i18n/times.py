@@ -12,7 +12,7 @@ from typing import Literal
 from babel import dates, units
 
 from nebuloviz.i18n.context import local
-from nebuloviz.i18n.formats import NOTHING, Number, finish, locale
+from nebuloviz.i18n.formats import NOTHING, Number, finish, locale, words
 from nebuloviz.i18n.text import gettext as _
 
 Style = Literal["short", "medium", "long", "full"]
@@ -54,7 +54,7 @@ def relative(seconds: Number | None) -> str:
         return NOTHING
     if abs(span) < timedelta(seconds=1):
         return _("just now")
-    return finish(dates.format_timedelta(-span, threshold=0.95, add_direction=True, locale=locale()))
+    return finish(dates.format_timedelta(-span, threshold=0.95, add_direction=True, locale=words()))
 
 
 def duration(seconds: Number | None) -> str:
@@ -70,7 +70,7 @@ def duration(seconds: Number | None) -> str:
             parts.append((unit, count))
         elif parts:
             break  # 1 day and 5 seconds is 1 day
-    return " ".join(finish(units.format_unit(count, unit, "short", locale=locale())) for unit, count in parts[:2])
+    return " ".join(finish(units.format_unit(count, unit, "short", locale=words())) for unit, count in parts[:2])
 
 
 def bucket_label(bucket: date | None, grain: str) -> str:
