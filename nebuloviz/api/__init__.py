@@ -1,0 +1,1 @@
+"""The program edge: FastAPI under `/api/v1`, and the health and metrics endpoints."""

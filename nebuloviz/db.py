@@ -1,0 +1,149 @@
+"""Engines, sessions and transactions, for PostgreSQL and SQLite alike. Nothing else in the program commits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+
+from nebuloviz.errors import ConfigurationError
+
+BUSY_TIMEOUT_MS = 15_000
+
+
+class Database:
+    """One database, reached by synchronous code (pages, consumer, command line) and by the asynchronous API.
+
+    Connections are opened on first use, so constructing one needs no server.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10, statement_timeout_seconds: int = 30) -> None:
+        self.url = _normalised(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._pool_size = pool_size
+        self._timeout_ms = statement_timeout_seconds * 1000
+        self.engine = self._sync_engine()
+        self._async_engine: AsyncEngine | None = None
+
+    @property
+    def where(self) -> str:
+        """The database's address without its password, for messages."""
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """For reading; whatever is not committed is rolled back at the end."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """For writing: commits at the end, rolls back when the block raises. SQLite takes its write lock at the start."""
+        with Session(self.engine.execution_options(write=True), expire_on_commit=False) as session:
+            yield session
+            session.commit()
+
+    @asynccontextmanager
+    async def async_session(self) -> AsyncIterator[AsyncSession]:
+        """As `session`, for coroutines."""
+        async with AsyncSession(self.async_engine, expire_on_commit=False) as session:
+            yield session
+
+    @asynccontextmanager
+    async def async_transaction(self) -> AsyncIterator[AsyncSession]:
+        """As `transaction`, for coroutines."""
+        async with AsyncSession(self.async_engine.execution_options(write=True), expire_on_commit=False) as session:
+            yield session
+            await session.commit()
+
+    @property
+    def async_engine(self) -> AsyncEngine:
+        """Made at first use, so that only the process that serves the API pays for it."""
+        if self._async_engine is None:
+            self._async_engine = self._make_async_engine()
+        return self._async_engine
+
+    def dispose(self) -> None:
+        """Close the idle synchronous connections."""
+        self.engine.dispose()
+
+    async def dispose_async(self) -> None:
+        """Close the idle asynchronous connections; call it on the loop that used them."""
+        if self._async_engine is not None:
+            await self._async_engine.dispose()
+
+    def _sync_engine(self) -> Engine:
+        if self.is_sqlite:
+            engine = create_engine(
+                self.url, connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000}
+            )
+            _prepare_sqlite(engine)
+            return engine
+        options = f"-c statement_timeout={self._timeout_ms} -c timezone=UTC -c jit=off"
+        connect = {"options": options, "connect_timeout": 5, "application_name": "nebuloviz"}
+        return create_engine(
+            self.url, pool_size=self._pool_size, max_overflow=5, pool_pre_ping=True, connect_args=connect
+        )
+
+    def _make_async_engine(self) -> AsyncEngine:
+        if self.is_sqlite:
+            engine = create_async_engine(
+                self.url.set(drivername="sqlite+aiosqlite"), connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}
+            )
+            _prepare_sqlite(engine.sync_engine)
+            return engine
+        server = {
+            "statement_timeout": str(self._timeout_ms),
+            "timezone": "UTC",
+            "jit": "off",
+            "application_name": "nebuloviz",
+        }
+        connect: dict[str, Any] = {"server_settings": server, "timeout": 5}
+        return create_async_engine(
+            self.url.set(drivername="postgresql+asyncpg"),
+            pool_size=self._pool_size,
+            max_overflow=5,
+            pool_pre_ping=True,
+            connect_args=connect,
+        )
+
+
+def _normalised(text: str) -> URL:
+    url = make_url(text.replace("postgres://", "postgresql://", 1) if text.startswith("postgres://") else text)
+    backend = url.get_backend_name()
+    if backend == "postgresql":
+        return url.set(drivername="postgresql+psycopg2")
+    if backend == "sqlite":
+        if url.database and url.database != ":memory:":
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        return url.set(drivername="sqlite")
+    message = f"The database must be PostgreSQL or SQLite, not {backend}. Set NEBULOVIZ_DATABASE_URL accordingly."
+    raise ConfigurationError(message)
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    """WAL, so that readers never wait for the writer, and BEGIN IMMEDIATE, so that a writer waits at its start and not mid-way."""
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver's own implicit BEGIN would defeat ours
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "foreign_keys=ON",
+            "cache_size=-65536",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

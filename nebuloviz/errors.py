@@ -1,0 +1,83 @@
+"""Every error that NebuloViz raises on purpose.
+
+    NebuloVizError
+    ├── ConfigurationError      a setting is missing, weak or contradicts another (the program does not start)
+    ├── NotSignedIn       401   nobody is signed in, or the token is not valid
+    ├── PermissionDenied  403   somebody is, but may not do this
+    ├── NotFound          404
+    ├── Conflict          409   the thing changed meanwhile, or exists already
+    ├── PayloadTooLarge   413
+    ├── InvalidInput      422   the request is understood and cannot be carried out as it stands
+    │   └── InvalidQuery  422
+    ├── TooManyRequests   429
+    └── Unavailable       503   a server that we need does not answer
+
+Messages are written for the reader who caused them: what is wrong, and what to do. They never carry secrets.
+"""
+
+from __future__ import annotations
+
+
+class NebuloVizError(Exception):
+    """The root: an HTTP `status`, a stable machine-readable `code` and a message for people."""
+
+    status = 500
+    code = "internal_error"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class ConfigurationError(NebuloVizError):
+    code = "configuration_error"
+
+
+class NotSignedIn(NebuloVizError):
+    status = 401
+    code = "not_signed_in"
+
+
+class PermissionDenied(NebuloVizError):
+    status = 403
+    code = "permission_denied"
+
+
+class NotFound(NebuloVizError):
+    status = 404
+    code = "not_found"
+
+
+class Conflict(NebuloVizError):
+    status = 409
+    code = "conflict"
+
+
+class PayloadTooLarge(NebuloVizError):
+    status = 413
+    code = "payload_too_large"
+
+
+class InvalidInput(NebuloVizError):
+    status = 422
+    code = "invalid_input"
+
+
+class InvalidQuery(InvalidInput):
+    code = "invalid_query"
+
+
+class TooManyRequests(NebuloVizError):
+    """Raised by the limiters; `retry_after_seconds` goes into the Retry-After header."""
+
+    status = 429
+    code = "too_many_requests"
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Unavailable(NebuloVizError):
+    status = 503
+    code = "unavailable"

@@ -1,0 +1,207 @@
+"""A question about sales as one frozen value: it is the page's URL, the cache's key and the input of the SQL."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, tzinfo
+from functools import cache
+from typing import Literal, cast, get_args
+from zoneinfo import ZoneInfo
+
+from nebuloviz.errors import InvalidQuery
+from nebuloviz.metrics.registry import dimension, metric
+
+Grain = Literal["minute", "quarter_hour", "hour", "day", "week", "month", "quarter", "year"]
+Comparison = Literal["previous", "weekdays", "year"]
+FilterOperator = Literal["in", "not_in"]
+
+GRAINS: tuple[Grain, ...] = get_args(Grain)
+COMPARISONS: tuple[Comparison, ...] = get_args(Comparison)
+MAX_LIMIT = 10_000
+MAX_FILTER_VALUES = 1_000
+_NUL = "\x00"
+_FILTER_PARAM = re.compile(r"^(?P<dimension>[a-z_]+)(?P<negated>!?)$")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Filter:
+    """Keep the sales whose `dimension` is one of `values` (or, with `not_in`, is none of them). '' means not given."""
+
+    dimension: str
+    op: FilterOperator = "in"
+    values: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        dimension(self.dimension)
+        if self.op not in get_args(FilterOperator):
+            raise InvalidQuery(f"A filter's operator is one of {', '.join(get_args(FilterOperator))}, not {self.op!r}.")
+        if not 0 < len(self.values) <= MAX_FILTER_VALUES:
+            raise InvalidQuery(
+                f"A filter names 1 to {MAX_FILTER_VALUES} values; {self.dimension} has {len(self.values)}."
+            )
+        if any(_NUL in value for value in self.values):
+            raise InvalidQuery(f"A value of the filter on {self.dimension} contains a NUL character.")
+        object.__setattr__(self, "values", tuple(sorted(set(self.values))))
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """`metrics` by `dimensions` and `grain`, over [`start`, `end`).
+
+    `start` and `end` are aware moments; buckets are those of `time_zone`, weeks begin on `week_start` (0 = Monday).
+    `order` is a metric, a dimension or 'bucket', with '-' in front for descending; `limit` keeps the first so many
+    combinations of dimension values, and `other` adds the rest as one row named by `OTHER`. Two equal questions are equal values
+    whatever the order of their filters.
+
+    Raises:
+        InvalidQuery: says what is wrong and what would be right.
+    """
+
+    metrics: tuple[str, ...]
+    start: datetime
+    end: datetime
+    dimensions: tuple[str, ...] = ()
+    grain: Grain | None = None
+    filters: tuple[Filter, ...] = ()
+    time_zone: str = "UTC"
+    week_start: int = 0
+    comparison: Comparison | None = None
+    order: str | None = None
+    limit: int | None = None
+    other: bool = False
+    zone: ZoneInfo = field(init=False, repr=False, compare=False, hash=False)
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "metrics", _unique(self.metrics))
+        set_(self, "dimensions", _unique(self.dimensions))
+        set_(self, "filters", tuple(sorted(set(self.filters))))
+        set_(self, "zone", _zone(self.time_zone))
+        set_(self, "start", _moment(self.start, self.zone))
+        set_(self, "end", _moment(self.end, self.zone))
+        self._check()
+
+    def _check(self) -> None:
+        if not self.metrics:
+            raise InvalidQuery("A query names at least one metric.")
+        for slug in self.metrics:
+            metric(slug)
+        for slug in self.dimensions:
+            dimension(slug)
+        if self.end <= self.start:
+            raise InvalidQuery("The range is empty: its end must be later than its start.")
+        if self.grain is not None and self.grain not in GRAINS:
+            raise InvalidQuery(f"A grain is one of {', '.join(GRAINS)}, not {self.grain!r}.")
+        if self.comparison is not None and self.comparison not in COMPARISONS:
+            raise InvalidQuery(f"A comparison is one of {', '.join(COMPARISONS)}, not {self.comparison!r}.")
+        if self.week_start not in range(7):
+            raise InvalidQuery("The week starts on a day from 0 (Monday) to 6 (Sunday).")
+        if self.limit is not None and not 0 < self.limit <= MAX_LIMIT:
+            raise InvalidQuery(f"The limit is from 1 to {MAX_LIMIT}.")
+        allowed = {*self.metrics, *self.dimensions, *(["bucket"] if self.grain else [])}
+        if self.order is not None and self.order.removeprefix("-") not in allowed:
+            raise InvalidQuery(f"Order by one of {', '.join(sorted(allowed))}, with '-' in front for descending.")
+
+    def with_(self, **changes: object) -> Query:
+        """The same question but for `changes`."""
+        return replace(self, **changes)  # type: ignore[arg-type]  # checked by __post_init__
+
+    @property
+    def key(self) -> str:
+        """Canonical text of the question: equal for equal questions, different for different ones."""
+        return json.dumps(sorted(self.to_params().items()), separators=(",", ":"), ensure_ascii=False)
+
+    def to_params(self) -> dict[str, list[str]]:
+        """As URL parameters; `from_params` reads them back to an equal value."""
+        params: dict[str, list[str]] = {"m": list(self.metrics), "from": [_iso(self.start)], "to": [_iso(self.end)]}
+        optional: dict[str, list[str]] = {
+            "by": list(self.dimensions),
+            "grain": [str(self.grain)] if self.grain else [],
+            "tz": [self.time_zone] if self.time_zone != "UTC" else [],
+            "week": [str(self.week_start)] if self.week_start else [],
+            "vs": [str(self.comparison)] if self.comparison else [],
+            "order": [self.order] if self.order else [],
+            "limit": [str(self.limit)] if self.limit else [],
+            "other": ["1"] if self.other else [],
+        }
+        params.update({name: values for name, values in optional.items() if values})
+        params.update(filter_params(self.filters))
+        return params
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, list[str]]) -> Query:
+        """Read what `to_params` wrote.
+
+        Raises:
+            InvalidQuery: a parameter is missing or cannot be read.
+        """
+        one = {name: values[0] for name, values in params.items() if values}
+        try:
+            return cls(
+                metrics=tuple(params.get("m", ())),
+                start=datetime.fromisoformat(one["from"]),
+                end=datetime.fromisoformat(one["to"]),
+                dimensions=tuple(params.get("by", ())),
+                grain=cast("Grain | None", one.get("grain")),
+                filters=filters_from_params(params),
+                time_zone=one.get("tz", "UTC"),
+                week_start=int(one.get("week", "0")),
+                comparison=cast("Comparison | None", one.get("vs")),
+                order=one.get("order"),
+                limit=int(one["limit"]) if "limit" in one else None,
+                other=one.get("other") == "1",
+            )
+        except KeyError as error:
+            raise InvalidQuery(f"The parameter {error.args[0]!r} is missing.") from None
+        except (ValueError, OverflowError) as error:
+            raise InvalidQuery(f"A parameter cannot be read: {error}.") from None
+
+
+def filter_params(filters: Iterable[Filter]) -> dict[str, list[str]]:
+    """`f.category=Dairy`, or `f.category!=Dairy` for the negated one; one entry a value."""
+    params: dict[str, list[str]] = {}
+    for item in filters:
+        params.setdefault(f"f.{item.dimension}{'!' if item.op == 'not_in' else ''}", []).extend(item.values)
+    return params
+
+
+def filters_from_params(params: Mapping[str, list[str]]) -> tuple[Filter, ...]:
+    """The filters among URL parameters; what is not named `f.` is left alone.
+
+    Raises:
+        InvalidQuery: an unknown dimension.
+    """
+    found = []
+    for name, values in params.items():
+        match = _FILTER_PARAM.match(name.removeprefix("f.")) if name.startswith("f.") else None
+        if match:
+            found.append(Filter(match["dimension"], "not_in" if match["negated"] else "in", tuple(values)))
+    return tuple(found)
+
+
+def _unique(items: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(items))
+
+
+@cache
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
+        raise InvalidQuery(f"{name!r} is no IANA time zone; try Europe/Berlin or UTC.") from None
+
+
+def _moment(moment: datetime, zone: tzinfo) -> datetime:
+    """In UTC; a naive moment is taken as one of the query's zone."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=zone)
+    try:
+        return aware.astimezone(UTC)
+    except OverflowError:
+        raise InvalidQuery("The range leaves the years 1 to 9999.") from None
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

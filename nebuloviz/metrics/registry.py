@@ -1,0 +1,136 @@
+"""Metrics and dimensions as data. To add one, add an entry to `METRICS` or `DIMENSIONS` (see docs/how-to/)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from nebuloviz.errors import InvalidQuery
+from nebuloviz.i18n import LazyText, lazy
+
+Unit = Literal["money", "count", "quantity", "ratio"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure: the sum of `numerator`, over the sum of `denominator` where there is one.
+
+    Both name measures of the rollups (`nebuloviz.models.MEASURES`), or `customers`, which is counted distinct; a leading
+    '-' subtracts. Sums are formed first and divided last, so a ratio is right at every level. A ratio of nothing to
+    nothing is missing (NaN), not zero.
+    """
+
+    slug: str
+    label: LazyText
+    unit: Unit
+    numerator: tuple[str, ...]
+    denominator: tuple[str, ...] = ()
+    up_is_good: bool | None = True
+    description: LazyText | None = None
+
+    @property
+    def measures(self) -> frozenset[str]:
+        """The measures that this metric is made of."""
+        return frozenset(name.removeprefix("-") for name in self.numerator + self.denominator)
+
+    @property
+    def additive(self) -> bool:
+        """Whether values of disjoint parts add up to the whole's."""
+        return not self.denominator and not self.measures & {"orders", "customers"}
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """Something that sales are told apart by. `column` is its column in the facts; `order_level` = one value an order, normally."""
+
+    slug: str
+    label: LazyText
+    column: str
+    order_level: bool = True
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        "revenue",
+        lazy("Revenue"),
+        "money",
+        ("revenue",),
+        description=lazy("What was paid for all lines, after discounts; returns subtract."),
+    ),
+    Metric("orders", lazy("Orders"), "count", ("orders",), description=lazy("Distinct orders.")),
+    Metric("units", lazy("Units"), "quantity", ("quantity",), description=lazy("Quantity sold; returns subtract.")),
+    Metric(
+        "average_order_value",
+        lazy("Average order value"),
+        "money",
+        ("revenue",),
+        ("orders",),
+        description=lazy("Revenue per order."),
+    ),
+    Metric("customers", lazy("Customers"), "count", ("customers",), description=lazy("Distinct known customers.")),
+    Metric("lines", lazy("Sale lines"), "count", ("lines",), description=lazy("Order lines, returns included.")),
+    Metric(
+        "discount_rate",
+        lazy("Discount rate"),
+        "ratio",
+        ("discount",),
+        ("revenue", "discount"),
+        up_is_good=None,
+        description=lazy("Discount as a share of revenue before discount."),
+    ),
+    Metric(
+        "margin",
+        lazy("Margin"),
+        "ratio",
+        ("costed_revenue", "-cost"),
+        ("costed_revenue",),
+        description=lazy("Share of revenue left after cost, where the cost is known."),
+    ),
+    Metric(
+        "returns",
+        lazy("Returns"),
+        "money",
+        ("returned_amount",),
+        up_is_good=False,
+        description=lazy("Value of returned lines."),
+    ),
+)
+
+DIMENSIONS: tuple[Dimension, ...] = (
+    Dimension("category", lazy("Category"), "category", order_level=False),
+    Dimension("region", lazy("Region"), "region"),
+    Dimension("country", lazy("Country"), "country"),
+    Dimension("channel", lazy("Channel"), "channel"),
+    Dimension("store", lazy("Store"), "store"),
+    Dimension("product", lazy("Product"), "product_id", order_level=False),
+)
+
+
+_Entry = TypeVar("_Entry", Metric, Dimension)
+
+
+def metric(slug: str) -> Metric:
+    """Look one up.
+
+    Raises:
+        InvalidQuery: names the known ones.
+    """
+    return _find(METRICS, slug, "metric")
+
+
+def dimension(slug: str) -> Dimension:
+    """Look one up.
+
+    Raises:
+        InvalidQuery: names the known ones.
+    """
+    return _find(DIMENSIONS, slug, "dimension")
+
+
+def _find(entries: tuple[_Entry, ...], slug: str, kind: str) -> _Entry:
+    for entry in entries:
+        if entry.slug == slug:
+            return entry
+    known = ", ".join(entry.slug for entry in entries)
+    message = f"There is no {kind} {slug!r}; known are {known}."
+    raise InvalidQuery(message)

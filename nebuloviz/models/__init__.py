@@ -1,0 +1,51 @@
+"""The database's tables, one file per subject. Alembic (`migrations/`) brings a database to them."""
+
+from nebuloviz.models.alert import Alert, AlertEvent, DetectorState, Lease
+from nebuloviz.models.base import Base
+from nebuloviz.models.ingest import DeadLetter, ImportJob, IngestGap, IngestMinute, IngestOffset
+from nebuloviz.models.rollup import (
+    MEASURES,
+    ROLLED_DIMENSIONS,
+    ROLLUPS,
+    CustomerNumber,
+    DayMembers,
+    DayVersion,
+    Rollup,
+)
+from nebuloviz.models.sale import Installation, Product, SaleKey, SaleRow, SpreadOrder
+from nebuloviz.models.types import EPOCH, MONEY_SCALE, QUANTITY_SCALE, UtcDateTime, microseconds, money
+from nebuloviz.models.user import BrowserSession, RefreshToken, User
+
+__all__ = [
+    "EPOCH",
+    "MEASURES",
+    "MONEY_SCALE",
+    "QUANTITY_SCALE",
+    "ROLLED_DIMENSIONS",
+    "ROLLUPS",
+    "Alert",
+    "AlertEvent",
+    "Base",
+    "BrowserSession",
+    "CustomerNumber",
+    "DayMembers",
+    "DayVersion",
+    "DeadLetter",
+    "DetectorState",
+    "ImportJob",
+    "IngestGap",
+    "IngestMinute",
+    "IngestOffset",
+    "Installation",
+    "Lease",
+    "Product",
+    "RefreshToken",
+    "Rollup",
+    "SaleKey",
+    "SaleRow",
+    "SpreadOrder",
+    "User",
+    "UtcDateTime",
+    "microseconds",
+    "money",
+]

@@ -1,0 +1,76 @@
+"""Alerts, their history, the messages that they cause, and the detector's trained models."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Float, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from nebuloviz.models.base import Base
+from nebuloviz.models.types import BigKey, UtcDateTime
+
+
+class Alert(Base):
+    """One anomaly of one series, from its first bucket to its last. Unique per detector, series and first bucket."""
+
+    __tablename__ = "alert"
+    __table_args__ = (
+        UniqueConstraint("detector", "series", "bucket_start"),
+        Index("ix_alert_state_created_at", "state", "created_at"),
+        Index("ix_alert_bucket_start", "bucket_start"),
+    )
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=True)
+    detector: Mapped[str] = mapped_column(Text)
+    series: Mapped[str] = mapped_column(Text)  # `metric|dimension=value,...`
+    metric: Mapped[str] = mapped_column(Text)
+    dimensions: Mapped[str] = mapped_column(Text, default="{}")  # JSON object: dimension -> value
+    bucket_start: Mapped[datetime] = mapped_column(UtcDateTime)
+    bucket_end: Mapped[datetime] = mapped_column(UtcDateTime)  # grows while the anomaly goes on
+    observed: Mapped[float] = mapped_column(Float)  # of the worst bucket so far, in the metric's unit
+    expected: Mapped[float | None] = mapped_column(Float)
+    expected_low: Mapped[float | None] = mapped_column(Float)
+    expected_high: Mapped[float | None] = mapped_column(Float)
+    score: Mapped[float] = mapped_column(Float)
+    severity: Mapped[str] = mapped_column(Text)  # low | medium | high | critical
+    state: Mapped[str] = mapped_column(Text, default="open")  # open | acknowledged | resolved
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    version: Mapped[int] = mapped_column(BigInteger, default=1)  # counts edits, so that a stale one is refused
+    sale_id: Mapped[str] = mapped_column(Text, default="")  # the sale line that an alert of the line detector is about
+
+
+class AlertEvent(Base):
+    """What happened to an alert: raised, extended, acknowledged, resolved, by whom."""
+
+    __tablename__ = "alert_event"
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=True)
+    alert_id: Mapped[int] = mapped_column(ForeignKey("alert.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    kind: Mapped[str] = mapped_column(Text)
+    username: Mapped[str] = mapped_column(Text, default="")
+    note: Mapped[str] = mapped_column(Text, default="")
+
+
+class DetectorState(Base):
+    """A detector's trained model and running state, so that a restart neither retrains nor forgets."""
+
+    __tablename__ = "detector_state"
+
+    detector: Mapped[str] = mapped_column(Text, primary_key=True)
+    version: Mapped[str] = mapped_column(Text)
+    trained_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    scored_until: Mapped[datetime] = mapped_column(UtcDateTime)
+    state: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Lease(Base):
+    """An elected task: whoever holds the unexpired lease does it."""
+
+    __tablename__ = "lease"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    holder: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -1,0 +1,55 @@
+"""People and their sign-ins."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Boolean, ForeignKey, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from nebuloviz.models.base import Base
+from nebuloviz.models.types import BigKey, UtcDateTime
+
+
+class User(Base):
+    """Somebody who can sign in. `name_key` is the NFKC-casefolded username, so that twins by case or form are one."""
+
+    __tablename__ = "app_user"
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=True)
+    username: Mapped[str] = mapped_column(Text)
+    name_key: Mapped[str] = mapped_column(Text, unique=True)
+    password_hash: Mapped[str] = mapped_column(Text)
+    role: Mapped[str] = mapped_column(Text)
+    language: Mapped[str] = mapped_column(Text, default="")  # '' follows the installation's
+    time_zone: Mapped[str] = mapped_column(Text, default="")
+    theme: Mapped[str] = mapped_column(Text, default="auto")  # auto | light | dark
+    disabled: Mapped[bool] = mapped_column(Boolean, default=False)
+    must_change_password: Mapped[bool] = mapped_column(Boolean, default=False)
+    sign_in_epoch: Mapped[int] = mapped_column(BigInteger, default=0)  # counting it up ends all sessions and tokens
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class BrowserSession(Base):
+    """A signed-in browser. The cookie holds a random token; only its hash is stored."""
+
+    __tablename__ = "browser_session"
+
+    token_hash: Mapped[str] = mapped_column(Text, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("app_user.id", ondelete="CASCADE"), index=True)
+    epoch: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class RefreshToken(Base):
+    """One API refresh token. Using one twice revokes its whole family."""
+
+    __tablename__ = "refresh_token"
+
+    token_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    family: Mapped[str] = mapped_column(Text, index=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("app_user.id", ondelete="CASCADE"))
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used: Mapped[bool] = mapped_column(Boolean, default=False)
+    revoked: Mapped[bool] = mapped_column(Boolean, default=False)

@@ -1,0 +1,92 @@
+"""Who may do what: one enum of permissions, roles made of them, and the decorator that enforces them.
+
+Enforcement fails closed: a method without `@require` cannot be called through the edges (they check `required_permission`).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Concatenate, ParamSpec, TypeVar
+
+from nebuloviz.errors import PermissionDenied
+
+
+class Permission(StrEnum):
+    """`subject:action`, alphabetical."""
+
+    ALERTS_MANAGE = "alerts:manage"
+    ALERTS_READ = "alerts:read"
+    DATA_READ = "data:read"
+    SALES_READ = "sales:read"
+    SALES_WRITE = "sales:write"
+    STREAM_MANAGE = "stream:manage"
+    STREAM_READ = "stream:read"
+    USERS_MANAGE = "users:manage"
+
+
+_VIEWER = frozenset({Permission.ALERTS_READ, Permission.DATA_READ})
+_ANALYST = _VIEWER | {Permission.ALERTS_MANAGE, Permission.SALES_READ, Permission.STREAM_READ}
+_DATA_SCIENTIST = _ANALYST | {Permission.SALES_WRITE}
+
+#: Role slug -> what it may do. The slugs are stored with the users.
+ROLES: dict[str, frozenset[Permission]] = {
+    "viewer": _VIEWER,
+    "analyst": _ANALYST,
+    "data_scientist": _DATA_SCIENTIST,
+    "admin": frozenset(Permission),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """On whose behalf something is done. `scope` names what rows the actor may see; empty means all of them."""
+
+    user_id: int
+    username: str
+    role: str
+    permissions: frozenset[Permission]
+    scope: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def may(self, permission: Permission) -> bool:
+        return permission in self.permissions
+
+
+#: The program itself: the consumer, the detector and the command line act as this.
+SYSTEM = Actor(user_id=0, username="system", role="system", permissions=frozenset(Permission))
+
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_Self = TypeVar("_Self")
+_Session = TypeVar("_Session")
+
+
+def require(
+    permission: Permission,
+) -> Callable[
+    [Callable[Concatenate[_Self, _Session, Actor, _P], _R]], Callable[Concatenate[_Self, _Session, Actor, _P], _R]
+]:
+    """Guard a service method `(self, session, actor, ...)`: an actor without `permission` gets `PermissionDenied`."""
+
+    def decorate(
+        method: Callable[Concatenate[_Self, _Session, Actor, _P], _R],
+    ) -> Callable[Concatenate[_Self, _Session, Actor, _P], _R]:
+        @functools.wraps(method)
+        def guarded(self: _Self, session: _Session, actor: Actor, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+            if not actor.may(permission):
+                message = f"Your role does not include the permission {permission}. Ask an administrator for it."
+                raise PermissionDenied(message)
+            return method(self, session, actor, *args, **kwargs)
+
+        guarded.required_permission = permission  # type: ignore[attr-defined]  # read by `required_permission` below
+        return guarded
+
+    return decorate
+
+
+def required_permission(method: Callable[..., object]) -> Permission | None:
+    """The permission that `@require` put on a method, or None where there is none."""
+    return getattr(method, "required_permission", None)
