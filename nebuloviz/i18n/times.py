@@ -9,15 +9,16 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from babel import dates, units
+from babel import dates
 
 from nebuloviz.i18n.context import local
 from nebuloviz.i18n.formats import NOTHING, Number, finish, locale, words
 from nebuloviz.i18n.text import gettext as _
+from nebuloviz.i18n.text import lazy
 
 Style = Literal["short", "medium", "long", "full"]
 
-_UNITS = (("duration-day", 86_400), ("duration-hour", 3600), ("duration-minute", 60), ("duration-second", 1))
+_UNITS = ((lazy("{n} d"), 86_400), (lazy("{n} h"), 3600), (lazy("{n} min"), 60), (lazy("{n} s"), 1))
 # CLDR skeletons: which fields a label shows; the locale decides their order and spelling.
 _BUCKETS = {"day": "yMMMEd", "month": "yMMM", "quarter": "yQQQ", "year": "y"}
 
@@ -58,19 +59,18 @@ def relative(seconds: Number | None) -> str:
 
 
 def duration(seconds: Number | None) -> str:
-    """A length of time in its two largest units: 1 hr 5 min, 40 sec."""
+    """A length of time in its two largest units: 1 h 5 min, 40 s."""
     span = _span(seconds)
     if span is None:
         return NOTHING
     rest = round(abs(span).total_seconds())
-    parts: list[tuple[str, int]] = []
+    counts = []
     for unit, size in _UNITS:
         count, rest = divmod(rest, size)
-        if count or (unit == "duration-second" and not parts):
-            parts.append((unit, count))
-        elif parts:
-            break  # 1 day and 5 seconds is 1 day
-    return " ".join(finish(units.format_unit(count, unit, "short", locale=words())) for unit, count in parts[:2])
+        counts.append((unit, count))
+    first = next((i for i, (_unit, count) in enumerate(counts) if count), len(counts) - 1)
+    shown = [(unit, count) for unit, count in counts[first : first + 2] if count] or counts[-1:]
+    return finish(" ".join(_(unit.message, n=count) for unit, count in shown))
 
 
 def bucket_label(bucket: date | None, grain: str) -> str:

@@ -1,0 +1,247 @@
+"""Logs, metrics and health: what an operator sees of a running NebuloViz.
+
+Logs are one JSON object a line (text on a terminal) and carry no secrets. Every Prometheus metric of the program is declared
+here; label values come from closed lists (routes, reasons, severities), never from what a client sends.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol, TextIO
+
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, generate_latest
+
+from nebuloviz.settings import Settings
+
+# ---------------------------------------------------------------- logs
+
+_request_id: ContextVar[str] = ContextVar("nebuloviz_request_id", default="")
+_user_id: ContextVar[str] = ContextVar("nebuloviz_user_id", default="")
+
+_STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+_SECRET_NAME = re.compile(r"passw|secret|token|authorization|cookie|api_?key", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@]*):[^/\s]*@")
+_BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]+", re.IGNORECASE)
+_HIDDEN = "***"
+
+
+@contextmanager
+def log_context(*, request_id: str = "", user_id: str = "") -> Iterator[None]:
+    """Name the request and the user on every line logged inside the `with` block; an empty one keeps what is in force."""
+    tokens = [
+        (variable, variable.set(value)) for variable, value in ((_request_id, request_id), (_user_id, user_id)) if value
+    ]
+    try:
+        yield
+    finally:
+        for variable, token in reversed(tokens):
+            variable.reset(token)
+
+
+def set_log_context(*, request_id: str = "", user_id: str = "") -> None:
+    """Name the request and the user on every line from here on, for request hooks that have no block to stand around."""
+    _request_id.set(request_id)
+    _user_id.set(user_id)
+
+
+def redacted(text: str) -> str:
+    """`text` without passwords in URLs and credentials in Authorization headers."""
+    return _BEARER.sub(rf"\1 {_HIDDEN}", _URL_PASSWORD.sub(rf"\1:{_HIDDEN}@", text))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: ts (UTC), level, logger, message, request_id, user_id, exception, and the fields of `extra=`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(json.dumps(_fields(record), default=str, ensure_ascii=False))
+
+
+class TextFormatter(logging.Formatter):
+    """For people at a terminal: time, level, message, then the extra fields as key=value."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = _fields(record)
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        head = f"{clock} {record.levelname:<8}{fields.pop('message')}"
+        exception = fields.pop("exception", None)
+        extras = " ".join(f"{name}={value}" for name, value in fields.items() if name not in {"ts", "level", "logger"})
+        return redacted("\n".join(filter(None, [f"{head}  {extras}".rstrip(), exception])))
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname,
+        "logger": record.name,
+        "message": record.getMessage(),
+    }
+    fields |= {
+        name: variable.get()
+        for name, variable in (("request_id", _request_id), ("user_id", _user_id))
+        if variable.get()
+    }
+    for name, value in vars(record).items():
+        if name not in _STANDARD_FIELDS:
+            fields[name] = _HIDDEN if _SECRET_NAME.search(name) else value
+    if record.exc_info:
+        fields["exception"] = logging.Formatter().formatException(record.exc_info)
+    return fields
+
+
+def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
+    """Send the process's logs to `stream` (stderr), JSON or text as `settings.log_format` says. Calling it again replaces it."""
+    target = stream or sys.stderr
+    text = settings.log_format == "text" or (settings.log_format == "auto" and target.isatty())
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(TextFormatter() if text else JsonFormatter())
+    logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
+    for noisy in ("kafka", "uvicorn.access", "alembic.runtime.migration"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[settings.log_level]))
+
+
+# ---------------------------------------------------------------- metrics
+
+_WEB_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1, 2, 5, 10)
+_WORK_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_BATCH_SALES = (1, 10, 50, 100, 500, 1000, 2500, 5000, 10_000, 50_000)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+HTTP_REQUESTS = Counter(
+    "nebuloviz_http_requests_total",
+    "Requests answered, by method, route template and status.",
+    ["method", "route", "status"],
+)
+HTTP_SECONDS = Histogram("nebuloviz_http_request_seconds", "Time to answer a request.", ["route"], buckets=_WEB_SECONDS)
+CALLBACK_SECONDS = Histogram(
+    "nebuloviz_callback_seconds", "Time of a Dash callback, by its registered name.", ["callback"], buckets=_WEB_SECONDS
+)
+CACHE_REQUESTS = Counter(
+    "nebuloviz_cache_requests_total",
+    "Cache look-ups by top branch and outcome: hit, miss, shared (waited for another's computation), error.",
+    ["branch", "outcome"],
+)
+QUERY_SECONDS = Histogram(
+    "nebuloviz_query_seconds",
+    "Time of a metrics query, by the rollup (or facts) that answered.",
+    ["source"],
+    buckets=_WEB_SECONDS,
+)
+SALES = Counter("nebuloviz_sales_total", "Sales that arrived, by outcome: accepted, duplicate, rejected.", ["outcome"])
+SALES_REJECTED = Counter("nebuloviz_sales_rejected_total", "Sales kept as dead letters, by reason.", ["reason"])
+CONSUMER_LAG = Gauge(
+    "nebuloviz_consumer_lag_records", "Records between the end of a partition and what is stored.", ["partition"]
+)
+CONSUMER_PROGRESS = Gauge(
+    "nebuloviz_consumer_progress_timestamp_seconds", "Unix time of a partition's last stored batch.", ["partition"]
+)
+BATCH_SALES = Histogram("nebuloviz_batch_sales", "Sales written in one transaction.", buckets=_BATCH_SALES)
+COMMIT_SECONDS = Histogram(
+    "nebuloviz_batch_commit_seconds", "Time to write and commit one batch.", buckets=_WORK_SECONDS
+)
+DETECTOR_SECONDS = Histogram(
+    "nebuloviz_detector_seconds",
+    "Time of a detector's step: train or score.",
+    ["detector", "step"],
+    buckets=_WORK_SECONDS,
+)
+SERIES_WATCHED = Gauge("nebuloviz_series_watched", "Series that the detector watches.")
+ALERTS_RAISED = Counter("nebuloviz_alerts_raised_total", "Alerts raised, by severity.", ["severity"])
+
+
+def observe_request(method: str, route: str, status: int, seconds: float) -> None:
+    """Count one answered request. `route` is the template or endpoint, never the path: paths are the client's to invent."""
+    HTTP_REQUESTS.labels(method if method in _METHODS else "OTHER", route, str(status)).inc()
+    HTTP_SECONDS.labels(route).observe(seconds)
+
+
+@contextmanager
+def timed(histogram: Histogram, **labels: str) -> Iterator[None]:
+    """Observe how many seconds the `with` block takes, also when it raises."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        child = histogram.labels(**labels) if labels else histogram
+        child.observe(time.perf_counter() - start)
+
+
+def exposition() -> bytes:
+    """All metrics of this process in Prometheus' text format, for `/metrics` (content type `EXPOSITION_TYPE`)."""
+    return generate_latest(REGISTRY)
+
+
+EXPOSITION_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+# ---------------------------------------------------------------- health
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The state of one part: `detail` says in a sentence what is wrong and what to do, or how good it is."""
+
+    ok: bool
+    detail: str = ""
+
+
+class HealthCheck(Protocol):
+    """Answers whether one part works, soon; raising counts as not working. May be called from any thread."""
+
+    def __call__(self) -> Health: ...
+
+
+class HealthChecks:
+    """The named checks behind `/readyz`; each runs in its own thread, and one that hangs is not started twice."""
+
+    def __init__(self, timeout_seconds: float = 2.0) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._checks: dict[str, HealthCheck] = {}
+        self._running: dict[str, Future[Health]] = {}
+        self._lock = threading.Lock()
+
+    def register(self, name: str, check: HealthCheck) -> None:
+        """Let `check` take part in `readiness` under `name`, in place of an earlier one of that name."""
+        with self._lock:
+            self._checks[name] = check
+
+    def readiness(self) -> tuple[bool, dict[str, dict[str, Any]]]:
+        """Whether every part is ready, and by name `{"ok": bool, "detail": str}`. Takes at most the timeout, whatever hangs."""
+        deadline = time.monotonic() + self._timeout_seconds
+        with self._lock:
+            futures = {name: self._start(name, check) for name, check in self._checks.items()}
+        results = {name: self._result(future, deadline) for name, future in futures.items()}
+        report = {name: {"ok": health.ok, "detail": redacted(health.detail)} for name, health in results.items()}
+        return all(health.ok for health in results.values()), report
+
+    def _start(self, name: str, check: HealthCheck) -> Future[Health]:
+        running = self._running.get(name)
+        if running is not None and not running.done():
+            return running
+        future: Future[Health] = Future()
+        self._running[name] = future
+        threading.Thread(target=_settle, args=(future, check), name=f"health-{name}", daemon=True).start()
+        return future
+
+    def _result(self, future: Future[Health], deadline: float) -> Health:
+        try:
+            return future.result(max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            return Health(ok=False, detail=f"No answer within {self._timeout_seconds:g} s.")
+
+
+def _settle(future: Future[Health], check: Callable[[], Health]) -> None:
+    try:
+        future.set_result(check())
+    except Exception as error:  # noqa: BLE001 - whatever a check raises is its answer
+        future.set_result(Health(ok=False, detail=f"{type(error).__name__}: {error}"))
