@@ -48,6 +48,12 @@ class Database:
             yield session
             session.commit()
 
+    @contextmanager
+    def engine_begin(self) -> Iterator[Connection]:
+        """A bare connection in one writing transaction, for schema changes; commits at the end."""
+        with self.engine.execution_options(write=True).begin() as connection:
+            yield connection
+
     @asynccontextmanager
     async def async_session(self) -> AsyncIterator[AsyncSession]:
         """As `session`, for coroutines."""
