@@ -141,6 +141,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("detector", name=op.f("pk_detector_state")),
     )
     op.create_table(
+        "expectation",
+        sa.Column("series", sa.Text(), nullable=False),
+        sa.Column("bucket", UtcDateTime(), nullable=False),
+        sa.Column("expected", sa.Float(), nullable=False),
+        sa.Column("low", sa.Float(), nullable=False),
+        sa.Column("high", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("series", "bucket", name=op.f("pk_expectation")),
+    )
+    op.create_table(
         "import_job",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("topic", sa.Text(), nullable=False),
@@ -304,6 +313,7 @@ def downgrade() -> None:
     op.drop_table("ingest_minute")
     op.drop_table("ingest_gap")
     op.drop_table("import_job")
+    op.drop_table("expectation")
     op.drop_table("detector_state")
     op.drop_table("dead_letter")
     op.drop_table("day_version")

@@ -1,6 +1,6 @@
 """The database's tables, one file per subject. Alembic (`migrations/`) brings a database to them."""
 
-from nebuloviz.models.alert import Alert, AlertEvent, DetectorState, Lease
+from nebuloviz.models.alert import Alert, AlertEvent, DetectorState, Expectation, Lease
 from nebuloviz.models.base import Base
 from nebuloviz.models.ingest import DeadLetter, ImportJob, IngestGap, IngestMinute, IngestOffset
 from nebuloviz.models.rollup import (
@@ -32,6 +32,7 @@ __all__ = [
     "DayVersion",
     "DeadLetter",
     "DetectorState",
+    "Expectation",
     "ImportJob",
     "IngestGap",
     "IngestMinute",

@@ -54,6 +54,18 @@ class AlertEvent(Base):
     note: Mapped[str] = mapped_column(Text, default="")
 
 
+class Expectation(Base):
+    """What a watched series was expected to be in an hour, and the range it would normally keep; in the metric's unit."""
+
+    __tablename__ = "expectation"
+
+    series: Mapped[str] = mapped_column(Text, primary_key=True)
+    bucket: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    expected: Mapped[float] = mapped_column(Float)
+    low: Mapped[float] = mapped_column(Float)
+    high: Mapped[float] = mapped_column(Float)
+
+
 class DetectorState(Base):
     """A detector's trained model and running state, so that a restart neither retrains nor forgets."""
 

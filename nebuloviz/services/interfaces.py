@@ -243,6 +243,14 @@ class AlertService(ABC):
         """The segments that carry most of the deviation, largest share first, over every dimension in use."""
 
     @abstractmethod
+    def expected(self, session: Session, actor: Actor, query: Query) -> pd.DataFrame | None:
+        """The range that `query`'s only metric would normally keep, per bucket of its grain (hour or coarser).
+
+        Columns: bucket (aware, in the query's zone), expected, expected_low, expected_high, in the metric's unit. None where the
+        detector does not watch that series, or has not learned it yet.
+        """
+
+    @abstractmethod
     def counts(self, session: Session, actor: Actor) -> Mapping[str, int]:
         """Number of alerts by state, zeros included."""
 
