@@ -1,0 +1,136 @@
+"""What a page asks for: the signed-in user, and services called on this user's behalf.
+
+Valid inside a request of the dashboard's Flask server. A page never opens a session and never names an actor:
+`ask(services().data.frame, query)` reads, `act(services().alerts.resolve, alert_id)` writes and commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from flask import Flask, current_app
+from flask_login import UserMixin
+from flask_login import current_user as login_user
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from nebuloviz.db import Database
+from nebuloviz.errors import NotSignedIn, Unavailable
+from nebuloviz.i18n import gettext as _
+from nebuloviz.permissions import Actor, Permission
+from nebuloviz.services.interfaces import Services, UserView
+from nebuloviz.settings import Settings
+
+_EXTENSION = "nebuloviz"
+
+#: A `dcc.Store` of the shell. A callback that fails puts `{"code", "message"}` there, already in the reader's language.
+ERROR_STORE_ID = "shell-error"
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What one dashboard was built from."""
+
+    services: Services
+    database: Database
+    settings: Settings
+
+
+class SignedIn(UserMixin):  # type: ignore[misc]  # flask-login has no type information
+    """Flask-Login's user. Its id is the secret of the browser session, so that signing out anywhere is known here."""
+
+    def __init__(self, user: UserView, token: str) -> None:
+        self.user = user
+        self.token = token
+
+    def get_id(self) -> str:
+        return self.token
+
+
+def install_context(server: Flask, context: Context) -> None:
+    """Make `context` what the functions below answer from."""
+    server.extensions[_EXTENSION] = context
+
+
+def context() -> Context:
+    """The parts of the dashboard that answers this request."""
+    found: Context = current_app.extensions[_EXTENSION]
+    return found
+
+
+def services() -> Services:
+    """The services; call their methods through `ask` and `act`."""
+    return context().services
+
+
+def settings() -> Settings:
+    """The settings of this process."""
+    return context().settings
+
+
+def current_user() -> UserView:
+    """Who is signed in.
+
+    Raises:
+        NotSignedIn: nobody is; the guard lets no page or callback come here then.
+    """
+    if not login_user or not login_user.is_authenticated:
+        raise NotSignedIn(_("Please sign in."))
+    user: UserView = login_user.user
+    return user
+
+
+def current_actor() -> Actor:
+    """The signed-in user as an actor."""
+    return services().auth.actor(current_user())
+
+
+def may(permission: Permission) -> bool:
+    """Whether the signed-in user's role includes `permission`; for leaving out what would be refused."""
+    return current_actor().may(permission)
+
+
+def ask(method: Callable[Concatenate[Session, Actor, _P], _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    """Call a service's method for the signed-in user, reading only.
+
+    Raises:
+        NebuloVizError: whatever the method raises; `Unavailable` where the database does not answer.
+    """
+    with answering(), context().database.session() as session:
+        return method(session, current_actor(), *args, **kwargs)
+
+
+def act(method: Callable[Concatenate[Session, Actor, _P], _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    """As `ask`, in a transaction that is committed when the method returns and rolled back when it raises."""
+    with answering(), context().database.transaction() as session:
+        return method(session, current_actor(), *args, **kwargs)
+
+
+def save_preferences(*, language: str, time_zone: str, theme: str) -> UserView:
+    """Store how the signed-in user wants to see things. Raises InvalidInput."""
+    with answering(), context().database.transaction() as session:
+        return services().auth.set_preferences(
+            session, current_user().id, language=language, time_zone=time_zone, theme=theme
+        )
+
+
+@contextmanager
+def answering() -> Iterator[Any]:
+    """Turn a database that does not answer, or not in time, into `Unavailable`."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not unanswered(error):
+            raise
+        raise Unavailable(_("The database does not answer at the moment. Please try again shortly.")) from error
+
+
+def unanswered(error: DBAPIError) -> bool:
+    """Whether the database is away, busy or timed out, rather than asked something wrong."""
+    return error.connection_invalidated or type(error).__name__ in {"OperationalError", "InterfaceError", "TimeoutError"}
