@@ -12,6 +12,7 @@ from babel import Locale, numbers
 
 from nebuloviz.i18n.component_texts import ag_grid_texts, plotly_texts
 from nebuloviz.i18n.context import Preferences, current, use
+from nebuloviz.i18n.formats import locale
 from nebuloviz.i18n.text import is_rtl
 
 # CLDR's date fields as d3-time-format directives; a field's longest spelling comes first.
@@ -144,3 +145,8 @@ def _picker_pattern(pattern: str) -> str:
     """The CLDR date `pattern` as Dash's pickers write it, with four-digit years and without direction marks."""
     bare = re.sub("[\u200e\u200f\u061c]", "", pattern)
     return re.sub("y+", "YYYY", bare).replace("d", "D")
+
+
+def d3_date_format(skeleton: str) -> str:
+    """The reader's spelling of a CLDR `skeleton` (`yMMMd`, `Hm`) as a d3-time-format pattern, for texts that Plotly formats."""
+    return _d3_pattern(locale().datetime_skeletons[skeleton].pattern)

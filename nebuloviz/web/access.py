@@ -1,9 +1,9 @@
 """Pages and callbacks with the permission that they need. Nothing is served that does not declare one.
 
-    register_page(__name__, path="/alerts", permission=Permission.ALERTS_READ, ...)
+register_page(__name__, path="/alerts", permission=Permission.ALERTS_READ, ...)
 
-    @protected_callback(Permission.ALERTS_MANAGE, Output(...), Input(...))
-    def resolve(...): ...
+@protected_callback(Permission.ALERTS_MANAGE, Output(...), Input(...))
+def resolve(...): ...
 """
 
 from __future__ import annotations

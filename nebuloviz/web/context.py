@@ -133,4 +133,8 @@ def answering() -> Iterator[Any]:
 
 def unanswered(error: DBAPIError) -> bool:
     """Whether the database is away, busy or timed out, rather than asked something wrong."""
-    return error.connection_invalidated or type(error).__name__ in {"OperationalError", "InterfaceError", "TimeoutError"}
+    return error.connection_invalidated or type(error).__name__ in {
+        "OperationalError",
+        "InterfaceError",
+        "TimeoutError",
+    }

@@ -1,0 +1,49 @@
+"""Pure functions: a tidy frame in, a `plotly.graph_objects.Figure` out. They know no ids, callbacks or services.
+
+A frame has the columns of `nebuloviz.services.interfaces.Frame.data`; `trend` and `sparkline` also draw `<metric>:low` and
+`<metric>:high`, the range of expected values. Every mark carries in its customdata what a click on it means; `clicked`
+reads that.
+"""
+
+from nebuloviz.web.figures.base import (
+    CONFIG,
+    STATIC_CONFIG,
+    AnomalyMark,
+    Click,
+    Severity,
+    Style,
+    clicked,
+    config,
+    empty,
+)
+from nebuloviz.web.figures.over_time import severity_word, sparkline, stacked, trend
+from nebuloviz.web.figures.parts import bars, heat_map, treemap, weekday_hours
+from nebuloviz.web.figures.relation import scatter, single_value
+from nebuloviz.web.figures.text import MetricLike, escape, title_of, value_label, value_text
+
+__all__ = [
+    "CONFIG",
+    "STATIC_CONFIG",
+    "AnomalyMark",
+    "Click",
+    "MetricLike",
+    "Severity",
+    "Style",
+    "bars",
+    "clicked",
+    "config",
+    "empty",
+    "escape",
+    "heat_map",
+    "scatter",
+    "severity_word",
+    "single_value",
+    "sparkline",
+    "stacked",
+    "title_of",
+    "treemap",
+    "trend",
+    "value_label",
+    "value_text",
+    "weekday_hours",
+]

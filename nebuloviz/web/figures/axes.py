@@ -1,0 +1,173 @@
+"""Axes: ticks that fall on days, weeks and months of the viewer's clock, and on round values, in the reader's own form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import datetime, time, timedelta
+from typing import Any
+
+import pandas as pd
+from babel import dates
+
+from nebuloviz.i18n import _, current
+from nebuloviz.i18n.browser import d3_date_format
+from nebuloviz.i18n.formats import finish, locale
+from nebuloviz.web.figures.text import MetricLike, value_text
+
+MOST_TIME_TICKS = 7
+MOST_VALUE_STEPS = 4
+_MINUTE_STEPS = (1, 5, 15, 30)
+_HOUR_STEPS = (1, 2, 3, 6, 12)
+_DAY_STEPS = (1, 2, 7, 14)
+_WEEK_STEPS = (1, 2, 4)
+_MONTH_STEPS = (1, 2, 3, 6, 12, 24, 60, 120)
+_WITHIN_DAY = {"minute", "quarter_hour", "hour"}
+_HOVER_SKELETONS = {"day": "yMMMEd", "week": "yMMMd", "month": "yMMMM", "quarter": "yMMM", "year": "y"}
+
+_Test = Callable[[datetime], bool]
+
+
+def wall(buckets: pd.Series[Any]) -> list[datetime]:
+    """The buckets' starts as Plotly takes them: the viewer's clock without a zone, for it knows none."""
+    return [bucket.to_pydatetime().replace(tzinfo=None) for bucket in buckets]
+
+
+def time_axis(buckets: Sequence[datetime], grain: str) -> dict[str, Any]:
+    """An x axis over `buckets` (wall clock, ascending) with at most seven labelled ticks."""
+    ticks = _ticks(list(dict.fromkeys(buckets)), grain)
+    return {
+        "type": "date",
+        "tickmode": "array",
+        "tickvals": ticks,
+        "ticktext": _labels(ticks, grain),
+        "tickangle": 0,
+        "showspikes": True,
+        "spikemode": "across",
+        "spikesnap": "hovered data",
+        "spikethickness": 1,
+        "spikedash": "solid",
+        "unifiedhovertitle": {"text": _hover_title(grain)},
+    }
+
+
+def _ticks(starts: list[datetime], grain: str) -> list[datetime]:
+    for test in _tests(starts, grain):
+        ticks = [start for start in starts if test(start)]
+        if len(ticks) <= MOST_TIME_TICKS:
+            return ticks or starts[:1]
+    return starts[:: math.ceil(len(starts) / MOST_TIME_TICKS)] if starts else []
+
+
+def _tests(starts: list[datetime], grain: str) -> list[_Test]:
+    """What a bucket must be to carry a tick, from the finest choice to the coarsest."""
+    if not starts:
+        return []
+    tests: list[_Test] = [lambda _at: True]
+    if grain in _WITHIN_DAY:
+        tests += [_minutes(step) for step in _MINUTE_STEPS] + [_hours(step) for step in _HOUR_STEPS]
+    if grain in _WITHIN_DAY or grain == "day":
+        tests += [_days(step, _week_start(starts[0])) for step in _DAY_STEPS]
+    if grain == "week":
+        tests += [_days(7 * step, starts[0]) for step in _WEEK_STEPS]
+    return tests if grain in {"week", "year"} else tests + [_months(step) for step in _MONTH_STEPS]
+
+
+def _minutes(step: int) -> _Test:
+    return lambda at: at.minute % step == 0
+
+
+def _hours(step: int) -> _Test:
+    return lambda at: at.minute == 0 and at.hour % step == 0
+
+
+def _days(step: int, anchor: datetime) -> _Test:
+    return lambda at: at.time() == time() and (at.date() - anchor.date()).days % step == 0
+
+
+def _months(step: int) -> _Test:
+    return lambda at: at.day == 1 and at.time() == time() and (at.year * 12 + at.month - 1) % step == 0
+
+
+def _week_start(at: datetime) -> datetime:
+    """The first day of the reader's week that holds `at`."""
+    return at - timedelta(days=(at.weekday() - current().week_start) % 7)
+
+
+def _labels(ticks: Sequence[datetime], grain: str) -> list[str]:
+    """A label per tick; what changes seldom (the day of hours, the year of days) stands below it, once."""
+    labels, last = [], ""
+    for tick in ticks:
+        upper, lower = _label(tick, grain)
+        labels.append(f"{upper}<br>{lower}" if lower != last else upper)
+        last = lower
+    return labels
+
+
+def _label(at: datetime, grain: str) -> tuple[str, str]:
+    if grain in _WITHIN_DAY:
+        upper = (
+            finish(dates.format_time(at, "short", locale=locale()))
+            if at.minute or _clock() == "H"
+            else hour_text(at.hour)
+        )
+        return upper, _spelt("MMMd", at)
+    if grain in {"day", "week"}:
+        return _spelt("MMMd", at), _spelt("y", at)
+    if grain == "month":
+        return _spelt("MMM", at), _spelt("y", at)
+    return (_spelt("QQQ", at), _spelt("y", at)) if grain == "quarter" else (_spelt("y", at), "")
+
+
+def _spelt(skeleton: str, at: datetime) -> str:
+    return finish(dates.format_skeleton(skeleton, at, locale=locale()))
+
+
+def hour_text(hour: int) -> str:
+    """An hour of the day (24 is that of 0) as the locale writes it alone: 2 PM, 14."""
+    return finish(dates.format_skeleton(_clock(), time(hour % 24), locale=locale()))
+
+
+def _clock() -> str:
+    """The CLDR field of the hours that the locale counts: H to 24, h to 12."""
+    return "H" if "H" in str(locale().time_formats["short"].pattern) else "h"
+
+
+def _hover_title(grain: str) -> str:
+    """The template of the bucket's name above the hover texts; Plotly fills in the date in the registered locale."""
+    if grain in _WITHIN_DAY:
+        return f"%{{x|{d3_date_format('MMMEd')}}}, %{{x|{d3_date_format(_clock() + 'm')}}}"
+    shown = f"%{{x|{d3_date_format(_HOVER_SKELETONS[grain])}}}"
+    return _("Week of {date}", date=shown) if grain == "week" else shown
+
+
+def value_axis(metric: MetricLike, values: Sequence[float], *, zero: bool = True) -> dict[str, Any]:
+    """An axis with at most five round ticks that covers `values` (missing ones ignored); `zero`: from a zero baseline."""
+    low, high = _span(values, zero=zero)
+    ticks = round_ticks(low, high)
+    top = max(high, ticks[-1]) if ticks else high
+    return {
+        "tickmode": "array",
+        "tickvals": ticks,
+        "ticktext": [value_text(metric, tick, short=True) for tick in ticks],
+        "range": [low - (0 if low == 0 else (top - low) * 0.06), top + (top - low) * 0.04],
+        "fixedrange": True,
+        "zeroline": low < 0,
+    }
+
+
+def _span(values: Sequence[float], *, zero: bool) -> tuple[float, float]:
+    known = [float(value) for value in values if math.isfinite(value)]
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    if zero:
+        low, high = min(low, 0.0), max(high, 0.0)
+    return (low, high) if high > low else (low, low + (abs(low) or 1.0))
+
+
+def round_ticks(low: float, high: float) -> list[float]:
+    """Multiples of 1, 2, 2.5 or 5 times a power of ten within [low, high], at most five."""
+    raw = (high - low) / MOST_VALUE_STEPS
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(count * step, 12) for count in range(first, last + 1)]

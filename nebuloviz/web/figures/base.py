@@ -1,0 +1,138 @@
+"""What all figures share: their style, the marks on them, what a click on them means, and the graph's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import plotly.graph_objects as go
+
+from nebuloviz.i18n import current
+from nebuloviz.web.theme import Theme, Tokens, colors_of, template, tokens
+
+Severity = Literal["low", "medium", "high", "critical"]
+
+#: Passed to every `dcc.Graph`: no logo, nothing that sends data away, one button for a PNG when the pointer is over the chart.
+CONFIG: dict[str, Any] = {
+    "displaylogo": False,
+    "showSendToCloud": False,
+    "displayModeBar": "hover",
+    "modeBarButtons": [["toImage"]],
+    "toImageButtonOptions": {"format": "png", "scale": 2, "filename": "nebuloviz"},
+    "doubleClick": "reset",
+    "responsive": True,
+    "showTips": False,
+}
+STATIC_CONFIG: dict[str, Any] = {**CONFIG, "displayModeBar": False, "staticPlot": True}
+
+
+def config(filename: str = "nebuloviz", *, static: bool = False) -> dict[str, Any]:
+    """`CONFIG` in the reader's language, with `filename` (without extension) for the PNG. `static`: no hover, no zoom."""
+    chosen = STATIC_CONFIG if static else CONFIG
+    return {
+        **chosen,
+        "locale": current().language,
+        "toImageButtonOptions": {**CONFIG["toImageButtonOptions"], "filename": filename},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a figure is drawn, whatever it shows.
+
+    `order` holds, per dimension slug, all its values in an order that the page's charts share (see `theme.colors_of`).
+    `comparison` says in words what `<metric>:comparison` is ("same days last week"). `revision` is one text per question
+    asked: while it stays, the reader's zoom and selections survive a refresh. `titled` writes the title into the figure
+    itself, for a picture that leaves the page; on a page the card has it.
+    """
+
+    theme: Theme = "light"
+    order: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    comparison: str = ""
+    revision: str = ""
+    titled: bool = False
+
+    @property
+    def tokens(self) -> Tokens:
+        return tokens(self.theme)
+
+    def colors(self, dimension: str, values: Sequence[str]) -> dict[str, str]:
+        """A colour per value: those of the shared order, then, for values that it lacks, what is left."""
+        return colors_of(dimension, [*self.order.get(dimension, ()), *values], self.theme)
+
+
+@dataclass(frozen=True, slots=True)
+class AnomalyMark:
+    """A ring on the point of `bucket` (aware, its start) at `value`; `words` say what is unusual. A click gives `alert_id`."""
+
+    bucket: datetime
+    value: float
+    severity: Severity
+    alert_id: int
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """What was clicked: the bucket's start (aware), the dimension values as filters, an alert; any may be missing."""
+
+    bucket: datetime | None = None
+    filters: tuple[tuple[str, str], ...] = ()
+    alert_id: int | None = None
+
+
+def clicked(click_data: object) -> Click | None:
+    """What a `clickData` of one of our figures means; None where it is nothing of ours."""
+    points = click_data.get("points") if isinstance(click_data, dict) else None
+    marks = points[0].get("customdata") if isinstance(points, list) and points and isinstance(points[0], dict) else None
+    if not isinstance(marks, list) or len(marks) < 3 or not isinstance(marks[1], list):
+        return None
+    bucket, filters, alert_id = marks[:3]
+    pairs = tuple((pair[0], pair[1]) for pair in filters if isinstance(pair, list) and len(pair) == 2)
+    if not all(isinstance(part, str) for pair in pairs for part in pair):
+        return None
+    return Click(_moment(bucket), pairs, alert_id if isinstance(alert_id, int) else None)
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return moment if moment and moment.tzinfo else None
+
+
+def mark(
+    bucket: datetime | None = None,
+    filters: Sequence[tuple[str, str]] = (),
+    alert_id: int | None = None,
+    *texts: str,
+) -> list[Any]:
+    """One point's customdata: what `clicked` reads, then the texts that the hover template shows from `customdata[3]` on."""
+    return [bucket.isoformat() if bucket else None, [list(pair) for pair in filters], alert_id, *texts]
+
+
+def figure(title: str, style: Style, **layout: Any) -> go.Figure:
+    """An empty figure in `style`; `title` also goes into `layout.meta`, where an export finds it."""
+    drawn = go.Figure()
+    drawn.update_layout(
+        template=template(style.theme),
+        meta={"title": title},
+        uirevision=style.revision or title,
+        showlegend=False,
+        **layout,
+    )
+    if style.titled:
+        drawn.update_layout(title={"text": title, "yref": "container", "y": 0.98}, margin={"t": 44})
+    return drawn
+
+
+def empty(title: str, style: Style, words: str) -> go.Figure:
+    """No axes, only `words` in the middle: what a chart shows that has nothing to show."""
+    drawn = figure(title, style, xaxis={"visible": False}, yaxis={"visible": False})
+    drawn.add_annotation(
+        text=words, showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5, font={"color": style.tokens.muted}
+    )
+    return drawn

@@ -1,0 +1,123 @@
+"""Figures of two metrics, and of a single one."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from nebuloviz.i18n import _
+from nebuloviz.web.figures.axes import value_axis
+from nebuloviz.web.figures.base import Style, empty, figure, mark
+from nebuloviz.web.figures.over_time import by_size
+from nebuloviz.web.figures.text import (
+    MetricLike,
+    difference_text,
+    escape,
+    shorten,
+    title_of,
+    value_labels,
+    value_text,
+)
+
+MOST_POINT_LABELS = 12
+_SMALLEST, _LARGEST = 8, 40
+
+
+def scatter(
+    frame: pd.DataFrame,
+    across: MetricLike,
+    up: MetricLike,
+    dimension: str,
+    *,
+    size: MetricLike | None = None,
+    style: Style | None = None,
+) -> go.Figure:
+    """A point per value of `dimension`: `across` on the x axis, `up` on the y axis, the area by `size` if given.
+
+    Points with a missing value are left out. The largest dozen are named; the hover names all.
+    """
+    style = style or Style()
+    title = _("{up} against {across}", up=title_of(up), across=title_of(across))
+    kept = frame.dropna(subset=[across.slug, up.slug]) if not frame.empty else frame
+    if kept.empty:
+        return empty(title, style, _("No sales in this range"))
+    measured = [across, up, *([size] if size and size.slug not in {across.slug, up.slug} else [])]
+    values = by_size(kept, dimension, (size or across).slug)
+    rows = kept.drop_duplicates(dimension).set_index(dimension).loc[values]
+    labels, colors = value_labels(kept, dimension), style.colors(dimension, values)
+    drawn = figure(title, style, hovermode="closest", dragmode="zoom")
+    drawn.add_scatter(
+        x=rows[across.slug].tolist(),
+        y=rows[up.slug].tolist(),
+        mode="markers+text",
+        text=[escape(shorten(labels[value], 16)) if i < MOST_POINT_LABELS else "" for i, value in enumerate(values)],
+        textposition="top center",
+        textfont={"size": 11, "color": style.tokens.muted},
+        cliponaxis=False,
+        marker={
+            "size": _sizes(rows[size.slug].tolist()) if size else 10,
+            "color": [colors[value] for value in values],
+            "opacity": 0.85,
+            "line": {"width": 1, "color": style.tokens.raised},
+        },
+        customdata=[
+            mark(None, ((dimension, value),), None, _point_text(labels[value], row, measured))
+            for value, (_index, row) in zip(values, rows.iterrows(), strict=True)
+        ],
+        hovertemplate="%{customdata[3]}<extra></extra>",
+    )
+    drawn.update_xaxes(
+        value_axis(across, rows[across.slug].tolist(), zero=across.unit != "ratio"),
+        showgrid=True,
+        fixedrange=False,
+        title={"text": escape(title_of(across))},
+    )
+    drawn.update_yaxes(
+        value_axis(up, rows[up.slug].tolist(), zero=up.unit != "ratio"),
+        fixedrange=False,
+        title={"text": escape(title_of(up))},
+    )
+    return drawn
+
+
+def _sizes(amounts: list[float]) -> list[float]:
+    """Diameters in pixels whose areas are in proportion, within what can be seen and hit."""
+    most = max((amount for amount in amounts if math.isfinite(amount)), default=0.0)
+    return [
+        max(_SMALLEST, _LARGEST * math.sqrt(max(amount, 0.0) / most))
+        if most > 0 and math.isfinite(amount)
+        else _SMALLEST
+        for amount in amounts
+    ]
+
+
+def _point_text(label: str, row: pd.Series, measured: list[MetricLike]) -> str:
+    lines = [
+        f"{escape(str(metric.label))}  <b>{value_text(metric, float(row[metric.slug]))}</b>" for metric in measured
+    ]
+    return "<br>".join([f"<b>{escape(shorten(label, 80))}</b>", *lines])
+
+
+def single_value(frame: pd.DataFrame, metric: MetricLike, *, style: Style | None = None) -> go.Figure:
+    """The one value of `metric` in `frame` (its first row), large, and below it how it stands to the comparison."""
+    style = style or Style()
+    if frame.empty:
+        return empty(title_of(metric), style, _("No sales in this range"))
+    row = frame.iloc[0]
+    value, before = float(row[metric.slug]), float(row.get(f"{metric.slug}:comparison", math.nan))
+    drawn = figure(
+        title_of(metric), style, xaxis={"visible": False}, yaxis={"visible": False}, hovermode=False, height=140
+    )
+    drawn.add_annotation(
+        text=f"<b>{value_text(metric, value)}</b>", font={"size": 36}, showarrow=False,
+        xref="paper", yref="paper", x=0.5, y=0.62,
+    )  # fmt: skip
+    said = difference_text(metric, value, before, style.comparison)
+    if said:
+        drawn.add_annotation(
+            text=said, font={"size": 12, "color": style.tokens.muted}, showarrow=False,
+            xref="paper", yref="paper", x=0.5, y=0.2,
+        )  # fmt: skip
+    return drawn

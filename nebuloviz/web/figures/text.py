@@ -1,0 +1,128 @@
+"""Text on figures: values by unit, labels of dimension values, titles; everything foreign made literal."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import pandas as pd
+
+from nebuloviz.i18n import _, change, compact, current, money, number, percent, quantity
+from nebuloviz.metrics.registry import Metric, Unit, dimension
+from nebuloviz.services.interfaces import OTHER
+
+LONGEST_LABEL = 24
+LONGEST_DIRECT_LABEL = 16
+
+
+class MetricLike(Protocol):
+    """What a figure needs to know of a metric; `nebuloviz.metrics.registry.Metric` has it."""
+
+    @property
+    def slug(self) -> str: ...
+    @property
+    def label(self) -> object: ...
+    @property
+    def unit(self) -> Unit: ...
+    @property
+    def up_is_good(self) -> bool | None: ...
+
+
+def escape(text: str) -> str:
+    """`text` as Plotly shows it literally: its pseudo-HTML (`<b>`, links, `&lt;`) and line breaks lose their meaning.
+
+    >>> escape("<b>A&B</b>")
+    '&lt;b&gt;A&amp;B&lt;/b&gt;'
+    """
+    literal = " ".join(text.split())
+    return literal.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def shorten(text: str, longest: int = LONGEST_LABEL) -> str:
+    """`text`, cut with an ellipsis where it has more than `longest` characters. Cut first, escape after."""
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
+def value_label(value: str, name: str = "") -> str:
+    """A dimension value in the reader's words, not yet escaped: 'Not given' for '', 'Other' for the rest."""
+    if value == OTHER:
+        return _("Other")
+    return name or value or _("Not given")
+
+
+def value_labels(frame: pd.DataFrame, slug: str) -> dict[str, str]:
+    """Value -> words for all values of a dimension in `frame`, from its `<slug>:name` column where there is one."""
+    column = f"{slug}:name"
+    names = frame[column] if column in frame else frame[slug]
+    return {value: value_label(value, name) for value, name in zip(frame[slug], names, strict=True)}
+
+
+def value_text(metric: MetricLike, value: float | None, *, short: bool = False) -> str:
+    """`value` by the metric's unit: $1,234.50, 1,234, 12.3%; `short` where space is scarce: $1.2K. Missing is a dash."""
+    known = None if value is None or not math.isfinite(value) else float(value)
+    match metric.unit:
+        case "money":
+            return money(
+                known, compact=short and abs(known or 0) >= 1000, digits=_short_digits(known) if short else None
+            )
+        case "ratio":
+            return percent(known)
+        case "quantity":
+            return compact(known) if short and abs(known or 0) >= 1000 else quantity(known)
+        case "count":
+            return compact(known) if short and abs(known or 0) >= 1000 else number(known)
+
+
+def _short_digits(value: float | None) -> int:
+    """Decimals of a short amount: three figures are enough, so $12.3K but $123K."""
+    size = abs(value or 0)
+    if size < 1000:
+        return 2 if 0 < size < 10 else 0
+    return 1 if size / 1000 ** int(math.log10(size) // 3) < 100 else 0
+
+
+def difference_text(metric: MetricLike, value: float, before: float, comparison: str) -> str:
+    """How `value` stands to `before`: "$90.00 same days last week · ▲ +12%"; '' where there is nothing to compare with."""
+    if not (math.isfinite(value) and math.isfinite(before)):
+        return ""
+    words = comparison or _("before")
+    then = _("{value} {when}", value=value_text(metric, before), when=words)
+    return f"{then} · {_step(metric, value, before)}"
+
+
+def _step(metric: MetricLike, value: float, before: float) -> str:
+    """The relative change; 'new' rather than infinity, and points rather than per cent of per cents."""
+    if metric.unit == "ratio":
+        return points_text(value - before)
+    if before == 0:
+        return _("unchanged") if value == 0 else _("new")
+    return change((value - before) / abs(before))
+
+
+def points_text(step: float) -> str:
+    """A difference of two ratios, in percentage points, with its arrow: ▲ +1.2 pts."""
+    arrow = "▲" if step > 0 else "▼" if step < 0 else "■"
+    shown = number(abs(step) * 100, 1)
+    sign = "+" if step > 0 else "−" if step < 0 else ""
+    return _("{arrow} {sign}{number} pts", arrow=arrow, sign=sign, number=shown)
+
+
+def unit_text(metric: MetricLike) -> str:
+    """The unit as a title names it: the currency's code, '%', or '' for plain counts."""
+    if metric.unit == "money":
+        return current().currency
+    return "%" if metric.unit == "ratio" else ""
+
+
+def title_of(metric: MetricLike, by: str | None = None) -> str:
+    """The title of a chart of `metric`, by a dimension's slug if split: "Revenue by category, USD"."""
+    named = str(metric.label)
+    if by is not None:
+        named = _("{metric} by {dimension}", metric=named, dimension=str(dimension(by).label).lower())
+    unit = unit_text(metric)
+    return _("{metric}, {unit}", metric=named, unit=unit) if unit else named
+
+
+def metric_columns(metric: Metric | MetricLike) -> tuple[str, str, str, str]:
+    """Names of the columns of a metric: value, comparison, expected low, expected high."""
+    return metric.slug, f"{metric.slug}:comparison", f"{metric.slug}:low", f"{metric.slug}:high"
