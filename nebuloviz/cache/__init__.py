@@ -1,0 +1,222 @@
+"""Answers kept until what they were computed from changes. Slower without it, never wrong.
+
+    >>> november = day_nodes(date(2026, 11, 1), date(2026, 12, 1))
+    >>> cache.get_or_compute(SALES, query.cache_key, lambda: frame(query), depends=november)
+    >>> cache.invalidate(day_node(date(2026, 11, 22)))  # sales of that day arrived: November is stale, October is not
+
+`nodes` explains how a day's arrivals leave last year's answers alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import pickle
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from nebuloviz import __version__
+from nebuloviz.cache.nodes import ROOT, SALES, Path, day_node, day_nodes, generations_below, generations_changed
+from nebuloviz.cache.stores import LocalStore, RedisStore, SharedStore, Store
+from nebuloviz.cache.waiting import may_wait, pause, wait_for
+from nebuloviz.observability import CACHE_REQUESTS, Health
+
+__all__ = ["ROOT", "SALES", "Cache", "Path", "day_node", "day_nodes"]
+
+T = TypeVar("T")
+
+DAY_SECONDS = 86_400
+_STAMP_BYTES = 16
+_LOCK_SECONDS = 10
+_POLL_SECONDS = 0.02
+_NOTHING = object()
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One look-up: the entry's name, and the generations it stands or falls with."""
+
+    entry: str
+    generations: tuple[str, ...]
+    ttl_seconds: int
+
+
+class Cache:
+    """Keeps computed values by path and key, in Redis if `redis_url` is given, else in this process. Safe in all threads.
+
+    In this process, and while Redis is away, nothing is kept longer than `max_age_seconds`, because another process may have
+    changed what it was computed from. `secret` signs what goes to Redis.
+    """
+
+    def __init__(
+        self,
+        redis_url: str | None = None,
+        *,
+        secret: str,
+        max_entries: int = 2000,
+        max_entry_bytes: int = 4_000_000,
+        max_age_seconds: float = 60.0,
+        wait_seconds: float = 5.0,
+        timeout_seconds: float = 0.25,
+    ) -> None:
+        local = LocalStore(max_entries, max_age_seconds)
+        self._store: Store = SharedStore(RedisStore(redis_url, secret, timeout_seconds), local) if redis_url else local
+        self._max_entry_bytes = max_entry_bytes
+        self._wait_seconds = wait_seconds
+        self._flights: dict[tuple[str, bytes], Future[bytes | None]] = {}
+        self._lock = threading.Lock()
+
+    def get_or_compute(
+        self,
+        path: Path,
+        key: str,
+        compute: Callable[[], T],
+        depends: Sequence[Path] | None = None,
+        ttl_seconds: int = DAY_SECONDS,
+    ) -> T:
+        """The value filed under `key` below `path`, computed if it is absent or stale.
+
+        It is stale once `path` or a node above is invalidated, or any of `depends` (by default `path`), a node above or one
+        below. Of several callers one computes while the others wait, threads and, with Redis, processes; a wait is bounded,
+        and then one computes for oneself. What `compute` raises is raised and not kept. Each caller gets a copy of its own.
+
+        `key` must hold all that the value depends on, the reader's scope included; `path[0]` names the branch in the metrics.
+        `compute` must see everything that was committed before this call: no older database snapshot.
+        """
+        wanted = _Wanted(_entry(path, key), generations_below(path, _nodes(path, depends)), ttl_seconds)
+        stamp, payload = self._store.read(wanted.generations, wanted.entry)
+        value = _value(stamp, payload)
+        outcome = "hit"
+        if value is _NOTHING:
+            value, outcome = self._once(wanted, stamp, compute)
+        CACHE_REQUESTS.labels(path[0], outcome).inc()
+        return value  # type: ignore[no-any-return]  # what this key's compute returned, now or earlier
+
+    def invalidate(self, *paths: Path) -> None:
+        """Make stale, at a cost that does not grow with the cache, all below each path and all that depends on it.
+
+        Call it after the change is committed. Never raises because Redis is away: everything is stale once it is back.
+        """
+        self._store.bump(sorted({name for path in paths for name in generations_changed(path)}))
+
+    def stamp(self, path: Path) -> str:
+        """A short text that differs once anything at, above or below `path` has changed; for "is there anything new?"."""
+        digest, _ = self._store.read(generations_below(path, (path,)))
+        age = self._store.max_age_seconds
+        return digest.hex()[:16] + (f"-{int(time.monotonic() / age)}" if age else "")
+
+    def health(self) -> Health:
+        """Whether the configured store answers."""
+        if self._store.reachable:
+            return Health(ok=True)
+        return Health(
+            ok=False, detail="Redis does not answer: check NEBULOVIZ_REDIS_URL. Answers are computed anew meanwhile."
+        )
+
+    def close(self) -> None:
+        """Let go of connections and of what is kept in this process."""
+        self._store.close()
+
+    def _once(self, wanted: _Wanted, stamp: bytes, compute: Callable[[], Any]) -> tuple[Any, str]:
+        """Compute, or take the value of the thread that is at it from the same stamp; one from an older stamp may be stale."""
+        flight = (wanted.entry, stamp)
+        with self._lock:
+            future = self._flights.get(flight)
+            leading = future is None
+            if future is None:
+                future = self._flights[flight] = Future()
+        if leading:
+            return self._lead(wanted, flight, future, compute)
+        value = self._follow(future)
+        return (compute(), "miss") if value is _NOTHING else (value, "shared")
+
+    def _lead(
+        self, wanted: _Wanted, flight: tuple[str, bytes], future: Future[bytes | None], compute: Callable[[], Any]
+    ) -> tuple[Any, str]:
+        payload = None
+        try:
+            locked, stamp, payload = self._acquired(wanted)
+            value = _value(stamp, payload)
+            if value is not _NOTHING:
+                return value, "shared"
+            try:
+                value = compute()
+                payload = self._kept(wanted, stamp, value)
+            finally:
+                if locked:
+                    self._store.unlock(wanted.entry)
+            return value, "miss"
+        finally:
+            with self._lock:
+                del self._flights[flight]
+            future.set_result(payload)
+
+    def _follow(self, future: Future[bytes | None]) -> Any:
+        if not may_wait():
+            return _NOTHING
+        try:
+            payload = wait_for(future, self._wait_seconds)
+        except TimeoutError:
+            return _NOTHING
+        return _value(payload[:_STAMP_BYTES], payload) if payload else _NOTHING
+
+    def _acquired(self, wanted: _Wanted) -> tuple[bool, bytes, bytes | None]:
+        """Wait until no other process computes the entry: whether we hold its lock, the stamp, and what is there by then."""
+        deadline = time.monotonic() + self._wait_seconds
+        while True:
+            locked = self._store.try_lock(wanted.entry, _LOCK_SECONDS)
+            # Read after locking: who held the lock has stored the value before letting go.
+            stamp, payload = self._store.read(wanted.generations, wanted.entry)
+            if _fresh(stamp, payload):
+                if locked:
+                    self._store.unlock(wanted.entry)
+                return False, stamp, payload
+            if locked or time.monotonic() > deadline or not may_wait():
+                return locked, stamp, None
+            pause(_POLL_SECONDS)
+
+    def _kept(self, wanted: _Wanted, stamp: bytes, value: object) -> bytes | None:
+        """Store `value` as of `stamp`. What cannot be pickled is a mistake worth a log line, but not an answer withheld."""
+        try:
+            payload = stamp + pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        except (pickle.PicklingError, TypeError, AttributeError):
+            _log.exception("A value cannot be cached", extra={"type": type(value).__name__})
+            return None
+        if len(payload) <= self._max_entry_bytes:
+            self._store.write(wanted.entry, payload, wanted.ttl_seconds)
+        return payload
+
+
+def _nodes(path: Path, depends: Sequence[Path] | None) -> tuple[Path, ...]:
+    return (path,) if depends is None else tuple(depends)
+
+
+def _entry(path: Path, key: str) -> str:
+    """A short name for the entry. With the version in it, a new release never meets an old one's pickled classes."""
+    name = "\0".join((__version__, *path, "", key))
+    return hashlib.blake2b(name.encode(), digest_size=16).hexdigest()
+
+
+def _fresh(stamp: bytes, payload: bytes | None) -> bool:
+    return payload is not None and payload[:_STAMP_BYTES] == stamp
+
+
+def _value(stamp: bytes, payload: bytes | None) -> Any:
+    """The value in `payload`, or `_NOTHING` if there is none or it belongs to another stamp.
+
+    Pickle, because values are our own frozen dataclasses and frames of any shape, in which JSON would lose dates, decimals and
+    tuples. It is safe as only our own bytes get here: those of this process, or from Redis with a valid signature.
+    """
+    if payload is None or not _fresh(stamp, payload):
+        return _NOTHING
+    try:
+        return pickle.loads(memoryview(payload)[_STAMP_BYTES:])  # noqa: S301 - signed by us, see above
+    except Exception:  # noqa: BLE001 - unpickling runs code of the value's class; what fails is computed anew
+        _log.exception("A cached value cannot be read")
+        return _NOTHING
