@@ -1,0 +1,221 @@
+"""The command line: `python -m nebuloviz COMMAND`. Each command loads only what it needs."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nebuloviz import __version__, settings
+from nebuloviz.errors import NebuloVizError
+
+if TYPE_CHECKING:
+    from nebuloviz.settings import Settings
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the process's exit code: 0 done, 1 failed, 2 bad usage or settings."""
+    options = _parser().parse_args(arguments)
+    command: Command = options.command
+    try:
+        return command(options)
+    except NebuloVizError as error:
+        print(f"nebuloviz: {error.message}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="nebuloviz", description="Real-time sales analytics with an anomaly detector built in.")
+    parser.add_argument("--version", action="version", version=f"nebuloviz {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_add_serving, _add_data, _add_detection, _add_care):
+        add(commands)
+    return parser
+
+
+def _add_serving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    serve = commands.add_parser("serve", help="serve the dashboard and the API")
+    serve.add_argument("--host", help="address to listen on")
+    serve.add_argument("--port", type=int, help="port to listen on; 0 takes a free one")
+    serve.add_argument("--no-demo", action="store_true", help="start empty instead of with the sample of real sales")
+    serve.set_defaults(command=_serve)
+    ingest = commands.add_parser("ingest", help="consume sales from Kafka, without serving pages")
+    ingest.set_defaults(command=_ingest)
+
+
+def _add_data(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    load = commands.add_parser("import", help="import a file of sales: CSV, TSV, XLSX, Parquet or NDJSON, gzipped or not")
+    load.add_argument("file", type=Path)
+    load.add_argument(
+        "--map", action="append", default=[], metavar="FIELD=COLUMN", help="which column holds a field; corrects the guess"
+    )
+    load.add_argument("--time-zone", default="", help="zone of times without an offset (the installation's by default)")
+    load.add_argument("--dry-run", action="store_true", help="show the mapping and the first rows, import nothing")
+    load.set_defaults(command=_import)
+    produce = commands.add_parser("produce", help="send a file's sales, or a simulated shop's, to the Kafka topic")
+    produce.add_argument("file", type=Path, nargs="?", help="a file of sales; a simulated shop without it")
+    produce.add_argument("--rate", type=float, default=100.0, help="sales per second; 0 as fast as possible")
+    produce.add_argument("--count", type=int, help="stop after so many sales")
+    produce.add_argument("--map", action="append", default=[], metavar="FIELD=COLUMN")
+    produce.add_argument("--time-zone", default="")
+    produce.set_defaults(command=_produce)
+
+
+def _add_detection(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    backtest = commands.add_parser("backtest", help="replay a file of sales through the pipeline and write its alerts")
+    backtest.add_argument("--input", type=Path, required=True, help="CSV of sales in order of time, gzipped or not")
+    backtest.add_argument("--calendar", type=Path, help="CSV with a column `date` of planned closures")
+    backtest.add_argument("--output", type=Path, required=True, help="one alert a line, JSON")
+    backtest.set_defaults(command=_backtest)
+    score = commands.add_parser("score-series", help="score each value of one series by itself and those before it")
+    score.add_argument("--input", type=Path, required=True, help="CSV with timestamp,value")
+    score.add_argument("--output", type=Path, required=True, help="CSV with timestamp,value,anomaly_score (0 to 1)")
+    score.set_defaults(command=_score_series)
+
+
+def _add_care(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    migrate = commands.add_parser("migrate", help="bring the database to this version's tables")
+    migrate.add_argument("--down-to", metavar="REVISION", help="undo revisions down to this one; 'base' undoes all")
+    migrate.set_defaults(command=_migrate)
+    user = commands.add_parser("user", help="add and list users, set passwords")
+    actions = user.add_subparsers(required=True, metavar="ACTION")
+    add = actions.add_parser("add", help="add a user; the password is read from the terminal or standard input")
+    add.add_argument("username")
+    add.add_argument("--role", default="viewer", help="viewer, analyst, data_scientist or admin")
+    add.set_defaults(command=_user_add)
+    password = actions.add_parser("password", help="set a user's password and end all of the user's sessions")
+    password.add_argument("username")
+    password.set_defaults(command=_user_password)
+    listing = actions.add_parser("list", help="list the users")
+    listing.set_defaults(command=_user_list)
+    doctor = commands.add_parser("doctor", help="check settings and servers, and say what to do")
+    doctor.add_argument("--recount", action="store_true", help="also compare all rollups with a recount from the sales")
+    doctor.set_defaults(command=_doctor)
+
+
+def _settings(**overrides: object) -> Settings:
+    loaded = settings.load(**{name: value for name, value in overrides.items() if value is not None})
+    from nebuloviz.observability import configure_logging
+
+    configure_logging(loaded)
+    return loaded
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from nebuloviz.serving import serve
+
+    return serve(_settings(host=options.host, port=options.port, demo="off" if options.no_demo else None))
+
+
+def _ingest(_options: argparse.Namespace) -> int:
+    from nebuloviz import bootstrap
+
+    return bootstrap.consume(_settings())
+
+
+def _mapping(pairs: Sequence[str]) -> dict[str, str]:
+    """`field=column` options as a dictionary."""
+    from nebuloviz.errors import InvalidInput
+
+    for pair in pairs:
+        if "=" not in pair:
+            raise InvalidInput(f"--map takes FIELD=COLUMN, for example --map order_id=InvoiceNo, not {pair!r}.")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _import(options: argparse.Namespace) -> int:
+    from nebuloviz import bootstrap
+
+    return bootstrap.import_file(
+        _settings(), options.file, _mapping(options.map), time_zone=options.time_zone, dry_run=options.dry_run
+    )
+
+
+def _produce(options: argparse.Namespace) -> int:
+    from nebuloviz import bootstrap
+
+    mapping = _mapping(options.map)
+    return bootstrap.produce(_settings(), options.file, mapping, options.time_zone, rate=options.rate, count=options.count)
+
+
+def _backtest(options: argparse.Namespace) -> int:
+    from nebuloviz import bootstrap
+
+    return bootstrap.backtest(_settings(), options.input, options.calendar, options.output)
+
+
+def _score_series(options: argparse.Namespace) -> int:
+    from nebuloviz.detection.score_series import score_series
+
+    score_series(options.input, options.output)
+    return 0
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from nebuloviz import bootstrap, migrate
+
+    database = bootstrap.database(_settings())
+    if options.down_to:
+        migrate.downgrade(database, options.down_to)
+    else:
+        migrate.upgrade(database)
+    print(f"{database.where} is at revision {migrate.current(database) or 'base'}.")
+    return 0
+
+
+def _new_password() -> str:
+    """From the terminal, twice; or the first line of standard input."""
+    from nebuloviz.errors import InvalidInput
+
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("New password: ")
+    if getpass.getpass("The same again: ") != password:
+        raise InvalidInput("The two passwords differ; nothing was changed.")
+    return password
+
+
+def _user_add(options: argparse.Namespace) -> int:
+    from nebuloviz import bootstrap
+
+    loaded = _settings()
+    with bootstrap.database(loaded).transaction() as session:
+        user = bootstrap.auth_service(loaded).create_user(session, options.username, _new_password(), options.role)
+    print(f"{user.username} can sign in now, as {user.role}.")
+    return 0
+
+
+def _user_password(options: argparse.Namespace) -> int:
+    from nebuloviz import bootstrap
+
+    loaded = _settings()
+    with bootstrap.database(loaded).transaction() as session:
+        user = bootstrap.auth_service(loaded).set_password(session, options.username, _new_password())
+    print(f"The password of {user.username} is set; all of this user's sessions and tokens have ended.")
+    return 0
+
+
+def _user_list(_options: argparse.Namespace) -> int:
+    from nebuloviz import bootstrap
+
+    loaded = _settings()
+    with bootstrap.database(loaded).session() as session:
+        for user in bootstrap.auth_service(loaded).users(session):
+            print(f"{user.username:<32}{user.role:<16}{'disabled' if user.disabled else 'active'}")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from nebuloviz import bootstrap
+
+    findings = bootstrap.doctor(_settings(), recount=options.recount)
+    for name, health in findings.items():
+        print(f"{'ok    ' if health.ok else 'FAILED'}  {name:<12}{health.detail}")
+    return 0 if all(health.ok for health in findings.values()) else 1
