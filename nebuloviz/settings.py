@@ -118,6 +118,12 @@ class Settings(BaseSettings):
     week_start: int = Field(0, ge=0, le=6, description="First day of the week: 0 = Monday ... 6 = Sunday.")
     refresh_seconds: int = Field(5, ge=1, le=3600, description="How often an open page asks whether anything is new.")
     session_hours: int = Field(12, ge=1, description="A browser session ends after this, whatever happens in it.")
+    session_idle_minutes: int = Field(
+        120, ge=1, description="A browser session ends after this without a request; an open, visible page makes requests."
+    )
+    requests_per_minute: int = Field(
+        3000, ge=0, description="Most requests a minute of one browser session or API user; beyond it, 429. 0: no limit."
+    )
     access_token_minutes: int = Field(15, ge=1, description="Life of an API access token.")
     refresh_token_days: int = Field(14, ge=1, description="Life of an API refresh token.")
     cookie_secure: bool = Field(
