@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from nebuloviz.errors import ConfigurationError
+from nebuloviz.errors import ConfigurationError, NebuloVizError
 
 BUSY_TIMEOUT_MS = 15_000
 
@@ -43,9 +43,17 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """For writing: commits at the end, rolls back when the block raises. SQLite takes its write lock at the start."""
+        """For writing: commits at the end, rolls back when the block raises (but for errors that keep changes).
+
+        SQLite takes its write lock at the start.
+        """
         with Session(self.engine.execution_options(write=True), expire_on_commit=False) as session:
-            yield session
+            try:
+                yield session
+            except NebuloVizError as error:
+                if error.keeps_changes:
+                    session.commit()
+                raise
             session.commit()
 
     @contextmanager
@@ -64,7 +72,12 @@ class Database:
     async def async_transaction(self) -> AsyncIterator[AsyncSession]:
         """As `transaction`, for coroutines."""
         async with AsyncSession(self.async_engine.execution_options(write=True), expire_on_commit=False) as session:
-            yield session
+            try:
+                yield session
+            except NebuloVizError as error:
+                if error.keeps_changes:
+                    await session.commit()
+                raise
             await session.commit()
 
     @property

@@ -3,6 +3,7 @@
     NebuloVizError
     ├── ConfigurationError      a setting is missing, weak or contradicts another (the program does not start)
     ├── NotSignedIn       401   nobody is signed in, or the token is not valid
+    │   └── TokenReused   401   a refresh token came twice; its family is revoked, and that is committed
     ├── PermissionDenied  403   somebody is, but may not do this
     ├── NotFound          404
     ├── Conflict          409   the thing changed meanwhile, or exists already
@@ -23,6 +24,8 @@ class NebuloVizError(Exception):
 
     status = 500
     code = "internal_error"
+    #: Whether what the transaction did before this was raised is committed all the same.
+    keeps_changes = False
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -36,6 +39,11 @@ class ConfigurationError(NebuloVizError):
 class NotSignedIn(NebuloVizError):
     status = 401
     code = "not_signed_in"
+
+
+class TokenReused(NotSignedIn):
+    code = "token_reused"
+    keeps_changes = True
 
 
 class PermissionDenied(NebuloVizError):

@@ -318,6 +318,10 @@ class AuthService(ABC):
         """Whose session it is; None when unknown, expired or revoked, or the user is disabled."""
 
     @abstractmethod
+    def touch_session(self, session: Session, token: str) -> None:
+        """Say that it is in use: its idle time starts anew, its absolute end stays. Called now and then, in a transaction."""
+
+    @abstractmethod
     def end_session(self, session: Session, token: str) -> None:
         """Sign out: the cookie is worth nothing afterwards."""
 
@@ -327,10 +331,11 @@ class AuthService(ABC):
 
     @abstractmethod
     def refresh_tokens(self, session: Session, refresh_token: str) -> TokenPair:
-        """Exchange a refresh token, once. A second use revokes the family.
+        """Exchange a refresh token, once. A second use revokes the family, access tokens included.
 
         Raises:
-            NotSignedIn: not valid, expired or used.
+            NotSignedIn: not valid or expired.
+            TokenReused: used before; the revocation is committed although this is raised.
         """
 
     @abstractmethod
@@ -347,7 +352,7 @@ class AuthService(ABC):
 
         Raises:
             NotSignedIn: `old` is wrong.
-            InvalidInput: `new` is too short, too common or contains the name.
+            InvalidInput: `new` is too short, too common or hardly more than the name.
         """
 
     @abstractmethod

@@ -39,4 +39,4 @@ def protected_callback(
 
 def register_page(module: str, *, permission: Permission, **options: Any) -> None:
     """`dash.register_page` for those whose role includes `permission`; all others get 403."""
-    dash.register_page(module, permission=permission, **options)
+    dash.register_page(module, permission=permission, **options)  # type: ignore[no-untyped-call]  # Dash has no types here

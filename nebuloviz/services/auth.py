@@ -1,0 +1,256 @@
+"""Users, passwords, browser sessions and API tokens, kept in the database."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from zoneinfo import available_timezones
+
+from sqlalchemy import delete, exists, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from nebuloviz.errors import Conflict, InvalidInput, NotFound, NotSignedIn, TokenReused
+from nebuloviz.i18n import gettext as _
+from nebuloviz.models import BrowserSession, RefreshToken, User
+from nebuloviz.permissions import ROLES, Actor
+from nebuloviz.services.interfaces import AuthService, TokenPair, UserView
+from nebuloviz.services.limits import Counters, SignInGate, account_key, address_key
+from nebuloviz.services.passwords import ROUNDS, Passwords, check_password, check_username, name_key
+from nebuloviz.services.tokens import Claims, TokenSigner
+from nebuloviz.settings import SUPPORTED_LANGUAGES, Settings
+
+THEMES = ("auto", "light", "dark")
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class DatabaseAuth(AuthService):
+    """The `AuthService` over our own tables.
+
+    A browser session's expiry is the earlier of its absolute end and the end of its idle time. All times are taken from `now`,
+    except a token's own claims, which are verified by the clock. `rounds` is bcrypt's cost.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        counters: Counters | None = None,
+        now: Callable[[], datetime] = utc_now,
+        rounds: int = ROUNDS,
+    ) -> None:
+        self._session_life = timedelta(hours=settings.session_hours)
+        self._idle_life = timedelta(minutes=settings.session_idle_minutes)
+        self._access_life = timedelta(minutes=settings.access_token_minutes)
+        self._refresh_life = timedelta(days=settings.refresh_token_days)
+        redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+        self._gate = SignInGate(counters or Counters(redis_url))
+        self._signer = TokenSigner(settings.secret())
+        self._passwords = Passwords(rounds)
+        self._now = now
+
+    # ------------------------------------------------------------ passwords
+
+    def sign_in(self, session: Session, username: str, password: str, address: str) -> UserView:
+        key = name_key(username)
+        account, place = account_key(key), address_key(address)
+        with self._gate.attempt(account, place):
+            user = self._user_by_key(session, key)
+            matches = self._passwords.verify(password, user.password_hash if user else None)
+            if user is None or not matches or user.disabled:
+                self._gate.failed(account, place)
+                raise NotSignedIn(_("The username or the password is not right."))
+            self._gate.succeeded(account)
+        return _view(user)
+
+    def change_password(self, session: Session, user_id: int, old: str, new: str) -> UserView:
+        user = self._user(session, user_id)
+        account = account_key(user.name_key)
+        with self._gate.attempt(account):
+            if not self._passwords.verify(old, user.password_hash):
+                self._gate.failed(account)
+                raise NotSignedIn(_("The current password is not right."))
+            self._gate.succeeded(account)
+        if new == old:
+            raise InvalidInput(_("The new password is the same as the current one."))
+        return self._store_password(session, user, new)
+
+    def set_password(self, session: Session, username: str, password: str) -> UserView:
+        user = self._user_by_key(session, name_key(username))
+        if user is None:
+            raise NotFound(_("There is no user called {name}.", name=username))
+        return self._store_password(session, user, password)
+
+    def _store_password(self, session: Session, user: User, password: str) -> UserView:
+        check_password(password, user.username)
+        user.password_hash = self._passwords.hashed(password)
+        user.must_change_password = False
+        user.sign_in_epoch += 1
+        session.execute(delete(BrowserSession).where(BrowserSession.user_id == user.id))
+        session.execute(delete(RefreshToken).where(RefreshToken.user_id == user.id))
+        session.flush()
+        return _view(user)
+
+    # ------------------------------------------------------------ browser sessions
+
+    def start_session(self, session: Session, user: UserView) -> str:
+        token, now = secrets.token_urlsafe(32), self._now()
+        session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now))
+        expires_at = now + min(self._idle_life, self._session_life)
+        row = BrowserSession(
+            token_hash=_hashed(token), user_id=user.id, epoch=user.epoch, created_at=now, expires_at=expires_at
+        )
+        session.add(row)
+        session.flush()
+        return token
+
+    def user_of_session(self, session: Session, token: str) -> UserView | None:
+        found = session.execute(
+            select(BrowserSession, User)
+            .join(User, User.id == BrowserSession.user_id)
+            .where(BrowserSession.token_hash == _hashed(token))
+        ).first()
+        if found is None:
+            return None
+        row, user = found
+        if row.expires_at <= self._now() or row.epoch != user.sign_in_epoch or user.disabled:
+            return None
+        return _view(user)
+
+    def touch_session(self, session: Session, token: str) -> None:
+        row = session.get(BrowserSession, _hashed(token))
+        if row is not None and row.expires_at > self._now():
+            row.expires_at = min(self._now() + self._idle_life, row.created_at + self._session_life)
+            session.flush()
+
+    def end_session(self, session: Session, token: str) -> None:
+        session.execute(delete(BrowserSession).where(BrowserSession.token_hash == _hashed(token)))
+
+    # ------------------------------------------------------------ API tokens
+
+    def issue_tokens(self, session: Session, user: UserView) -> TokenPair:
+        session.execute(delete(RefreshToken).where(RefreshToken.expires_at <= self._now()))
+        return self._pair(session, user.id, user.epoch, secrets.token_hex(16))
+
+    def refresh_tokens(self, session: Session, refresh_token: str) -> TokenPair:
+        claims = self._signer.verify("refresh", refresh_token)
+        user = self._believed(session, claims)
+        if not self._take(session, claims):
+            self._revoke(session, claims.family)
+            raise TokenReused(_("The token was used before. Please sign in again."))
+        return self._pair(session, user.id, user.sign_in_epoch, claims.family)
+
+    def user_of_access_token(self, session: Session, token: str) -> UserView:
+        return _view(self._believed(session, self._signer.verify("access", token)))
+
+    def _take(self, session: Session, claims: Claims) -> bool:
+        """Mark a refresh token as used; False when somebody was first. One statement, so that of two at once one wins."""
+        taken = session.execute(
+            update(RefreshToken)
+            .where(RefreshToken.token_id == claims.token_id, RefreshToken.used.is_(False))
+            .values(used=True)
+            .returning(RefreshToken.token_id)
+        ).first()
+        return taken is not None
+
+    def _revoke(self, session: Session, family: str) -> None:
+        session.execute(update(RefreshToken).where(RefreshToken.family == family).values(revoked=True))
+
+    def _believed(self, session: Session, claims: Claims) -> User:
+        """The user of verified claims, if the user may still sign in and the token's family is not revoked."""
+        family_lives = exists().where(
+            RefreshToken.family == claims.family,
+            RefreshToken.user_id == claims.user_id,
+            RefreshToken.revoked.is_(False),
+        )
+        user = session.scalars(select(User).where(User.id == claims.user_id, family_lives)).first()
+        if user is None or user.disabled or user.sign_in_epoch != claims.epoch:
+            raise NotSignedIn(_("The token is not valid or has expired."))
+        return user
+
+    def _pair(self, session: Session, user_id: int, epoch: int, family: str) -> TokenPair:
+        now = self._now()
+        sign = partial(self._signer.sign, user_id=user_id, epoch=epoch, family=family, now=now)
+        access, _unused = sign("access", life=self._access_life)
+        refresh, token_id = sign("refresh", life=self._refresh_life)
+        row = RefreshToken(token_id=token_id, family=family, user_id=user_id, expires_at=now + self._refresh_life)
+        session.add(row)
+        session.flush()
+        return TokenPair(access, refresh, int(self._access_life.total_seconds()))
+
+    # ------------------------------------------------------------ users
+
+    def actor(self, user: UserView) -> Actor:
+        return Actor(user.id, user.username, user.role, ROLES.get(user.role, frozenset()))
+
+    def create_user(
+        self, session: Session, username: str, password: str, role: str, *, must_change_password: bool = False
+    ) -> UserView:
+        name = check_username(username)
+        if role not in ROLES:
+            raise InvalidInput(_("There is no role {role}; known are {known}.", role=role, known=", ".join(ROLES)))
+        check_password(password, name)
+        user = User(
+            username=name,
+            name_key=name_key(name),
+            password_hash=self._passwords.hashed(password),
+            role=role,
+            must_change_password=must_change_password,
+            created_at=self._now(),
+        )
+        try:
+            with session.begin_nested():
+                session.add(user)
+        except IntegrityError:
+            raise Conflict(_("There is a user called {name} already.", name=name)) from None
+        return _view(user)
+
+    def set_preferences(self, session: Session, user_id: int, *, language: str, time_zone: str, theme: str) -> UserView:
+        if language and language not in SUPPORTED_LANGUAGES:
+            raise InvalidInput(_("The language is one of {known}.", known=", ".join(SUPPORTED_LANGUAGES)))
+        if time_zone and time_zone not in available_timezones():
+            raise InvalidInput(_("There is no time zone called {name}.", name=time_zone[:64]))
+        if theme not in THEMES:
+            raise InvalidInput(_("The theme is one of {known}.", known=", ".join(THEMES)))
+        user = self._user(session, user_id)
+        user.language, user.time_zone, user.theme = language, time_zone, theme
+        session.flush()
+        return _view(user)
+
+    def users(self, session: Session) -> Sequence[UserView]:
+        return [_view(user) for user in session.scalars(select(User).order_by(User.name_key))]
+
+    def _user(self, session: Session, user_id: int) -> User:
+        user = session.get(User, user_id, populate_existing=True)
+        if user is None or user.disabled:
+            raise NotSignedIn(_("Please sign in."))
+        return user
+
+    def _user_by_key(self, session: Session, key: str) -> User | None:
+        if "\x00" in key or not key.isprintable() or len(key) > 256:  # no name has these, and databases choke on some
+            return None
+        return session.scalars(select(User).where(User.name_key == key)).first()
+
+
+def _hashed(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _view(user: User) -> UserView:
+    return UserView(
+        id=user.id,
+        username=user.username,
+        role=user.role,
+        language=user.language,
+        time_zone=user.time_zone,
+        theme=user.theme,
+        disabled=user.disabled,
+        must_change_password=user.must_change_password,
+        epoch=user.sign_in_epoch,
+    )

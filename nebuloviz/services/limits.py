@@ -1,0 +1,191 @@
+"""How often: request limits, and the gate that password checks go through.
+
+Counts are kept in Redis where there is one, so that all processes share them, and in this process otherwise. When Redis does
+not answer, the process counts by itself: limits then are per process, but never off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from limits import RateLimitItem, RateLimitItemPerSecond
+from limits.storage import MemoryStorage, RedisStorage
+
+from nebuloviz.errors import TooManyRequests
+from nebuloviz.i18n import gettext as _
+
+MAX_FAILURES = 5
+FAILURE_WINDOW_SECONDS = 300
+CONCURRENT_CHECKS = 2  # a hash keeps a core busy for a quarter of a second
+MAX_WAIT_SECONDS = 10.0
+_RETRY_REDIS_SECONDS = 10.0
+_REDIS_TIMEOUT_SECONDS = 0.5
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How often something happened in the current window, and in how many seconds that window ends."""
+
+    times: int
+    seconds_left: int
+
+
+class Counters:
+    """Counts per key in windows that begin with the first event. Thread-safe, exact within a process and, by Redis, across them."""
+
+    def __init__(self, redis_url: str | None = None) -> None:
+        self._memory = MemoryStorage()
+        self._lock = threading.Lock()  # the in-process storage adds and reads back in two steps
+        self._redis = _redis_storage(redis_url) if redis_url else None
+        self._redis_again_at = 0.0
+
+    def add(self, limit: RateLimitItem, key: str) -> Count:
+        """Count one more; the answer includes it."""
+        name = limit.key_for(key)
+        return self._count(name, lambda storage: storage.incr(name, limit.get_expiry()))
+
+    def read(self, limit: RateLimitItem, key: str) -> Count:
+        """The count as it stands."""
+        name = limit.key_for(key)
+        return self._count(name, lambda storage: storage.get(name))
+
+    def clear(self, limit: RateLimitItem, key: str) -> None:
+        """Forget what was counted."""
+        name = limit.key_for(key)
+        self._run(lambda storage: storage.clear(name))
+
+    def _count(self, name: str, operation: Callable[[MemoryStorage | RedisStorage], int]) -> Count:
+        times, ends_at = self._run(lambda storage: (operation(storage), storage.get_expiry(name)))
+        return Count(times, max(1, round(ends_at - time.time())))
+
+    def _run(self, operation: Callable[[MemoryStorage | RedisStorage], _T]) -> _T:
+        if self._redis is not None and time.monotonic() >= self._redis_again_at:
+            try:
+                return operation(self._redis)
+            except Exception as error:  # noqa: BLE001 - whatever Redis does, limits go on in this process
+                self._redis_again_at = time.monotonic() + _RETRY_REDIS_SECONDS
+                _log.warning("limits are counted in this process while Redis does not answer: %s", error)
+        with self._lock:
+            return operation(self._memory)
+
+
+def _redis_storage(url: str) -> RedisStorage:
+    return RedisStorage(
+        url,
+        key_prefix="nebuloviz:limits",
+        socket_timeout=_REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=_REDIS_TIMEOUT_SECONDS,
+    )
+
+
+class RequestLimiter:
+    """At most `per_minute` requests a minute of one key; 0 lets all through."""
+
+    def __init__(self, counters: Counters, per_minute: int) -> None:
+        self._counters = counters
+        self._limit = RateLimitItemPerSecond(per_minute, 60, "requests") if per_minute else None
+
+    def check(self, key: str) -> None:
+        """Count a request.
+
+        Raises:
+            TooManyRequests: it is one too many.
+        """
+        if self._limit is None:
+            return
+        count = self._counters.add(self._limit, hashed(key))
+        if count.times > self._limit.amount:
+            raise TooManyRequests(_("Too many requests. Please wait a moment."), count.seconds_left)
+
+
+class SignInGate:
+    """Lets password checks through: two at a time, and never one that could be the sixth failure of its account or address.
+
+    An attempt that would be allowed only if those under way succeed waits for them, so the limit holds in a parallel burst,
+    and correct passwords are not refused in one.
+    """
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._limit = RateLimitItemPerSecond(MAX_FAILURES, FAILURE_WINDOW_SECONDS, "sign-in")
+        self._changed = threading.Condition()
+        self._under_way: Counter[str] = Counter()
+        self._active = 0
+
+    @contextmanager
+    def attempt(self, *keys: str) -> Iterator[None]:
+        """Stand around one check; leaving it is neither failure nor success, so call `failed` or `succeeded` inside.
+
+        Raises:
+            TooManyRequests: one of `keys` has failed too often, or too many checks are waiting.
+        """
+        with self._changed:
+            self._wait_for_turn(keys)
+            self._active += 1
+            self._under_way.update(keys)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._active -= 1
+                self._under_way.subtract(keys)
+                self._under_way += Counter()  # drops the zeros
+                self._changed.notify_all()
+
+    def failed(self, *keys: str) -> None:
+        for key in keys:
+            self._counters.add(self._limit, key)
+
+    def succeeded(self, key: str) -> None:
+        """Forget the failures of an account whose owner has now signed in."""
+        self._counters.clear(self._limit, key)
+
+    def _wait_for_turn(self, keys: tuple[str, ...]) -> None:
+        deadline = time.monotonic() + MAX_WAIT_SECONDS
+        while not self._may_start(keys):
+            if not self._changed.wait(deadline - time.monotonic()):
+                raise TooManyRequests(_("Too many people are signing in at the moment. Please try again shortly."), 5)
+
+    def _may_start(self, keys: tuple[str, ...]) -> bool:
+        free = True
+        for key in keys:
+            count = self._counters.read(self._limit, key)
+            if count.times >= MAX_FAILURES:
+                raise TooManyRequests(
+                    _("Too many failed attempts. Please wait {minutes} min.", minutes=-(-count.seconds_left // 60)),
+                    count.seconds_left,
+                )
+            free = free and count.times + self._under_way[key] < MAX_FAILURES
+        return free and self._active < CONCURRENT_CHECKS
+
+
+def account_key(name_key: str) -> str:
+    return hashed(f"account:{name_key}")
+
+
+def address_key(address: str) -> str:
+    """The address that failures count against; of IPv6 the /64 network, which is one subscriber's."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return hashed(f"address:{address}")
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
+        return hashed(f"address:{ipaddress.ip_network((parsed, 64), strict=False)}")
+    return hashed(f"address:{getattr(parsed, 'ipv4_mapped', None) or parsed}")
+
+
+def hashed(text: str) -> str:
+    """A short key for any text, so that neither length nor content can trouble the storage."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
