@@ -177,7 +177,6 @@ class State:
 
 
 _DEFAULT_METRICS = ("revenue",)
-_DEFAULT = State()
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
@@ -270,3 +269,6 @@ def _end_of(text: str) -> date | None:
         return moment.astimezone(UTC) if moment.tzinfo and 1 < moment.year < 9999 else None
     except (ValueError, OverflowError):
         return None
+
+
+_DEFAULT = State()
