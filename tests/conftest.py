@@ -1,0 +1,138 @@
+"""Fixtures for every test: real servers, fresh databases and topics, a real browser.
+
+A server that is not installed skips the tests that need it, with the reason; with `NEBULOVIZ_TEST_SERVERS=required`, as in
+CI, it fails them. A test that takes a session's server away need not give it back: the next fixture that hands it out does.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.servers import KafkaServer, PostgresServer, RedisServer, Server
+from tests.servers.required import needs_servers
+
+pytest_plugins = ["tests.browser"]
+
+ServerKind = TypeVar("ServerKind", bound=Server)
+
+#: Fixture -> the markers of all tests that ask for it, directly or not.
+MARKERS = {
+    "postgres": ["servers"],
+    "redis_server": ["servers"],
+    "kafka": ["servers", "kafka"],
+    "chromium": ["browser"],
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by what they use, and run those with a browser last.
+
+    Playwright keeps an event loop running in the main thread once a browser is open, so that no test after it could have
+    one of its own.
+    """
+    for item in items:
+        for fixture, markers in MARKERS.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                for marker in markers:
+                    item.add_marker(marker)
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+def _session_server(kind: type[ServerKind]) -> Iterator[ServerKind]:
+    with needs_servers():
+        server = kind.started()
+    yield server
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings of the developer's shell must not decide what a test sees."""
+    for name in os.environ:
+        if name.startswith("NEBULOVIZ_") and not name.startswith("NEBULOVIZ_TEST_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def refused_hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """No test, and nothing it runs in this process, connects to another machine: the network is unreachable.
+
+    A try fails the test at its end, unless the test clears this list.
+    """
+    refused: list[str] = []
+    real_connect = socket.socket.connect
+
+    def connect(self: socket.socket, address: Any, /) -> None:
+        if self.family in {socket.AF_INET, socket.AF_INET6} and not _is_local(address[0]):
+            refused.append(address[0])
+            raise OSError(errno.ENETUNREACH, f"tests reach no other host: {address[0]}")
+        real_connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    yield refused
+    assert not refused, f"tried to connect to {', '.join(refused)}"
+
+
+def _is_local(host: str) -> bool:
+    return host in {"localhost", "::1", ""} or host.startswith("127.")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """The session's PostgreSQL; `postgres_url` is what most tests want."""
+    yield from _session_server(PostgresServer)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """The session's Redis; `redis_url` is what most tests want."""
+    yield from _session_server(RedisServer)
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaServer]:
+    """The session's Kafka broker, for its `url`; topics come from `kafka_topic`."""
+    yield from _session_server(KafkaServer)
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """URL of a database that is new and empty."""
+    postgres.start()
+    name = postgres.create_database()
+    yield postgres.database_url(name)
+    postgres.start()
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """URL of a database file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'test.sqlite3'}"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """URL of a new and empty database: the test runs once on each kind."""
+    url: str = request.getfixturevalue({"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param])
+    return url
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """URL of a Redis that is empty."""
+    redis_server.start()
+    redis_server.flush()
+    return redis_server.url
+
+
+@pytest.fixture
+def kafka_topic(kafka: KafkaServer) -> Callable[..., str]:
+    """`kafka_topic(partitions=1)` makes a new topic, and returns its name."""
+    kafka.start()
+    return kafka.create_topic

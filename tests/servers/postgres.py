@@ -1,0 +1,96 @@
+"""PostgreSQL for the tests."""
+
+import os
+import pwd
+import shutil
+import signal
+from uuid import uuid4
+
+import psycopg2
+from psycopg2 import sql
+
+from tests.servers.base import HOST, Server, find_program
+
+
+class PostgresServer(Server):
+    """PostgreSQL with databases made on demand; its zone is not UTC, so that nothing can lean on the server's zone."""
+
+    name = "postgres"
+    stop_signal = signal.SIGINT  # "fast": ends the sessions; SIGTERM would wait for them
+    role = "nebuloviz"
+
+    def __init__(self) -> None:
+        folders = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
+        self._initdb = find_program("initdb", folders=folders)
+        super().__init__()
+        self.data = self.folder / "data"
+
+    @property
+    def url(self) -> str:
+        return self.database_url("postgres")
+
+    def database_url(self, database: str) -> str:
+        return f"postgresql://{self.role}@{HOST}:{self.port}/{database}"
+
+    def user(self) -> str | None:
+        if os.geteuid() != 0:
+            return None
+        return "postgres" if _account_exists("postgres") else "nobody"  # PostgreSQL refuses to run as root
+
+    def prepare(self) -> None:
+        if user := self.user():
+            shutil.chown(self.folder, user)
+        options = ("--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", f"--username={self.role}")
+        self.run(self._initdb, *options, "-D", self.data)
+        # A killed process loses nothing without fsync: what it wrote is the system's. A killed machine would.
+        settings = {
+            "listen_addresses": f"'{HOST}'",
+            "port": self.port,
+            "unix_socket_directories": "''",
+            "fsync": "off",
+            "full_page_writes": "off",
+            "wal_level": "minimal",
+            "max_wal_senders": 0,
+            "max_connections": 100,
+            "timezone": "'Asia/Kathmandu'",
+        }
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.writelines(f"{key} = {value}\n" for key, value in settings.items())
+
+    def command(self) -> list[str]:
+        return [str(self._initdb.with_name("postgres")), "-D", str(self.data)]
+
+    def check(self) -> None:
+        self.execute("SELECT 1")
+
+    def crash(self) -> None:
+        """PostgreSQL's immediate shutdown: sessions cut off, recovery from the log at the next start."""
+        self.end(signal.SIGQUIT)
+
+    def execute(self, statement: str, *names: str) -> None:
+        """Run one statement outside a transaction, with `{}` replaced by quoted names."""
+        connection = psycopg2.connect(self.url, connect_timeout=5)
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+        finally:
+            connection.close()
+
+    def create_database(self, template: str = "template0") -> str:
+        """Name of a new database, empty or a copy of `template` (which nobody may be connected to)."""
+        name = f"test_{uuid4().hex[:12]}"
+        self.execute("CREATE DATABASE {} TEMPLATE {}", name, template)
+        return name
+
+    def drop_database(self, name: str) -> None:
+        """Drop it, even if somebody is still connected."""
+        self.execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+
+def _account_exists(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
