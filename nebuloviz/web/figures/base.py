@@ -28,7 +28,7 @@ CONFIG: dict[str, Any] = {
 STATIC_CONFIG: dict[str, Any] = {**CONFIG, "displayModeBar": False, "staticPlot": True}
 
 
-def config(filename: str = "nebuloviz", *, static: bool = False) -> dict[str, Any]:
+def config(filename: str = "nebuloviz", *, static: bool = False) -> Any:
     """`CONFIG` in the reader's language, with `filename` (without extension) for the PNG. `static`: no hover, no zoom."""
     chosen = STATIC_CONFIG if static else CONFIG
     return {

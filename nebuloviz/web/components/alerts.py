@@ -1,0 +1,153 @@
+"""Alerts: severity, state, the sentence that says what is unusual, cards and the feed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import cast
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from nebuloviz.i18n import _, format_datetime, percent, relative
+from nebuloviz.metrics.registry import metric as metric_of
+from nebuloviz.services.interfaces import AlertView
+from nebuloviz.web.components.basic import Child, Id, Kind, badge, given
+from nebuloviz.web.components.states import empty_state
+from nebuloviz.web.figures import Severity, severity_word, value_label, value_text
+
+_SEVERITY: dict[str, tuple[Kind, str]] = {
+    "low": ("neutral", "dash-circle"),
+    "medium": ("warn", "exclamation-circle"),
+    "high": ("bad", "exclamation-triangle"),
+    "critical": ("bad", "exclamation-octagon-fill"),
+}
+_STATE: dict[str, tuple[Kind, str]] = {
+    "open": ("accent", "circle"),
+    "acknowledged": ("neutral", "eye"),
+    "resolved": ("good", "check-circle"),
+}
+
+
+def severity_badge(severity: str) -> html.Span:
+    """The severity as word and icon, so that it needs no colour."""
+    kind, icon_name = _SEVERITY[severity]
+    return badge(severity_word(cast("Severity", severity)), kind, icon_name=icon_name)
+
+
+def state_word(state: str) -> str:
+    return {"open": _("Open"), "acknowledged": _("Acknowledged"), "resolved": _("Resolved")}[state]
+
+
+def state_badge(state: str) -> html.Span:
+    kind, icon_name = _STATE[state]
+    return badge(state_word(state), kind, icon_name=icon_name)
+
+
+def alert_words(alert: AlertView) -> str:
+    """What is unusual, in one sentence: "Revenue is 38% below expected: $620.00 instead of $1,000.00"."""
+    metric = metric_of(alert.metric)
+    observed = value_text(metric, alert.observed)
+    if not alert.expected:
+        return _("{metric} is {observed}, where nothing was expected", metric=metric.label, observed=observed)
+    size = percent(abs(alert.observed - alert.expected) / abs(alert.expected), 0)
+    values = {
+        "metric": metric.label,
+        "percent": size,
+        "observed": observed,
+        "expected": value_text(metric, alert.expected),
+    }
+    if alert.observed < alert.expected:
+        return _("{metric} is {percent} below expected: {observed} instead of {expected}", **values)
+    return _("{metric} is {percent} above expected: {observed} instead of {expected}", **values)
+
+
+def series_words(alert: AlertView) -> str:
+    """Which series: the values of its dimensions, or "All sales"."""
+    return " · ".join(value_label(value) for value in alert.dimensions.values()) or _("All sales")
+
+
+def feed_item(
+    alert: AlertView, *, href: str, now: datetime, words: Child = None, actions: Sequence[Component] = (), id: Id = None
+) -> html.Li:
+    """One alert in a feed, a link to its page. `words` replace the usual sentence."""
+    return html.Li(
+        [
+            html.Div(
+                [
+                    severity_badge(alert.severity),
+                    html.Time(
+                        relative((now - alert.bucket_start).total_seconds()),
+                        dateTime=alert.bucket_start.isoformat(),
+                        title=format_datetime(alert.bucket_start),
+                        className="nv-feed-time",
+                    ),
+                    state_badge(alert.state) if alert.state != "open" else None,
+                ],
+                className="nv-feed-head",
+            ),
+            dcc.Link(words if words is not None else alert_words(alert), href=href, className="nv-feed-words"),
+            html.Div([html.Bdi(series_words(alert))], className="nv-feed-series"),
+            html.Div(list(actions), className="nv-feed-actions") if actions else None,
+        ],
+        className=f"nv-feed-item nv-feed-{alert.severity}",
+        **given(id=id),
+    )
+
+
+def feed(items: Sequence[html.Li], *, id: Id = None) -> Component:
+    """Alerts, newest first, announced by screen readers as they come; or the news that all is normal."""
+    if not items:
+        return empty_state(
+            _("Nothing unusual"),
+            icon_name="check2-circle",
+            hint=_("Alerts appear here as soon as a series leaves its expected range."),
+        )
+    return html.Ul(
+        list(items), className="nv-feed", **given(aria_live="polite", aria_label=_("Alerts")), **given(id=id)
+    )
+
+
+def alert_card(
+    alert: AlertView, *, now: datetime, words: Child = None, actions: Sequence[Component] = (), span: int = 12
+) -> html.Section:
+    """The head of an alert's own page: sentence, series, times, figures, and what can be done."""
+    metric = metric_of(alert.metric)
+    facts: list[tuple[str, str]] = [
+        (_("Observed"), value_text(metric, alert.observed)),
+        (_("Expected"), value_text(metric, alert.expected)),
+        (_("Expected range"), _range(alert)),
+        (_("From"), format_datetime(alert.bucket_start)),
+        (_("To"), format_datetime(alert.bucket_end)),
+    ]
+    return html.Section(
+        [
+            html.Div(
+                [
+                    severity_badge(alert.severity),
+                    state_badge(alert.state),
+                    html.Span(relative((now - alert.created_at).total_seconds()), className="nv-feed-time"),
+                    html.Div(list(actions), className="nv-card-actions"),
+                ],
+                className="nv-feed-head",
+            ),
+            html.H2(words if words is not None else alert_words(alert), className="nv-alert-title"),
+            html.P(html.Bdi(series_words(alert)), className="nv-card-subtitle"),
+            html.Dl(
+                [
+                    html.Div([html.Dt(name), html.Dd(value, className="nv-num")], className="nv-kpi")
+                    for name, value in facts
+                ],
+                className="nv-kpis",
+            ),
+        ],
+        className=f"nv-card nv-alert nv-feed-{alert.severity} nv-span-{span}",
+    )
+
+
+def _range(alert: AlertView) -> str:
+    metric = metric_of(alert.metric)
+    if alert.expected_low is None or alert.expected_high is None:
+        return value_text(metric, None)
+    low, high = value_text(metric, alert.expected_low), value_text(metric, alert.expected_high)
+    return _("{low} to {high}", low=low, high=high)

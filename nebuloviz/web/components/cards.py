@@ -1,0 +1,181 @@
+"""Cards, charts on them, and the table behind each chart."""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from nebuloviz.i18n import _, bucket_label
+from nebuloviz.metrics.registry import dimension
+from nebuloviz.web.components.basic import Child, Children, Id, button, given, icon
+from nebuloviz.web.figures import MetricLike, config, value_text
+from nebuloviz.web.figures.text import value_label
+
+MOST_TABLE_ROWS = 500
+
+
+def card(
+    title: Child,
+    body: Children,
+    *,
+    actions: Sequence[Component] = (),
+    subtitle: Children = None,
+    span: int = 12,
+    id: Id = None,
+    flush: bool = False,
+) -> html.Section:
+    """A titled region, `span` of the grid's twelve columns wide. `flush`: the body reaches the edges, as tables do."""
+    heading: list[Component] = [html.H2(title, className="nv-card-title")]
+    if subtitle is not None:
+        heading.append(html.P(subtitle, className="nv-card-subtitle"))
+    return html.Section(
+        [
+            html.Header(
+                [html.Div(heading), html.Div(list(actions), className="nv-card-actions")], className="nv-card-head"
+            ),
+            html.Div(body, className="nv-card-body" + (" nv-card-flush" if flush else "")),
+        ],
+        className=f"nv-card nv-span-{span}",
+        **given(id=id),
+    )
+
+
+def chart_card(  # noqa: PLR0913 - all but two are named options
+    title: str,
+    figure: go.Figure,
+    *,
+    graph_id: Id,
+    table: Component | None = None,
+    subtitle: Children = None,
+    span: int = 6,
+    height: int | None = 280,
+    downloads: Mapping[str, str] | None = None,
+    actions: Sequence[Component] = (),
+) -> html.Section:
+    """A chart with its title, and actions: the table behind it, a PNG, and `downloads` of the same data ({"CSV": href}).
+
+    The browser shows table and PNG by itself. `height` is in pixels; None leaves it to the figure, as bars want it.
+    """
+    return card(
+        title,
+        chart_body(title, figure, graph_id=graph_id, table=table, height=height),
+        actions=[*actions, *chart_actions(title, table=table is not None, downloads=downloads)],
+        subtitle=subtitle,
+        span=span,
+    )
+
+
+def chart_body(
+    title: str, figure: go.Figure, *, graph_id: Id, table: Component | None = None, height: int | None = 280
+) -> list[Component]:
+    """The inside of a chart card, for callbacks that fill one: the graph, and the table behind it."""
+    tall = height if height is not None else figure.layout.height
+    graph = dcc.Graph(
+        figure=figure,
+        config=config(_file_name(title)),
+        className="nv-graph",
+        style={"height": f"{tall}px"} if tall else {},
+        **given(id=graph_id),
+    )
+    # Time runs from left to right in every language; the texts inside keep their own direction.
+    drawing = html.Div(graph, className="nv-chart", dir="ltr", role="group", **given(aria_label=title))
+    if table is None:
+        return [drawing]
+    return [drawing, html.Div(table, className="nv-behind", tabIndex=0, role="region", **given(aria_label=title))]
+
+
+def _file_name(title: str) -> str:
+    """A file's name for a chart: letters and digits of any script, joined by hyphens."""
+    return re.sub(r"[\W_]+", "-", title.lower()).strip("-")[:80] or "nebuloviz"
+
+
+def chart_actions(title: str, *, table: bool = True, downloads: Mapping[str, str] | None = None) -> list[Component]:
+    """The buttons of a chart card; clientside.js answers those with a `data-nv-action`."""
+    actions: list[Component] = []
+    if table:
+        actions.append(_action(_("Show as table: {title}", title=title), "table", "table", pressed=True))
+    actions.append(_action(_("Download picture: {title}", title=title), "image", "png"))
+    return actions + [_download(kind, title, href) for kind, href in (downloads or {}).items()]
+
+
+def _action(label: str, icon_name: str, action: str, *, pressed: bool = False) -> html.Button:
+    attributes = given(data_nv_action=action, aria_pressed="false" if pressed else None)
+    return button(label, icon_name=icon_name, kind="quiet", icon_only=True, **attributes)
+
+
+def _download(kind: str, title: str, href: str) -> html.A:
+    label = _("Download {kind}: {title}", kind=kind, title=title)
+    return html.A(
+        [icon("download"), html.Span(kind)],
+        href=href,
+        className="nv-button nv-button-quiet nv-button-small",
+        download="",
+        title=label,
+        **given(aria_label=label),
+    )
+
+
+def data_table(
+    frame: pd.DataFrame,
+    metrics: Sequence[MetricLike],
+    *,
+    dimensions: Sequence[str] = (),
+    grain: str | None = None,
+    comparison: str = "",
+    caption: str = "",
+) -> html.Div:
+    """The rows of `frame` in their order, as a reader's table: bucket, dimensions, then each metric with its comparison."""
+    columns = _columns(frame, metrics, dimensions, grain, comparison)
+    rows = [
+        html.Tr([cell(row) for _name, _number, cell in columns])
+        for row in frame.head(MOST_TABLE_ROWS).to_dict("records")
+    ]
+    header = [html.Th(name, scope="col", className="nv-num" if numeric else None) for name, numeric, _cell in columns]
+    table = html.Table(
+        [html.Caption(caption, className="visually-hidden"), html.Thead(html.Tr(header)), html.Tbody(rows)],
+        className="nv-table",
+    )
+    left_out = len(frame) - len(rows)
+    note = html.P(_("{count} more rows are in the download.", count=left_out), className="nv-table-note")
+    return html.Div([table, note] if left_out > 0 else table, className="nv-table-wrap")
+
+
+def _columns(
+    frame: pd.DataFrame, metrics: Sequence[MetricLike], dimensions: Sequence[str], grain: str | None, comparison: str
+) -> list[tuple[Any, bool, Any]]:
+    """(heading, whether numeric, row -> cell) for each column."""
+    columns: list[tuple[Any, bool, Any]] = []
+    if grain is not None and "bucket" in frame:
+        columns.append((_("Time"), False, functools.partial(_time_cell, grain)))
+    columns += [(dimension(slug).label, False, functools.partial(_name_cell, slug)) for slug in dimensions]
+    for metric in metrics:
+        columns.append((metric.label, True, _number_cell(metric, metric.slug)))
+        if f"{metric.slug}:comparison" in frame:
+            words = f"{metric.label}, {comparison or _('before')}"
+            columns.append((words, True, _number_cell(metric, f"{metric.slug}:comparison")))
+    return columns
+
+
+def _time_cell(grain: str, row: dict[str, Any]) -> html.Th:
+    label = bucket_label(row["bucket"].to_pydatetime(), "minute" if grain == "quarter_hour" else grain)
+    return html.Th(f"{label} · {_('so far')}" if row.get("unfinished") else label, scope="row")
+
+
+def _name_cell(slug: str, row: dict[str, Any]) -> html.Td:
+    return html.Td(html.Bdi(value_label(row[slug], row.get(f"{slug}:name", ""))))
+
+
+def _number_cell(metric: MetricLike, column: str) -> Any:
+    def cell(row: dict[str, Any]) -> html.Td:
+        value = float(row[column]) if row[column] is not None else math.nan
+        return html.Td(value_text(metric, value), className="nv-num")
+
+    return cell

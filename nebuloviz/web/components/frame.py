@@ -1,0 +1,134 @@
+"""The frame around every page: skip link, rail, top bar, grid, and the help on keyboard shortcuts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from nebuloviz.i18n import LazyText, _, lazy
+from nebuloviz.web.components.basic import Child, Children, button, given, hidden, icon
+
+#: The id that the skip link leads to.
+CONTENT_ID = "nv-content"
+SHORTCUTS: tuple[tuple[str, LazyText], ...] = (
+    ("/", lazy("Search")),
+    ("g o", lazy("Go to Overview")),
+    ("g e", lazy("Go to Explore")),
+    ("g a", lazy("Go to Alerts")),
+    ("g d", lazy("Go to Data")),
+    ("t", lazy("Light or dark")),
+    ("?", lazy("This help")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    """An entry of the rail. `count`: unread alerts and the like; 0 shows nothing. `shortcut`: keys, as in `SHORTCUTS`."""
+
+    label: str | LazyText
+    href: str
+    icon_name: str
+    shortcut: str = ""
+    count: int = 0
+
+
+def skip_link() -> html.A:
+    """The first stop of the Tab key: past the rail, to the content."""
+    return html.A(_("Skip to content"), href=f"#{CONTENT_ID}", className="nv-skip")
+
+
+def rail(items: Sequence[NavItem], active_href: str, *, foot: Sequence[Component] = ()) -> html.Nav:
+    """The main navigation; collapses to icons on narrow screens, and becomes a bar at the bottom on phones."""
+    entries = [html.Li(_entry(item, active=item.href == active_href)) for item in items]
+    return html.Nav(
+        [
+            dcc.Link(
+                [
+                    html.Span(className="nv-brand-mark", **given(aria_hidden="true")),
+                    html.Span("NebuloViz", className="nv-rail-label"),
+                ],
+                href="/",
+                className="nv-brand",
+                title="NebuloViz",
+            ),
+            html.Ul(entries, className="nv-rail-items"),
+            html.Div(list(foot), className="nv-rail-foot"),
+        ],
+        className="nv-rail",
+        **given(aria_label=_("Main")),
+    )
+
+
+def _entry(item: NavItem, *, active: bool) -> dcc.Link:
+    parts: list[Child] = [icon(item.icon_name), html.Span(str(item.label), className="nv-rail-label")]
+    if item.count:
+        parts.append(html.Span(str(item.count) if item.count < 100 else "99+", className="nv-rail-count nv-num"))
+    if active:
+        parts.append(hidden(_("current page")))
+    title = f"{item.label} ({item.shortcut})" if item.shortcut else str(item.label)
+    return dcc.Link(parts, href=item.href, className="nv-rail-item" + (" nv-active" if active else ""), title=title)
+
+
+def topbar(filters: Children, *, end: Sequence[Component] = ()) -> html.Div:
+    """The bar above the content: the filter bar, and at its end the data's age and what else concerns all pages."""
+    return html.Div(
+        [html.Div(filters, className="nv-filterbar"), html.Div(list(end), className="nv-topbar-end")],
+        className="nv-topbar",
+    )
+
+
+def theme_button() -> html.Button:
+    """Switches between light and dark; clientside.js answers it and remembers the choice."""
+    return button(
+        _("Light or dark"), icon_name="circle-half", kind="quiet", icon_only=True, **given(data_nv_action="theme")
+    )
+
+
+def help_dialog() -> html.Dialog:
+    """The keyboard shortcuts; clientside.js opens it on `?`."""
+    rows = [
+        html.Div(
+            [html.Dt([html.Kbd(key) for key in keys.split()], dir="ltr"), html.Dd(str(words))], className="nv-shortcut"
+        )
+        for keys, words in SHORTCUTS
+    ]
+    return html.Dialog(
+        [
+            html.Header(
+                [
+                    html.H2(_("Keyboard shortcuts"), className="nv-card-title"),
+                    button(_("Close"), icon_name="x-lg", kind="quiet", icon_only=True, **given(data_nv_action="close")),
+                ],
+                className="nv-card-head",
+            ),
+            html.Dl(rows, className="nv-shortcuts"),
+        ],
+        id="nv-help",
+        className="nv-dialog",
+        **given(aria_label=_("Keyboard shortcuts")),
+    )
+
+
+def page(children: Children) -> html.Div:
+    """A page's content on the grid of twelve columns; its cards say how many they span."""
+    return html.Div(children, className="nv-grid")
+
+
+def frame(rail_part: Component, topbar_part: Component, content: Children) -> html.Div:
+    """Rail, top bar and content in their places, with landmarks, toasts' corner and help."""
+    return html.Div(
+        [
+            skip_link(),
+            rail_part,
+            html.Div(
+                [topbar_part, html.Main(content, id=CONTENT_ID, tabIndex=-1, className="nv-content")],
+                className="nv-main",
+            ),
+            html.Div(id="nv-toasts", className="nv-toasts", **given(aria_live="polite")),
+            help_dialog(),
+        ],
+        className="nv-frame",
+    )

@@ -1,0 +1,126 @@
+"""What stands where data is not: skeletons in the shape of what comes, empty and error states, and the data's age."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dash import html
+from dash.development.base_component import Component
+
+from nebuloviz.i18n import _, relative
+from nebuloviz.web.components.basic import Child, Children, Id, badge, button, given, icon
+
+#: Bars of a chart's skeleton, as shares of its height.
+_SKELETON_BARS = (38, 52, 45, 64, 58, 72, 66, 81, 60, 74, 88, 70)
+
+
+def empty_state(
+    reason: Children, action: Component | None = None, *, icon_name: str = "inbox", hint: Children = None
+) -> html.Div:
+    """Why there is nothing to show, and the next step."""
+    return _state("nv-state-empty", icon_name, reason, hint, [action] if action else [])
+
+
+def nothing_matches(filters: Sequence[str], *, clear: Component | None = None) -> html.Div:
+    """The empty state of filters that leave no sales; names them, and offers the way back."""
+    named = ", ".join(filters)
+    reason = _("No sales match {filters}", filters=named) if filters else _("No sales in this range")
+    hint = _("Take a filter away or choose a longer range.") if filters else _("Choose a longer range.")
+    return empty_state(reason, clear, icon_name="funnel", hint=hint)
+
+
+def error_state(
+    what: Children, what_to_do: Children, *, retry_id: Id = None, old: Component | None = None, code: str = ""
+) -> html.Div:
+    """What failed and what to do, with a button to try again; `old` is the last good answer, kept below with its age."""
+    actions = [button(_("Try again"), id=retry_id, icon_name="arrow-clockwise")] if retry_id is not None else []
+    state = html.Div(
+        _state("nv-state-error", "exclamation-octagon", what, what_to_do, actions, code=code), role="alert"
+    )
+    return state if old is None else html.Div([state, html.Div(old, className="nv-old")])
+
+
+def _state(
+    class_name: str, icon_name: str, title: Children, hint: Children, actions: Sequence[Component], code: str = ""
+) -> html.Div:
+    words: list[Component] = [html.P(title, className="nv-state-title")]
+    if hint is not None:
+        words.append(html.P(hint, className="nv-state-hint"))
+    if code:
+        words.append(html.P(html.Code(code, dir="ltr"), className="nv-state-hint"))
+    return html.Div(
+        [
+            html.Div(icon(icon_name), className="nv-state-icon"),
+            html.Div(words),
+            html.Div(list(actions), className="nv-state-actions") if actions else None,
+        ],
+        className=f"nv-state {class_name}",
+    )
+
+
+def stale_badge(age_seconds: float | None) -> html.Span:
+    """Marks figures that could not be refreshed, with the age of what is shown."""
+    words = _("Last known, {age}", age=relative(age_seconds)) if age_seconds is not None else _("Last known")
+    return badge(words, "warn", icon_name="clock-history")
+
+
+def data_age(age_seconds: float | None, *, stale_after_seconds: float = 120, id: Id = None) -> html.Span:
+    """How old the newest data is, for the top bar: a steady dot while it is live, a word when it is not."""
+    if age_seconds is None:
+        words, state = _("No data yet"), "none"
+    elif age_seconds <= stale_after_seconds:
+        words, state = _("Live · {age}", age=relative(age_seconds)), "live"
+    else:
+        words, state = _("Paused · {age}", age=relative(age_seconds)), "stale"
+    return html.Span(
+        [html.Span(className="nv-age-dot", **given(aria_hidden="true")), html.Span(words, className="nv-num")],
+        className=f"nv-age nv-age-{state}",
+        title=_("Time since the newest sale arrived"),
+        **given(id=id),
+    )
+
+
+def skeleton_tile() -> html.Div:
+    """The outline of a tile."""
+    lines: list[Child] = [
+        _line("40%"),
+        _line("65%", "nv-skeleton-figure"),
+        _line("80%"),
+        _line("100%", "nv-skeleton-spark"),
+    ]
+    return html.Div(lines, className="nv-tile nv-skeleton", **_loading())
+
+
+def skeleton_chart(height: int = 260) -> html.Div:
+    """The outline of a chart, `height` pixels high."""
+    bars = [html.Span(style={"blockSize": f"{share}%"}) for share in _SKELETON_BARS]
+    return html.Div(bars, className="nv-skeleton nv-skeleton-chart", style={"blockSize": f"{height}px"}, **_loading())
+
+
+def skeleton_bars(count: int = 6) -> html.Div:
+    """The outline of `count` horizontal bars."""
+    bars = [_line(f"{96 - 78 * index / max(count - 1, 1):.0f}%", "nv-skeleton-bar") for index in range(count)]
+    return html.Div(bars, className="nv-skeleton nv-skeleton-bars", **_loading())
+
+
+def skeleton_table(rows: int = 6, columns: int = 4) -> html.Div:
+    """The outline of a table."""
+    cells = [
+        html.Div([_line("70%") for _column in range(columns)], className="nv-skeleton-row") for _row in range(rows)
+    ]
+    return html.Div(cells, className="nv-skeleton nv-skeleton-table", **_loading())
+
+
+def skeleton_feed(count: int = 4) -> html.Div:
+    """The outline of a list of alerts."""
+    items = [html.Div([_line("30%"), _line("90%"), _line("45%")], className="nv-feed-item") for _item in range(count)]
+    return html.Div(items, className="nv-skeleton nv-feed", **_loading())
+
+
+def _line(width: str, class_name: str = "") -> html.Span:
+    return html.Span(className=f"nv-skeleton-line {class_name}".strip(), style={"inlineSize": width})
+
+
+def _loading() -> dict[str, Any]:
+    return given(role="status", aria_busy="true", aria_label=_("Loading"))

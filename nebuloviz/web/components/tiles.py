@@ -1,0 +1,101 @@
+"""The tiles at the head of Overview: one figure each, with what it means."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import plotly.graph_objects as go
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from nebuloviz.i18n import _, change, change_words
+from nebuloviz.web.components.basic import Child, Id, given, hidden
+from nebuloviz.web.figures import MetricLike, config, value_text
+from nebuloviz.web.figures.text import points_text
+
+Mood = Literal["good", "bad", "flat"]
+
+
+def tile(  # noqa: PLR0913 - all but two are named options
+    metric: MetricLike,
+    value: float | None,
+    *,
+    href: str,
+    before: float | None = None,
+    comparison: str = "",
+    spark: go.Figure | None = None,
+    note: Child = None,
+    selected: bool = False,
+    id: Id = None,
+) -> dcc.Link:
+    """A metric's figure, its change against `before` with the words of the `comparison`, and a sparkline.
+
+    The whole tile is a link to `href`, which asks Explore the same question. `note` stands beside the label, such as 'so far'.
+    """
+    figure = html.Div(
+        value_text(metric, value, short=value is not None and abs(value) >= 1_000_000),
+        className="nv-tile-figure nv-num",
+        title=value_text(metric, value),
+    )
+    head: list[Child] = [html.Span(str(metric.label), className="nv-tile-label")]
+    if note is not None:
+        head.append(html.Span(note, className="nv-tile-note"))
+    parts: list[Component] = [
+        html.Div(head, className="nv-tile-head"),
+        figure,
+        change_line(metric, value, before, comparison),
+    ]
+    if spark is not None:
+        parts.append(_spark(spark))
+    return dcc.Link(
+        parts,
+        href=href,
+        className="nv-tile" + (" nv-tile-selected" if selected else ""),
+        **given(id=id),
+    )
+
+
+def _spark(spark: go.Figure) -> html.Div:
+    graph = dcc.Graph(figure=spark, config=config(static=True), className="nv-spark", style={"height": "40px"})
+    return html.Div(graph, className="nv-tile-spark", dir="ltr", **given(aria_hidden="true"))
+
+
+def mood_of(metric: MetricLike, value: float | None, before: float | None) -> Mood:
+    """Whether going from `before` to `value` is good news; 'flat' where nobody can say."""
+    if not _known(value) or not _known(before) or value == before or metric.up_is_good is None:
+        return "flat"
+    return "good" if (value > before) is metric.up_is_good else "bad"  # type: ignore[operator]  # both are known here
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def change_line(metric: MetricLike, value: float | None, before: float | None, comparison: str = "") -> html.Div:
+    """The change with arrow, sign and the words of the comparison; 'New' where there was nothing before."""
+    shown, said = _change(metric, value, before)
+    words = _("vs {comparison}", comparison=comparison) if comparison and said else ""
+    return html.Div(
+        [
+            html.Span(
+                [html.Span(shown, **given(aria_hidden="true")), hidden(said)],
+                className=f"nv-change nv-change-{mood_of(metric, value, before)} nv-num",
+            ),
+            html.Span(words, className="nv-tile-comparison"),
+        ],
+        className="nv-tile-change",
+        title=value_text(metric, before) if said else None,
+    )
+
+
+def _change(metric: MetricLike, value: float | None, before: float | None) -> tuple[str, str]:
+    """The change as shown, and as said."""
+    if value is None or before is None or not (math.isfinite(value) and math.isfinite(before)):
+        return _("No comparison"), ""
+    if metric.unit == "ratio":
+        return points_text(value - before), points_text(value - before)
+    if before == 0:
+        return (_("Unchanged"), _("unchanged")) if value == 0 else (_("New"), _("new"))
+    relative = (value - before) / abs(before)
+    return change(relative), change_words(relative)
