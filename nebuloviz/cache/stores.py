@@ -132,6 +132,9 @@ class RedisStore:
     def unlock(self, entry: str) -> None:
         self._backend.delete(f"l:{entry}")
 
+    def ping(self) -> None:
+        self._client.ping()
+
     def close(self) -> None:
         self._client.close()
 
@@ -169,7 +172,6 @@ class SharedStore:
         self._retry_seconds = retry_seconds
         self._lock = threading.Lock()
         self._away = False
-        self._missed = 0
         self._closed = threading.Event()
 
     @property
@@ -187,9 +189,15 @@ class SharedStore:
         self._either(lambda store: store.write(entry, payload, ttl_seconds))
 
     def bump(self, generations: Names) -> None:
-        self._either(lambda store: store.bump(generations))
-        with self._lock:
-            self._missed += self._away
+        if not self._away:
+            try:
+                return off_loop(lambda: self._remote.bump(generations))
+            except redis.RedisError as error:
+                self._went_away(error)
+        with self._lock:  # not while `_knock` ends the outage: Redis would never hear of this change
+            if self._away:
+                return self._fallback.bump(generations)
+        return self.bump(generations)
 
     def try_lock(self, entry: str, seconds: int) -> bool:
         return self._either(lambda store: store.try_lock(entry, seconds))
@@ -221,21 +229,15 @@ class SharedStore:
 
     def _knock(self) -> None:
         while not self._closed.wait(self._retry_seconds):
-            missed = self._missed
             try:
-                self._remote.bump(generations_changed(ROOT))
+                self._remote.ping()  # outside the lock, as it may take its whole timeout
+                with self._lock:
+                    self._remote.bump(generations_changed(ROOT))
+                    self._away = False
             except redis.RedisError:
                 continue
-            if self._came_back(missed):
-                return
-
-    def _came_back(self, missed: int) -> bool:
-        with self._lock:
-            if self._missed != missed:
-                return False  # something was invalidated here since Redis was told that all is stale
-            self._away = False
-        _log.info("Redis answers again; what it held has been made stale")
-        return True
+            _log.info("Redis answers again; what it held has been made stale")
+            return
 
 
 class _Bytes(BaseSerializer):

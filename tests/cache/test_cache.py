@@ -81,9 +81,10 @@ class TestKeeping:
         assert cache.get_or_compute(SALES, "key", lambda: "computed again") == value
 
     def test_nobody_can_change_what_others_get(self, cache: Cache) -> None:
+        compute: Callable[[], list[str]] = list
         for _ in range(2):
-            cache.get_or_compute(SALES, "key", list).append("mine")
-        assert cache.get_or_compute(SALES, "key", list) == []
+            cache.get_or_compute(SALES, "key", compute).append("mine")
+        assert cache.get_or_compute(SALES, "key", compute) == []
 
     def test_what_raises_is_raised_and_not_kept(self, cache: Cache) -> None:
         with pytest.raises(ZeroDivisionError):
