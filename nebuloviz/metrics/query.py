@@ -20,6 +20,7 @@ FilterOperator = Literal["in", "not_in"]
 
 GRAINS: tuple[Grain, ...] = get_args(Grain)
 COMPARISONS: tuple[Comparison, ...] = get_args(Comparison)
+REST = "\uffff other"  # the value of the row that stands for all values beyond a query's limit; no real value equals it
 MAX_LIMIT = 10_000
 MAX_FILTER_VALUES = 1_000
 _NUL = "\x00"
@@ -53,7 +54,7 @@ class Query:
 
     `start` and `end` are aware moments; buckets are those of `time_zone`, weeks begin on `week_start` (0 = Monday).
     `order` is a metric, a dimension or 'bucket', with '-' in front for descending; `limit` keeps the first so many
-    combinations of dimension values, and `other` adds the rest as one row named by `OTHER`. Two equal questions are equal values
+    combinations of dimension values, and `other` adds the rest as one row named by `REST`. Two equal questions are equal values
     whatever the order of their filters.
 
     Raises:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy.orm import Session
 
-from nebuloviz.metrics.query import Filter, Query
+from nebuloviz.metrics.query import REST, Filter, Query
 from nebuloviz.permissions import Actor
 
 if TYPE_CHECKING:  # importing pandas costs half a second, and the command line may not need it
     import pandas as pd
 
-OTHER = "\uffff other"  # the row that stands for all values beyond a query's limit; no real value equals it
+OTHER = REST  # the row that stands for all values beyond a query's limit; no real value equals it
 
 
 @dataclass(frozen=True)
