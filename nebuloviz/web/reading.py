@@ -1,0 +1,75 @@
+"""What pages ask for, in the form in which they need it. Valid inside a request of a signed-in user."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import pandas as pd
+
+from nebuloviz.errors import NebuloVizError
+from nebuloviz.i18n import current, use
+from nebuloviz.metrics.query import Query
+from nebuloviz.permissions import Permission
+from nebuloviz.services.interfaces import Frame
+from nebuloviz.web.context import ask, may, services
+from nebuloviz.web.figures import Style
+from nebuloviz.web.question import comparison_words, query_of
+from nebuloviz.web.state import State
+from nebuloviz.web.theme import Theme
+
+#: So many values of a dimension get colours that all charts share.
+COLOURED_VALUES = 50
+
+
+def now() -> datetime:
+    """The time of this request, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One request of a page: its state, the reader's theme and the time; asks services and dresses figures."""
+
+    state: State
+    theme: Theme
+    now: datetime
+
+    def query(self, **changes: object) -> Query:
+        """The state's question, but for `changes`; see `question.query_of`."""
+        first = (
+            ask(services().data.freshness).first_sale if self.state.preset == "all" and not self.state.span else None
+        )
+        return query_of(self.state, self.now, first_sale=first, **changes)
+
+    def frame(self, query: Query) -> Frame:
+        return ask(services().data.frame, query)
+
+    def expected(self, query: Query) -> pd.DataFrame | None:
+        """The range that is normal for `query`, or None: a chart without its band is still worth seeing."""
+        if not may(Permission.ALERTS_READ):
+            return None
+        try:
+            return ask(services().alerts.expected, query)
+        except NebuloVizError:
+            return None
+
+    def style(self, *dimensions: str, revision: str = "") -> Style:
+        """How figures by `dimensions` are drawn for this reader; a zoom lasts as long as `revision` and the question do."""
+        order = {
+            slug: [value for value, _label in ask(services().data.values, slug, "", COLOURED_VALUES)]
+            for slug in dimensions
+        }
+        words = comparison_words(self.state.comparison)
+        return Style(self.theme, order, words, revision=revision + self.state.to_search())
+
+
+@contextmanager
+def asking(search: str | None, theme: str | None = "light") -> Iterator[Asking]:
+    """The request of a page with the URL's query `search`; inside, times are shown in the zone that the URL names, if any."""
+    state = State.from_search(search)
+    preferences = replace(current(), time_zone=state.zone) if state.zone else current()
+    with use(preferences):
+        yield Asking(state, "dark" if theme == "dark" else "light", now())
