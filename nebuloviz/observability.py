@@ -31,7 +31,7 @@ _user_id: ContextVar[str] = ContextVar("nebuloviz_user_id", default="")
 
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _SECRET_NAME = re.compile(r"passw|secret|token|authorization|cookie|api_?key", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(?<=://)([^/\s:@"]*):[^/\s"]*@")
+_URL_PASSWORD = re.compile(r'(?<=://)([^/\s:@"]*):[^/\s"]*@')
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]+", re.IGNORECASE)
 _HIDDEN = "***"
 
