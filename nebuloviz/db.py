@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, CursorResult, Engine, Result, create_engine, event, make_url
+from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from nebuloviz.errors import ConfigurationError, NebuloVizError
 
@@ -130,6 +134,17 @@ class Database:
             pool_pre_ping=True,
             connect_args=connect,
         )
+
+
+def insert(session: Session, table: type[DeclarativeBase]) -> PostgresqlInsert | SqliteInsert:
+    """An INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`, in the session's own dialect."""
+    make = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
+    return make(table)
+
+
+def rows_changed(result: Result[Any]) -> int:
+    """How many rows an INSERT, UPDATE or DELETE changed."""
+    return cast("CursorResult[Any]", result).rowcount
 
 
 def _normalised(text: str) -> URL:

@@ -10,6 +10,7 @@ import pandas as pd
 from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session
 
+from nebuloviz.db import rows_changed
 from nebuloviz.errors import Conflict, InvalidInput, NotFound
 from nebuloviz.metrics.buckets import buckets
 from nebuloviz.metrics.query import Filter, Query
@@ -45,7 +46,12 @@ class SqlAlertService(AlertService):
 
     @require(Permission.ALERTS_READ)
     def list(
-        self, session: Session, actor: Actor, which: AlertFilter | None = None, cursor: str | None = None, limit: int = 50
+        self,
+        session: Session,
+        actor: Actor,
+        which: AlertFilter | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
     ) -> AlertPage:
         limit = max(1, min(limit, MAX_PAGE))
         filters = (*(which.filters if which else ()), *_scope_filters(actor))
@@ -108,10 +114,12 @@ class SqlAlertService(AlertService):
     @require(Permission.ALERTS_READ)
     def counts(self, session: Session, actor: Actor) -> dict[str, int]:
         if actor.scope:
-            states = [a.state for a in session.scalars(select(Alert)) if _matches(a, _scope_filters(actor), actor.scope)]
+            states = [
+                a.state for a in session.scalars(select(Alert)) if _matches(a, _scope_filters(actor), actor.scope)
+            ]
             return {state: states.count(state) for state in STATES}
         rows = session.execute(select(Alert.state, func.count()).group_by(Alert.state)).all()
-        return {state: 0 for state in STATES} | {state: int(n) for state, n in rows}
+        return dict.fromkeys(STATES, 0) | {state: int(n) for state, n in rows}
 
     def _visible(self, session: Session, actor: Actor, alert_id: int) -> Alert:
         alert = session.get(Alert, alert_id) if 0 < alert_id < 2**63 else None
@@ -125,7 +133,7 @@ class SqlAlertService(AlertService):
         if len(note) > _MAX_NOTE or "\x00" in note:
             raise InvalidInput(f"A note has at most {_MAX_NOTE} characters and no NUL.")
         alert = self._visible(session, actor, alert_id)
-        if alert.state == "resolved" or alert.state == state or (version is not None and version != alert.version):
+        if alert.state in {"resolved", state} or version not in {None, alert.version}:
             raise Conflict("This alert was changed meanwhile; look at it again before you decide.")
         now = self._now()
         changed = session.execute(
@@ -133,7 +141,7 @@ class SqlAlertService(AlertService):
             .where(Alert.id == alert_id, Alert.version == alert.version)
             .values(state=state, version=alert.version + 1, updated_at=now)
         )
-        if changed.rowcount != 1:  # somebody else was faster by a hair
+        if rows_changed(changed) != 1:  # somebody else was faster by a hair
             raise Conflict("This alert was changed meanwhile; look at it again before you decide.")
         session.add(AlertEvent(alert_id=alert_id, at=now, kind=state, username=actor.username, note=note))
         session.flush()
@@ -199,9 +207,13 @@ def _by_bucket(hours: pd.DataFrame, query: Query) -> pd.DataFrame:
     return folded[["bucket", "expected", "expected_low", "expected_high"]]
 
 
-def _restricted(statement: Select[tuple[Alert]], which: AlertFilter) -> Select[tuple[Alert]]:
+def _restricted(statement: Select[Alert], which: AlertFilter) -> Select[Alert]:
     conditions: list[ColumnElement[bool]] = []
-    for column, wanted in ((Alert.state, which.states), (Alert.severity, which.severities), (Alert.metric, which.metrics)):
+    for column, wanted in (
+        (Alert.state, which.states),
+        (Alert.severity, which.severities),
+        (Alert.metric, which.metrics),
+    ):
         if wanted:
             conditions.append(column.in_(wanted))
     if which.series:
@@ -213,7 +225,7 @@ def _restricted(statement: Select[tuple[Alert]], which: AlertFilter) -> Select[t
     return statement.where(*conditions)
 
 
-def _newest_first(session: Session, statement: Select[tuple[Alert]], before: int | None, batch: int) -> Iterator[Alert]:
+def _newest_first(session: Session, statement: Select[Alert], before: int | None, batch: int) -> Iterator[Alert]:
     while True:
         page = statement if before is None else statement.where(Alert.id < before)
         rows = session.scalars(page.order_by(Alert.id.desc()).limit(batch)).all()

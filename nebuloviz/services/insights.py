@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pandas as pd
 from sqlalchemy.orm import Session
 
-from nebuloviz.i18n import _, change_words, money, ngettext, percent
+from nebuloviz.i18n import _, change_words, money, ngettext, number, percent
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import dimension as dimension_of
 from nebuloviz.permissions import Actor, Permission, require
@@ -40,7 +40,11 @@ class FigureInsights(AIInsights):
             other=False,
         )
         figures = self._data.frame(session, actor, asked).data.iloc[0]
-        found = [*self._headline(asked, figures), *self._movers(session, actor, asked), *self._open_alerts(session, actor, asked)]
+        found = [
+            *self._headline(asked, figures),
+            *self._movers(session, actor, asked),
+            *self._open_alerts(session, actor, asked),
+        ]
         return sorted(found, key=lambda insight: -insight.weight)[:limit]
 
     def _headline(self, query: Query, figures: pd.Series[float]) -> Iterator[Insight]:
@@ -73,7 +77,9 @@ class FigureInsights(AIInsights):
             moves = (data["revenue"] - data["revenue:comparison"].fillna(0.0)).dropna()
             for index in moves.abs().nlargest(_MOVERS_PER_DIMENSION).index:
                 if moves[index]:
-                    yield Insight(_moved(slug, data.loc[index], moves[index]), "low", by_value, abs(float(moves[index])))
+                    yield Insight(
+                        _moved(slug, data.loc[index], moves[index]), "low", by_value, abs(float(moves[index]))
+                    )
 
     def _open_alerts(self, session: Session, actor: Actor, query: Query) -> Iterator[Insight]:
         if not actor.may(Permission.ALERTS_READ):
@@ -84,7 +90,10 @@ class FigureInsights(AIInsights):
             return
         worst = max(items, key=lambda alert: alert.score)
         text = ngettext(
-            "One alert is open in this time.", "{n} alerts are open in this time.", len(items), n=len(items)
+            "One alert is open in this time.",
+            "{count} alerts are open in this time.",
+            len(items),
+            count=number(len(items)),
         )
         yield Insight(text, worst.severity, query, _stake(worst.observed, worst.expected), worst.id)
 
@@ -99,14 +108,13 @@ def _driver(figures: pd.Series[float]) -> str:
     value = _relative(figures["average_order_value"], figures["average_order_value:comparison"])
     if orders is None or value is None or min(orders, value) <= -1:
         return ""
-    text: Callable[..., str] = _
     if abs(math.log1p(orders)) >= abs(math.log1p(value)):
-        return text("The number of orders moved it most: {change}.", change=change_words(orders))
-    return text("The value of an order moved it most: {change}.", change=change_words(value))
+        return _("The number of orders moved it most: {change}.", change=change_words(orders))
+    return _("The value of an order moved it most: {change}.", change=change_words(value))
 
 
 def _moved(slug: str, row: pd.Series[float], move: float) -> str:
-    name = str(row.get(f"{slug}:name") or row[slug])
+    name = str(row[f"{slug}:name"] if f"{slug}:name" in row else row[slug])
     relative = _relative(row["revenue"], row["revenue:comparison"])
     values = {
         "dimension": str(dimension_of(slug).label),
