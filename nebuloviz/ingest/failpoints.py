@@ -1,0 +1,38 @@
+"""Places where a test can make the program die, to prove that nothing is lost or counted twice there.
+
+`NEBULOVIZ_FAILPOINT`, read once at start, is for tests only: the name of a place, after a colon how many times to pass it
+first. There the process kills itself with SIGKILL, as a crash would. Without it `reach` does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+VARIABLE = "NEBULOVIZ_FAILPOINT"
+
+#: In the order in which a batch passes them.
+FAILPOINTS = ("before_tx", "after_offset", "after_keys", "after_facts", "after_rollup", "before_commit", "after_commit")
+
+
+def _nowhere(_name: str) -> None:
+    """The failpoint of a program that is not under test."""
+
+
+def _killer(setting: str) -> Callable[[str], None]:
+    name, _, passes = setting.partition(":")
+    left = int(passes or 0)
+
+    def die_at(reached: str) -> None:
+        nonlocal left
+        if reached != name:
+            return
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+
+    return die_at
+
+
+reach: Callable[[str], None] = _killer(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else _nowhere

@@ -1,0 +1,159 @@
+"""What a batch of new sales adds to every rollup, computed in memory: integers throughout, so exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from nebuloviz.ingest.sale import Sale
+from nebuloviz.metrics.rollups import CELL_STAGE, day_of, day_start
+from nebuloviz.models import MEASURES, ROLLED_DIMENSIONS, ROLLUPS, Rollup
+
+_Codes = npt.NDArray[np.int64]
+_ORDER_LEVEL = ("region", "country", "channel", "store")
+_QUARTER_HOUR = 900  # seconds; the days of every zone of our time begin on one
+_LARGEST_SUM = 1 << 62
+_NO_KEYS = ("",) * len(ROLLED_DIMENSIONS)
+
+
+class OlderLine(NamedTuple):
+    """A line that is stored already, of an order that a batch adds lines to."""
+
+    order_id: str
+    sold_at: datetime
+    product_id: str
+    category: str
+    region: str
+    country: str
+    channel: str
+    store: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """`cells` are rows of the stage table; `spread` are orders that lie in several hours or places; `days` of the zone, `hours` in UTC."""
+
+    cells: list[tuple[Any, ...]]
+    spread: list[str]
+    days: frozenset[date]
+    hours: frozenset[datetime]
+
+
+class _Coded(NamedTuple):
+    """A column as small integers, and what each stands for."""
+
+    codes: _Codes
+    values: Sequence[Any]
+
+
+def tally(sales: Sequence[Sale], older: Sequence[OlderLine], zone: ZoneInfo) -> Tally:
+    """Count `sales`, all of them new; `older` are the stored lines of their orders, which make an order in a cell no new one."""
+    new, old = list(zip(*sales, strict=True)), list(zip(*older, strict=True))
+    columns = {
+        name: _coded([*new[Sale._fields.index(name)], *(old[OlderLine._fields.index(name)] if old else ())])
+        for name in ("order_id", "product_id", *ROLLED_DIMENSIONS)
+    }
+    moments = [*new[Sale._fields.index("sold_at")], *(old[OlderLine._fields.index("sold_at")] if old else ())]
+    columns["hour"], columns["day"], days = _buckets(moments, len(sales), zone)
+    measures = _measures(new)
+    cells: list[tuple[Any, ...]] = []
+    for number, rollup in enumerate(ROLLUPS):
+        cells.extend(_cells(number, rollup, columns, measures))
+    hours = columns["hour"]
+    touched = frozenset(hours.values[code] for code in np.unique(hours.codes[: len(sales)]))
+    return Tally(cells, _spread(columns), days, touched)
+
+
+def _coded(values: Iterable[Any]) -> _Coded:
+    known: dict[Any, int] = {}
+    codes = [known.setdefault(value, len(known)) for value in values]
+    return _Coded(np.array(codes, np.int64), list(known))
+
+
+def _buckets(moments: list[datetime], n_new: int, zone: ZoneInfo) -> tuple[_Coded, _Coded, frozenset[date]]:
+    """Hour and day of every moment, and the days of the first `n_new`."""
+    seconds = np.fromiter((moment.timestamp() for moment in moments), np.float64, len(moments))
+    quarters, place = np.unique(np.floor(seconds / _QUARTER_HOUR).astype(np.int64), return_inverse=True)
+    starts = [datetime.fromtimestamp(int(quarter) * _QUARTER_HOUR, UTC) for quarter in quarters]
+    hours = _coded(start.replace(minute=0) for start in starts)
+    days = _coded(day_of(start, zone) for start in starts)
+    touched = frozenset(days.values[code] for code in np.unique(days.codes[place[:n_new]]))
+    day_starts = [day_start(day, zone) for day in days.values]
+    return _Coded(hours.codes[place], hours.values), _Coded(days.codes[place], day_starts), touched
+
+
+def _measures(new: list[tuple[Any, ...]]) -> npt.NDArray[Any]:
+    """One row a sale, one column a measure but `orders`, which is left 0."""
+    field = {name: new[Sale._fields.index(name)] for name in ("quantity", "revenue", "discount", "cost")}
+    cost = [0 if value is None else value for value in field["cost"]]
+    amounts = [np.array(column, np.int64) for column in (field["quantity"], field["revenue"], field["discount"], cost)]
+    if max(int(np.abs(column).max()) for column in amounts) * len(cost) > _LARGEST_SUM:
+        amounts = [column.astype(object) for column in amounts]  # Python's integers do not overflow
+    quantity, revenue, discount, costs = amounts
+    costed = np.array([value is not None for value in field["cost"]])
+    returned = quantity < 0
+    by_name = {
+        "lines": np.ones(len(cost), np.int64),
+        "orders": np.zeros(len(cost), np.int64),
+        "quantity": quantity,
+        "revenue": revenue,
+        "discount": discount,
+        "cost": costs,
+        "costed_revenue": revenue * costed,
+        "returned_lines": returned.astype(np.int64),
+        "returned_quantity": -quantity * returned,
+        "returned_amount": -revenue * returned,
+    }
+    return np.column_stack([by_name[measure] for measure in MEASURES])
+
+
+def _cells(
+    number: int, rollup: Rollup, columns: dict[str, _Coded], measures: npt.NDArray[Any]
+) -> Iterable[tuple[Any, ...]]:
+    keys = [columns[rollup.grain], *(columns[name] for name in rollup.dimensions)]
+    n_new = len(measures)
+    cell_of = _group([key.codes for key in keys])
+    in_order = np.argsort(cell_of[:n_new], kind="stable")
+    ids, starts = np.unique(cell_of[in_order], return_index=True)
+    sums = np.add.reduceat(measures[in_order], starts, axis=0)
+    sums[:, MEASURES.index("orders")] = _new_orders(cell_of, columns["order_id"], n_new)[ids]
+    first = in_order[starts]
+    labels = [[key.values[code] for code in key.codes[first].tolist()] for key in keys]
+    padding = _NO_KEYS[len(rollup.dimensions) :]
+    labels.extend([value] * len(ids) for value in padding)
+    return zip([number] * len(ids), *labels, *sums.T.tolist(), strict=True)
+
+
+def _group(codes: list[_Codes]) -> _Codes:
+    """Equal combinations get equal numbers, from 0 on."""
+    combined = codes[0]
+    for column in codes[1:]:
+        # Numbered anew at each step, so that the product of two counts never leaves 64 bits
+        combined = np.unique(combined * (int(column.max()) + 1) + column, return_inverse=True)[1]
+    return np.unique(combined, return_inverse=True)[1].astype(np.int64)
+
+
+def _new_orders(cell_of: _Codes, orders: _Coded, n_new: int) -> _Codes:
+    """By cell: how many orders are in it now that were not before."""
+    pairs = cell_of * len(orders.values) + orders.codes
+    fresh = np.setdiff1d(pairs[:n_new], pairs[n_new:])
+    return np.bincount(fresh // len(orders.values), minlength=int(cell_of.max()) + 1).astype(np.int64)
+
+
+def _spread(columns: dict[str, _Coded]) -> list[str]:
+    orders = columns["order_id"]
+    spread = np.zeros(len(orders.values), bool)
+    for name in ("hour", *_ORDER_LEVEL):
+        column = columns[name]
+        distinct = np.unique(orders.codes * len(column.values) + column.codes)
+        spread |= np.bincount(distinct // len(column.values), minlength=len(orders.values)) > 1
+    return sorted(orders.values[code] for code in np.flatnonzero(spread))
+
+
+assert [column.name for column in CELL_STAGE.columns][-len(MEASURES) :] == list(MEASURES)  # noqa: S101 - rows are built in this order

@@ -1,0 +1,322 @@
+"""Writes a batch into facts, rollups and everything that must agree with them, inside the caller's transaction.
+
+Writers of one installation take turns (an advisory lock on PostgreSQL, the write lock of SQLite): the cells of the present hour
+are shared by all, so they would wait for each other anyway, and only in turns can an order whose lines arrive through two
+writers be counted once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, Table, any_, bindparam, case, exc, func, literal, select, text, true
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import Session
+from sqlalchemy.types import Text
+
+from nebuloviz.ingest.batch import ACCEPTED, DUPLICATE, Batch, Item, Outcome, Written
+from nebuloviz.ingest.failpoints import reach
+from nebuloviz.ingest.loading import KEY_STAGE, load, prepare_stages
+from nebuloviz.ingest.sale import Reason, Rejected, Sale
+from nebuloviz.ingest.tally import OlderLine, Tally, tally
+from nebuloviz.metrics.rollups import CELL_STAGE, upsert_statement
+from nebuloviz.models import (
+    ROLLUPS,
+    DayVersion,
+    DeadLetter,
+    IngestMinute,
+    IngestOffset,
+    Installation,
+    Product,
+    SaleKey,
+    SaleRow,
+    SpreadOrder,
+)
+
+KEPT_PAYLOAD_BYTES = 1 << 16
+IDLE_TIMEOUT = "15s"  # a stopped process must not hold the writers' lock for longer
+_WRITERS_LOCK = 7_314_406_106  # any constant that nothing else in the database locks
+_MAX_KNOWN_PRODUCTS = 500_000
+_FACT_COLUMNS = (*Sale._fields[: Sale._fields.index("product")], "received_at")
+_FACT_FIELDS = len(_FACT_COLUMNS) - 1
+_CURRENCY = "currency"
+
+
+class SaleWriter:
+    """Writes batches; keeps what it knows of the database between them. One instance serves one thread.
+
+    `zone` is the installation's, whose days the daily rollups hold; `currency` its currency, '' to adopt that of the first sale
+    that names one.
+    """
+
+    def __init__(self, zone: ZoneInfo, currency: str = "") -> None:
+        self._zone = zone
+        self._configured_currency = currency
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop all knowledge: the transaction that it came from was rolled back."""
+        self._currency = self._configured_currency
+        self._products: dict[str, tuple[str, str]] = {}
+        self._months: set[str] = set()
+
+    def write(self, session: Session, batch: Batch, now: datetime) -> Written:
+        """Store the batch and its dead letters, and advance the partition's counts (not its offset).
+
+        Raises:
+            sqlalchemy.exc.OperationalError: the database does not answer; the transaction must be rolled back.
+        """
+        connection = session.connection()
+        _take_turn(connection)
+        prepare_stages(connection)
+        outcomes: list[Outcome | None] = [None] * len(batch.items)
+        wanted = self._wanted(connection, batch.items, outcomes)
+        counted = self._store(connection, wanted, batch, outcomes, now)
+        sales = [cast("Sale", batch.items[i].parsed) for i, outcome in enumerate(outcomes) if outcome is ACCEPTED]
+        written = Written(
+            batch.topic,
+            batch.partition,
+            batch.next_offset,
+            cast("list[Outcome]", outcomes),
+            sales,
+            frozenset().union(*(part.days for part in counted)),
+            frozenset().union(*(part.hours for part in counted)),
+        )
+        _bury(connection, batch.items, written.outcomes, now)
+        _count(connection, written, now)
+        return written
+
+    # ---------------------------------------------------------------- which sales are new
+
+    def _wanted(self, connection: Connection, items: Sequence[Item], outcomes: list[Outcome | None]) -> dict[bytes, int]:
+        """Key -> place of the sales that may be written; the outcomes of all others are settled here."""
+        currency = self._settled_currency(connection, items)
+        first: dict[bytes, int] = {}
+        for place, (_, parsed) in enumerate(items):
+            if isinstance(parsed, Rejected):
+                outcomes[place] = Outcome("rejected", parsed)
+            elif parsed.currency and parsed.currency != currency:
+                detail = f"the sale is in {parsed.currency}, the installation's currency is {currency}"
+                outcomes[place] = Outcome("rejected", Rejected(Reason.CURRENCY, detail))
+            else:
+                earlier = first.setdefault(parsed.key, place)
+                if earlier != place:
+                    outcomes[place] = _repeat(parsed, cast("Sale", items[earlier].parsed).fingerprint)
+        return first
+
+    def _settled_currency(self, connection: Connection, items: Sequence[Item]) -> str:
+        if not self._currency:
+            named = (item.parsed.currency for item in items if isinstance(item.parsed, Sale) and item.parsed.currency)
+            offered = next(named, "")
+            if offered:
+                row = {"key": _CURRENCY, "value": offered}
+                connection.execute(_insert(connection, Installation).values(row).on_conflict_do_nothing())
+            known = select(Installation.value).where(Installation.key == _CURRENCY)
+            self._currency = connection.execute(known).scalar_one_or_none() or ""
+        return self._currency
+
+    # ---------------------------------------------------------------- storing, and bisecting to a record that cannot be
+
+    def _store(
+        self, connection: Connection, wanted: dict[bytes, int], batch: Batch, outcomes: list[Outcome | None], now: datetime
+    ) -> list[Tally]:
+        """Write the wanted sales under a savepoint; what the database refuses is halved until it is one record."""
+        if not wanted:
+            return []
+        try:
+            with connection.begin_nested():
+                return self._store_all(connection, wanted, batch, outcomes, now)
+        except (exc.DataError, exc.IntegrityError, OverflowError) as error:
+            places = list(wanted.items())
+            if len(places) == 1:
+                rejected = Rejected(Reason.DATABASE, str(getattr(error, "orig", error))[:200])
+                outcomes[places[0][1]] = Outcome("rejected", rejected)
+                return []
+            self._months.clear()  # a month's partition made under the savepoint has gone with it
+            self._products.clear()
+            half = len(places) // 2
+            parts = (dict(places[:half]), dict(places[half:]))
+            return [done for part in parts for done in self._store(connection, part, batch, outcomes, now)]
+
+    def _store_all(
+        self, connection: Connection, wanted: dict[bytes, int], batch: Batch, outcomes: list[Outcome | None], now: datetime
+    ) -> list[Tally]:
+        candidates = [cast("Sale", batch.items[place].parsed) for place in wanted.values()]
+        fresh, known = _claim(connection, candidates)
+        reach("after_keys")
+        sales = []
+        for sale, place in zip(candidates, wanted.values(), strict=True):
+            if sale.key in fresh:
+                sales.append(sale)
+                outcomes[place] = ACCEPTED
+            else:
+                outcomes[place] = _repeat(sale, known[sale.key])
+        if not sales:
+            return []
+        self._make_months(connection, sales)
+        counted = tally(sales, _older_lines(connection, {sale.order_id for sale in sales}), self._zone)
+        load(connection, _table(SaleRow), _FACT_COLUMNS, [(*sale[:_FACT_FIELDS], now) for sale in sales])
+        self._name_products(connection, sales)
+        reach("after_facts")
+        _add_to_rollups(connection, counted)
+        reach("after_rollup")
+        return [counted]
+
+    def _make_months(self, connection: Connection, sales: Iterable[Sale]) -> None:
+        """Partitions for the months of `sales`, where there are none yet (PostgreSQL)."""
+        if connection.dialect.name != "postgresql":
+            return
+        for year, month in {(sale.sold_at.year, sale.sold_at.month) for sale in sales}:
+            name = f"sale_p{year:04}{month:02}"
+            if name in self._months:
+                continue
+            if connection.execute(select(func.to_regclass(name))).scalar() is not None:
+                self._months.add(name)  # only what was there before: a partition made here may yet be rolled back
+                continue
+            start, end = f"{year:04}-{month:02}-01", f"{year + month // 12:04}-{month % 12 + 1:02}-01"
+            # Attaching, unlike CREATE TABLE .. PARTITION OF, does not wait for those who read
+            connection.execute(text(f"CREATE TABLE {name} (LIKE sale INCLUDING ALL)"))
+            bounds = f"FOR VALUES FROM ('{start} 00:00:00+00') TO ('{end} 00:00:00+00')"
+            connection.execute(text(f"ALTER TABLE sale ATTACH PARTITION {name} {bounds}"))
+
+    def _name_products(self, connection: Connection, sales: Iterable[Sale]) -> None:
+        """The latest name and category of each product; a sale without a name changes none."""
+        latest = {sale.product_id: (sale.product, sale.category) for sale in sales}
+        changed = {key: value for key, value in latest.items() if self._products.get(key) != value}
+        if not changed:
+            return
+        rows = [{"product_id": key, "name": name or key, "category": category} for key, (name, category) in sorted(changed.items())]
+        insert = _insert(connection, Product)
+        name, category = insert.excluded.name, insert.excluded.category
+        latest_known = {
+            "name": case((name == insert.excluded.product_id, Product.name), else_=name),
+            "category": case((category == "", Product.category), else_=category),
+        }
+        connection.execute(insert.on_conflict_do_update(index_elements=["product_id"], set_=latest_known), rows)
+        if len(self._products) > _MAX_KNOWN_PRODUCTS:
+            self._products.clear()
+        self._products.update(changed)
+
+
+def _table(model: type[Any]) -> Table:
+    return cast("Table", model.__table__)
+
+
+def _insert(connection: Connection, model: type[Any]) -> Any:
+    """An INSERT that knows ON CONFLICT, which both databases spell alike and SQLAlchemy keeps in two classes."""
+    return (sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert)(model)
+
+
+def _repeat(sale: Sale, fingerprint: int) -> Outcome:
+    """The outcome of a sale whose id is known: nothing new, unless the payload differs."""
+    if sale.fingerprint == fingerprint:
+        return DUPLICATE
+    return Outcome("rejected", Rejected(Reason.CONFLICT, f"the sale id {sale.sale_id} is known with another payload"))
+
+
+def _take_turn(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'"))
+        # Orders are looked up by thousands in small partitions, which the planner would rather read from end to end
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        connection.execute(select(func.pg_advisory_xact_lock(_WRITERS_LOCK)))
+
+
+def _claim(connection: Connection, candidates: Sequence[Sale]) -> tuple[set[bytes], dict[bytes, int]]:
+    """Enter the sales' keys. Returns those that are new, and the fingerprints of those that were there."""
+    connection.execute(KEY_STAGE.delete())
+    load(connection, KEY_STAGE, ("key", "fingerprint"), [(sale.key, sale.fingerprint) for sale in candidates])
+    # SQLite needs the WHERE to tell ON CONFLICT from a join
+    staged = select(KEY_STAGE.c.key, KEY_STAGE.c.fingerprint).where(true()).order_by(KEY_STAGE.c.key)
+    claim = _insert(connection, SaleKey).from_select(["key", "fingerprint"], staged).on_conflict_do_nothing()
+    fresh = {bytes(key) for (key,) in connection.execute(claim.returning(SaleKey.key))}
+    if len(fresh) == len(candidates):
+        return fresh, {}
+    matched = select(SaleKey.key, SaleKey.fingerprint).join(KEY_STAGE, KEY_STAGE.c.key == SaleKey.key)
+    known = {bytes(key): fingerprint for key, fingerprint in connection.execute(matched)}
+    return fresh, known
+
+
+def _older_lines(connection: Connection, orders: set[str]) -> list[OlderLine]:
+    """The stored lines of `orders`."""
+    columns = [getattr(SaleRow, name) for name in OlderLine._fields]
+    if connection.dialect.name == "sqlite":
+        listed = select(text("value")).select_from(func.json_each(json.dumps(sorted(orders))))
+        found = select(*columns).where(SaleRow.order_id.in_(listed))
+    else:
+        found = select(*columns).where(SaleRow.order_id == any_(literal(sorted(orders), ARRAY(Text))))
+    return [OlderLine(*row) for row in connection.execute(found)]
+
+
+def _add_to_rollups(connection: Connection, counted: Tally) -> None:
+    connection.execute(CELL_STAGE.delete())
+    load(connection, CELL_STAGE, [column.name for column in CELL_STAGE.columns], counted.cells)
+    for rollup in ROLLUPS:
+        connection.execute(upsert_statement(rollup, connection.dialect.name))
+    if counted.spread:
+        rows = [{"order_id": order} for order in counted.spread]
+        connection.execute(_insert(connection, SpreadOrder).on_conflict_do_nothing(), rows)
+    insert = _insert(connection, DayVersion)
+    newer = {"version": DayVersion.version + 1}
+    days = [{"day": day, "version": 1} for day in sorted(counted.days)]
+    connection.execute(insert.on_conflict_do_update(index_elements=["day"], set_=newer), days)
+
+
+def _bury(connection: Connection, items: Sequence[Item], outcomes: Sequence[Outcome], now: datetime) -> None:
+    """Dead letters for what was rejected. The same record cannot get two."""
+    rows = [
+        {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "reason": str(outcome.rejected.reason),
+            "detail": outcome.rejected.detail.replace("\x00", "\ufffd"),
+            "payload": _kept_bytes(record.original, record.value)[:KEPT_PAYLOAD_BYTES],
+            "payload_size": len(_kept_bytes(record.original, record.value)),
+            "received_at": now,
+        }
+        for (record, _), outcome in zip(items, outcomes, strict=True)
+        if outcome.rejected is not None
+    ]
+    if rows:
+        unique = ["topic", "partition", "offset"]
+        connection.execute(_insert(connection, DeadLetter).on_conflict_do_nothing(index_elements=unique), rows)
+
+
+def _kept_bytes(original: bytes | None, value: bytes | None) -> bytes:
+    return original if original is not None else (value or b"")
+
+
+def _count(connection: Connection, written: Written, now: datetime) -> None:
+    """Advance the partition's counts and the pace of its topic."""
+    offset = _table(IngestOffset)
+    advanced = {
+        "n_ok": offset.c.n_ok + written.accepted,
+        "n_duplicate": offset.c.n_duplicate + written.duplicates,
+        "n_rejected": offset.c.n_rejected + written.rejected,
+        "updated_at": now,
+    }
+    here = (offset.c.topic == written.topic) & (offset.c.partition == written.partition)
+    connection.execute(offset.update().where(here).values(advanced))
+    insert = _insert(connection, IngestMinute)
+    late = max((now - min((sale.sold_at for sale in written.sales), default=now)) // timedelta(seconds=1), 0)
+    row = {
+        "minute": now.astimezone(UTC).replace(second=0, microsecond=0),
+        "topic": written.topic,
+        "accepted": written.accepted,
+        "duplicate": written.duplicates,
+        "rejected": written.rejected,
+        "late_seconds": late,
+    }
+    larger = insert.excluded.late_seconds
+    sums = {
+        **{name: getattr(IngestMinute, name) + insert.excluded[name] for name in ("accepted", "duplicate", "rejected")},
+        "late_seconds": case((larger > IngestMinute.late_seconds, larger), else_=IngestMinute.late_seconds),
+    }
+    connection.execute(insert.values(row).on_conflict_do_update(index_elements=["minute", "topic"], set_=sums))

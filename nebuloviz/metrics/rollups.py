@@ -1,0 +1,124 @@
+"""The SQL that keeps the rollups, and that counts them again from facts. Both are made from `ROLLUPS`, so they cannot drift apart.
+
+Increments reach the rollups through one temporary stage table with a row per cell; `recount_select` is the definition that they
+must always agree with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Integer,
+    MetaData,
+    Select,
+    Subquery,
+    Table,
+    Text,
+    case,
+    column,
+    func,
+    select,
+    values,
+)
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.sql.dml import Insert
+
+from nebuloviz.models import MEASURES, ROLLED_DIMENSIONS, ROLLUPS, Rollup, SaleRow, UtcDateTime
+
+_KEY_COLUMNS = tuple(f"k{number}" for number in range(1, len(ROLLED_DIMENSIONS) + 1))
+
+#: What a batch adds to the rollups: `rollup` is the place in `ROLLUPS`, k1.. are that rollup's dimensions in order.
+CELL_STAGE = Table(
+    "stage_cell",
+    MetaData(),
+    Column("rollup", Integer, nullable=False),
+    Column("bucket", UtcDateTime, nullable=False),
+    *(Column(name, Text, nullable=False) for name in _KEY_COLUMNS),
+    *(Column(measure, BigInteger, nullable=False) for measure in MEASURES),
+    prefixes=["TEMPORARY"],
+    postgresql_on_commit="DELETE ROWS",
+)
+
+
+def day_of(moment: datetime, zone: ZoneInfo) -> date:
+    """The calendar day in `zone` that an aware moment belongs to."""
+    return moment.astimezone(zone).date()
+
+
+def day_start(day: date, zone: ZoneInfo) -> datetime:
+    """The moment, in UTC, at which a day of `zone` begins; where its midnight is skipped, the moment of the skip."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+
+
+def days_between(first: datetime, last: datetime, zone: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:
+    """[start, end) of every day of `zone` from that of `first` to that of `last`."""
+    day = day_of(first, zone)
+    while day <= day_of(last, zone):
+        following = day + timedelta(days=1)
+        yield day_start(day, zone), day_start(following, zone)
+        day = following
+
+
+def upsert_statement(rollup: Rollup, dialect_name: str) -> Insert:
+    """Add the stage's cells of one rollup to it, in the order of their keys."""
+    table, keys = rollup.table, ("bucket", *rollup.dimensions)
+    staged = [CELL_STAGE.c.bucket, *(CELL_STAGE.c[name] for name in _KEY_COLUMNS[: len(rollup.dimensions)])]
+    source = (
+        select(*staged, *(CELL_STAGE.c[measure] for measure in MEASURES))
+        .where(CELL_STAGE.c.rollup == ROLLUPS.index(rollup))
+        .order_by(*staged)
+    )
+    insert = sqlite_insert if dialect_name == "sqlite" else postgresql_insert
+    statement = insert(table).from_select([*keys, *MEASURES], source)
+    sums = {measure: table.c[measure] + statement.excluded[measure] for measure in MEASURES}
+    return statement.on_conflict_do_update(index_elements=list(keys), set_=sums)
+
+
+def measure_columns() -> list[ColumnElement[int]]:
+    """The measures of `MEASURES` as aggregates over facts: the one definition of each in SQL."""
+    sale, returned = SaleRow, SaleRow.quantity < 0
+    known_cost = SaleRow.cost.is_not(None)
+    definitions: dict[str, ColumnElement[int]] = {
+        "lines": func.count(),
+        "orders": func.count(sale.order_id.distinct()),
+        "quantity": func.sum(sale.quantity),
+        "revenue": func.sum(sale.revenue),
+        "discount": func.sum(sale.discount),
+        "cost": func.sum(func.coalesce(sale.cost, 0)),
+        "costed_revenue": func.sum(case((known_cost, sale.revenue), else_=0)),
+        "returned_lines": func.sum(case((returned, 1), else_=0)),
+        "returned_quantity": func.sum(case((returned, -sale.quantity), else_=0)),
+        "returned_amount": func.sum(case((returned, -sale.revenue), else_=0)),
+    }
+    return [func.cast(definitions[measure], BigInteger).label(measure) for measure in MEASURES]
+
+
+def recount_select(rollup: Rollup, days: list[tuple[datetime, datetime]], dialect_name: str) -> Select[tuple[object, ...]]:
+    """The rollup's rows as they follow from facts alone. `days` are [start, end) of the days to recount, which must not be empty."""
+    dimensions = [getattr(SaleRow, name) for name in rollup.dimensions]
+    if rollup.grain == "hour":
+        bucket: ColumnElement[datetime] = _hour(dialect_name).label("bucket")
+        counted = select(bucket, *dimensions, *measure_columns())
+        return counted.where(SaleRow.sold_at >= days[0][0], SaleRow.sold_at < days[-1][1]).group_by(bucket, *dimensions)
+    spans = _spans(days)
+    inside = (SaleRow.sold_at >= spans.c.start) & (SaleRow.sold_at < spans.c.end)
+    counted = select(spans.c.start.label("bucket"), *dimensions, *measure_columns())
+    return counted.select_from(spans).join(SaleRow, inside).group_by(spans.c.start, *dimensions)
+
+
+def _hour(dialect_name: str) -> ColumnElement[datetime]:
+    if dialect_name == "sqlite":
+        return SaleRow.sold_at - SaleRow.sold_at.op("%")(3_600_000_000)
+    return func.date_trunc("hour", SaleRow.sold_at, "UTC", type_=UtcDateTime())
+
+
+def _spans(days: list[tuple[datetime, datetime]]) -> Subquery:
+    rows = values(column("start", UtcDateTime), column("end", UtcDateTime), name="days").data(days)
+    return select(rows.c.start, rows.c.end).subquery("span")
