@@ -171,6 +171,10 @@ class State:
         """Without filters, over the usual range; what the page shows of it stays."""
         return self.with_(preset=DEFAULT_PRESET, span=None, filters=(), comparison=_DEFAULT.comparison)
 
+    def carried(self) -> State:
+        """What goes along to another page: range, comparison, filters and zone, but not what only this page shows."""
+        return State(self.preset, self.span, self.comparison, self.filters, zone=self.zone)
+
     def to_url(self, path: str) -> str:
         """A link to the page at `path` in this state."""
         return path + self.to_search()

@@ -1,0 +1,245 @@
+"""The filter bar: range, comparison and dimension filters, the same on every page. Layout and pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from nebuloviz.i18n import _, current, date_picker_locale, number
+from nebuloviz.metrics.query import COMPARISONS, Comparison, FilterOperator
+from nebuloviz.metrics.registry import dimension
+from nebuloviz.web.components import chip, chips
+from nebuloviz.web.components.basic import aria, icon
+from nebuloviz.web.figures import value_label
+from nebuloviz.web.question import bounds, comparison_words, preset_choices, range_words
+from nebuloviz.web.state import PRESETS, Span, State
+
+RANGE_ID, DAYS_ID, COMPARISON_ID = "filter-range", "filter-days", "filter-comparison"
+CHIPS_ID, COUNT_ID, OPEN_ID, CLEAR_ID = "filter-chips", "filter-count", "filter-open", "filter-clear"
+#: The entry of the range's list that stands for days or moments chosen by hand.
+CUSTOM = "custom"
+NO_COMPARISON = "none"
+#: Stands for the empty value in lists, which take none.
+NOT_GIVEN = "\x1fnot given"
+
+
+def value_id(slug: Any) -> dict[str, Any]:
+    return {"type": "filter-values", "of": slug}
+
+
+def operator_id(slug: Any) -> dict[str, Any]:
+    return {"type": "filter-operator", "of": slug}
+
+
+def remove_id(slug: Any, op: Any, value: Any) -> dict[str, Any]:
+    return {"type": "filter-remove", "of": slug, "op": op, "value": value}
+
+
+def dropdown_texts() -> Any:
+    """The texts inside Dash's own dropdowns, in the reader's language."""
+    return {
+        "select_all": _("Select all"),
+        "deselect_all": _("Select none"),
+        "selected_count": _("{num_selected} selected"),
+        "search": _("Search"),
+        "clear_search": _("Clear search"),
+        "clear_selection": _("Clear selection"),
+        "no_options_found": _("Nothing found"),
+    }
+
+
+def filter_bar(dimensions: Sequence[str]) -> list[Component]:
+    """Range, comparison and the button that opens the filters on `dimensions`."""
+    return [_range(), _days(), _comparison(), _filters(dimensions)]
+
+
+def _range() -> html.Div:
+    choices = [{"label": words, "value": slug} for slug, words in preset_choices()]
+    return _labelled(
+        _("Range"),
+        dcc.Dropdown(
+            id=RANGE_ID,
+            options=[*choices, {"label": _("Choose days…"), "value": CUSTOM}],
+            clearable=False,
+            searchable=False,
+            labels=dropdown_texts(),
+            className="nv-select nv-select-range",
+        ),
+    )
+
+
+def _days() -> html.Div:
+    """The calendar for a range of days; hidden while a preset is chosen."""
+    picker = date_picker_locale(current().language)
+    return html.Div(
+        dcc.DatePickerRange(
+            id=DAYS_ID,
+            minimum_nights=0,
+            updatemode="bothdates",
+            is_RTL=picker["rtl"],
+            first_day_of_week=picker["weekStartsOn"],
+            display_format=picker["displayFormat"],
+            month_format=picker["monthFormat"],
+            start_date_placeholder_text=_("First day"),
+            end_date_placeholder_text=_("Last day"),
+            number_of_months_shown=2,
+        ),
+        id="filter-days-box",
+        hidden=True,
+        className="nv-days",
+    )
+
+
+def _comparison() -> html.Div:
+    choices = [
+        {"label": _("vs {comparison}", comparison=comparison_words(name)), "value": name} for name in COMPARISONS
+    ]
+    return _labelled(
+        _("Comparison"),
+        dcc.Dropdown(
+            id=COMPARISON_ID,
+            options=[*choices, {"label": _("No comparison"), "value": NO_COMPARISON}],
+            clearable=False,
+            searchable=False,
+            labels=dropdown_texts(),
+            className="nv-select nv-select-comparison",
+        ),
+    )
+
+
+def _labelled(label: str, control: Component) -> html.Div:
+    return html.Div([html.Span(label, className="visually-hidden"), control], role="group", **aria(label=label))
+
+
+def _filters(dimensions: Sequence[str]) -> html.Details:
+    summary = html.Summary(
+        [icon("funnel"), html.Span(_("Filter")), html.Span(id=COUNT_ID, className="nv-menu-count nv-num")],
+        className="nv-button",
+        id=OPEN_ID,
+        title=_("Filter (/)"),
+    )
+    rows: list[Component] = [_filter_row(slug) for slug in dimensions]
+    hint = html.P(_("Charts show what passes all filters."), className="nv-card-subtitle")
+    return html.Details(
+        [summary, html.Div([*rows, hint], className="nv-menu-body nv-filters")], id="filter-panel", className="nv-menu"
+    )
+
+
+def _filter_row(slug: str) -> html.Div:
+    name = str(dimension(slug).label)
+    operator = dcc.Dropdown(
+        id=operator_id(slug),
+        options=[{"label": _("is"), "value": "in"}, {"label": _("is not"), "value": "not_in"}],
+        value="in",
+        clearable=False,
+        searchable=False,
+        labels=dropdown_texts(),
+        className="nv-select nv-select-operator",
+    )
+    values = dcc.Dropdown(
+        id=value_id(slug),
+        multi=True,
+        options=[],
+        placeholder=_("Any"),
+        labels=dropdown_texts(),
+        className="nv-select nv-select-values",
+        search_order="original",
+        debounce=True,  # a choice of several values is applied once, when the list closes
+    )
+    parts: list[Component] = [html.Span(name, className="nv-filter-name"), operator, values]
+    return html.Div(parts, className="nv-filter-row", role="group", **aria(label=name))
+
+
+def range_options(state: State, now: datetime) -> list[dict[str, str]]:
+    """The list of ranges; for moments chosen by a click on a chart, its last entry names them."""
+    words = range_words(state, now) if state.span and state.span.exact else _("Choose days…")
+    return [*({"label": name, "value": slug} for slug, name in preset_choices()), {"label": words, "value": CUSTOM}]
+
+
+def chosen_days(state: State, now: datetime) -> tuple[str, str]:
+    """The first and the last day of the range, as the calendar takes them."""
+    start, end = bounds(state, now)
+    last = max(start, end.fromtimestamp(end.timestamp() - 1, end.tzinfo))
+    return start.date().isoformat(), last.date().isoformat()
+
+
+def with_range(state: State, choice: object, now: datetime) -> State:
+    """The state after `choice` in the list of ranges: a preset, or the days it had, now to be changed by hand."""
+    if choice in PRESETS:
+        return state.with_(preset=choice, span=None)
+    if choice != CUSTOM or state.span is not None:
+        return state
+    first, last = chosen_days(state, now)
+    return state.with_(span=Span(date.fromisoformat(first), date.fromisoformat(last)))
+
+
+def with_days(state: State, first: object, last: object) -> State:
+    """The state after both days were chosen in the calendar; unchanged while one is missing, or while moments are shown."""
+    try:
+        start, end = date.fromisoformat(str(first)[:10]), date.fromisoformat(str(last)[:10])
+    except ValueError:
+        return state
+    return state.with_(span=Span(min(start, end), max(start, end)))
+
+
+def with_comparison(state: State, choice: object) -> State:
+    comparison: Comparison | None = next((name for name in COMPARISONS if name == choice), state.comparison)
+    return state.with_(comparison=None if choice == NO_COMPARISON else comparison)
+
+
+def with_values(state: State, slug: str, values: object, op: object) -> State:
+    """The state after `values` were chosen of the dimension `slug`."""
+    operator: FilterOperator = "not_in" if op == "not_in" else "in"
+    other: FilterOperator = "in" if operator == "not_in" else "not_in"
+    chosen = [from_option(value) for value in values if isinstance(value, str)] if isinstance(values, list) else []
+    return state.filtered(slug, (), other).filtered(slug, chosen, operator)
+
+
+def to_option(value: str) -> str:
+    return value or NOT_GIVEN
+
+
+def from_option(value: str) -> str:
+    return "" if value == NOT_GIVEN else value
+
+
+def operator_of(state: State, slug: str) -> FilterOperator:
+    """The operator that the filter row of `slug` shows."""
+    return "not_in" if state.values_of(slug, "not_in") and not state.values_of(slug) else "in"
+
+
+def shown_values(state: State, slug: str) -> list[str]:
+    return [to_option(value) for value in state.values_of(slug, operator_of(state, slug))]
+
+
+def value_options(found: Sequence[tuple[str, str]], chosen: Sequence[str]) -> list[dict[str, str]]:
+    """The list of a dimension's values: those `found`, and before them those chosen that are not among them."""
+    labels: dict[str, str] = {to_option(value): value_label(value, label) for value, label in found}
+    missing = {value: value_label(from_option(value)) for value in chosen if value not in labels}
+    return [{"label": label, "value": value} for value, label in (missing | labels).items()]
+
+
+def filter_chips(state: State, labels: Mapping[tuple[str, str], str] | None = None) -> Component | None:
+    """A chip for each value that is filtered, with a button that removes it; None without filters."""
+    names = labels or {}
+    made = [
+        chip(
+            dimension(item.dimension).label,
+            value_label(value, names.get((item.dimension, value), "")),
+            id=remove_id(item.dimension, item.op, value),
+            excluded=item.op == "not_in",
+        )
+        for item in state.filters
+        for value in item.values
+    ]
+    return chips(made, clear_id=CLEAR_ID) if made else None
+
+
+def filter_count(state: State) -> str:
+    """How many dimensions are filtered, for the button; '' for none."""
+    count = len({item.dimension for item in state.filters})
+    return number(count) if count else ""

@@ -1,0 +1,373 @@
+"""The frame around every page, and the callbacks that concern all pages: filters, live refresh, preferences, messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import available_timezones
+
+import dash
+from dash import ALL, MATCH, ClientsideFunction, Input, Output, State, clientside_callback, ctx, dcc, html, no_update
+from dash.development.base_component import Component
+from dash.exceptions import PreventUpdate
+
+from nebuloviz.errors import NebuloVizError
+from nebuloviz.i18n import LazyText, _, current, lazy
+from nebuloviz.permissions import Permission
+from nebuloviz.services.interfaces import UserView
+from nebuloviz.settings import SUPPORTED_LANGUAGES
+from nebuloviz.web import filterbar
+from nebuloviz.web.access import protected_callback
+from nebuloviz.web.components import NavItem, data_age, frame, rail, theme_button, toast, topbar
+from nebuloviz.web.components.basic import aria, given, icon
+from nebuloviz.web.context import ERROR_STORE_ID, ask, current_user, may, save_preferences, services, settings
+from nebuloviz.web.reading import now
+from nebuloviz.web.state import State as PageState
+
+#: Dash's own: the one Location of the app. Pages read its `search`; `go` changes it.
+URL_ID = "_pages_location"
+#: A short text that changes with the data. What shows data has it as an input, and is asked anew only when it changes.
+STAMP_ID = "shell-stamp"
+THEME_ID = "shell-theme"
+INTERVAL_ID = "shell-interval"
+_ARRIVAL_ID, _OPEN_ALERTS_ID, _RAIL_ID, _AGE_ID, _SAVED_ID = (
+    "shell-arrival",
+    "shell-open-alerts",
+    "shell-rail",
+    "shell-age",
+    "shell-saved",
+)
+_LANGUAGE_ID, _ZONE_ID = "shell-language", "shell-zone"
+#: The inputs of everything that shows data: what is asked, whether there is news, and the colours.
+REFRESH = (Input(URL_ID, "search"), Input(STAMP_ID, "data"), Input(THEME_ID, "data"))
+
+_PAGES: tuple[tuple[LazyText, str, str, str, Permission], ...] = (
+    (lazy("Overview"), "/", "grid-1x2", "g o", Permission.DATA_READ),
+    (lazy("Explore"), "/explore", "bar-chart-line", "g e", Permission.DATA_READ),
+    (lazy("Alerts"), "/alerts", "bell", "g a", Permission.ALERTS_READ),
+    (lazy("Data"), "/data", "database", "g d", Permission.STREAM_READ),
+)
+
+
+def layout() -> Component:
+    """The document's body for the signed-in user; Dash asks for it once a visit."""
+    user = current_user()
+    try:
+        dimensions: Sequence[str] = ask(services().data.dimensions_in_use)
+    except NebuloVizError:
+        dimensions = ()  # the frame stands even where the database does not: the pages say what is wrong
+    end = [html.Div(data_age(None), id=_AGE_ID), theme_button(), _user_menu(user)]
+    content = [html.Div(id=filterbar.CHIPS_ID, className="nv-chips-row"), dash.page_container]
+    place = html.Div(rail(nav_items(PageState(), 0), ""), id=_RAIL_ID, className="nv-rail-place")
+    return html.Div([frame(place, topbar(filterbar.filter_bar(dimensions), end=end), content), *_machinery(user)])
+
+
+def _machinery(user: UserView) -> list[Component]:
+    """What works unseen. No store holds more than a few words: all of them travel with callbacks."""
+    return [
+        dcc.Interval(id=INTERVAL_ID, interval=settings().refresh_seconds * 1000),
+        dcc.Store(id=STAMP_ID, data=""),
+        dcc.Store(id=THEME_ID, data=user.theme if user.theme in {"light", "dark"} else "light"),
+        dcc.Store(id=_ARRIVAL_ID),
+        dcc.Store(id=_OPEN_ALERTS_ID, data=0),
+        dcc.Store(id=_SAVED_ID),
+        dcc.Store(id=ERROR_STORE_ID),
+        html.Div(id="shell-frame-ready", hidden=True),
+    ]
+
+
+def nav_items(state: PageState, open_alerts: int) -> list[NavItem]:
+    """The pages that the reader may see; range and filters go along."""
+    return [
+        NavItem(label, state.carried().to_url(path), icon_name, shortcut, open_alerts if path == "/alerts" else 0)
+        for label, path, icon_name, shortcut, permission in _PAGES
+        if may(permission)
+    ]
+
+
+def active_path(pathname: str | None) -> str:
+    """The path of the rail's entry that the page at `pathname` belongs to."""
+    first = (pathname or "/").strip("/").partition("/")[0]
+    return f"/{first}"
+
+
+def _user_menu(user: UserView) -> html.Details:
+    languages = [{"label": name, "value": code} for code, name in SUPPORTED_LANGUAGES.items()]
+    body = [
+        html.Div([html.Strong(html.Bdi(user.username)), html.Span(role_words(user.role))], className="nv-menu-head"),
+        _preference(_("Language"), _LANGUAGE_ID, languages, current().language, searchable=False),
+        _preference(_("Time zone"), _ZONE_ID, zone_options(), current().time_zone, searchable=True),
+        html.Button(
+            [icon("keyboard"), html.Span(_("Keyboard shortcuts"))],
+            type="button",
+            className="nv-button nv-button-quiet",
+            **given(**{"data-nv-action": "help"}),
+        ),
+        html.Form(
+            html.Button([icon("box-arrow-right"), html.Span(_("Sign out"))], className="nv-button nv-button-quiet"),
+            action="/logout",
+            method="post",
+        ),
+    ]
+    label = _("Your account and settings")
+    summary = html.Summary(
+        icon("person-circle"), className="nv-button nv-button-quiet nv-button-icon", title=label, **aria(label=label)
+    )
+    return html.Details(
+        [summary, html.Div(body, className="nv-menu-body nv-menu-end")], id="user-menu", className="nv-menu"
+    )
+
+
+def _preference(label: str, id: str, options: Sequence[dict[str, str]], value: str, *, searchable: bool) -> html.Div:
+    dropdown = dcc.Dropdown(
+        id=id,
+        options=list(options),
+        value=value,
+        clearable=False,
+        searchable=searchable,
+        labels=filterbar.dropdown_texts(),
+        className="nv-select",
+    )
+    return html.Div(
+        [html.Span(label, className="nv-label"), dropdown], className="nv-field", role="group", **aria(label=label)
+    )
+
+
+def role_words(role: str) -> str:
+    words = {
+        "viewer": _("Viewer"),
+        "analyst": _("Analyst"),
+        "data_scientist": _("Data scientist"),
+        "admin": _("Administrator"),
+    }
+    return words.get(role, role)
+
+
+@lru_cache(maxsize=1)
+def _zone_names() -> tuple[str, ...]:
+    """The zones of places, by name; aliases such as Etc/GMT+3 and US/Eastern would only lengthen the list."""
+    areas = {"Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
+    return ("UTC", *sorted(name for name in available_timezones() if name.partition("/")[0] in areas))
+
+
+def zone_options() -> list[dict[str, str]]:
+    """Every place's zone, readable and searchable."""
+    return [{"label": name.replace("_", " ").replace("/", " / "), "value": name} for name in _zone_names()]
+
+
+def go(state: PageState, search: str | None) -> None:
+    """Show `state` instead of what the URL's `search` says; the browser's Back undoes it. Nothing where both say the same."""
+    if state != PageState.from_search(search):
+        dash.set_props(URL_ID, {"search": state.to_search()})
+
+
+def stay_on_page() -> None:
+    """To be called by a page's layout: ends it where only the URL's query changed, for then the page is there already.
+
+    Raises:
+        PreventUpdate: to Dash, which then leaves the page as it is.
+    """
+    if set(ctx.triggered_prop_ids) == {f"{URL_ID}.search"}:
+        raise PreventUpdate
+
+
+# ---------------------------------------------------------------- live
+
+
+@protected_callback(
+    Permission.DATA_READ,
+    Output(STAMP_ID, "data"),
+    Output(_ARRIVAL_ID, "data"),
+    Output(_AGE_ID, "children"),
+    Output(_OPEN_ALERTS_ID, "data"),
+    Input(INTERVAL_ID, "n_intervals"),
+    State(STAMP_ID, "data"),
+    State(_ARRIVAL_ID, "data"),
+    State(_OPEN_ALERTS_ID, "data"),
+    running=[(Output(INTERVAL_ID, "disabled"), True, False)],
+)
+def refresh(_ticks: int | None, known: str, arrival: str | None, open_alerts: int) -> tuple[Any, ...]:
+    """Ask for the stamp; only where it has changed is anything else asked or redrawn."""
+    stamp = ask(services().data.stamp)
+    if stamp == known:
+        return no_update, no_update, age_of(arrival, now()), no_update
+    last = ask(services().data.freshness).last_arrival
+    count = ask(services().alerts.counts).get("open", 0) if may(Permission.ALERTS_READ) else 0
+    shown = last.isoformat() if last else None
+    return stamp, shown, age_of(shown, now()), no_update if count == open_alerts else count
+
+
+def age_of(arrival: str | None, at: datetime) -> Component:
+    """How old the newest arrival is at the moment `at`."""
+    try:
+        seconds = (at - datetime.fromisoformat(arrival)) / timedelta(seconds=1) if arrival else None
+    except (TypeError, ValueError):  # a browser may say anything
+        seconds = None
+    return data_age(seconds)
+
+
+@protected_callback(
+    Permission.DATA_READ,
+    Output(_RAIL_ID, "children"),
+    Input(URL_ID, "pathname"),
+    Input(URL_ID, "search"),
+    Input(_OPEN_ALERTS_ID, "data"),
+)
+def draw_rail(pathname: str | None, search: str | None, open_alerts: int) -> Component:
+    items = nav_items(PageState.from_search(search), open_alerts if isinstance(open_alerts, int) else 0)
+    here = active_path(pathname)
+    active = next((item.href for item in items if item.href.partition("?")[0] == here), "")
+    return rail(items, active)
+
+
+# ---------------------------------------------------------------- filters
+
+
+@protected_callback(
+    Permission.DATA_READ,
+    Output(filterbar.RANGE_ID, "value"),
+    Output(filterbar.RANGE_ID, "options"),
+    Output(filterbar.DAYS_ID, "start_date"),
+    Output(filterbar.DAYS_ID, "end_date"),
+    Output("filter-days-box", "hidden"),
+    Output(filterbar.COMPARISON_ID, "value"),
+    Output(filterbar.CHIPS_ID, "children"),
+    Output(filterbar.COUNT_ID, "children"),
+    Input(URL_ID, "search"),
+)
+def show_filters(search: str | None) -> tuple[Any, ...]:
+    """Put the controls where the URL says: after a click on a chart, a link or Back as well."""
+    state, at = PageState.from_search(search), now()
+    return (
+        filterbar.CUSTOM if state.span else state.preset,
+        filterbar.range_options(state, at),
+        *filterbar.chosen_days(state, at),
+        state.span is None,
+        state.comparison or filterbar.NO_COMPARISON,
+        filterbar.filter_chips(state),
+        filterbar.filter_count(state),
+    )
+
+
+@protected_callback(
+    Permission.DATA_READ,
+    Input(filterbar.RANGE_ID, "value"),
+    Input(filterbar.COMPARISON_ID, "value"),
+    State(URL_ID, "search"),
+    prevent_initial_call=True,
+)
+def choose_range(choice: object, comparison: object, search: str | None) -> None:
+    state = PageState.from_search(search)
+    if ctx.triggered_id == filterbar.RANGE_ID:
+        go(filterbar.with_range(state, choice, now()), search)
+    else:
+        go(filterbar.with_comparison(state, comparison), search)
+
+
+@protected_callback(
+    Permission.DATA_READ,
+    Input(filterbar.DAYS_ID, "start_date"),
+    Input(filterbar.DAYS_ID, "end_date"),
+    State(URL_ID, "search"),
+    prevent_initial_call=True,
+)
+def choose_days(first: object, last: object, search: str | None) -> None:
+    state = PageState.from_search(search)
+    if state.span is not None and filterbar.chosen_days(state, now()) != (first, last):
+        go(filterbar.with_days(state, first, last), search)
+
+
+@protected_callback(
+    Permission.DATA_READ,
+    Output(filterbar.value_id(MATCH), "options"),
+    Output(filterbar.value_id(MATCH), "value"),
+    Output(filterbar.operator_id(MATCH), "value"),
+    Input(filterbar.value_id(MATCH), "search_value"),
+    Input(URL_ID, "search"),
+    Input(filterbar.OPEN_ID, "n_clicks"),
+    State(filterbar.value_id(MATCH), "id"),
+)
+def offer_values(typed: str | None, search: str | None, opened: int | None, id: dict[str, str]) -> tuple[Any, Any, Any]:
+    """The values of a dimension that match what is typed, the largest first; and those that are chosen."""
+    slug, state = id["of"], PageState.from_search(search)
+    chosen = filterbar.shown_values(state, slug)
+    found = ask(services().data.values, slug, typed or "") if opened or chosen else ()
+    options = filterbar.value_options(found, chosen)
+    if ctx.triggered_id == filterbar.value_id(slug):  # somebody is typing, and may have chosen what is not applied yet
+        return options, no_update, no_update
+    return options, chosen, filterbar.operator_of(state, slug)
+
+
+@protected_callback(
+    Permission.DATA_READ,
+    Input(filterbar.value_id(ALL), "value"),
+    Input(filterbar.operator_id(ALL), "value"),
+    State(filterbar.value_id(ALL), "id"),
+    State(URL_ID, "search"),
+    prevent_initial_call=True,
+)
+def choose_values(values: list[object], operators: list[object], ids: list[dict[str, str]], search: str | None) -> None:
+    state = PageState.from_search(search)
+    for id, chosen, operator in zip(ids, values, operators, strict=True):
+        if ctx.triggered_id and ctx.triggered_id["of"] == id["of"]:
+            state = filterbar.with_values(state, id["of"], chosen, operator)
+    go(state, search)
+
+
+@protected_callback(
+    Permission.DATA_READ,
+    Input(filterbar.remove_id(ALL, ALL, ALL), "n_clicks"),
+    State(URL_ID, "search"),
+    prevent_initial_call=True,
+)
+def remove_value(clicks: list[int | None], search: str | None) -> None:
+    which = ctx.triggered_id
+    if which and any(clicks):  # chips that have just been drawn trigger too, without a click
+        go(PageState.from_search(search).without(which["of"], which["value"], which["op"]), search)
+
+
+@protected_callback(
+    Permission.DATA_READ,
+    Input(filterbar.CLEAR_ID, "n_clicks"),
+    State(URL_ID, "search"),
+    prevent_initial_call=True,
+)
+def clear_filters(clicks: int | None, search: str | None) -> None:
+    if clicks:
+        go(PageState.from_search(search).with_(filters=()), search)
+
+
+# ---------------------------------------------------------------- preferences and messages
+
+
+@protected_callback(
+    Permission.DATA_READ,
+    Output(_SAVED_ID, "data"),
+    Input(_LANGUAGE_ID, "value"),
+    Input(_ZONE_ID, "value"),
+    Input(THEME_ID, "data"),
+    prevent_initial_call=True,
+)
+def save(language: str, zone: str, theme: str) -> Any:
+    """Keep the reader's choice; another language or zone draws the whole page anew."""
+    user = current_user()
+    save_preferences(language=language, time_zone=zone, theme=theme)
+    return no_update if (user.language, user.time_zone) == (language, zone) else f"{language} {zone}"
+
+
+clientside_callback(
+    ClientsideFunction("shell", "reload"),
+    Output(_SAVED_ID, "clear_data"),
+    Input(_SAVED_ID, "data"),
+    prevent_initial_call=True,
+)
+
+
+@protected_callback(
+    Permission.DATA_READ, Output("nv-toasts", "children"), Input(ERROR_STORE_ID, "data"), prevent_initial_call=True
+)
+def show_message(problem: dict[str, str] | None) -> Any:
+    """Say what a callback could not do; the page itself stays as it was."""
+    return toast(problem["message"], "bad") if problem and isinstance(problem.get("message"), str) else no_update
