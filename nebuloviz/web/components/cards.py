@@ -103,7 +103,7 @@ def chart_actions(title: str, *, table: bool = True, downloads: Mapping[str, str
     if table:
         actions.append(_action(_("Show as table: {title}", title=title), "table", "table", pressed=True))
     actions.append(_action(_("Download picture: {title}", title=title), "image", "png"))
-    return actions + [_download(kind, title, href) for kind, href in (downloads or {}).items()]
+    return actions + [download_link(kind, title, href) for kind, href in (downloads or {}).items()]
 
 
 def _action(label: str, icon_name: str, action: str, *, pressed: bool = False) -> html.Button:
@@ -111,7 +111,7 @@ def _action(label: str, icon_name: str, action: str, *, pressed: bool = False) -
     return button(label, icon_name=icon_name, kind="quiet", icon_only=True, **attributes)
 
 
-def _download(kind: str, title: str, href: str) -> html.A:
+def download_link(kind: str, title: str, href: str) -> html.A:
     label = _("Download {kind}: {title}", kind=kind, title=title)
     return html.A(
         [icon("download"), html.Span(kind)],
