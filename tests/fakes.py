@@ -51,22 +51,8 @@ _CATEGORIES = {"Grocery": 5.0, "Dairy": 3.0, "Meat": 9.0, "Produce": 2.0, "<b>De
 _FREQUENCIES = {"minute": "1min", "quarter_hour": "15min", "hour": "1h", "day": "1D", "month": "MS", "year": "YS"}
 _SHIFTS: dict[Comparison, pd.DateOffset] = {"weekdays": pd.DateOffset(days=7), "year": pd.DateOffset(days=364)}
 
-_LINE_FIELDS = (  # fields that the frame has as they are
-    [
-        "sale_id",
-        "order_id",
-        "customer_id",
-        "category",
-        "region",
-        "country",
-        "channel",
-        "store",
-        "quantity",
-        "unit_price",
-        "discount",
-        "revenue",
-    ]
-)
+_TEXT_FIELDS = ["sale_id", "order_id", "customer_id", "category", "region", "country", "channel", "store"]
+_NUMBER_FIELDS = ["quantity", "unit_price", "discount", "revenue"]
 
 
 def sale_lines(days: int = 70, now: datetime = NOW, seed: int = 7) -> pd.DataFrame:
@@ -284,7 +270,7 @@ def _ordered(table: pd.DataFrame, query: Query) -> pd.DataFrame:
 
 
 def _line(row: Mapping[Any, Any]) -> SaleLine:
-    shared = {name: row[name] for name in _LINE_FIELDS}
+    shared = {name: row[name] for name in (*_TEXT_FIELDS, *_NUMBER_FIELDS)}
     return SaleLine(
         sold_at=row["sold_at"].to_pydatetime(), product_id=row["product"], product=f"Product {row['product']}", **shared
     )
