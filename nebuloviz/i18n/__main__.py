@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_file
 from babel.messages.pofile import read_po, write_po
 
@@ -48,8 +48,12 @@ def update(folder: Path = TRANSLATIONS, root: Path = ROOT) -> dict[str, int]:
             catalog.update(template, no_fuzzy_matching=True, update_creation_date=False)
             catalog.obsolete.clear()
             _write(path, catalog)
-            missing[language] = sum(1 for message in catalog if message.id and not message.string)
+            missing[language] = sum(1 for message in catalog if message.id and not _translated(message))
     return missing
+
+
+def _translated(message: Message) -> bool:
+    return bool(message.string) if isinstance(message.string, str) else all(message.string or [""])
 
 
 def _read(path: Path, language: str) -> Catalog:

@@ -1,14 +1,15 @@
 """Numbers, amounts and shares in the reader's own form, from CLDR through Babel.
 
-Every function uses the current `Preferences`. `None` and what is no number (NaN, infinity) become an en dash. Text for a
-right-to-left page is wrapped in Unicode isolates where a sign, a currency or letters could otherwise jump to the wrong side.
+Every function uses the current `Preferences`. `None` and what cannot be shown (NaN, infinity, 300 digits) become an en dash.
+Text for a right-to-left page is wrapped in Unicode isolates where a sign, a currency or letters could otherwise jump to the
+wrong side.
 """
 
 from __future__ import annotations
 
 import decimal
-import math
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from functools import lru_cache
 
@@ -25,21 +26,22 @@ UP, DOWN, FLAT = "▲", "▼", "■"
 _ISOLATE, _END_ISOLATE, _LEFT_TO_RIGHT = "\u2068", "\u2069", "\u200e"
 # Babel puts another numbering system's separators, but leaves the digits Latin; these it is told to use in full.
 _ZERO_DIGITS = {"arab": "٠", "arabext": "۰", "beng": "০", "deva": "०"}
-# German, for one, has no short form of thousands; what stays long is written like any other number.
+# A compact form that is not compact
 _LONG = re.compile(r"\d{4}")
-_WIDE = decimal.Context(prec=400, rounding=decimal.ROUND_HALF_UP)
+_MOST_DIGITS = 300
+_WIDE = decimal.Context(prec=2 * _MOST_DIGITS, rounding=decimal.ROUND_HALF_UP)
 
 
 def number(value: Number | None, digits: int = 0) -> str:
     """`value` with exactly `digits` decimals: 1,234.5."""
     rounded = _rounded(value, digits)
-    return NOTHING if rounded is None else _signed(_decimal(rounded, "#,##0" + _zeros(digits)))
+    return NOTHING if rounded is None else _signed(_cldr(numbers.format_decimal, rounded, "#,##0" + _zeros(digits)))
 
 
 def quantity(value: Number | None, digits: int = 3) -> str:
     """`value` with at most `digits` decimals, none where it is whole: 12, 0.375."""
     rounded = _rounded(value, digits)
-    return NOTHING if rounded is None else _signed(_decimal(rounded, "#,##0." + "#" * digits))
+    return NOTHING if rounded is None else _signed(_cldr(numbers.format_decimal, rounded, "#,##0." + "#" * digits))
 
 
 def compact(value: Number | None, digits: int = 1) -> str:
@@ -47,8 +49,8 @@ def compact(value: Number | None, digits: int = 1) -> str:
     exact = _exact(value)
     if exact is None:
         return NOTHING
-    shown = numbers.format_compact_decimal(exact, locale=locale(), fraction_digits=digits, numbering_system=_system())
-    return number(exact) if _LONG.search(shown) else _signed(shown)
+    shown = _shortened(exact, lambda short: _cldr(numbers.format_compact_decimal, short, fraction_digits=digits))
+    return number(exact) if shown is None else _signed(shown)
 
 
 def money(
@@ -63,26 +65,35 @@ def money(
         return NOTHING
     if compact:
         shown = _compact_money(exact, code, 1 if digits is None else digits)
-        return money(exact, code, digits=0) if _LONG.search(shown) else _signed(shown)
+        return money(exact, code, digits=0) if shown is None else _signed(_spaced(shown))
     places = digits if digits is not None else numbers.get_currency_precision(code) if code else 2
     if not code:
         return number(exact, places)
     pattern = _with_digits(locale().currency_formats["standard"].pattern, places)
     rounded = _quantized(exact, places)
-    shown = numbers.format_currency(
-        rounded, code, pattern, locale=locale(), currency_digits=False, numbering_system=_system()
-    )
-    return _signed(shown)
+    return _signed(_spaced(_cldr(numbers.format_currency, rounded, code, pattern, currency_digits=False)))
 
 
-def _compact_money(exact: Decimal, code: str, digits: int) -> str:
-    if not code:
-        return numbers.format_compact_decimal(
-            exact, locale=locale(), fraction_digits=digits, numbering_system=_system()
+def _compact_money(exact: Decimal, code: str, digits: int) -> str | None:
+    if code:
+        return _shortened(
+            exact, lambda short: _cldr(numbers.format_compact_currency, short, code, fraction_digits=digits)
         )
-    return numbers.format_compact_currency(
-        exact, code, locale=locale(), fraction_digits=digits, numbering_system=_system()
-    )
+    return _shortened(exact, lambda short: _cldr(numbers.format_compact_decimal, short, fraction_digits=digits))
+
+
+def _shortened(exact: Decimal, shorten: Callable[[Decimal], str]) -> str | None:
+    """What `shorten` makes of `exact`, or None if the language has no short form of that size (German has none of thousands)."""
+    shown = shorten(exact)
+    if _LONG.search(shown):
+        # 999,999 would be 1000K; rounded first, it is 1M.
+        shown = shorten(Decimal(f"{exact:.2E}"))
+    return None if _LONG.search(shown) else shown
+
+
+def _spaced(amount: str) -> str:
+    """`amount` with a space between a currency written in letters and its number, which CLDR asks for and Babel leaves out."""
+    return re.sub(r"(?<=[^\W\d_])(?=[-\d])", "\xa0", amount)
 
 
 def percent(value: Number | None, digits: int = 1, *, signed: bool = False) -> str:
@@ -91,7 +102,7 @@ def percent(value: Number | None, digits: int = 1, *, signed: bool = False) -> s
     if rounded is None:
         return NOTHING
     pattern = _with_digits(locale().percent_formats[None].pattern, digits)
-    text = numbers.format_percent(rounded, pattern, locale=locale(), numbering_system=_system())
+    text = _cldr(numbers.format_percent, rounded, pattern)
     return _signed("+" + text if signed and rounded > 0 else text)
 
 
@@ -168,8 +179,8 @@ def _system() -> str:
 def _exact(value: Number | None) -> Decimal | None:
     if value is None:
         return None
-    exact = value if isinstance(value, Decimal) else Decimal(str(value)) if math.isfinite(value) else None
-    return exact if exact is not None and exact.is_finite() else None
+    exact = value if isinstance(value, Decimal) else Decimal(value if isinstance(value, int) else str(value))
+    return exact if exact.is_finite() and exact.adjusted() < _MOST_DIGITS else None
 
 
 def _rounded(value: Number | None, digits: int) -> Decimal | None:
@@ -183,8 +194,10 @@ def _quantized(exact: Decimal, digits: int) -> Decimal:
     return rounded or abs(rounded)
 
 
-def _decimal(value: Decimal, pattern: str) -> str:
-    return numbers.format_decimal(value, pattern, locale=locale(), numbering_system=_system())
+def _cldr(form: Callable[..., str], value: Decimal, *args: object, **options: object) -> str:
+    """Babel's `form` of `value` in the reader's locale, with more digits than the 28 that Decimal keeps by itself."""
+    with decimal.localcontext(_WIDE):
+        return form(value, *args, locale=locale(), numbering_system=_system(), **options)
 
 
 def _zeros(digits: int) -> str:

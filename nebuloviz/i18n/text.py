@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gettext as gettext_module
-from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -21,7 +20,7 @@ DEFAULT_LANGUAGE = "en"
 
 
 @lru_cache(maxsize=64)
-def catalog(language: str, folder: Path = TRANSLATIONS) -> gettext_module.NullTranslations:
+def catalog(language: str, folder: Path) -> gettext_module.NullTranslations:
     """The translations into `language`; the untranslated English where there is no catalog. Read once, then kept."""
     path = folder / language / "LC_MESSAGES" / "messages.po"
     if not path.is_file():
@@ -33,34 +32,52 @@ def catalog(language: str, folder: Path = TRANSLATIONS) -> gettext_module.NullTr
     return gettext_module.GNUTranslations(compiled)
 
 
-def gettext(message: str, **values: object) -> str:
+def _catalog() -> gettext_module.NullTranslations:
+    return catalog(current().language, TRANSLATIONS)
+
+
+def gettext(message: str, /, **values: object) -> str:
     """`message` in the reader's language, its `{placeholders}` filled from `values` (if there are any)."""
-    text = catalog(current().language).gettext(message)
+    text = _catalog().gettext(message)
     return text.format(**values) if values else text
 
 
-def ngettext(singular: str, plural: str, n: int, **values: object) -> str:
+def ngettext(singular: str, plural: str, n: int, /, **values: object) -> str:
     """The form that the reader's language uses for `n` things; Arabic has six. `n` itself is shown only if it is in `values`."""
-    text = catalog(current().language).ngettext(singular, plural, n)
+    text = _catalog().ngettext(singular, plural, n)
     return text.format(**values) if values else text
 
 
-def pgettext(context: str, message: str, **values: object) -> str:
+def pgettext(context: str, message: str, /, **values: object) -> str:
     """Like `gettext`, for an English word that needs two translations: `context` says which one is meant."""
-    text = catalog(current().language).pgettext(context, message)
+    text = _catalog().pgettext(context, message)
     return text.format(**values) if values else text
 
 
-@dataclass(frozen=True, slots=True)
 class LazyText:
     """Text that is translated when it is shown, not when the module is imported.
 
-    `str()`, f-strings, Jinja and Dash's and Plotly's JSON show it in the language of the reader at that moment. It is not a
-    `str`: serialisers would write a subclass's English content without asking.
+    `str()`, f-strings, Jinja and Dash's and Plotly's JSON show it in the language of the reader at that moment. It is neither
+    a `str` nor a dataclass: orjson would write the English content of the one, and the fields of the other, without asking.
     """
 
-    message: str
-    values: dict[str, object] = field(default_factory=dict, hash=False)
+    __slots__ = ("message", "values")
+
+    def __init__(self, message: str, values: dict[str, object]) -> None:
+        self.message = message
+        self.values = values
+
+    def __repr__(self) -> str:
+        return f"lazy({self.message!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LazyText) and (self.message, self.values) == (other.message, other.values)
+
+    def __hash__(self) -> int:
+        return hash(self.message)
+
+    def __reduce__(self) -> tuple[type[LazyText], tuple[str, dict[str, object]]]:
+        return LazyText, (self.message, self.values)
 
     def __str__(self) -> str:
         return gettext(self.message, **self.values)
@@ -87,7 +104,7 @@ class LazyText:
         return str(self)
 
 
-def lazy(message: str, **values: object) -> LazyText:
+def lazy(message: str, /, **values: object) -> LazyText:
     """`message` for a constant: translated, and its `{placeholders}` filled, each time it is shown."""
     return LazyText(message, values)
 

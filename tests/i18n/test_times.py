@@ -1,0 +1,142 @@
+"""Dates, times and spans as each reader writes them."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+
+import pandas as pd
+import pytest
+
+from nebuloviz.i18n import (
+    Preferences,
+    bucket_label,
+    date_range,
+    duration,
+    format_date,
+    format_datetime,
+    format_time,
+    relative,
+    use,
+)
+from nebuloviz.settings import SUPPORTED_LANGUAGES
+
+NOW = datetime(2026, 11, 22, 20, 5, 30, tzinfo=UTC)
+DAY = date(2026, 11, 22)
+GRAINS = ("minute", "hour", "day", "week", "month", "quarter", "year")
+
+
+@pytest.mark.parametrize(
+    ("language", "shown", "expected"),
+    [
+        ("en", lambda: format_date(DAY), "Nov 22, 2026"),
+        ("de", lambda: format_date(DAY), "22.11.2026"),
+        ("es", lambda: format_date(DAY), "22 nov 2026"),
+        ("de", lambda: format_date(DAY, "full"), "Sonntag, 22. November 2026"),
+        ("de", lambda: format_date(NOW), "23.11.2026"),
+        ("de", lambda: format_time(NOW), "01:35"),
+        ("en", lambda: format_time(NOW), "1:35\u202fAM"),
+        ("de", lambda: format_datetime(NOW), "23.11.2026, 01:35"),
+        ("en", lambda: format_datetime(NOW), "Nov 23, 2026, 1:35\u202fAM"),
+        ("en", lambda: date_range(DAY, date(2026, 12, 12)), "Nov 22\u2009–\u2009Dec 12, 2026"),
+        ("de", lambda: date_range(DAY, date(2026, 11, 30)), "22.–30. Nov. 2026"),
+        ("en", lambda: date_range(DAY, DAY), "Nov 22, 2026"),
+        ("en", lambda: relative(120), "2 minutes ago"),
+        ("de", lambda: relative(120), "vor 2 Minuten"),
+        ("en", lambda: relative(0.3), "just now"),
+        ("en", lambda: relative(-86_400), "in 1 day"),
+        ("en", lambda: relative(50 * 3600), "2 days ago"),
+        ("en", lambda: duration(0), "0 s"),
+        ("en", lambda: duration(40.2), "40 s"),
+        ("en", lambda: duration(3905), "1 h 5 min"),
+        ("en", lambda: duration(86_405), "1 d"),
+        ("en", lambda: duration(3600), "1 h"),
+        ("en", lambda: duration(200_000), "2 d 7 h"),
+    ],
+)
+def test_times(language: str, shown: Callable[[], str], expected: str) -> None:
+    with use(Preferences(language=language, time_zone="Asia/Kolkata")):
+        assert shown() == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "labels"),
+    [
+        (
+            "en",
+            [
+                "Nov 22, 8:05\u202fPM",
+                "Nov 22, 8:05\u202fPM",
+                "Sun, Nov 22, 2026",
+                "Week of Nov 22, 2026",
+                "Nov 2026",
+                "Q4 2026",
+                "2026",
+            ],
+        ),
+        (
+            "de",
+            [
+                "22. Nov., 20:05",
+                "22. Nov., 20:05",
+                "So., 22. Nov. 2026",
+                "Week of 22.11.2026",
+                "Nov. 2026",
+                "Q4 2026",
+                "2026",
+            ],
+        ),
+    ],
+)
+def test_a_bucket_is_named_by_its_grain(language: str, labels: list[str]) -> None:
+    with use(Preferences(language=language)):
+        shown = [bucket_label(NOW, grain) for grain in GRAINS]
+    assert [label.replace("Woche vom", "Week of") for label in shown] == labels
+
+
+def test_an_unknown_grain_is_refused() -> None:
+    with pytest.raises(ValueError, match="fortnight"):
+        bucket_label(DAY, "fortnight")
+
+
+def test_a_day_is_no_bucket_of_an_hour() -> None:
+    with pytest.raises(TypeError):
+        bucket_label(DAY, "hour")
+
+
+@pytest.mark.parametrize("value", [None, pd.NaT])
+def test_no_time_is_a_dash(value: datetime | None) -> None:
+    shown = [
+        format_date(value),
+        format_time(value),
+        format_datetime(value),
+        date_range(value, DAY),
+        date_range(DAY, value),
+    ]
+    assert [*shown, *(bucket_label(value, grain) for grain in GRAINS)] == ["–"] * (5 + len(GRAINS))
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), 1e300])
+def test_no_span_is_a_dash(value: float | None) -> None:
+    assert (relative(value), duration(value)) == ("–", "–")
+
+
+@pytest.mark.parametrize("language", SUPPORTED_LANGUAGES)
+@pytest.mark.parametrize("style", ["short", "medium", "long", "full"])
+def test_every_style_exists_in_every_language(language: str, style: str) -> None:
+    with use(Preferences(language=language)):
+        for shown in (format_date(NOW, style), format_datetime(NOW, style), format_time(NOW, style)):  # type: ignore[arg-type]  # the table's strings are the styles
+            assert any(character.isdecimal() for character in shown)
+            assert not {"{", "'"} & set(shown)
+
+
+class TestOtherPlaces:
+    def test_dates_have_the_places_digits(self) -> None:
+        with use(Preferences(language="ar", number_locale="ar-EG")):
+            assert "٢٠٢٦" in format_date(DAY)
+
+    def test_phrases_keep_the_language_of_the_page(self) -> None:
+        with use(Preferences(language="en", number_locale="de-CH")):
+            assert relative(120) == "2 minutes ago"
+
+    def test_a_hyphen_in_a_date_is_no_minus(self) -> None:
+        with use(Preferences(language="en", number_locale="en-CA")):
+            assert format_date(DAY, "short") == "2026-11-22"
