@@ -17,7 +17,7 @@ from dash.development.base_component import Component
 from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _
 from nebuloviz.web.components import card, chart_actions, error_state, skeleton_chart
-from nebuloviz.web.components.basic import Children, aria
+from nebuloviz.web.components.basic import Children, given
 from nebuloviz.web.figures import config
 
 READY = "nv-slot nv-ready"
@@ -68,7 +68,7 @@ def chart_slot(
     body = [
         html.Div(skeleton or skeleton_chart(height), className="nv-slot-skeleton"),
         html.Div(graph, className="nv-chart", dir="ltr"),
-        html.Div(id=part("table"), className="nv-behind", tabIndex=0, role="region", **aria(label=title)),
+        html.Div(id=part("table"), className="nv-behind", tabIndex=0, role="region", **given(aria_label=title)),
     ]
     return card(
         html.Span(title, id=part("title")),

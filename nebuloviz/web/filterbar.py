@@ -13,7 +13,7 @@ from nebuloviz.i18n import _, current, date_picker_locale, number
 from nebuloviz.metrics.query import COMPARISONS, Comparison, FilterOperator
 from nebuloviz.metrics.registry import dimension
 from nebuloviz.web.components import chip, chips
-from nebuloviz.web.components.basic import aria, icon
+from nebuloviz.web.components.basic import given, icon
 from nebuloviz.web.figures import value_label
 from nebuloviz.web.question import bounds, comparison_words, preset_choices, range_words
 from nebuloviz.web.state import PRESETS, Span, State
@@ -112,7 +112,7 @@ def _comparison() -> html.Div:
 
 
 def _labelled(label: str, control: Component) -> html.Div:
-    return html.Div([html.Span(label, className="visually-hidden"), control], role="group", **aria(label=label))
+    return html.Div([html.Span(label, className="visually-hidden"), control], role="group", **given(aria_label=label))
 
 
 def _filters(dimensions: Sequence[str]) -> html.Details:
@@ -151,7 +151,7 @@ def _filter_row(slug: str) -> html.Div:
         debounce=True,  # a choice of several values is applied once, when the list closes
     )
     parts: list[Component] = [html.Span(name, className="nv-filter-name"), operator, values]
-    return html.Div(parts, className="nv-filter-row", role="group", **aria(label=name))
+    return html.Div(parts, className="nv-filter-row", role="group", **given(aria_label=name))
 
 
 def range_options(state: State, now: datetime) -> list[dict[str, str]]:

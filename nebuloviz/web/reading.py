@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
 from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import current, use
 from nebuloviz.metrics.query import Query
+from nebuloviz.metrics.registry import metric
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import Frame
 from nebuloviz.web.context import ask, may, services
 from nebuloviz.web.figures import Style
-from nebuloviz.web.question import comparison_words, query_of
+from nebuloviz.web.question import comparison_words, query_of, without_own_filter
 from nebuloviz.web.state import State
 from nebuloviz.web.theme import Theme
 
@@ -44,6 +45,27 @@ class Asking:
         )
         return query_of(self.state, self.now, first_sale=first, **changes)
 
+    def parts(self, slug: str, most: int, *, other: bool = True, own_filter: bool = False) -> Query:
+        """The metric by the dimension `slug`: its `most` largest values, and what is left as 'Other'.
+
+        Without `own_filter` also those values that a filter on `slug` leaves out.
+        """
+        filters = self.state.filters if own_filter else without_own_filter(self.state.filters, slug)
+        additive = metric(self.state.metric).additive
+        return self.query(
+            dimensions=(slug,), limit=most, other=other and additive, order=f"-{self.state.metric}", filters=filters
+        )
+
+    def hours(self) -> Query:
+        """The metric by hour, for at most the last 13 weeks of the range: a week's shape needs no more."""
+        query = self.query(grain="hour", comparison=None)
+        return query.with_(start=max(query.start, query.end - timedelta(weeks=13)))
+
+    def lately(self) -> Query:
+        """The newest sales that pass the filters, whatever the range."""
+        tomorrow = self.now + timedelta(days=1)
+        return self.query(start=self.now - timedelta(days=7), end=tomorrow, comparison=None)
+
     def frame(self, query: Query) -> Frame:
         return ask(services().data.frame, query)
 
@@ -68,8 +90,13 @@ class Asking:
 
 @contextmanager
 def asking(search: str | None, theme: str | None = "light") -> Iterator[Asking]:
-    """The request of a page with the URL's query `search`; inside, times are shown in the zone that the URL names, if any."""
+    """The request of a page with the URL's query `search`.
+
+    Inside, times are shown in the zone that the URL names, if any, and amounts in the data's currency where the settings
+    name none.
+    """
     state = State.from_search(search)
-    preferences = replace(current(), time_zone=state.zone) if state.zone else current()
-    with use(preferences):
+    reader = current()
+    currency = reader.currency or ask(services().data.freshness).currency
+    with use(replace(reader, time_zone=state.zone or reader.time_zone, currency=currency)):
         yield Asking(state, "dark" if theme == "dark" else "light", now())

@@ -21,7 +21,7 @@ from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web import filterbar
 from nebuloviz.web.access import protected_callback
 from nebuloviz.web.components import NavItem, data_age, frame, rail, theme_button, toast, topbar
-from nebuloviz.web.components.basic import aria, given, icon
+from nebuloviz.web.components.basic import given, icon
 from nebuloviz.web.context import ERROR_STORE_ID, ask, current_user, may, save_preferences, services, settings
 from nebuloviz.web.reading import now
 from nebuloviz.web.state import State as PageState
@@ -103,7 +103,7 @@ def _user_menu(user: UserView) -> html.Details:
             [icon("keyboard"), html.Span(_("Keyboard shortcuts"))],
             type="button",
             className="nv-button nv-button-quiet",
-            **given(**{"data-nv-action": "help"}),
+            **given(data_nv_action="help"),
         ),
         html.Form(
             html.Button([icon("box-arrow-right"), html.Span(_("Sign out"))], className="nv-button nv-button-quiet"),
@@ -113,7 +113,10 @@ def _user_menu(user: UserView) -> html.Details:
     ]
     label = _("Your account and settings")
     summary = html.Summary(
-        icon("person-circle"), className="nv-button nv-button-quiet nv-button-icon", title=label, **aria(label=label)
+        icon("person-circle"),
+        className="nv-button nv-button-quiet nv-button-icon",
+        title=label,
+        **given(aria_label=label),
     )
     return html.Details(
         [summary, html.Div(body, className="nv-menu-body nv-menu-end")], id="user-menu", className="nv-menu"
@@ -131,7 +134,10 @@ def _preference(label: str, id: str, options: Sequence[dict[str, str]], value: s
         className="nv-select",
     )
     return html.Div(
-        [html.Span(label, className="nv-label"), dropdown], className="nv-field", role="group", **aria(label=label)
+        [html.Span(label, className="nv-label"), dropdown],
+        className="nv-field",
+        role="group",
+        **given(aria_label=label),
     )
 
 
@@ -215,7 +221,7 @@ def age_of(arrival: str | None, at: datetime) -> Component:
     Input(URL_ID, "search"),
     Input(_OPEN_ALERTS_ID, "data"),
 )
-def draw_rail(pathname: str | None, search: str | None, open_alerts: int) -> Component:
+def draw_rail(pathname: str | None, search: str | None, open_alerts: object) -> Component:
     items = nav_items(PageState.from_search(search), open_alerts if isinstance(open_alerts, int) else 0)
     here = active_path(pathname)
     active = next((item.href for item in items if item.href.partition("?")[0] == here), "")

@@ -1,0 +1,132 @@
+"""What several pages show: frames cut to what has happened, anomalies on charts, downloads, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from urllib.parse import urlencode
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from dash.development.base_component import Component
+
+from nebuloviz.i18n import _
+from nebuloviz.metrics.query import Filter, Grain, Query
+from nebuloviz.metrics.registry import Metric, dimension, metric
+from nebuloviz.services.interfaces import OTHER, AlertView, Frame
+from nebuloviz.web.components import alert_words, data_table, link_button, nothing_matches
+from nebuloviz.web.components.cards import download_link
+from nebuloviz.web.figures import AnomalyMark, Click
+from nebuloviz.web.question import GRAIN_WORDS, bucket_end, comparison_words, filter_words
+from nebuloviz.web.state import State
+
+_PALE = 0.28
+
+
+def happened(frame: Frame) -> pd.DataFrame:
+    """The frame's rows; of buckets that have not begun the figures are missing, not zero."""
+    data = frame.data
+    if "bucket" not in data or data.empty:
+        return data
+    later = data["bucket"] > frame.as_of
+    return (
+        data.assign(**{slug: data[slug].mask(later, np.nan) for slug in frame.query.metrics}) if later.any() else data
+    )
+
+
+def with_expected(data: pd.DataFrame, expected: pd.DataFrame | None, slug: str) -> pd.DataFrame:
+    """`data` with the columns `<metric>:low` and `<metric>:high` that a trend draws as a band."""
+    if expected is None or expected.empty or "bucket" not in data:
+        return data
+    band = expected[["bucket", "expected_low", "expected_high"]]
+    return data.merge(band.set_axis(["bucket", f"{slug}:low", f"{slug}:high"], axis=1), on="bucket", how="left")
+
+
+def is_about(alert: AlertView, slug: str, filters: Iterable[Filter]) -> bool:
+    """Whether `alert` is about the metric `slug` of exactly what `filters` leave."""
+    chosen = {item.dimension: item.values for item in filters}
+    narrow = all(item.op == "in" and len(item.values) == 1 for item in filters)
+    return narrow and alert.metric == slug and chosen == {name: (value,) for name, value in alert.dimensions.items()}
+
+
+def anomaly_marks(data: pd.DataFrame, alerts: Iterable[AlertView], slug: str) -> list[AnomalyMark]:
+    """A ring for each alert, on the point of `data` whose bucket holds the alert's beginning; the gravest of a bucket wins."""
+    if data.empty or "bucket" not in data:
+        return []
+    starts = data["bucket"].sort_values(ignore_index=True)
+    found: dict[datetime, AnomalyMark] = {}
+    for alert in sorted(alerts, key=lambda item: item.score):
+        place = int(starts.searchsorted(pd.Timestamp(alert.bucket_start), side="right")) - 1
+        value = float(data.loc[data["bucket"] == starts[max(place, 0)], slug].iloc[0])
+        if place >= 0 and not np.isnan(value):
+            bucket = starts[place].to_pydatetime()
+            found[bucket] = AnomalyMark(bucket, value, alert.severity, str(alert.id), alert_words(alert))  # type: ignore[arg-type]
+    return list(found.values())
+
+
+def after_click(state: State, click: Click | None, grain: Grain | None) -> State:
+    """The state after a click on a chart: a bucket becomes the range, values become filters, the same click again undoes it."""
+    if click is None:
+        return state
+    for slug, value in click.filters:
+        if value != OTHER:
+            state = state.toggled(slug, value)
+    if click.bucket is not None and grain is not None and grain != "minute":
+        state = state.within(click.bucket, bucket_end(click.bucket, grain, state))
+    return state
+
+
+def pale_others(figure: go.Figure, chosen: Sequence[str]) -> go.Figure:
+    """Bars that the filter leaves out, drawn pale so that they can still be compared and clicked."""
+    if not chosen:
+        return figure
+    for trace in figure.data:
+        if trace.type == "bar" and trace.orientation == "h":
+            trace.marker.opacity = [1.0 if value in chosen else _PALE for value in trace.y]
+    return figure
+
+
+def downloads(query: Query, title: str) -> list[Component]:
+    """Links to exactly what is shown, as CSV and XLSX."""
+    params = urlencode(query.to_params(), doseq=True)
+    return [download_link(kind, title, f"/export/{kind.lower()}?{params}") for kind in ("CSV", "XLSX")]
+
+
+def table_of(frame: Frame, data: pd.DataFrame, title: str) -> Component:
+    """The table behind a chart: the same rows in the same order."""
+    query = frame.query
+    return data_table(
+        data,
+        metrics_of(query),
+        dimensions=query.dimensions,
+        grain=query.grain,
+        comparison=comparison_words(query.comparison),
+        caption=title,
+    )
+
+
+def metrics_of(query: Query) -> list[Metric]:
+    return [metric(slug) for slug in query.metrics]
+
+
+def is_empty(frame: Frame) -> bool:
+    """Whether there were no sales at all in what the frame asked for."""
+    data = frame.data
+    values = data[list(frame.query.metrics)].to_numpy(dtype=float) if not data.empty else np.array([])
+    return bool(np.all(np.nan_to_num(values) == 0))
+
+
+def nothing(state: State, path: str = "/") -> Component:
+    """Which filter leaves nothing, and the way back."""
+    clear = link_button(_("Show everything"), state.reset().with_(preset="all").to_url(path), icon_name="x-lg")
+    return nothing_matches(filter_words(state.filters), clear=clear)
+
+
+def by_words(grain: Grain) -> str:
+    """The grain as a subtitle says it: "by day"."""
+    return _("by {grain}", grain=str(GRAIN_WORDS[grain]).lower())
+
+
+def dimension_words(slug: str) -> str:
+    return str(dimension(slug).label)

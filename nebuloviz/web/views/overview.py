@@ -1,0 +1,180 @@
+"""Overview: what is going on, at a glance. Each function makes one part of the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from nebuloviz.i18n import _
+from nebuloviz.metrics.registry import METRICS, Metric, metric
+from nebuloviz.services.interfaces import AlertView, Frame, Freshness, Insight, SaleLine
+from nebuloviz.web.charts import ChartView
+from nebuloviz.web.components import empty_state, feed, feed_item, link_button, ticker, ticker_row, tile
+from nebuloviz.web.components.basic import icon
+from nebuloviz.web.figures import Style, bars, heat_map, sparkline, title_of, treemap, trend
+from nebuloviz.web.question import comparison_words
+from nebuloviz.web.state import State
+from nebuloviz.web.views import common
+
+#: Tiles in their order; those of the second row appear where the data has something to say about them.
+ALWAYS = ("revenue", "orders", "average_order_value", "units", "customers")
+TOP_VALUES, TOP_PRODUCTS, TICKER_LINES, FEED_ITEMS, FINDINGS = 8, 10, 12, 6, 4
+
+
+def tile_metrics() -> tuple[str, ...]:
+    """Every metric that may have a tile."""
+    usual = [slug for slug in ALWAYS if any(item.slug == slug for item in METRICS)]
+    return (*usual, *(item.slug for item in METRICS if item.slug not in ALWAYS and item.slug != "lines"))
+
+
+def has_something(row: pd.Series[Any], slug: str) -> bool:
+    """Whether a tile for the metric says anything: now, or in what it is compared with."""
+    values = (row.get(slug, math.nan), row.get(f"{slug}:comparison", math.nan))
+    return any(math.isfinite(value) and value != 0 for value in map(float, values))
+
+
+def tiles(total: Frame, series: Frame, state: State, style: Style) -> list[Component]:
+    """A tile per metric: `total` has one row of figures and what they are compared with, `series` their course."""
+    row = total.data.iloc[0]
+    data = common.happened(series)
+    unfinished = total.query.start < total.as_of < total.query.end
+    shown = [slug for slug in total.query.metrics if slug in ALWAYS or has_something(row, slug)]
+    return [_tile(metric(slug), row, data, state, style, _("so far") if unfinished else None) for slug in shown]
+
+
+def _tile(
+    shown: Metric, row: pd.Series[Any], data: pd.DataFrame, state: State, style: Style, note: str | None
+) -> Component:
+    before = row.get(f"{shown.slug}:comparison")
+    return tile(
+        shown,
+        float(row[shown.slug]),
+        href=state.with_(metrics=(shown.slug,)).to_url("/explore"),
+        before=None if before is None else float(before),
+        comparison=comparison_words(state.comparison),
+        spark=sparkline(data[[*(c for c in ("bucket", "unfinished") if c in data), shown.slug]], shown, style=style),
+        note=note,
+        selected=shown.slug == state.metric,
+    )
+
+
+def trend_view(
+    frame: Frame, expected: pd.DataFrame | None, alerts: Sequence[AlertView], state: State, style: Style
+) -> ChartView:
+    """The metric over time, with what was expected of it, what was unusual, and what is not over yet."""
+    slug, grain = state.metric, frame.query.grain or "day"
+    title = title_of(metric(slug))
+    if common.is_empty(frame):
+        return ChartView(title, instead=common.nothing(state))
+    data = common.happened(frame)
+    about = [alert for alert in alerts if common.is_about(alert, slug, state.filters)]
+    marks = common.anomaly_marks(data, about, slug)
+    banded = common.with_expected(data, expected, slug)
+    return ChartView(
+        title,
+        trend(banded, metric(slug), grain, anomalies=marks, style=style),
+        common.table_of(frame, data, title),
+        common.by_words(grain),
+        common.downloads(frame.query, title),
+    )
+
+
+def breakdown_view(frame: Frame, slug: str, state: State, style: Style) -> ChartView:
+    """The metric by the dimension `slug` as bars; those that a filter on it leaves out are pale."""
+    shown = metric(state.metric)
+    title = title_of(shown, slug)
+    if common.is_empty(frame):
+        return ChartView(title, instead=common.nothing(state))
+    figure = common.pale_others(bars(frame.data, shown, slug, style=style), state.values_of(slug))
+    return ChartView(
+        title, figure, common.table_of(frame, frame.data, title), None, common.downloads(frame.query, title)
+    )
+
+
+def treemap_view(frame: Frame, slug: str, state: State, style: Style) -> ChartView:
+    """Shares of the whole; of revenue where the metric itself has no parts that add up."""
+    shown = metric(frame.query.metrics[0])
+    title = _("{metric}: shares by {dimension}", metric=shown.label, dimension=common.dimension_words(slug).lower())
+    if common.is_empty(frame):
+        return ChartView(title, instead=common.nothing(state))
+    return ChartView(
+        title,
+        treemap(frame.data, shown, [slug], style=style),
+        common.table_of(frame, frame.data, title),
+        None,
+        common.downloads(frame.query, title),
+    )
+
+
+def shares_dimension(used: Sequence[str]) -> str:
+    """The dimension whose shares are worth a treemap: the first in use, or else the products."""
+    return next((slug for slug in used if slug != "product"), "product")
+
+
+def heat_view(frame: Frame, state: State, style: Style) -> ChartView:
+    """When the week is busy."""
+    shown = metric(state.metric)
+    title = _("{metric} an hour, by weekday and hour", metric=title_of(shown))
+    if common.is_empty(frame):
+        return ChartView(title, instead=common.nothing(state))
+    return ChartView(
+        title,
+        heat_map(common.happened(frame).dropna(subset=[shown.slug]), shown, style=style),
+        common.table_of(frame, common.happened(frame), title),
+        _("Mean of the range"),
+        common.downloads(frame.query, title),
+    )
+
+
+def latest_sales(lines: Sequence[SaleLine], known: str | None) -> Component:
+    """The newest sales; those since `known`, the id of the newest one shown before, fade in."""
+    ids = [line.sale_id for line in lines]
+    new = ids.index(known) if known in ids else 0
+    return ticker([ticker_row(line, fresh=index < new) for index, line in enumerate(lines)])
+
+
+def alert_feed(alerts: Sequence[AlertView], now: datetime) -> list[Component]:
+    """The newest alerts that are not resolved, and the way to all of them."""
+    items = [feed_item(alert, href=f"/alerts/{alert.id}", now=now) for alert in alerts]
+    return [feed(items), link_button(_("All alerts"), "/alerts", icon_name="bell", kind="quiet")]
+
+
+def findings(insights: Sequence[Insight]) -> Component:
+    """What stands out, in words, each a link to the chart that shows it."""
+    if not insights:
+        return empty_state(
+            _("Nothing stands out"),
+            icon_name="check2-circle",
+            hint=_("What has changed most against the comparison is said here."),
+        )
+    return html.Ul([_finding(item) for item in insights], className="nv-findings")
+
+
+def _finding(item: Insight) -> html.Li:
+    href = f"/alerts/{item.alert_id}" if item.alert_id else finding_state(item).to_url("/explore")
+    return html.Li(dcc.Link([icon("arrow-right-short"), html.Span(item.text)], href=href), className="nv-finding")
+
+
+def finding_state(item: Insight) -> State:
+    """The state of Explore that asks what the finding was found by."""
+    query = item.query
+    base = State(comparison=query.comparison, filters=query.filters, metrics=query.metrics[:1], by=query.dimensions[:2])
+    return base.within(query.start, query.end).with_(grain=query.grain, over_time=query.grain is not None)
+
+
+def first_load(freshness: Freshness) -> Component | None:
+    """What to do while there is not a single sale; None once there is."""
+    if freshness.lines:
+        return None
+    return empty_state(
+        _("No sales yet"),
+        link_button(_("Import a file or watch the stream"), "/data", icon_name="database", kind="primary"),
+        icon_name="inbox",
+        hint=_("As soon as the first sale is stored, this page shows it."),
+    )
