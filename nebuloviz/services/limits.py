@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -184,6 +184,20 @@ def address_key(address: str) -> str:
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
         return hashed(f"address:{ipaddress.ip_network((parsed, 64), strict=False)}")
     return hashed(f"address:{getattr(parsed, 'ipv4_mapped', None) or parsed}")
+
+
+def client_address(peer: str | None, forwarded_for: Sequence[str], trusted_proxies: int) -> str:
+    """Whose request it is: the connection's other end or, behind so many trusted proxies, what the outermost of them saw.
+
+    What stands further left in X-Forwarded-For was written by the client and is not believed.
+
+    >>> client_address("10.0.0.1", ["1.2.3.4, 9.9.9.9"], 0), client_address("10.0.0.1", ["1.2.3.4, 9.9.9.9"], 1)
+    ('10.0.0.1', '9.9.9.9')
+    """
+    hops = [hop.strip() for line in forwarded_for for hop in line.split(",")]
+    if not 0 < trusted_proxies <= len(hops):
+        return peer or ""
+    return hops[-trusted_proxies]
 
 
 def hashed(text: str) -> str:

@@ -1,37 +1,36 @@
-"""Pages and callbacks with the permission that they need. Nothing is served that does not declare one.
-
-register_page(__name__, path="/alerts", permission=Permission.ALERTS_READ, ...)
-
-@protected_callback(Permission.ALERTS_MANAGE, Output(...), Input(...))
-def resolve(...): ...
-"""
+"""Who may reach what: pages, callbacks and routes declare it here, and what declares nothing is not served."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import dash
+from flask import Flask
 
 from nebuloviz.permissions import Permission
 
+#: Reached by anybody, by whoever is signed in, or by those whose role includes the permission.
+Access = Literal["public", "signed-in"] | Permission
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+_ACCESS = "nebuloviz_access"
 
 
 def protected_callback(
     permission: Permission, *dependencies: Any, **options: Any
 ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """`dash.callback` for those whose role includes `permission`; all others get 403 from the guard and from the callback itself."""
+    """`dash.callback` for those whose role includes `permission`; the guard gives all others 403. Returns the bare function."""
 
     def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
         @functools.wraps(function)
-        def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        def protected(*args: _P.args, **kwargs: _P.kwargs) -> _R:
             return function(*args, **kwargs)
 
-        guarded.required_permission = permission  # type: ignore[attr-defined]  # read by `required_permission`
-        dash.callback(*dependencies, **options)(guarded)
+        protected.required_permission = permission  # type: ignore[attr-defined]  # read by `required_permission`
+        dash.callback(*dependencies, **options)(protected)
         return function
 
     return decorate
@@ -40,3 +39,22 @@ def protected_callback(
 def register_page(module: str, *, permission: Permission, **options: Any) -> None:
     """`dash.register_page` for those whose role includes `permission`; all others get 403."""
     dash.register_page(module, permission=permission, **options)  # type: ignore[no-untyped-call]  # Dash has no types here
+
+
+def route(
+    server: Flask, rule: str, access: Access, *, methods: Sequence[str] = ("GET",)
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a view under its function's name, for those whom `access` names."""
+
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        server.extensions.setdefault(_ACCESS, {})[view.__name__] = access
+        server.add_url_rule(rule, endpoint=view.__name__, view_func=view, methods=list(methods))
+        return view
+
+    return decorate
+
+
+def declared_access(server: Flask) -> dict[str, Access]:
+    """Endpoint -> access, for the views registered by `route`."""
+    found: dict[str, Access] = server.extensions.setdefault(_ACCESS, {})
+    return found

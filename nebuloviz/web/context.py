@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from flask import Flask, current_app
 from flask_login import UserMixin
-from flask_login import current_user as login_user
+from flask_login import current_user as signed_in
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -80,9 +80,9 @@ def current_user() -> UserView:
     Raises:
         NotSignedIn: nobody is; the guard lets no page or callback come here then.
     """
-    if not login_user or not login_user.is_authenticated:
+    if not signed_in or not signed_in.is_authenticated:
         raise NotSignedIn(_("Please sign in."))
-    user: UserView = login_user.user
+    user: UserView = signed_in.user
     return user
 
 

@@ -1,0 +1,149 @@
+"""The dashboard: one Flask server with Dash, its pages, and nothing that the guard does not know."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dash
+import dash_ag_grid
+import dash_bootstrap_components
+import numpy as np
+import pandas as pd
+from dash import Dash
+from flask import Flask
+from flask_login import current_user as signed_in
+
+from nebuloviz.db import Database
+from nebuloviz.i18n import current, is_rtl
+from nebuloviz.i18n import gettext as _
+from nebuloviz.services.interfaces import Services
+from nebuloviz.services.limits import Counters, RequestLimiter
+from nebuloviz.settings import Settings
+from nebuloviz.web import shell
+from nebuloviz.web.context import Context, install_context
+from nebuloviz.web.guard import callback_failed, install_guard, verify
+from nebuloviz.web.hooks import ContentSecurityPolicy, allow_index, install_hooks, install_reader
+from nebuloviz.web.login import install_login
+from nebuloviz.web.sessions import install_sessions
+from nebuloviz.web.vendor import install_vendor, locale_version
+
+ROOT = Path(__file__).resolve().parents[2]
+_MAX_FORM_BYTES = 8 * 1024 * 1024
+
+#: Loaded now, in one thread: Plotly and Dash import them at first use, and two callbacks at once would then trip over each other.
+_LOADED = (np, pd, dash_ag_grid, dash_bootstrap_components)
+
+_INDEX = """<!DOCTYPE html>
+<html {%nv_attributes%}>
+  <head>
+    {%metas%}
+    <title>{%title%}</title>
+    <link rel="icon" href="/assets/favicon.svg" type="image/svg+xml">
+    <link rel="stylesheet" href="/vendor/bootstrap/bootstrap.min.css">
+    <link rel="stylesheet" href="/vendor/bootstrap/bootstrap-icons.min.css">
+    {%css%}
+  </head>
+  <body>
+    {%app_entry%}
+    <footer>
+      {%config%}
+      {%scripts%}
+      {%nv_locale%}
+      {%renderer%}
+    </footer>
+  </body>
+</html>
+"""
+
+
+class Dashboard(Dash):
+    """Dash, with an index page in the reader's language, direction and theme."""
+
+    def interpolate_index(self, **parts: Any) -> str:  # type: ignore[override]  # called by keyword only
+        preferences = current()
+        language = preferences.language
+        theme = signed_in.user.theme if signed_in and signed_in.is_authenticated else "auto"
+        attributes = f'lang="{language}" dir="{"rtl" if is_rtl(language) else "ltr"}"'
+        if theme != "auto":
+            attributes += f' data-bs-theme="{theme}"'
+        version = locale_version(language, preferences.currency, preferences.week_start)
+        locale = (
+            f"/locale/{language}.js?currency={preferences.currency}&amp;week={preferences.week_start}&amp;v={version}"
+        )
+        parts["app_entry"] = (
+            f'<div id="react-entry-point"><div class="_dash-loading" role="status">{_("Loading…")}</div></div>'
+        )
+        page = _INDEX.replace("{%nv_attributes%}", attributes)
+        page = page.replace("{%nv_locale%}", f'<script src="{locale}"></script>')
+        for name, text in parts.items():
+            page = page.replace(f"{{%{name}%}}", text)
+        return page
+
+
+def create_dash(
+    *,
+    services: Services,
+    database: Database,
+    settings: Settings,
+    counters: Counters | None = None,
+    load_extensions: Callable[[], None] = lambda: None,
+) -> Dashboard:
+    """The dashboard, complete and verified; its WSGI application is `.server`. One a process, as Dash's registries are global.
+
+    `load_extensions` is called once pages can be registered, to import those that are not ours.
+
+    Raises:
+        ConfigurationError: a page or callback declares no permission.
+    """
+    server = Flask("nebuloviz.web", static_folder=None, template_folder="templates")
+    server.config["MAX_CONTENT_LENGTH"] = _MAX_FORM_BYTES
+    server.config["MAX_FORM_MEMORY_SIZE"] = 64 * 1024
+    policy = ContentSecurityPolicy()
+    install_context(server, Context(services, database, settings))
+    install_hooks(server, settings, policy)
+    install_sessions(server, settings)
+    install_guard(server, RequestLimiter(counters or Counters(), settings.requests_per_minute))
+    install_reader(server, settings)
+    install_login(server)
+    install_vendor(server)
+    app = _dash(server)
+    _load_pages()
+    load_extensions()
+    verify(app)
+    allow_index(app, server, policy)
+    return app
+
+
+def _dash(server: Flask) -> Dashboard:
+    os.environ.pop("DASH_MCP_ENABLED", None)  # it would open a door beside the guard, whatever the code says
+    app = Dashboard(
+        "nebuloviz",
+        server=server,  # type: ignore[arg-type]  # documented, and missing in the annotation
+        assets_folder=str(ROOT / "assets"),
+        pages_folder="",
+        use_pages=True,
+        suppress_callback_exceptions=True,
+        serve_locally=True,
+        compress=False,
+        include_pages_meta=False,
+        title="NebuloViz",
+        update_title=None,  # type: ignore[arg-type]  # documented as the way to leave the title alone
+        add_log_handler=False,
+        enable_mcp=False,
+        on_error=callback_failed,
+    )
+    app.layout = shell.layout
+    return app
+
+
+def _load_pages() -> None:
+    """Import every page; a page's `layout` is that of its module, as Dash's own loader has it."""
+    for path in sorted((ROOT / "pages").glob("[!_.]*.py")):
+        module = importlib.import_module(f"pages.{path.stem}")
+        page = dash.page_registry.get(module.__name__)
+        if page is not None and "layout" not in page:
+            page["layout"] = module.layout

@@ -1,0 +1,109 @@
+"""The body of a callback request: read with care, and compared with what the callback was registered with.
+
+Dash itself believes the browser; a body that does not fit then fails somewhere inside it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from nebuloviz.errors import InvalidInput
+
+MAX_BYTES = 8 * 1024 * 1024
+_MAX_CHANGED = 10_000
+
+
+class MalformedRequest(InvalidInput):
+    status = 400
+    code = "malformed_request"
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """The JSON object of a request.
+
+    Raises:
+        MalformedRequest: it is not strict JSON, too deeply nested, not text throughout, or no object.
+    """
+    try:
+        text = data.decode("utf-8")
+        body = json.loads(text, parse_constant=_refuse_constant)
+        if "\\ud" in text or "\\uD" in text:  # half of a surrogate pair is not text, and no database takes it
+            json.dumps(body, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError):
+        raise MalformedRequest("The body is not valid JSON.") from None
+    if not isinstance(body, dict):
+        raise MalformedRequest("The body must be a JSON object.")
+    return body
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def output_of(body: Mapping[str, Any]) -> str:
+    """The callback that is asked for."""
+    output = body.get("output")
+    if not isinstance(output, str):
+        raise MalformedRequest("The body names no output.")
+    return output
+
+
+def check(body: Mapping[str, Any], callback: Mapping[str, Any]) -> None:
+    """Compare `body` with the entry of Dash's callback map.
+
+    Raises:
+        MalformedRequest: inputs, state or outputs are not those that the callback was registered with.
+    """
+    _check_dependencies(body.get("inputs"), callback["inputs"])
+    _check_dependencies(body.get("state", []), callback["state"])
+    changed = body.get("changedPropIds", [])
+    if (
+        not isinstance(changed, list)
+        or len(changed) > _MAX_CHANGED
+        or not all(isinstance(item, str) for item in changed)
+    ):
+        raise MalformedRequest("changedPropIds must be a list of texts.")
+    if not callback.get("no_output"):
+        _check_outputs(body.get("outputs"), callback["output"])
+
+
+def _check_outputs(given: Any, registered: Any) -> None:
+    several = isinstance(registered, (list, tuple))
+    expected = [
+        {"id": output.component_id_str(), "property": output.component_property}
+        for output in (registered if several else [registered])
+    ]
+    # a pattern's output is itself a list, so the two cannot be told apart by type alone
+    _check_dependencies(given if several else [given], expected)
+
+
+def _check_dependencies(given: Any, expected: Sequence[Mapping[str, Any]]) -> None:
+    if not isinstance(given, list) or len(given) != len(expected):
+        raise MalformedRequest("The inputs do not fit the callback.")
+    for item, wanted in zip(given, expected, strict=True):
+        _check_dependency(item, wanted)
+
+
+def _check_dependency(item: Any, wanted: Mapping[str, Any]) -> None:
+    if not wanted["id"].startswith("{"):
+        if not isinstance(item, dict) or item.get("id") != wanted["id"] or not _same_property(item, wanted):
+            raise MalformedRequest("An input does not fit the callback.")
+        return
+    keys = set(json.loads(wanted["id"]))
+    for part in item if isinstance(item, list) else [item]:
+        if not isinstance(part, dict) or not _same_property(part, wanted) or not _is_pattern_id(part.get("id"), keys):
+            raise MalformedRequest("An input does not fit the callback's pattern.")
+
+
+def _same_property(item: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Of outputs that several callbacks share, the browser sends the property with a suffix after '@'."""
+    found = item.get("property")
+    return isinstance(found, str) and found.partition("@")[0] == wanted["property"]
+
+
+def _is_pattern_id(value: Any, keys: set[str]) -> bool:
+    return (
+        isinstance(value, dict) and set(value) == keys and all(isinstance(v, (str, int, float)) for v in value.values())
+    )

@@ -1,0 +1,311 @@
+"""The edge of the dashboard: nothing passes that is not declared, whatever the path is spelled like.
+
+`install_guard` comes before `Dash()`, so that its hook runs before any of Dash's. It decides by the endpoint that Flask
+matched, never by the path. `verify` runs once everything is registered, and refuses to start an incomplete declaration.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+from urllib.parse import quote, urlsplit
+
+import dash
+from dash import Dash, html
+from dash._pages import _path_to_page
+from dash.dependencies import Output
+from dash.exceptions import PreventUpdate
+from flask import Flask, current_app, g, redirect, request
+from flask.typing import ResponseReturnValue
+from flask_login import current_user as signed_in
+from werkzeug.exceptions import HTTPException, UnsupportedMediaType
+
+from nebuloviz.errors import (
+    ConfigurationError,
+    NebuloVizError,
+    NotFound,
+    NotSignedIn,
+    PermissionDenied,
+    TooManyRequests,
+)
+from nebuloviz.i18n import gettext as _
+from nebuloviz.observability import CALLBACK_SECONDS, timed
+from nebuloviz.permissions import Permission, required_permission
+from nebuloviz.services.limits import RequestLimiter
+from nebuloviz.web import body, context
+from nebuloviz.web.access import Access, declared_access
+from nebuloviz.web.sessions import keep_alive
+
+UPDATE = "/_dash-update-component"
+SUITES = "/_dash-component-suites/<string:package_name>/<path:fingerprinted_path>"
+_PUBLIC = frozenset({SUITES, "/_favicon.ico", "_dash_assets.static"})
+_PAGES = frozenset({"/", "/<path:path>"})
+_DESCRIPTIONS = frozenset({"/_dash-layout", "/_dash-dependencies"})
+_WHILE_PASSWORD_MUST_CHANGE = frozenset({"change_password", "sign_out"})
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_ROUTER = "router"  # the access of Dash's own page callback: decided by the page that it is asked for
+_PAGE_OUTPUT = Output("_pages_content", "children")
+_PAGE_STORE = Output("_pages_store", "data")
+_PAGE_LOCATION = "_pages_location"
+_LONGEST_PATH = 8_000
+
+_log = logging.getLogger(__name__)
+
+
+class CrossOrigin(PermissionDenied):
+    code = "cross_origin"
+
+
+class PasswordChangeRequired(PermissionDenied):
+    code = "password_change_required"
+
+
+def install_guard(server: Flask, limiter: RequestLimiter) -> None:
+    """Let nothing through `server` but what the guard knows. Call it before `Dash()` gets the server."""
+    server.before_request(functools.partial(_guard, limiter))
+
+
+def _guard(limiter: RequestLimiter) -> ResponseReturnValue | None:
+    endpoint = request.endpoint
+    access = _PUBLIC_ACCESS if endpoint in _PUBLIC else declared_access(current_app).get(endpoint or "")
+    _check_origin()
+    if access == "public":
+        return None
+    if not signed_in.is_authenticated:
+        return _ask_to_sign_in()
+    limiter.check(f"session:{signed_in.get_id()}")
+    keep_alive(signed_in.get_id())
+    if signed_in.user.must_change_password and endpoint not in _WHILE_PASSWORD_MUST_CHANGE:
+        return _ask_for_new_password()
+    _authorize(endpoint, access)
+    return None
+
+
+_PUBLIC_ACCESS: Access = "public"
+
+
+def _authorize(endpoint: str | None, access: Access | None) -> None:
+    if access == "signed-in" or endpoint in _DESCRIPTIONS:
+        return
+    if access is not None:
+        _demand(cast("Permission", access))
+    elif endpoint == UPDATE:
+        _authorize_callback()
+    elif endpoint in _PAGES:
+        _authorize_page(request.path)
+    elif request.routing_exception is None:
+        raise NotFound(_("There is nothing at this address."))
+
+
+def _demand(permission: Permission) -> None:
+    if not context.may(permission):
+        raise PermissionDenied(_("Your role does not allow this. Ask an administrator for it."))
+
+
+def _check_origin() -> None:
+    """Refuse what another site makes a browser send. Programs send neither header and carry no cookie that could be abused."""
+    if request.method in _SAFE_METHODS:
+        return
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin") or request.headers.get("Referer")
+    foreign = origin is not None and not _own(origin)
+    if foreign or site not in {None, "same-origin", "none"}:
+        raise CrossOrigin(_("The request comes from another site."))
+
+
+def _own(origin: str) -> bool:
+    """Whether `origin` is the address that the request was sent to; the scheme may have ended at a proxy."""
+    try:
+        there, here = urlsplit(origin), urlsplit(f"//{request.host}")
+        default = {"http": 80, "https": 443}[there.scheme]
+        return there.hostname == here.hostname and (there.port or default) == (here.port or default)
+    except (KeyError, ValueError):
+        return False
+
+
+def wants_page() -> bool:
+    """Whether a browser is navigating, so that an answer for people is due rather than JSON."""
+    dashes = (request.endpoint or "").startswith("/_dash")
+    accepted = request.accept_mimetypes
+    return request.method in _SAFE_METHODS and not dashes and (accepted.accept_html or not accepted)
+
+
+def _ask_to_sign_in() -> ResponseReturnValue:
+    if wants_page():
+        target = request.full_path.rstrip("?")
+        return redirect("/login" if target == "/" else f"/login?next={quote(target, safe='/')}")
+    raise NotSignedIn(_("Please sign in."))
+
+
+def _ask_for_new_password() -> ResponseReturnValue:
+    if wants_page():
+        return redirect("/password")
+    raise PasswordChangeRequired(_("Please choose a new password first."))
+
+
+# ---------------------------------------------------------------- callbacks
+
+
+def _authorize_callback() -> None:
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType
+    asked = body.parse(request.get_data(cache=True))
+    callback = _app().callback_map.get(body.output_of(asked))
+    if callback is None or "callback" not in callback:
+        raise NotFound(_("There is no such callback."))
+    permission = required_permission(callback["callback"])
+    if permission is None:
+        raise PermissionDenied(_("Your role does not allow this. Ask an administrator for it."))
+    if permission != _ROUTER:
+        _demand(permission)
+    body.check(asked, callback)
+    if permission == _ROUTER:
+        _authorize_router(asked)
+
+
+def _authorize_router(asked: Mapping[str, Any]) -> None:
+    """The router draws whatever page the body names, so the body's path needs what that page needs."""
+    given = {item["property"]: item.get("value") for item in asked["inputs"] if item["id"] == _PAGE_LOCATION}
+    path, search = given.get("pathname"), given.get("search")
+    if not isinstance(path, str) or not (search is None or isinstance(search, str)):
+        raise body.MalformedRequest("The path must be text.")
+    if len(path) + len(search or "") > _LONGEST_PATH:
+        raise body.MalformedRequest("The path is too long.")
+    _authorize_page(path)
+
+
+def _authorize_page(path: str) -> None:
+    page, variables = find_page(path)
+    if page is None:
+        raise NotFound(_("There is no such page."))
+    _demand(page["permission"])
+    g.page_variables = variables
+
+
+def find_page(path: str) -> tuple[dict[str, Any] | None, dict[str, str]]:
+    """The registered page that Dash would draw for `path`, and the values of its path's variables."""
+    try:
+        page, variables = _path_to_page(path.strip("/"))  # type: ignore[no-untyped-call]  # Dash's own matching, untyped
+    except (IndexError, ValueError):  # a line break inside a variable
+        return None, {}
+    return page or None, variables or {}
+
+
+def _app() -> Dash:
+    app: Dash = current_app.extensions["dash"]
+    return app
+
+
+# ---------------------------------------------------------------- at the start
+
+
+def verify(app: Dash) -> None:
+    """Complete Dash's own set-up, and put the guard's finishing touches to it.
+
+    Raises:
+        ConfigurationError: a page or a callback declares no permission; names them.
+    """
+    server = cast("Flask", app.server)
+    server.extensions["dash"] = app
+    _run_first_request_hooks(app, server)
+    _declare_router(app)
+    pages = [
+        page["module"] for page in dash.page_registry.values() if not isinstance(page.get("permission"), Permission)
+    ]
+    callbacks = [
+        name
+        for name, callback in app.callback_map.items()
+        if "callback" in callback and required_permission(callback["callback"]) is None
+    ]
+    if pages or callbacks:
+        named = ", ".join([*pages, *callbacks])
+        raise ConfigurationError(
+            f"These pages or callbacks declare no permission, and are not served without one: {named}."
+        )
+    for page in dash.page_registry.values():
+        page["layout"] = _guarded_layout(page)
+    server.view_functions[UPDATE] = _guarded_dispatch(server.view_functions[UPDATE])
+    server.view_functions[SUITES] = _guarded_suites(server.view_functions[SUITES])
+
+
+def _run_first_request_hooks(app: Dash, server: Flask) -> None:
+    """What Dash would do at the first request, when two may come at once, is done now: its callbacks are known from here on.
+
+    Dash draws the layout then, to check it, and there is nobody yet to draw it for.
+    """
+    layout, app.layout = app.layout, html.Div()
+    with server.test_request_context("/"):
+        for hook in server.before_request_funcs[None]:
+            if hook.__module__ == "dash.dash":
+                hook()
+    app.layout = layout
+
+
+def _declare_router(app: Dash) -> None:
+    key = f"..{_PAGE_OUTPUT}...{_PAGE_STORE}.."
+    app.callback_map[key]["callback"].required_permission = _ROUTER
+
+
+def _guarded_layout(page: Mapping[str, Any]) -> Callable[..., Any]:
+    """The page's layout, behind the permission once more; the path's variables win over parameters of the same name."""
+    layout = page["layout"]
+    accepts_any = callable(layout) and any(
+        parameter.kind is parameter.VAR_KEYWORD for parameter in inspect.signature(layout).parameters.values()
+    )
+
+    def guarded(**parameters: Any) -> Any:
+        _demand(page["permission"])
+        if not callable(layout):
+            return layout
+        given = {**parameters, **g.get("page_variables", {})}
+        known = inspect.signature(layout).parameters
+        return layout(**(given if accepts_any else {name: value for name, value in given.items() if name in known}))
+
+    return guarded
+
+
+def _guarded_dispatch(dispatch: Callable[..., Any]) -> Callable[..., Any]:
+    """Dash's dispatcher, timed; what still fails outside of a callback's own code is a request that Dash cannot read."""
+
+    def guarded() -> Any:
+        output = body.parse(request.get_data(cache=True))["output"]
+        function = inspect.unwrap(_app().callback_map[output]["callback"])
+        try:
+            with timed(CALLBACK_SECONDS, callback=f"{function.__module__}.{function.__name__}"):
+                return dispatch()
+        except (HTTPException, NebuloVizError, PreventUpdate):
+            raise
+        except Exception:  # noqa: BLE001 - whatever Dash stumbles over is answered, and logged
+            _log.exception("a callback's request could not be answered", extra={"callback": output})
+            raise body.MalformedRequest(_("The request does not fit the callback.")) from None
+
+    return guarded
+
+
+def _guarded_suites(serve: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(**where: str) -> Any:
+        try:
+            return serve(**where)
+        except (dash.exceptions.DependencyException, OSError, KeyError, IndexError):
+            raise NotFound(_("There is nothing at this address.")) from None
+
+    return guarded
+
+
+def callback_failed(error: Exception) -> None:
+    """Dash's handler for exceptions in callbacks: nothing on the page changes, and the shell's error store says why.
+
+    Raises:
+        NebuloVizError: again, where the HTTP status is the answer (401, 403, 429).
+    """
+    if isinstance(error, (NotSignedIn, PermissionDenied, TooManyRequests)):
+        raise error
+    if isinstance(error, NebuloVizError):
+        code, message = error.code, error.message
+    else:
+        _log.error("a callback failed", exc_info=error)
+        code, message = "internal_error", _("Something went wrong. It has been noted; please try again.")
+    dash.set_props(context.ERROR_STORE_ID, {"data": {"code": code, "message": message}})

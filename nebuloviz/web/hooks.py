@@ -1,0 +1,163 @@
+"""What happens around every request of the dashboard: its id, the reader's preferences, headers, figures, and errors."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import re
+import secrets
+import time
+
+from dash import Dash
+from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from flask_login import current_user as signed_in
+from werkzeug.exceptions import HTTPException
+
+from nebuloviz.errors import NebuloVizError, TooManyRequests
+from nebuloviz.i18n import Preferences, choose_language, set_current
+from nebuloviz.i18n import gettext as _
+from nebuloviz.observability import observe_request, set_log_context
+from nebuloviz.services.interfaces import UserView
+from nebuloviz.settings import Settings
+from nebuloviz.web.guard import wants_page
+
+_INLINE_SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>(?P<code>.*?)</script>", re.DOTALL)
+_CACHEABLE = ("/_dash-component-suites/", "/assets/", "/vendor/", "/locale/", "/_favicon")
+
+_log = logging.getLogger(__name__)
+
+
+class ContentSecurityPolicy:
+    """What the pages may load: our own files, and the inline scripts that Dash writes into its index, by their hashes.
+
+    Inline styles stay allowed, because Plotly and AG Grid write style elements; `data:` and `blob:` images are how Plotly
+    exports a chart, and AG Grid's icons are a `data:` font.
+    """
+
+    def __init__(self) -> None:
+        self._hashes: list[str] = []
+
+    def allow_inline_scripts(self, html: str) -> None:
+        """Allow exactly the inline scripts of `html`."""
+        codes = [
+            found["code"]
+            for found in _INLINE_SCRIPT.finditer(html)
+            if "src=" not in found["attributes"] and "application/json" not in found["attributes"]
+        ]
+        self._hashes = sorted({f"'sha256-{_sha256(code)}'" for code in codes})
+
+    def __str__(self) -> str:
+        return "; ".join(
+            [
+                "default-src 'none'",
+                " ".join(["script-src 'self'", *self._hashes]),
+                "style-src 'self' 'unsafe-inline'",
+                "img-src 'self' data: blob:",
+                "font-src 'self' data:",
+                "connect-src 'self'",
+                "manifest-src 'self'",
+                "form-action 'self'",
+                "base-uri 'none'",
+                "frame-ancestors 'none'",
+            ]
+        )
+
+
+def _sha256(code: str) -> str:
+    return base64.b64encode(hashlib.sha256(code.encode()).digest()).decode("ascii")
+
+
+def install_hooks(server: Flask, settings: Settings, policy: ContentSecurityPolicy) -> None:
+    """Put the hooks around every request of `server`; `begin` must be the first hook that it has."""
+
+    def begin() -> None:
+        g.started = time.perf_counter()
+        g.request_id = secrets.token_hex(8)
+        set_log_context(request_id=g.request_id, user_id=" ")
+        language = choose_language(request.headers.get("Accept-Language"), default=settings.language)
+        set_current(_preferences(settings, language, settings.time_zone))
+
+    def finish(response: Response) -> Response:
+        if "started" in g:
+            _add_headers(response, policy)
+            route = request.endpoint if request.endpoint in server.view_functions else "none"
+            observe_request(request.method, route or "none", response.status_code, time.perf_counter() - g.started)
+        return response
+
+    server.before_request(begin)
+    server.after_request(finish)
+    server.register_error_handler(HTTPException, _http_error)
+    server.register_error_handler(NebuloVizError, _known_error)
+    server.register_error_handler(Exception, _unknown_error)
+
+
+def install_reader(server: Flask, settings: Settings) -> None:
+    """Once the guard knows the user, text, times and logs follow the user's preferences."""
+
+    def read() -> None:
+        if signed_in.is_authenticated:
+            user: UserView = signed_in.user
+            set_log_context(user_id=str(user.id))
+            language = choose_language(request.headers.get("Accept-Language"), user.language, settings.language)
+            set_current(_preferences(settings, language, user.time_zone or settings.time_zone))
+
+    server.before_request(read)
+
+
+def _preferences(settings: Settings, language: str, time_zone: str) -> Preferences:
+    return Preferences(language, time_zone, settings.currency, settings.week_start)
+
+
+def _add_headers(response: Response, policy: ContentSecurityPolicy) -> None:
+    headers = response.headers
+    headers["X-Request-Id"] = g.request_id
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["X-Frame-Options"] = "DENY"
+    headers["Referrer-Policy"] = "same-origin"
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+    headers["Content-Security-Policy"] = str(policy)
+    if response.status_code >= 400 or not request.path.startswith(_CACHEABLE):
+        headers["Cache-Control"] = "no-store"
+
+
+def _http_error(error: HTTPException) -> Response:
+    if error.code is None or error.code < 400:
+        return make_response(error.get_response())
+    words = {404: _("There is nothing at this address."), 413: _("The file or request is too large.")}
+    code = (error.name or "error").lower().replace(" ", "_")
+    response = problem(error.code, code, words.get(error.code) or _("The request cannot be answered as it stands."))
+    allowed = error.get_response().headers.get("Allow")
+    if allowed:
+        response.headers["Allow"] = allowed
+    return response
+
+
+def _known_error(error: NebuloVizError) -> Response:
+    response = problem(error.status, error.code, error.message)
+    if isinstance(error, TooManyRequests):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
+
+
+def _unknown_error(error: Exception) -> Response:
+    _log.error("a request failed", exc_info=error)
+    return problem(500, "internal_error", _("Something went wrong. It has been noted; please try again."))
+
+
+def problem(status: int, code: str, message: str) -> Response:
+    """An error as a page for people who navigate, and as RFC 9457's problem for scripts."""
+    if wants_page():
+        return make_response(render_template("error.html", status=status, message=message), status)
+    response = jsonify(type="about:blank", title=message, status=status, code=code, detail=message)
+    response.status_code = status
+    response.mimetype = "application/problem+json"
+    return response
+
+
+def allow_index(app: Dash, server: Flask, policy: ContentSecurityPolicy) -> None:
+    """Allow the inline scripts of the index page as it is once every callback is registered."""
+    with server.test_request_context("/"):
+        policy.allow_inline_scripts(app.index())  # type: ignore[no-untyped-call]  # Dash has no types here

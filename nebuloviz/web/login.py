@@ -1,0 +1,177 @@
+"""Signing in and out and changing the password: plain pages that work without Dash and without scripts."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from flask import Flask, g, make_response, redirect, render_template, request, session
+from flask.typing import ResponseReturnValue
+from flask_login import current_user as signed_in
+
+from nebuloviz.errors import InvalidInput, NebuloVizError, NotSignedIn, PermissionDenied, TooManyRequests
+from nebuloviz.i18n import current, is_rtl
+from nebuloviz.i18n import gettext as _
+from nebuloviz.services.limits import client_address
+from nebuloviz.settings import SUPPORTED_LANGUAGES
+from nebuloviz.web import sessions
+from nebuloviz.web.access import route
+from nebuloviz.web.context import answering, context, current_user, settings
+
+_LONGEST_TARGET = 2_000
+LANGUAGE_PARAMETER = "lang"
+
+
+class FormExpired(PermissionDenied):
+    code = "form_expired"
+
+
+def install_login(server: Flask) -> None:
+    """The pages /login, /logout and /password."""
+
+    @server.context_processor
+    def shared() -> dict[str, Any]:
+        return template_values()
+
+    @route(server, "/login", "public", methods=["GET", "POST"])
+    def sign_in() -> ResponseReturnValue:
+        target = safe_target(request.args.get("next"))
+        if request.method == "POST":
+            return _sign_in(target)
+        return redirect(target) if signed_in.is_authenticated else _sign_in_page(target)
+
+    @route(server, "/logout", "signed-in", methods=["POST"])
+    def sign_out() -> ResponseReturnValue:
+        # the guard has refused other sites already, and signing out is all that one could do here
+        sessions.end(signed_in.get_id())
+        response = make_response(redirect("/login", 303))
+        response.headers["Clear-Site-Data"] = '"cache"'
+        return response
+
+    @route(server, "/password", "signed-in", methods=["GET", "POST"])
+    def change_password() -> ResponseReturnValue:
+        return _change_password() if request.method == "POST" else _password_page()
+
+
+def template_values() -> dict[str, Any]:
+    """What every template may use."""
+    language = current().language
+    user = signed_in.user if signed_in and signed_in.is_authenticated else None
+    return {
+        "_": _,
+        "language": language,
+        "direction": "rtl" if is_rtl(language) else "ltr",
+        "theme": user.theme if user and user.theme != "auto" else "",
+        "favicon": "/assets/favicon.svg",
+        "request_id": g.get("request_id", ""),
+    }
+
+
+# ---------------------------------------------------------------- sign in
+
+
+def _sign_in(target: str) -> ResponseReturnValue:
+    username = request.form.get("username", "")
+    try:
+        _check_csrf()
+        address = client_address(
+            request.remote_addr, request.headers.getlist("X-Forwarded-For"), settings().trusted_proxies
+        )
+        with answering(), context().database.session() as reading:
+            user = context().services.auth.sign_in(reading, username, request.form.get("password", ""), address)
+    except (NotSignedIn, TooManyRequests, FormExpired) as error:
+        return _sign_in_page(target, error, username)
+    if signed_in.is_authenticated:
+        sessions.end(signed_in.get_id())
+    sessions.begin(user)
+    return redirect(target, 303)
+
+
+def _sign_in_page(target: str, error: NebuloVizError | None = None, username: str = "") -> ResponseReturnValue:
+    query = urlencode({"next": target}) if target != "/" else ""
+    page = render_template(
+        "sign_in.html",
+        problem=error.message if error else "",
+        username=username[:64],
+        csrf_token=csrf_token(),
+        action=f"/login?{query}" if query else "/login",
+        languages=[
+            (code, name, f"/login?{urlencode({LANGUAGE_PARAMETER: code})}{'&' + query if query else ''}")
+            for code, name in SUPPORTED_LANGUAGES.items()
+        ],
+    )
+    response = make_response(page, error.status if error else 200)
+    if isinstance(error, TooManyRequests):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
+
+
+def safe_target(given: str | None) -> str:
+    """Where to go after signing in: a path of ours, or the start page for anything that a browser could read as elsewhere.
+
+    >>> safe_target("/alerts?state=open"), safe_target("//evil.example"), safe_target("https://evil.example")
+    ('/alerts?state=open', '/', '/')
+    """
+    if not given or len(given) > _LONGEST_TARGET or not given.isprintable() or "\\" in given:
+        return "/"
+    try:
+        parts = urlsplit(given)
+    except ValueError:
+        return "/"
+    path = quote(parts.path, safe="/%:@!$&'()*+,;=~-._")
+    if parts.scheme or parts.netloc or not path.startswith("/") or path.startswith("//"):
+        return "/"
+    if path.rstrip("/") in {"/login", "/logout"}:
+        return "/"
+    query = urlencode(parse_qsl(parts.query, keep_blank_values=True))
+    return f"{path}?{query}" if query else path
+
+
+# ---------------------------------------------------------------- password
+
+
+def _change_password() -> ResponseReturnValue:
+    form = request.form
+    try:
+        _check_csrf()
+        if form.get("new", "") != form.get("again", ""):
+            raise InvalidInput(_("The two new passwords differ."))
+        with answering(), context().database.transaction() as writing:
+            user = context().services.auth.change_password(
+                writing, current_user().id, form.get("current", ""), form.get("new", "")
+            )
+    except (NotSignedIn, InvalidInput, TooManyRequests, FormExpired) as error:
+        return _password_page(error)
+    sessions.begin(user)
+    return redirect("/", 303)
+
+
+def _password_page(error: NebuloVizError | None = None) -> ResponseReturnValue:
+    page = render_template(
+        "change_password.html",
+        problem=error.message if error else "",
+        required=current_user().must_change_password,
+        csrf_token=csrf_token(),
+    )
+    response = make_response(page, error.status if error else 200)
+    if isinstance(error, TooManyRequests):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
+
+
+# ---------------------------------------------------------------- forms
+
+
+def csrf_token() -> str:
+    """The token that this browser's forms carry; made on first use, and anew at each sign-in."""
+    if "csrf" not in session:
+        session["csrf"] = secrets.token_urlsafe(24)
+    return str(session["csrf"])
+
+
+def _check_csrf() -> None:
+    given, expected = request.form.get("csrf_token", ""), session.get("csrf", "")
+    if not expected or not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), str(expected).encode()):
+        raise FormExpired(_("This form has expired. Please try again."))

@@ -1,0 +1,92 @@
+"""Browser sessions: a signed cookie that carries the secret of a session kept in the database."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from threading import Lock
+
+from flask import Flask, session
+from flask.sessions import SecureCookieSessionInterface
+from flask_login import LoginManager, login_user, logout_user
+
+from nebuloviz.services.interfaces import UserView
+from nebuloviz.services.tokens import derived_key
+from nebuloviz.settings import Settings
+from nebuloviz.web.context import SignedIn, answering, context
+
+_KEEP_ALIVE_SECONDS = 60.0
+_KEPT = 10_000
+
+
+class _RecentlyKept:
+    """When each session's idle time was last put back, so that this costs a write a minute and not one a request."""
+
+    def __init__(self) -> None:
+        self._at: OrderedDict[str, float] = OrderedDict()
+        self._lock = Lock()
+
+    def due(self, token: str) -> bool:
+        now = time.monotonic()
+        with self._lock:
+            last = self._at.get(token)
+            if last is not None and now - last < _KEEP_ALIVE_SECONDS:
+                return False
+            self._at[token] = now
+            self._at.move_to_end(token)
+            if len(self._at) > _KEPT:
+                self._at.popitem(last=False)
+            return True
+
+
+_recently_kept = _RecentlyKept()
+
+
+def install_sessions(server: Flask, settings: Settings) -> None:
+    """Cookies, and Flask-Login's way from a cookie to a user."""
+    server.secret_key = derived_key(settings.secret(), "browser cookie")
+    server.session_interface = SecureCookieSessionInterface()
+    server.config.update(
+        # the prefix makes browsers refuse the cookie from subdomains and over plain HTTP
+        SESSION_COOKIE_NAME="__Host-nebuloviz" if settings.cookie_secure else "nebuloviz",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.cookie_secure,
+        SESSION_COOKIE_PATH="/",
+        SESSION_REFRESH_EACH_REQUEST=False,
+    )
+    manager = LoginManager()
+    manager.session_protection = (
+        None  # it would sign people out whose address changes; the session is known by its secret
+    )
+    manager.init_app(server)
+    manager.user_loader(_load)
+
+
+def _load(token: str) -> SignedIn | None:
+    with answering(), context().database.session() as session_:
+        user = context().services.auth.user_of_session(session_, token)
+    return None if user is None else SignedIn(user, token)
+
+
+def keep_alive(token: str) -> None:
+    """Say that the session is in use."""
+    if _recently_kept.due(token):
+        with answering(), context().database.transaction() as session_:
+            context().services.auth.touch_session(session_, token)
+
+
+def begin(user: UserView) -> None:
+    """Sign `user` in with a session, a cookie and a CSRF token that did not exist before."""
+    with answering(), context().database.transaction() as session_:
+        token = context().services.auth.start_session(session_, user)
+    session.clear()
+    login_user(SignedIn(user, token))
+
+
+def end(token: str) -> None:
+    """Sign out: the session is gone from the database, the cookie from the browser."""
+    with answering(), context().database.transaction() as session_:
+        context().services.auth.end_session(session_, token)
+    logout_user()
+    session.clear()

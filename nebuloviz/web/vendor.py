@@ -1,0 +1,102 @@
+"""Files that browsers need and that come from installed packages or are generated: never from another host, never copied in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from flask import Flask, Response, abort, make_response, request
+
+from nebuloviz.i18n import ag_grid_locale, date_picker_locale, is_rtl, plotly_locale
+from nebuloviz.settings import SUPPORTED_LANGUAGES
+from nebuloviz.web.access import route
+
+_YEAR_SECONDS = 31_536_000
+_CSS = "text/css; charset=utf-8"
+_BOOTSTRAP = "static/bootstrap5/css"
+
+#: Path under /vendor -> package, file in it, content type. Nothing else of a package can be had.
+FILES: dict[str, tuple[str, str, str]] = {
+    "bootstrap/bootstrap.min.css": ("flask_bootstrap", f"{_BOOTSTRAP}/bootstrap.min.css", _CSS),
+    "bootstrap/bootstrap-icons.min.css": ("flask_bootstrap", f"{_BOOTSTRAP}/font/bootstrap-icons.min.css", _CSS),
+    "bootstrap/fonts/bootstrap-icons.woff2": (
+        "flask_bootstrap",
+        f"{_BOOTSTRAP}/font/fonts/bootstrap-icons.woff2",
+        "font/woff2",
+    ),
+    "bootstrap/fonts/bootstrap-icons.woff": (
+        "flask_bootstrap",
+        f"{_BOOTSTRAP}/font/fonts/bootstrap-icons.woff",
+        "font/woff",
+    ),
+}
+
+
+def install_vendor(server: Flask) -> None:
+    """The routes /vendor/... and /locale/<language>.js."""
+
+    @route(server, "/vendor/<path:name>", "public")
+    def vendor(name: str) -> Response:
+        if name not in FILES:
+            abort(404)
+        return _cached(_content(name), FILES[name][2])
+
+    @route(server, "/locale/<language>.js", "public")
+    def locale(language: str) -> Response:
+        if language not in SUPPORTED_LANGUAGES:
+            abort(404)
+        currency = request.args.get("currency", "")
+        known = len(currency) == 3 and currency.isascii() and currency.isalpha()
+        week_start = request.args.get("week", default=0, type=int)
+        script = locale_script(language, currency.upper() if known else "", week_start % 7)
+        return _cached(script.encode(), "text/javascript; charset=utf-8")
+
+
+@lru_cache(maxsize=len(FILES))
+def _content(name: str) -> bytes:
+    package, path, _type = FILES[name]
+    return files(package).joinpath(path).read_bytes()
+
+
+@lru_cache(maxsize=64)
+def locale_script(language: str, currency: str, week_start: int) -> str:
+    """A script that teaches the page's components `language`.
+
+    Plotly knows it at once; for AG Grid and the date pickers it sets `window.nebulovizLocale = {language, rtl, agGrid, datePicker}`.
+    """
+    texts: dict[str, Any] = {
+        "language": language,
+        "rtl": is_rtl(language),
+        "agGrid": ag_grid_locale(language),
+        "datePicker": date_picker_locale(language, week_start),
+    }
+    # the script may come before or after those of the page, so it takes Plotly's own way for early locales too
+    return (
+        f"window.nebulovizLocale = {json.dumps(texts)};\n"
+        "(function (locale) {\n"
+        "  if (window.nebuloviz) { window.nebuloviz.registerLocale(locale); }\n"
+        "  else { (window.PlotlyLocales = window.PlotlyLocales || []).push(locale); }\n"
+        f"}})({json.dumps(plotly_locale(language, currency))});\n"
+    )
+
+
+def locale_version(language: str, currency: str, week_start: int) -> str:
+    """What changes with the script's content, for its address."""
+    return hashlib.sha256(locale_script(language, currency, week_start).encode()).hexdigest()[:12]
+
+
+def _cached(content: bytes, content_type: str) -> Response:
+    """Kept by the browser for a year where the address carries a version, else checked by its tag each time."""
+    response = make_response(content)
+    response.headers["Content-Type"] = content_type
+    response.set_etag(hashlib.sha256(content).hexdigest()[:32])
+    if request.args.get("v"):
+        response.cache_control.max_age = _YEAR_SECONDS
+        response.cache_control.immutable = True
+    else:
+        response.headers["Cache-Control"] = "no-cache"
+    response.make_conditional(request)
+    return response
