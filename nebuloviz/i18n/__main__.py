@@ -10,6 +10,7 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_file
 from babel.messages.pofile import read_po, write_po
 
+from nebuloviz import __version__
 from nebuloviz.i18n.text import DEFAULT_LANGUAGE, TRANSLATIONS
 from nebuloviz.settings import SUPPORTED_LANGUAGES
 
@@ -26,7 +27,7 @@ def sources(root: Path) -> Iterator[Path]:
 
 def extract(root: Path = ROOT) -> Catalog:
     """Every text of the program below `root` that is marked for translation."""
-    template = Catalog(project="NebuloViz", copyright_holder="", charset="utf-8", creation_date=CREATED)
+    template = _empty(None)
     for path in sources(root):
         name = path.relative_to(root).as_posix()
         for line, message, comments, context in extract_from_file(
@@ -58,11 +59,27 @@ def _translated(message: Message) -> bool:
 
 def _read(path: Path, language: str) -> Catalog:
     if not path.is_file():
-        return Catalog(
-            locale=language, project="NebuloViz", copyright_holder="", creation_date=CREATED, revision_date=CREATED
-        )
+        return _empty(language)
     with path.open("rb") as file:
         return read_po(file, locale=language)
+
+
+def _empty(language: str | None) -> Catalog:
+    """A catalog without texts, and without the names and addresses that Babel would leave to be filled in."""
+    return Catalog(
+        locale=language,
+        header_comment="# The texts of NebuloViz. Refresh with: python -m nebuloviz.i18n",
+        project="NebuloViz",
+        version=__version__,
+        copyright_holder="NebuloViz",
+        msgid_bugs_address="none",
+        creation_date=CREATED,
+        revision_date=CREATED,
+        last_translator="NebuloViz",
+        language_team="NebuloViz",
+        charset="utf-8",
+        fuzzy=False,
+    )
 
 
 def _write(path: Path, catalog: Catalog) -> None:
