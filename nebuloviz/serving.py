@@ -1,0 +1,70 @@
+"""One running server: its socket, its signals, and what it prints when it is ready."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+import uvicorn
+
+from nebuloviz import bootstrap
+from nebuloviz.errors import ConfigurationError
+from nebuloviz.settings import Settings
+
+SHUTDOWN_SECONDS = 5  # for requests under way; the workers' own shutdown comes on top, ten seconds in all
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens once it does."""
+
+    def __init__(self, config: uvicorn.Config, address: str) -> None:
+        super().__init__(config)
+        self._address = address
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            _say(f"NebuloViz is ready: {self._address}")
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGINT or SIGTERM; returns the process's exit code.
+
+    Raises:
+        ConfigurationError: the address cannot be listened on, or a setting forbids the start.
+    """
+    program = bootstrap.build(settings, say=_say)
+    listener = _listen(settings.host, settings.port)
+    config = uvicorn.Config(
+        program.asgi,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # the program believes `trusted_proxies`, no header by itself
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    _Server(config, _address(listener, settings.host)).run(sockets=[listener])
+    return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        message = f"Cannot listen on {host}:{port}: {error.strerror}. Set NEBULOVIZ_PORT (or --port) to a free port; 0 takes any."
+        raise ConfigurationError(message) from error
+    return listener
+
+
+def _address(listener: socket.socket, host: str) -> str:
+    shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
+    return f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"
+
+
+def _say(line: str) -> None:
+    """To the person who started it: standard output, at once, apart from the log on standard error."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
