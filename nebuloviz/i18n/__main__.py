@@ -18,6 +18,10 @@ ROOT = TRANSLATIONS.parent
 KEYWORDS = {**DEFAULT_KEYWORDS, "lazy": None}
 # The day of extraction in the header would make each run a change.
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+# Babel numbers the last two forms the other way round than every Arabic translator and tool.
+PLURAL_FORMS = {
+    "ar": "nplurals=6; plural=(n==0 ? 0 : n==1 ? 1 : n==2 ? 2 : n%100>=3 && n%100<=10 ? 3 : n%100>=11 ? 4 : 5)",
+}
 
 
 def sources(root: Path) -> Iterator[Path]:
@@ -59,7 +63,10 @@ def _translated(message: Message) -> bool:
 
 def _read(path: Path, language: str) -> Catalog:
     if not path.is_file():
-        return _empty(language)
+        catalog = _empty(language)
+        if language in PLURAL_FORMS:
+            catalog.mime_headers = [("Plural-Forms", PLURAL_FORMS[language])]
+        return catalog
     with path.open("rb") as file:
         return read_po(file, locale=language)
 

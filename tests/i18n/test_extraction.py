@@ -9,7 +9,7 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po
 
 from nebuloviz.i18n.__main__ import extract, update
-from nebuloviz.i18n.text import TRANSLATIONS
+from nebuloviz.i18n.text import TRANSLATIONS, catalog
 from nebuloviz.settings import SUPPORTED_LANGUAGES
 
 SOURCE = """
@@ -50,8 +50,8 @@ def test_an_update_keeps_translations_and_is_repeatable(program: Path) -> None:
     folder = program / "translations"
     assert update(folder, program) == {"de": 4, "es": 4, "ar": 4}
     path = folder / "de" / "LC_MESSAGES" / "messages.po"
-    catalog = path.read_text(encoding="utf-8").replace('msgid "Revenue"\nmsgstr ""', 'msgid "Revenue"\nmsgstr "Umsatz"')
-    path.write_text(catalog, encoding="utf-8")
+    edited = path.read_text(encoding="utf-8").replace('msgid "Revenue"\nmsgstr ""', 'msgid "Revenue"\nmsgstr "Umsatz"')
+    path.write_text(edited, encoding="utf-8")
     (program / "pages" / "one.py").write_text(SOURCE.replace("Hello {name}", "Welcome {name}"))
     assert update(folder, program)["de"] == 3
     updated = {message.id: message.string for message in read(path)}
@@ -60,6 +60,14 @@ def test_an_update_keeps_translations_and_is_repeatable(program: Path) -> None:
     before = {file: file.read_bytes() for file in folder.rglob("*.po*")}
     update(folder, program)
     assert {file: file.read_bytes() for file in folder.rglob("*.po*")} == before
+
+
+@pytest.mark.parametrize(
+    ("n", "form"), [(0, 0), (1, 1), (2, 2), (3, 3), (110, 3), (11, 4), (99, 4), (100, 5), (102, 5)]
+)
+def test_arabic_plurals_are_numbered_as_its_translators_expect(program: Path, n: int, form: int) -> None:
+    update(program / "translations", program)
+    assert catalog("ar", program / "translations").plural(n) == form  # type: ignore[attr-defined]  # set by gettext when it reads the header
 
 
 def test_the_program_itself_can_be_read() -> None:
@@ -79,10 +87,10 @@ def pairs(message: Message) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("language", [language for language in SUPPORTED_LANGUAGES if language != "en"])
 def test_translations_have_the_placeholders_and_ends_of_their_english(language: str) -> None:
-    catalog = read(TRANSLATIONS / language / "LC_MESSAGES" / "messages.po")
+    texts = read(TRANSLATIONS / language / "LC_MESSAGES" / "messages.po")
     wrong = [
         (english, translated)
-        for message in catalog
+        for message in texts
         if message.id
         for english, translated in pairs(message)
         if translated and (not placeholders(translated) <= placeholders(english) or ends(translated) != ends(english))
