@@ -1,0 +1,52 @@
+"""Threads that do one step again and again, survive whatever a step raises, and stop when asked."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+LONGEST_PAUSE_SECONDS = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+class Repeater:
+    """Calls `step` in a thread of its own: again at once while it returns true, else after `pause_seconds`.
+
+    A step that raises is logged and tried again after a pause that doubles each time, up to `LONGEST_PAUSE_SECONDS`.
+    """
+
+    def __init__(self, name: str, step: Callable[[], bool], pause_seconds: float) -> None:
+        self.name = name
+        self._step = step
+        self._pause_seconds = pause_seconds
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end after the step under way; `join` waits for that."""
+        self._stopping.set()
+
+    def join(self, timeout_seconds: float) -> bool:
+        """Wait for the thread to end; whether it has."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout_seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                again = self._step()
+                failures = 0
+            except Exception:
+                failures += 1
+                again = False
+                _log.exception("%s failed; it tries again", self.name)
+            if not again:
+                pause = self._pause_seconds * 2**failures if failures else self._pause_seconds
+                self._stopping.wait(min(pause, LONGEST_PAUSE_SECONDS))
