@@ -6,6 +6,7 @@ CI, it fails them. A test that takes a session's server away need not give it ba
 
 import errno
 import os
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any, TypeVar
 
 import pytest
 
+from nebuloviz import migrate
+from nebuloviz.db import Database
 from tests.servers import KafkaServer, PostgresServer, RedisServer, Server
 from tests.servers.required import needs_servers
 
@@ -121,6 +124,60 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """URL of a new and empty database: the test runs once on each kind."""
     url: str = request.getfixturevalue({"sqlite": "sqlite_url", "postgresql": "postgres_url"}[request.param])
     return url
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database file, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "template.sqlite3"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def _postgres_template(postgres: PostgresServer) -> str:
+    """Name of a migrated database, to be copied."""
+    name = postgres.create_database()
+    _migrate(postgres.database_url(name))
+    return name
+
+
+def _migrate(url: str) -> None:
+    database = Database(url)
+    migrate.upgrade(database)
+    database.dispose()
+
+
+@pytest.fixture
+def migrated_sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
+    """URL of a new SQLite database with all tables, and no rows."""
+    return f"sqlite:///{shutil.copy(_sqlite_template, tmp_path / 'migrated.sqlite3')}"
+
+
+@pytest.fixture
+def migrated_postgres_url(postgres: PostgresServer, _postgres_template: str) -> Iterator[str]:
+    """URL of a new PostgreSQL database with all tables, and no rows."""
+    postgres.start()
+    name = postgres.create_database(template=_postgres_template)
+    yield postgres.database_url(name)
+    postgres.start()
+    postgres.drop_database(name)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
+def migrated_url(request: pytest.FixtureRequest) -> str:
+    """URL of a new database with all tables, and no rows: the test runs once on each kind."""
+    fixtures = {"sqlite": "migrated_sqlite_url", "postgresql": "migrated_postgres_url"}
+    url: str = request.getfixturevalue(fixtures[request.param])
+    return url
+
+
+@pytest.fixture
+def database(migrated_url: str) -> Iterator[Database]:
+    """A new database with all tables, and no rows: the test runs once on each kind."""
+    database = Database(migrated_url)
+    yield database
+    database.dispose()
 
 
 @pytest.fixture

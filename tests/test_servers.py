@@ -21,11 +21,15 @@ import pytest
 import redis
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from playwright.sync_api import Error
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, func, select, text
 
+from nebuloviz import migrate
+from nebuloviz.db import Database
+from nebuloviz.models import Base
 from tests.browser import NewPage, Watch
 from tests.servers import HOST, KafkaServer, MissingServerError, PostgresServer, RedisServer, find_program, free_port
 from tests.servers.kafka import kafka_jars
+from tests.servers.required import needs_servers
 
 ROOT = Path(__file__).parents[1]
 
@@ -86,6 +90,13 @@ def test_database_url_is_empty_on_both_kinds(database_url: str) -> None:
         connection.execute(text("CREATE TABLE fresh (n int)"))
         assert connection.execute(text("SELECT count(*) FROM fresh")).scalar_one() == 0
     engine.dispose()
+
+
+def test_database_has_all_tables_and_no_rows(database: Database) -> None:
+    assert migrate.current(database) == migrate.head()
+    with database.session() as session:
+        for table in Base.metadata.sorted_tables:
+            assert session.scalar(select(func.count()).select_from(table)) == 0, table.name
 
 
 class TestRedis:
@@ -242,6 +253,20 @@ class TestBrowser:
             context.new_page().goto("http://example.com/")
         context.close()
         assert watch.problems == ["request to another host: GET http://example.com/"]
+
+
+class TestMissingServers:
+    @pytest.mark.parametrize(
+        ("setting", "outcome"), [("required", pytest.fail.Exception), (None, pytest.skip.Exception)]
+    )
+    def test_skip_a_test_or_fail_it_where_they_are_required(
+        self, setting: str | None, outcome: type[BaseException], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("NEBULOVIZ_TEST_SERVERS", raising=False)
+        if setting:
+            monkeypatch.setenv("NEBULOVIZ_TEST_SERVERS", setting)
+        with pytest.raises(outcome, match="no-such-program is not installed"), needs_servers():
+            find_program("no-such-program")
 
 
 class TestIsolation:
