@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nebuloviz.cache.nodes import Path, day_node, day_nodes, generations_below, generations_changed
@@ -39,6 +39,7 @@ def test_a_range_of_decades_depends_on_the_whole_branch() -> None:
     assert day_nodes(date.min, date.max, ("stock",)) == (("stock",),)
 
 
+@settings(deadline=None)  # counts every day, which takes as long as the range is
 @given(DAYS, DAYS)
 def test_the_cover_is_exact_without_overlap_and_minimal(start: date, end: date) -> None:
     nodes = day_nodes(start, end)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nebuloviz.i18n import Preferences, change, change_words, compact, money, number, percent, quantity, use
@@ -83,6 +83,7 @@ def test_what_is_no_number_is_a_dash(formatter: Callable[..., str], value: float
 
 
 @pytest.mark.parametrize("language", SUPPORTED_LANGUAGES)
+@settings(deadline=None)  # the first value of a language loads its data
 @given(value=st.one_of(st.floats(), st.decimals(), st.integers()))
 def test_any_value_is_shown_in_any_language(language: str, value: float) -> None:
     with use(Preferences(language=language, currency="EUR")):

@@ -78,7 +78,7 @@ def test_times(language: str, shown: Callable[[], str], expected: str) -> None:
                 "22. Nov., 20:05",
                 "22. Nov., 20:05",
                 "So., 22. Nov. 2026",
-                "Week of 22.11.2026",
+                "22.11.2026",
                 "Nov. 2026",
                 "Q4 2026",
                 "2026",
