@@ -54,8 +54,8 @@ class Query:
 
     `start` and `end` are aware moments; buckets are those of `time_zone`, weeks begin on `week_start` (0 = Monday).
     `order` is a metric, a dimension or 'bucket', with '-' in front for descending; `limit` keeps the first so many
-    combinations of dimension values, and `other` adds the rest as one row named by `REST`. Two equal questions are equal values
-    whatever the order of their filters.
+    combinations of dimension values, and `other` adds the rest as one row named by `REST`. All `filters` must hold. Two equal
+    questions are equal values whatever the order of their filters.
 
     Raises:
         InvalidQuery: says what is wrong and what would be right.
@@ -79,7 +79,7 @@ class Query:
         set_ = object.__setattr__
         set_(self, "metrics", _unique(self.metrics))
         set_(self, "dimensions", _unique(self.dimensions))
-        set_(self, "filters", tuple(sorted(set(self.filters))))
+        set_(self, "filters", _merged(self.filters))
         set_(self, "zone", _zone(self.time_zone))
         set_(self, "start", _moment(self.start, self.zone))
         set_(self, "end", _moment(self.end, self.zone))
@@ -181,6 +181,16 @@ def filters_from_params(params: Mapping[str, list[str]]) -> tuple[Filter, ...]:
         if match:
             found.append(Filter(match["dimension"], "not_in" if match["negated"] else "in", tuple(values)))
     return tuple(found)
+
+
+def _merged(filters: Iterable[Filter]) -> tuple[Filter, ...]:
+    """At most one filter per dimension and operator, with the same meaning: all of the given ones must hold."""
+    merged: dict[tuple[str, FilterOperator], set[str]] = {}
+    for item in filters:
+        values = merged.setdefault((item.dimension, item.op), set(item.values))
+        merged[item.dimension, item.op] = values & set(item.values) if item.op == "in" else values | set(item.values)
+    nothing = (REST,)  # no sale has this value
+    return tuple(sorted(Filter(slug, op, tuple(values) or nothing) for (slug, op), values in merged.items()))
 
 
 def _unique(items: Iterable[str]) -> tuple[str, ...]:

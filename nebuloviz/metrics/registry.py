@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from nebuloviz.errors import InvalidQuery
 from nebuloviz.i18n import LazyText, lazy
+from nebuloviz.models import MONEY_SCALE, QUANTITY_SCALE
 
 Unit = Literal["money", "count", "quantity", "ratio"]
 
@@ -32,6 +34,18 @@ class Metric:
     def measures(self) -> frozenset[str]:
         """The measures that this metric is made of."""
         return frozenset(name.removeprefix("-") for name in self.numerator + self.denominator)
+
+    def value(self, figures: Mapping[str, int]) -> float | None:
+        """The metric from stored integers by measure, absent ones being 0; None where a ratio has nothing to divide by.
+
+        >>> metric("average_order_value").value({"revenue": 1_230_000, "orders": 10})
+        12.3
+        """
+        value = _amount(self.numerator, figures)
+        if not self.denominator:
+            return value
+        divisor = _amount(self.denominator, figures)
+        return value / divisor if divisor else None
 
     @property
     def additive(self) -> bool:
@@ -104,6 +118,21 @@ DIMENSIONS: tuple[Dimension, ...] = (
     Dimension("store", lazy("Store"), "store"),
     Dimension("product", lazy("Product"), "product_id", order_level=False),
 )
+
+
+_SCALES = {
+    **dict.fromkeys(("revenue", "discount", "cost", "costed_revenue", "returned_amount"), MONEY_SCALE),
+    **dict.fromkeys(("quantity", "returned_quantity"), QUANTITY_SCALE),
+}
+
+
+def _amount(names: tuple[str, ...], figures: Mapping[str, int]) -> float:
+    """A signed sum of measures in their own units; added as integers where they have one unit, so that cents stay exact."""
+    signed = [(-1 if name[0] == "-" else 1, name.removeprefix("-")) for name in names]
+    scales = {_SCALES.get(name, 1) for _, name in signed}
+    if len(scales) == 1:
+        return sum(sign * figures.get(name, 0) for sign, name in signed) / scales.pop()
+    return sum(sign * figures.get(name, 0) / _SCALES.get(name, 1) for sign, name in signed)
 
 
 _Entry = TypeVar("_Entry", Metric, Dimension)

@@ -1,0 +1,215 @@
+"""Chooses what answers a query: the smallest rollup that can do so exactly, and facts for the rest.
+
+Each span of time is cut into pieces: whole days of the installation's zone are read from a daily rollup, whole UTC hours of what
+remains from an hourly one, and the remainders, less than an hour at each end where there is an hourly rollup, from facts. So a
+viewer in any zone, and a range that ends now, is answered exactly and nearly as fast as whole days are.
+
+Sums, orders and customers are planned apart, since they can be added up differently:
+
+- sums add up over all cells of any rollup that has the dimensions asked for;
+- orders add up over time and over dimensions that an order has one value of; orders for which this fails are known
+  (`spread_order`) and counted again. They never add up over categories or products, of which an order has many;
+- customers never add up: they are counted from each day's set of customers, or from facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo
+
+from nebuloviz.metrics.buckets import Bucket
+from nebuloviz.metrics.calendar import day_ceiling, day_floor, hour_ceiling, hour_floor
+from nebuloviz.metrics.query import Filter
+from nebuloviz.metrics.registry import DIMENSIONS, dimension
+from nebuloviz.models import MEASURES, ROLLED_DIMENSIONS, ROLLUPS, Rollup
+
+Combination = tuple[str, ...]
+Key = tuple[Any, ...]  # of a figure: the number of its span, then its dimensions' values
+Kind = Literal["sums", "orders", "customers"]
+
+FACTS: Final = "sale"
+MEMBERS: Final = "day_members"
+Source = Rollup | Literal["day_members", "sale"]
+SUMS = tuple(measure for measure in MEASURES if measure != "orders")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What is to be measured: `measures` of the sales in each of `spans` by the values of `dimensions`.
+
+    Spans are in order of time and do not overlap; an empty one holds nothing. `keep` restricts the answer to these combinations of
+    dimension values, None to all there are; with `other`, the sales of all remaining ones are measured together as well.
+    """
+
+    spans: tuple[Bucket, ...]
+    dimensions: tuple[str, ...]
+    filters: tuple[Filter, ...]
+    measures: frozenset[str]
+    keep: tuple[Combination, ...] | None = None
+    other: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The facts' columns of the dimensions."""
+        return tuple(dimension(slug).column for slug in self.dimensions)
+
+    @property
+    def filter_columns(self) -> frozenset[str]:
+        """The facts' columns that filters look at."""
+        return frozenset(dimension(item.dimension).column for item in self.filters)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """[`start`, `end`) in UTC, part of the span with this number."""
+
+    start: datetime
+    end: datetime
+    span: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The pieces that one table answers: a rollup, the daily sets of customers (`MEMBERS`), or the facts (`FACTS`)."""
+
+    source: Source
+    pieces: tuple[Piece, ...]
+
+    @property
+    def name(self) -> str:
+        return self.source.name if isinstance(self.source, Rollup) else self.source
+
+
+@dataclass(frozen=True)
+class Part:
+    """How the measures of one kind are answered, and why not by anything smaller."""
+
+    kind: Kind
+    measures: tuple[str, ...]
+    readings: tuple[Reading, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    parts: tuple[Part, ...]
+
+    @property
+    def source(self) -> str:
+        """The table that most rests on: the coarsest one read by the part that reads the most detail."""
+        leading = [part.readings[0].name for part in self.parts if part.readings]
+        return max(leading, key=_ORDER_OF_DETAIL.index, default=FACTS)
+
+    def explain(self) -> str:
+        """One line a part: what is read from where, over which time, and why."""
+        return "\n".join(_explained(part) for part in self.parts)
+
+
+_ORDER_OF_DETAIL = ("rollup_day", MEMBERS, *(rollup.name for rollup in ROLLUPS if rollup.name != "rollup_day"), FACTS)
+
+
+def plan(asked: Slice, zone: ZoneInfo) -> Plan:
+    """The smallest tables that answer `asked` exactly. `zone` is that of the installation, whose days the daily rollups hold."""
+    return Plan(tuple(part for part in (_sums(asked, zone), _orders(asked, zone), _customers(asked, zone)) if part))
+
+
+def _sums(asked: Slice, zone: ZoneInfo) -> Part | None:
+    measures = tuple(measure for measure in SUMS if measure in asked.measures)
+    if not measures:
+        return None
+    return _part("sums", measures, asked, zone, _rollups_with(_needed(asked)))
+
+
+def _orders(asked: Slice, zone: ZoneInfo) -> Part | None:
+    if "orders" not in asked.measures:
+        return None
+    candidates = _rollups_with(_needed(asked))
+    fitting = [rollup for rollup in candidates if not _merged(rollup, asked) & _ITEM_COLUMNS]
+    reason = (
+        "" if fitting or not candidates else "an order has several categories and products, so its counts do not add up"
+    )
+    return _part("orders", ("orders",), asked, zone, fitting, reason)
+
+
+def _customers(asked: Slice, zone: ZoneInfo) -> Part | None:
+    if "customers" not in asked.measures:
+        return None
+    levels: list[_Level] = []
+    if len(_needed(asked)) <= 1 and _needed(asked) <= set(ROLLED_DIMENSIONS):
+        levels.append((MEMBERS, lambda moment: day_ceiling(moment, zone), lambda moment: day_floor(moment, zone)))
+    reason = "" if levels else "sets of customers are kept for one dimension at a time"
+    return Part("customers", ("customers",), _readings(asked.spans, levels), reason)
+
+
+_Level = tuple[Source, Callable[[datetime], datetime], Callable[[datetime], datetime]]
+
+_ITEM_COLUMNS = frozenset(entry.column for entry in DIMENSIONS if not entry.order_level)
+
+
+def _part(
+    kind: Kind, measures: tuple[str, ...], asked: Slice, zone: ZoneInfo, rollups: Sequence[Rollup], reason: str = ""
+) -> Part:
+    levels: list[_Level] = []
+    for grain in ("day", "hour"):
+        smallest = min((r for r in rollups if r.grain == grain), key=lambda r: len(r.dimensions), default=None)
+        if smallest and grain == "day":
+            levels.append((smallest, lambda moment: day_ceiling(moment, zone), lambda moment: day_floor(moment, zone)))
+        elif smallest:
+            levels.append((smallest, hour_ceiling, hour_floor))
+    if not levels and not reason:
+        reason = f"no rollup has {' and '.join(sorted(_needed(asked)))}"
+    return Part(kind, measures, _readings(asked.spans, levels), reason)
+
+
+def _needed(asked: Slice) -> frozenset[str]:
+    return frozenset(asked.columns) | asked.filter_columns
+
+
+def _rollups_with(columns: frozenset[str]) -> list[Rollup]:
+    return [rollup for rollup in ROLLUPS if columns <= set(rollup.dimensions)]
+
+
+def _merged(rollup: Rollup, asked: Slice) -> set[str]:
+    """The rollup's dimensions of which cells with different values are added together."""
+    single = {dimension(f.dimension).column for f in asked.filters if f.op == "in" and len(f.values) == 1}
+    apart = set() if asked.other else set(asked.columns)
+    return set(rollup.dimensions) - single - apart
+
+
+def _readings(spans: Iterable[Bucket], levels: Sequence[_Level]) -> tuple[Reading, ...]:
+    found: dict[int, list[Piece]] = {}
+    for number, span in enumerate(spans):
+        for level, piece in _pieces(Piece(span.start, span.end, number), levels, 0):
+            found.setdefault(level, []).append(piece)
+    sources: list[Source] = [*(source for source, *_ in levels), FACTS]
+    return tuple(Reading(sources[level], tuple(found[level])) for level in sorted(found))
+
+
+def _pieces(piece: Piece, levels: Sequence[_Level], level: int) -> Iterator[tuple[int, Piece]]:
+    """The piece, cut: its whole cells of this level, and what is before and after them by the finer ones; in order of time."""
+    if piece.start >= piece.end:
+        return
+    if level == len(levels):
+        yield level, piece
+        return
+    _, ceiling, floor = levels[level]
+    start, end = ceiling(piece.start), floor(piece.end)
+    if start >= end:
+        yield from _pieces(piece, levels, level + 1)
+        return
+    yield from _pieces(Piece(piece.start, start, piece.span), levels, level + 1)
+    yield level, Piece(start, end, piece.span)
+    yield from _pieces(Piece(end, piece.end, piece.span), levels, level + 1)
+
+
+def _explained(part: Part) -> str:
+    read = "; ".join(f"{_time(reading.pieces)} from {reading.name}" for reading in part.readings) or "nothing to read"
+    return f"{', '.join(part.measures)}: {read}{f' ({part.reason})' if part.reason else ''}"
+
+
+def _time(pieces: Sequence[Piece]) -> str:
+    hours = sum((piece.end - piece.start).total_seconds() for piece in pieces) / 3600
+    return f"{hours / 24:g} days" if hours >= 48 else f"{hours:.4g} hours"

@@ -1,0 +1,192 @@
+"""Answers questions about sales from rollups, sets of customers and facts, through the cache and within the reader's scope."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session
+
+from nebuloviz.cache import SALES, Cache, Path, day_nodes
+from nebuloviz.i18n import _
+from nebuloviz.metrics import sql
+from nebuloviz.metrics.answer import measure
+from nebuloviz.metrics.buckets import Bucket
+from nebuloviz.metrics.calendar import ONE_DAY, day_of
+from nebuloviz.metrics.comparison import comparison_range
+from nebuloviz.metrics.planner import Slice
+from nebuloviz.metrics.query import REST, Filter, Query
+from nebuloviz.metrics.registry import DIMENSIONS, Dimension, metric
+from nebuloviz.metrics.registry import dimension as dimension_of
+from nebuloviz.metrics.top import ranked
+from nebuloviz.models import ROLLUPS, Alert, Base, DayVersion, IngestOffset, Installation, Product, SaleRow
+from nebuloviz.observability import QUERY_SECONDS
+from nebuloviz.permissions import Actor, Permission, require
+from nebuloviz.services.frames import build_frame, product_names
+from nebuloviz.services.interfaces import DataService, Frame, Freshness, SalePage
+from nebuloviz.services.sale_pages import sale_page
+
+_RECENT = timedelta(days=90)
+_VALUES_SECONDS = 60
+_FOUND_PRODUCTS = 500
+_DAYS = Base.metadata.tables["rollup_day"]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SalesDataService(DataService):
+    """The one path to figures. `zone` is that of the installation, whose days the daily rollups hold."""
+
+    def __init__(self, cache: Cache, zone: ZoneInfo, now: Callable[[], datetime] = _utc_now) -> None:
+        self._cache = cache
+        self._zone = zone
+        self._now = now
+
+    @require(Permission.DATA_READ)
+    def frame(self, session: Session, actor: Actor, query: Query) -> Frame:
+        now = self._now()
+        scoped = _scoped(query, actor)
+        # What is not over changes as time passes: the comparison of today ends where today has got to.
+        minute = f"{now:%Y%m%d%H%M}" if query.end > now else ""
+        key = f"frame|{minute}|{scoped.key}"
+
+        def compute() -> Frame:
+            start = time.perf_counter()
+            frame = build_frame(session, scoped, now, self._zone)
+            QUERY_SECONDS.labels(frame.source).observe(time.perf_counter() - start)
+            return frame
+
+        return self._cache.get_or_compute(SALES, key, compute, depends=self._days(scoped))
+
+    @require(Permission.SALES_READ)
+    def sales(
+        self,
+        session: Session,
+        actor: Actor,
+        query: Query,
+        cursor: str | None = None,
+        limit: int = 100,
+        order: str = "-sold_at",
+    ) -> SalePage:
+        scoped = _scoped(query, actor)
+        asked = Slice((Bucket(query.start, query.end),), (), scoped.filters, frozenset({"lines"}))
+        total = measure(session, asked, self._zone).cells.get((0,), {}).get("lines", 0)
+        return sale_page(session, asked, cursor, limit, order, total)
+
+    @require(Permission.DATA_READ)
+    def values(
+        self, session: Session, actor: Actor, dimension: str, search: str = "", limit: int = 50
+    ) -> Sequence[tuple[str, str]]:
+        entry = dimension_of(dimension)
+        if entry.slug == "product":
+            ids = self._products(session, actor, search, limit)
+            names = product_names(session, ids)
+            return [(value, names.get(value, value)) for value in ids]
+        labelled = [(value, value or _("Not given")) for value in self._listed(session, actor, entry)]
+        return [pair for pair in labelled if search.casefold() in pair[1].casefold()][:limit]
+
+    @require(Permission.DATA_READ)
+    def dimensions_in_use(self, session: Session, actor: Actor) -> Sequence[str]:
+        return [entry.slug for entry in DIMENSIONS if self._varies(session, actor, entry)]
+
+    @require(Permission.DATA_READ)
+    def freshness(self, session: Session, actor: Actor) -> Freshness:
+        scope = _scope_filters(actor)
+        within = sql.conditions(sql.SALE, Slice((), (), scope, frozenset()))
+        first, last = (
+            session.scalar(select(SaleRow.sold_at).where(*within).order_by(order).limit(1))
+            for order in (SaleRow.sold_at, SaleRow.sold_at.desc())
+        )
+        lines = 0
+        if first is not None and last is not None:
+            asked = Slice((Bucket(first, last + timedelta(microseconds=1)),), (), scope, frozenset({"lines"}))
+            lines = measure(session, asked, self._zone).cells[0,]["lines"]
+        arrival = session.scalar(select(func.max(IngestOffset.updated_at)))
+        currency = session.scalar(select(Installation.value).where(Installation.key == "currency"))
+        return Freshness(first, last, arrival if lines else None, currency or "", lines)
+
+    @require(Permission.DATA_READ)
+    def stamp(self, session: Session, actor: Actor) -> str:  # noqa: ARG002 - a stamp of more than one may see gives nothing away
+        versions = select(func.coalesce(func.sum(DayVersion.version), 0)).scalar_subquery()
+        alerts = select(func.coalesce(func.sum(Alert.version), 0)).scalar_subquery()
+        latest = select(func.max(Alert.updated_at)).scalar_subquery()
+        sales, changes, changed = session.execute(select(versions, alerts, latest)).one()
+        return f"{sales}-{changes}-{changed.timestamp() if changed else 0:.6f}"
+
+    def _days(self, query: Query) -> tuple[Path, ...]:
+        """The cache's nodes of all days whose sales are in the answer."""
+        ranges = [(query.start, query.end), *([comparison_range(query)] if query.comparison else [])]
+        nodes: list[Path] = []
+        for start, end in ranges:
+            last = day_of(end - timedelta(microseconds=1), self._zone)
+            nodes += day_nodes(day_of(start, self._zone), last + ONE_DAY)
+        return tuple(dict.fromkeys(nodes))
+
+    def _listed(self, session: Session, actor: Actor, entry: Dimension) -> list[str]:
+        """All values within the scope, the largest by recent revenue first; at most a minute old."""
+        key = f"values|{entry.slug}|{actor.scope}"
+
+        def compute() -> list[str]:
+            spans = self._recent_last(session)
+            asked = Slice(spans, (entry.slug,), _scope_filters(actor), frozenset({"revenue"}))
+            cells = measure(session, asked, self._zone).cells if spans else {}
+            values = {value for _, value in cells}
+            recent, older = ({v: cells.get((n, v), {}).get("revenue", 0) for v in values} for n in (1, 0))
+            return sorted(values, key=lambda value: (-recent[value], -older[value], value))
+
+        return self._cache.get_or_compute(SALES, key, compute, depends=(), ttl_seconds=_VALUES_SECONDS)
+
+    def _products(self, session: Session, actor: Actor, search: str, limit: int) -> list[str]:
+        """Products by recent revenue; there may be too many to list them all."""
+        spans = self._recent_last(session)[1:]
+        if not spans:
+            return []
+        filters = _scope_filters(actor)
+        if search:
+            ids = list(session.scalars(_products_like(search)))
+            if not ids:
+                return []
+            filters = (*filters, Filter("product", "in", tuple(ids)))
+        asked = Slice(spans, ("product",), filters, frozenset({"revenue"}))
+        return [found[0] for found in ranked(session, asked, metric("revenue"), self._zone, limit, descending=True)]
+
+    def _recent_last(self, session: Session) -> tuple[Bucket, ...]:
+        """All time that there are sales of, as the older part and the recent one."""
+        first, last = session.execute(select(func.min(_DAYS.c.bucket), func.max(_DAYS.c.bucket))).one()
+        if first is None:
+            return ()
+        recent = max(first, last - _RECENT)
+        return Bucket(first, recent), Bucket(recent, last + 2 * ONE_DAY)
+
+    def _varies(self, session: Session, actor: Actor, entry: Dimension) -> bool:
+        """Whether sales have more than one value of it; read from the ends of an index."""
+        rollup = next((r for r in ROLLUPS if r.dimensions == (entry.column,) and r.grain == "day"), None)
+        table = rollup.table if rollup else sql.SALE
+        scope = tuple(item for item in _scope_filters(actor) if item.dimension == entry.slug)
+        within = sql.conditions(table, Slice((), (), scope, frozenset()))
+        column = table.c[entry.column]
+        least, most = (session.scalar(select(which(column)).where(*within)) for which in (func.min, func.max))
+        return bool(least != most)
+
+
+def _scoped(query: Query, actor: Actor) -> Query:
+    return query.with_(filters=(*query.filters, *_scope_filters(actor))) if actor.scope else query
+
+
+def _scope_filters(actor: Actor) -> tuple[Filter, ...]:
+    """The actor's row scope; a dimension of which nothing is allowed leaves nothing."""
+    return tuple(Filter(slug, "in", allowed or (REST,)) for slug, allowed in actor.scope)
+
+
+def _products_like(search: str) -> Select[str]:
+    """Ids of products whose id or name contains `search`, literally, in either case."""
+    # SQLite folds the case of ASCII alone, so the usual forms are asked for as well
+    forms = dict.fromkeys((search, search.lower(), search.upper(), search.capitalize(), search.title()))
+    columns = (Product.name, Product.product_id)
+    matches = [found.icontains(form, autoescape=True) for form in forms for found in columns]
+    return select(Product.product_id).where(or_(*matches)).order_by(Product.product_id).limit(_FOUND_PRODUCTS)

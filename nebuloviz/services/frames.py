@@ -1,0 +1,224 @@
+"""From a query to its frame: which rows there are and in what order, and what stands in them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nebuloviz.errors import InvalidQuery
+from nebuloviz.metrics.answer import MAX_ROWS, Cells, measure
+from nebuloviz.metrics.buckets import Bucket, buckets
+from nebuloviz.metrics.comparison import compared
+from nebuloviz.metrics.planner import Combination, Key, Slice
+from nebuloviz.metrics.query import REST, Query
+from nebuloviz.metrics.registry import METRICS, Metric, metric
+from nebuloviz.metrics.top import ranked, sort_combinations
+from nebuloviz.models import Product
+from nebuloviz.services.interfaces import Frame, FrameColumn
+
+_NAMES_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What the frame is made of: the buckets as shown, the combinations in order, and the figures of both ranges."""
+
+    query: Query
+    now: datetime
+    shown: tuple[Bucket, ...]
+    past: tuple[Bucket, ...]
+    combinations: list[Combination]
+    figures: Cells
+    compared: Cells | None
+
+
+def build_frame(session: Session, query: Query, now: datetime, zone: ZoneInfo) -> Frame:
+    """Answer `query` as of `now`; `zone` is that of the installation.
+
+    Raises:
+        InvalidQuery: too many buckets or rows.
+    """
+    whole, past = _spans(query, now)
+    keep, other = _kept(session, query, now, zone)
+    asked = Slice(
+        spans=whole,
+        dimensions=query.dimensions,
+        filters=query.filters,
+        measures=frozenset().union(*(metric(slug).measures for slug in query.metrics)),
+        keep=keep,
+        other=other,
+    )
+    answer = measure(session, asked, zone)
+    earlier = measure(session, replace(asked, spans=past), zone) if past is not None else None
+    figures, before = answer.cells, earlier.cells if earlier else None
+    shown = buckets(query) if query.grain else whole
+    rows = _Rows(query, now, shown, past or (), _combinations(query, keep, figures, before), figures, before)
+    return _frame(session, rows, answer.plan.source)
+
+
+def _spans(query: Query, now: datetime) -> tuple[tuple[Bucket, ...], tuple[Bucket, ...] | None]:
+    """The parts of the range that are measured, and those that they are compared with."""
+    whole = tuple(
+        Bucket(max(bucket.start, query.start), min(bucket.end, query.end))
+        for bucket in (buckets(query) if query.grain else (Bucket(query.start, query.end),))
+    )
+    return whole, compared(query, whole, now) if query.comparison else None
+
+
+def _kept(session: Session, query: Query, now: datetime, zone: ZoneInfo) -> tuple[tuple[Combination, ...] | None, bool]:
+    """The combinations that a limit keeps, or that an order by a metric needs, first ones first; and whether there may be more."""
+    by_metric = _metric_of(query.order) if query.order else metric(query.metrics[0])
+    if not query.dimensions or (query.limit is None and (query.grain is None or not query.order or by_metric is None)):
+        return None, False
+    limit = query.limit or MAX_ROWS
+    if query.grain and query.limit and limit * len(buckets(query)) > MAX_ROWS:
+        raise InvalidQuery(_too_many(limit * len(buckets(query))))
+    found: list[Combination] = []
+    for span in _spans(query.with_(grain=None, order=None), now):
+        if span is not None and len(found) < limit:
+            asked = Slice(span, query.dimensions, query.filters, frozenset())
+            first = _first(session, asked, query, by_metric, zone, limit)
+            found += [combination for combination in first if combination not in set(found)]
+    return tuple(found[:limit]), query.other and query.limit is not None and len(found) >= limit
+
+
+def _first(
+    session: Session, asked: Slice, query: Query, by_metric: Metric | None, zone: ZoneInfo, limit: int
+) -> list[Combination]:
+    descending = query.order is None or query.order.startswith("-")
+    if by_metric is not None:
+        return ranked(session, asked, by_metric, zone, limit, descending=descending)
+    found = measure(session, replace(asked, measures=frozenset({"lines"})), zone).cells
+    return _by_name((key[1:] for key in found), query)[:limit]
+
+
+def _combinations(
+    query: Query, keep: tuple[Combination, ...] | None, answer: Cells, earlier: Cells | None
+) -> list[Combination]:
+    """The combinations to show, in order, `REST` last."""
+    found = {key[1:] for cells in (answer, earlier or {}) for key, figures in cells.items() if any(figures.values())}
+    rest = tuple(REST for _ in query.dimensions)
+    if keep is not None:
+        return [*keep, *({rest} & found)]
+    if not query.dimensions:
+        return [()]
+    by_metric = _metric_of(query.order) if query.order else metric(query.metrics[0])
+    if query.grain or by_metric is None:
+        return _by_name(found, query)
+    values = {combination: by_metric.value(answer.get((0, *combination), {})) for combination in found}
+    return sort_combinations(values, descending=query.order is None or query.order.startswith("-"))
+
+
+def _by_name(found: Iterable[Combination], query: Query) -> list[Combination]:
+    """By the values of the dimension that the query orders by, then by the others in turn."""
+    slug = (query.order or "").removeprefix("-")
+    combinations = sorted(found)
+    if slug in query.dimensions:
+        place = query.dimensions.index(slug)
+        combinations.sort(key=lambda combination: combination[place], reverse=str(query.order).startswith("-"))
+    return combinations
+
+
+def _metric_of(order: str | None) -> Metric | None:
+    return next((entry for entry in METRICS if order and entry.slug == order.removeprefix("-")), None)
+
+
+def _frame(session: Session, rows: _Rows, source: str) -> Frame:
+    keys = _keys(rows)
+    if len(keys) > MAX_ROWS:
+        raise InvalidQuery(_too_many(len(keys)))
+    query = rows.query
+    columns: list[FrameColumn] = []
+    data: dict[str, Any] = {}
+
+    def add(column: FrameColumn, values: Any) -> None:
+        columns.append(column)
+        data[column.name] = values
+
+    if query.grain:
+        starts = pd.DatetimeIndex([rows.shown[key[0]].start for key in keys], tz="UTC")
+        add(FrameColumn("bucket", "time"), starts.tz_convert(query.zone))
+    for place, slug in enumerate(query.dimensions, 1):
+        add(FrameColumn(slug, "text"), pd.Series([key[place] for key in keys], dtype="str"))
+    if "product" in query.dimensions:
+        names = product_names(session, data["product"])
+        add(FrameColumn("product:name", "text"), pd.Series([names.get(p, p) for p in data["product"]], dtype="str"))
+    for slug in query.metrics:
+        add(FrameColumn(slug, "number", metric(slug).unit), _figures(rows, keys, slug))
+    for slug in query.metrics if rows.compared is not None else ():
+        add(FrameColumn(f"{slug}:comparison", "number", metric(slug).unit), _earlier_figures(rows, keys, slug))
+    if query.grain:
+        add(FrameColumn("unfinished", "boolean"), [rows.shown[key[0]].end > rows.now for key in keys])
+    frame = pd.DataFrame(data)
+    return Frame(query, tuple(columns), _in_order(frame, query), rows.now, source)
+
+
+def _keys(rows: _Rows) -> list[Key]:
+    """One per row: bucket by bucket, in each the combinations in order."""
+    query = rows.query
+    spans = range(len(rows.shown))
+    if query.order == "-bucket":
+        spans = spans[::-1]
+    if not query.dimensions or not query.grain or query.limit is not None:
+        return [(span, *combination) for span in spans for combination in rows.combinations]
+    present = rows.figures.keys() | (rows.compared or {}).keys()
+    place = {combination: number for number, combination in enumerate(rows.combinations)}
+    return sorted((key for key in present if key[1:] in place), key=lambda key: (spans.index(key[0]), place[key[1:]]))
+
+
+def _figures(rows: _Rows, keys: Sequence[Key], slug: str) -> list[float]:
+    """A metric's values. What has not begun by `now` and holds nothing is missing rather than 0."""
+    value = metric(slug).value
+    nothing: dict[str, int] = {}
+    return [
+        _or_nan(value(rows.figures.get(key, nothing)))
+        if key in rows.figures or rows.shown[key[0]].start < rows.now
+        else math.nan
+        for key in keys
+    ]
+
+
+def _earlier_figures(rows: _Rows, keys: Sequence[Key], slug: str) -> list[float]:
+    """The same of the comparison; missing where it has no such time (a 31st in a shorter month)."""
+    value = metric(slug).value
+    cells = rows.compared or {}
+    empty = {number for number, span in enumerate(rows.past) if span.start == span.end}
+    return [math.nan if key[0] in empty else _or_nan(value(cells.get(key, {}))) for key in keys]
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _in_order(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
+    """Buckets without dimensions can be ordered by a metric, and limited, themselves."""
+    if query.dimensions or not query.grain:
+        return frame
+    if _metric_of(query.order) is not None:
+        name = str(query.order).removeprefix("-")
+        descending = str(query.order).startswith("-")
+        frame = frame.sort_values(name, ascending=not descending, kind="stable", ignore_index=True)
+    return frame.head(query.limit) if query.limit is not None else frame
+
+
+def product_names(session: Session, ids: Iterable[str]) -> dict[str, str]:
+    """The latest known name of each product; those without one are absent."""
+    wanted = sorted(set(ids) - {REST})
+    names: dict[str, str] = {}
+    for first in range(0, len(wanted), _NAMES_AT_ONCE):
+        some = wanted[first : first + _NAMES_AT_ONCE]
+        found = session.execute(select(Product.product_id, Product.name).where(Product.product_id.in_(some)))
+        names.update((product_id, name) for product_id, name in found if name)
+    return names
+
+
+def _too_many(rows: int) -> str:
+    return f"The answer would have {rows:,} rows and at most {MAX_ROWS:,} are given; choose a coarser grain or a smaller limit."
