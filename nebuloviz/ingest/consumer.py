@@ -1,0 +1,350 @@
+"""The loop that keeps sales: source -> `parse` -> sink, as a thread in the app or in the foreground of `nebuloviz ingest`.
+
+One batch is being written while the next is read and parsed. Whatever fails, the positions are read from the sink again and the
+source is sent back to them: the database alone knows how far all is stored.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
+
+from nebuloviz.ingest.batch import Batch, Item, Written
+from nebuloviz.ingest.sale import Record, parse
+from nebuloviz.ingest.sinks import Sink, StaleOffset
+from nebuloviz.ingest.sources import OutOfRange, Partition, Source, SourceFailed, Undecodable
+from nebuloviz.observability import (
+    BATCH_SALES,
+    COMMIT_SECONDS,
+    CONSUMER_LAG,
+    CONSUMER_PROGRESS,
+    SALES,
+    SALES_REJECTED,
+    Health,
+    timed,
+)
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.25
+COMMIT_SECONDS_APART = 1.0
+STALLED_SECONDS = 30.0
+HALTED_CHECK_SECONDS = 3.0
+FIRST_BACKOFF_SECONDS = 0.1
+LAST_BACKOFF_SECONDS = 2.0
+DECODE_ATTEMPTS = 3
+
+OnWritten = Callable[[Written], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerOptions:
+    """`horizon`: how old a sale may be, None for any age; `dead_letter_limit`: rejections in a row that halt a partition."""
+
+    horizon: timedelta | None = None
+    dead_letter_limit: int = 100_000
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Consumer:
+    """Moves records from a source to a sink until it is stopped, or the source is exhausted.
+
+    `on_written` are called in order after each stored batch, on the consumer's thread; what they raise is logged and goes no
+    further. `start`, `stop`, `join` and `health` may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        sink: Sink,
+        options: ConsumerOptions | None = None,
+        on_written: Sequence[OnWritten] = (),
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._source = source
+        self._sink = sink
+        self._options = options or ConsumerOptions()
+        self._on_written = tuple(on_written)
+        self._now = now
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._writer = _WriterThread(sink)
+        self._next: dict[Partition, int] = {}  # behind the last batch handed to the writer
+        self._stored: dict[Partition, int] = {}  # what may be committed to the source
+        self._rejected_in_row: dict[Partition, int] = {}
+        self._undecodable: dict[tuple[Partition, int], int] = {}
+        self._halted: dict[Partition, str] = {}
+        self._trouble = ""
+        self._backoff = FIRST_BACKOFF_SECONDS
+        self._beat = self._progress = self._committed_at = self._halted_checked = time.monotonic()
+
+    # ---------------------------------------------------------------- life
+
+    def start(self) -> None:
+        """Run in a thread of its own."""
+        self._thread = threading.Thread(target=self.run, name="nebuloviz-consumer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end after the batch under way. Safe in a signal handler."""
+        self._stop.set()
+
+    def join(self, timeout_seconds: float) -> bool:
+        """Wait for the end; False when it has not come."""
+        if self._thread is not None:
+            self._thread.join(timeout_seconds)
+            return not self._thread.is_alive()
+        return True
+
+    def run(self) -> None:
+        """Consume in this thread."""
+        self._writer.start()
+        try:
+            while not self._stop.is_set() and not (self._source.exhausted and self._writer.idle):
+                self._beat = time.monotonic()
+                self._guarded_step()
+            self._finish_write()
+            self._commit(at_once=True)
+        except Exception:
+            log.exception("The consumer ends")
+            raise
+        finally:
+            self._writer.stop()
+            self._source.close()
+
+    def _guarded_step(self) -> None:
+        try:
+            self._step()
+        except OutOfRange as error:
+            self._record_gap(error)
+        except Undecodable as error:
+            self._count_undecodable(error)
+        except StaleOffset as error:
+            log.warning("Another process has taken over a partition: %s", error)
+            self._forget_positions()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the answer is to go back and try again
+            self._back_off(error)
+
+    def _step(self) -> None:
+        self._recheck_halted()
+        waiting = list(self._source.waiting())
+        if waiting:
+            self._finish_write()  # its batch may be of one of them, and would move the position that is about to be read
+        for partition in waiting:
+            self._locate(partition)
+        polled = self._source.poll(POLL_SECONDS if self._writer.idle else 0.0)
+        for partition, records in polled.items():
+            if partition in self._next:
+                self._hand_over(partition, records)
+        if not polled:
+            self._finish_write()
+        self._commit()
+
+    # ---------------------------------------------------------------- positions
+
+    def _locate(self, partition: Partition) -> None:
+        """Send the source to where the sink stands; a halted partition stays where it is."""
+        position = self._sink.position(*partition)
+        if position is None:
+            position = self._sink.begin(*partition, self._source.beginning(partition))
+        self._next[partition] = position.next_offset
+        self._source.seek(partition, position.next_offset)
+        if position.halted_reason:
+            self._halted[partition] = position.halted_reason
+            self._source.pause(partition)
+        else:
+            self._halted.pop(partition, None)
+
+    def _forget_positions(self) -> None:
+        """After a failure: drop what is under way, and place every partition anew from the sink."""
+        self._writer.drain()
+        partitions = list(self._next)
+        self._next.clear()
+        self._stored.clear()
+        for partition in partitions:
+            self._locate(partition)
+
+    def _recheck_halted(self) -> None:
+        """An operator may have set a halted partition going again."""
+        if self._halted and time.monotonic() - self._halted_checked > HALTED_CHECK_SECONDS:
+            self._halted_checked = time.monotonic()
+            for partition in list(self._halted):
+                position = self._sink.position(*partition)
+                if position is not None and not position.halted_reason:
+                    self._rejected_in_row.pop(partition, None)
+                    self._locate(partition)
+
+    # ---------------------------------------------------------------- a batch
+
+    def _hand_over(self, partition: Partition, records: list[Record]) -> None:
+        now, horizon = self._now(), self._options.horizon
+        items = [Item(record, parse(record.value, now, horizon)) for record in records]
+        self._finish_write()
+        if partition in self._halted:
+            return
+        next_offset = records[-1].offset + 1
+        self._writer.submit(Batch(*partition, self._next[partition], next_offset, items))
+        self._next[partition] = next_offset
+
+    def _finish_write(self) -> None:
+        """Wait for the batch under way. Raises what its writing raised."""
+        written = self._writer.result()
+        if written is None:
+            return
+        self._progress = time.monotonic()
+        self._backoff, self._trouble = FIRST_BACKOFF_SECONDS, ""
+        partition = Partition(written.topic, written.partition)
+        self._stored[partition] = written.next_offset
+        _observe(written)
+        for callback in self._on_written:
+            try:
+                callback(written)
+            except Exception:
+                log.exception("A listener failed after a batch of %s was stored", partition)
+        self._limit_rejections(partition, written)
+
+    def _limit_rejections(self, partition: Partition, written: Written) -> None:
+        useful = written.rejected < len(written.outcomes)
+        in_row = 0 if useful else self._rejected_in_row.get(partition, 0) + written.rejected
+        self._rejected_in_row[partition] = in_row
+        if in_row >= self._options.dead_letter_limit:
+            self._halt(partition, f"{in_row:,} records in a row were rejected, with none accepted")
+
+    def _commit(self, *, at_once: bool = False) -> None:
+        now = time.monotonic()
+        if self._stored and (at_once or now - self._committed_at >= COMMIT_SECONDS_APART):
+            self._committed_at = now
+            self._source.commit(self._stored)
+            self._stored.clear()
+            for partition, lag in self._source.lag().items():
+                CONSUMER_LAG.labels(str(partition.number)).set(lag)
+
+    # ---------------------------------------------------------------- trouble
+
+    def _back_off(self, error: Exception) -> None:
+        self._trouble = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        log.warning("Ingest waits %.1f s after a failure: %s", self._backoff, self._trouble)
+        self._stop.wait(self._backoff * random.uniform(0.8, 1.2))  # noqa: S311 - spreads the retries of many processes
+        self._backoff = min(self._backoff * 2, LAST_BACKOFF_SECONDS)
+        try:
+            self._forget_positions()
+        except Exception as again:  # noqa: BLE001 - the next step will meet it, and wait longer
+            log.info("The positions cannot be read yet: %s", type(again).__name__)
+
+    def _record_gap(self, error: OutOfRange) -> None:
+        """Retention has removed records before they were read: on the record, and on with what is left."""
+        self._writer.drain()
+        if error.offset > error.end:
+            reason = f"offset {error.offset:,} is stored, but the topic ends at {error.end:,}: has it been made anew?"
+            self._halt(error.partition, reason)
+            return
+        log.error("Records were lost before they could be read: %s", error)
+        self._sink.skip(*error.partition, error.offset, error.beginning)
+        self._forget_positions()
+
+    def _count_undecodable(self, error: Undecodable) -> None:
+        where = (error.partition, self._next.get(error.partition, -1))
+        self._undecodable[where] = self._undecodable.get(where, 0) + 1
+        log.error("A record cannot be decoded (attempt %d): %s", self._undecodable[where], error)
+        if self._undecodable[where] >= DECODE_ATTEMPTS:
+            self._halt(error.partition, f"the records from offset {where[1]:,} on cannot be decoded: {error.detail}")
+        else:
+            self._back_off(error)
+
+    def _halt(self, partition: Partition, reason: str) -> None:
+        log.error("Partition %s is halted: %s", partition, reason)
+        self._sink.halt(*partition, reason)
+        self._halted[partition] = reason
+        self._source.pause(partition)
+
+    # ---------------------------------------------------------------- health
+
+    def health(self) -> Health:
+        """Not well when the loop hangs, when nothing is stored although there is something, or while a server does not answer."""
+        now = time.monotonic()
+        if self._thread is not None and not self._thread.is_alive() and not self._stop.is_set():
+            return Health(ok=False, detail="The consumer has ended. Restart the process; its log says why.")
+        if now - self._beat > STALLED_SECONDS:
+            return Health(ok=False, detail=f"The consumer has not answered for {now - self._beat:.0f} s. Restart the process.")
+        if self._trouble and now - self._progress > STALLED_SECONDS / 2:
+            return Health(ok=False, detail=f"Nothing can be stored: {self._trouble}")
+        lag = sum(lag for partition, lag in self.lag().items() if partition not in self._halted)
+        if lag and now - self._progress > STALLED_SECONDS:
+            return Health(ok=False, detail=f"{lag:,} records wait and none was stored for {now - self._progress:.0f} s.")
+        halted = "; ".join(f"partition {partition} is halted: {reason}" for partition, reason in self._halted.items())
+        return Health(ok=True, detail=halted)
+
+    def lag(self) -> Mapping[Partition, int]:
+        """Records waiting, by partition, as far as known."""
+        return self._source.lag()
+
+    @property
+    def stalled_seconds(self) -> float:
+        """How long the loop has not come round: what a supervisor of the process should look at."""
+        return time.monotonic() - self._beat
+
+
+def _observe(written: Written) -> None:
+    SALES.labels("accepted").inc(written.accepted)
+    SALES.labels("duplicate").inc(written.duplicates)
+    SALES.labels("rejected").inc(written.rejected)
+    for outcome in written.outcomes:
+        if outcome.rejected is not None:
+            SALES_REJECTED.labels(str(outcome.rejected.reason)).inc()
+    BATCH_SALES.observe(len(written.outcomes))
+    CONSUMER_PROGRESS.labels(str(written.partition)).set_to_current_time()
+
+
+class _WriterThread:
+    """Writes one batch at a time behind the consumer's back. A daemon: a database that hangs must not keep the process from ending."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._queue: SimpleQueue[tuple[Batch, Future[Written]] | None] = SimpleQueue()
+        self._under_way: Future[Written] | None = None
+
+    def start(self) -> None:
+        threading.Thread(target=self._work, name="nebuloviz-writer", daemon=True).start()
+
+    def stop(self) -> None:
+        self._queue.put(None)
+
+    @property
+    def idle(self) -> bool:
+        return self._under_way is None
+
+    def submit(self, batch: Batch) -> None:
+        self._under_way = Future()
+        self._queue.put((batch, self._under_way))
+
+    def result(self) -> Written | None:
+        """The batch under way once it is stored; None where there is none. Raises what writing raised."""
+        under_way, self._under_way = self._under_way, None
+        return None if under_way is None else under_way.result()
+
+    def drain(self) -> None:
+        """Wait for the batch under way, whatever becomes of it."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            under_way.exception()
+
+    def _work(self) -> None:
+        while (job := self._queue.get()) is not None:
+            batch, future = job
+            try:
+                with timed(COMMIT_SECONDS):
+                    written = self._sink.write(batch)
+            except BaseException as error:  # noqa: BLE001 - travels to the consumer through the future
+                future.set_exception(error)
+            else:
+                future.set_result(written)
