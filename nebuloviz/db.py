@@ -12,10 +12,13 @@ from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from nebuloviz.errors import ConfigurationError, NebuloVizError
+from nebuloviz.errors import ConfigurationError, NebuloVizError, Unavailable
+from nebuloviz.i18n import gettext as _
 
 BUSY_TIMEOUT_MS = 15_000
 
@@ -145,6 +148,29 @@ def insert(session: Session, table: type[DeclarativeBase]) -> PostgresqlInsert |
 def rows_changed(result: Result[Any]) -> int:
     """How many rows an INSERT, UPDATE or DELETE changed."""
     return cast("CursorResult[Any]", result).rowcount
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn a database that does not answer, or not in time, into an error that says so.
+
+    Raises:
+        Unavailable: the connection failed or broke, the pool is exhausted, or a statement was ended.
+    """
+    try:
+        yield
+    except (DBAPIError, PoolTimeout, OSError, TimeoutError) as error:
+        if isinstance(error, DBAPIError) and not _unanswered(error):
+            raise
+        raise Unavailable(_("The database does not answer at the moment. Please try again shortly.")) from error
+
+
+def _unanswered(error: DBAPIError) -> bool:
+    """Whether the server is away, shutting down, short of something or out of time, rather than asked something wrong."""
+    if error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError)):
+        return True
+    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or ""
+    return state.startswith(("08", "53", "57"))
 
 
 def _normalised(text: str) -> URL:

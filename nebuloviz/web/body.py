@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from nebuloviz.errors import InvalidInput
+from nebuloviz.services import strict_json
 
 MAX_BYTES = 8 * 1024 * 1024
 _MAX_CHANGED = 10_000
@@ -27,19 +28,12 @@ def parse(data: bytes) -> dict[str, Any]:
         MalformedRequest: it is not strict JSON, too deeply nested, not text throughout, or no object.
     """
     try:
-        text = data.decode("utf-8")
-        body = json.loads(text, parse_constant=_refuse_constant)
-        if "\\ud" in text or "\\uD" in text:  # half of a surrogate pair is not text, and no database takes it
-            json.dumps(body, ensure_ascii=False).encode("utf-8")
-    except (ValueError, RecursionError):
+        body = strict_json.parse(data)
+    except strict_json.NotStrictJson:
         raise MalformedRequest("The body is not valid JSON.") from None
     if not isinstance(body, dict):
         raise MalformedRequest("The body must be a JSON object.")
     return body
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)
 
 
 def output_of(body: Mapping[str, Any]) -> str:

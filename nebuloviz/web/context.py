@@ -6,19 +6,17 @@ Valid inside a request of the dashboard's Flask server. A page never opens a ses
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from flask import Flask, current_app
 from flask_login import UserMixin
 from flask_login import current_user as signed_in
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from nebuloviz.db import Database
-from nebuloviz.errors import NotSignedIn, Unavailable
+from nebuloviz.db import Database, answering
+from nebuloviz.errors import NotSignedIn
 from nebuloviz.i18n import gettext as _
 from nebuloviz.permissions import Actor, Permission
 from nebuloviz.services.interfaces import Services, UserView
@@ -118,23 +116,3 @@ def save_preferences(*, language: str, time_zone: str, theme: str) -> UserView:
         return services().auth.set_preferences(
             session, current_user().id, language=language, time_zone=time_zone, theme=theme
         )
-
-
-@contextmanager
-def answering() -> Iterator[Any]:
-    """Turn a database that does not answer, or not in time, into `Unavailable`."""
-    try:
-        yield
-    except DBAPIError as error:
-        if not unanswered(error):
-            raise
-        raise Unavailable(_("The database does not answer at the moment. Please try again shortly.")) from error
-
-
-def unanswered(error: DBAPIError) -> bool:
-    """Whether the database is away, busy or timed out, rather than asked something wrong."""
-    return error.connection_invalidated or type(error).__name__ in {
-        "OperationalError",
-        "InterfaceError",
-        "TimeoutError",
-    }

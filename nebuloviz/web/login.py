@@ -11,6 +11,7 @@ from flask import Flask, g, make_response, redirect, render_template, request, s
 from flask.typing import ResponseReturnValue
 from flask_login import current_user as signed_in
 
+from nebuloviz.db import answering
 from nebuloviz.errors import InvalidInput, NebuloVizError, NotSignedIn, PermissionDenied, TooManyRequests
 from nebuloviz.i18n import current, is_rtl
 from nebuloviz.i18n import gettext as _
@@ -18,7 +19,7 @@ from nebuloviz.services.limits import client_address
 from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web import sessions
 from nebuloviz.web.access import route
-from nebuloviz.web.context import answering, context, current_user, settings
+from nebuloviz.web.context import context, current_user, settings
 
 _LONGEST_TARGET = 2_000
 LANGUAGE_PARAMETER = "lang"

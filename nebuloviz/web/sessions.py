@@ -10,10 +10,11 @@ from flask import Flask, session
 from flask.sessions import SecureCookieSessionInterface
 from flask_login import LoginManager, login_user, logout_user
 
+from nebuloviz.db import answering
 from nebuloviz.services.interfaces import UserView
 from nebuloviz.services.tokens import derived_key
 from nebuloviz.settings import Settings
-from nebuloviz.web.context import SignedIn, answering, context
+from nebuloviz.web.context import SignedIn, context
 
 _KEEP_ALIVE_SECONDS = 60.0
 _KEPT = 10_000
