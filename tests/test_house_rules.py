@@ -219,6 +219,14 @@ class TestSettings:
             assert re.search(unit, f"{name.replace('_', ' ')} {meaning}", re.IGNORECASE), "which unit?"
 
 
+@pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
+def test_every_requirement_is_pinned(name: str) -> None:
+    wanted = re.findall(r"^[\w-]+", (ROOT / f"{name}.in").read_text(), re.MULTILINE)
+    pinned = re.findall(r"^([\w-]+)(?:\[[\w,]+\])?==", (ROOT / f"{name}.txt").read_text(), re.MULTILINE)
+    assert pinned
+    assert {w.lower().replace("_", "-") for w in wanted if not w.startswith("-")} <= set(pinned)
+
+
 class TestDocuments:
     def test_links_lead_somewhere(self) -> None:
         dead = [
