@@ -1,0 +1,95 @@
+"""The ASGI parent: the API, health and figures, and the dashboard behind everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from nebuloviz import __version__
+from nebuloviz.api import docs
+from nebuloviz.api.deps import Parts, signed_in
+from nebuloviz.api.edge import Edge, is_own
+from nebuloviz.api.problems import install_problems
+from nebuloviz.api.routes import alerts, auth, data, sales
+from nebuloviz.api.routes import health as health_routes
+from nebuloviz.api.schemas import Problem
+from nebuloviz.db import Database
+from nebuloviz.observability import HealthChecks
+from nebuloviz.services.interfaces import Services
+from nebuloviz.services.limits import Counters, RequestLimiter
+from nebuloviz.settings import Settings
+
+PREFIX = "/api/v1"
+_DESCRIPTION = (
+    "Sales in, figures and alerts out. Sign in with POST /api/v1/auth/token and send the access token as "
+    "`Authorization: Bearer <token>`. Errors are RFC 9457 problems with a stable `code`."
+)
+
+
+def create_api(
+    *,
+    services: Services,
+    database: Database,
+    settings: Settings,
+    health: HealthChecks,
+    counters: Counters | None = None,
+    dashboard: ASGIApp | None = None,
+    lifespan: Callable[[FastAPI], AbstractAsyncContextManager[Any]] | None = None,
+) -> FastAPI:
+    """The whole server as one ASGI application.
+
+    `dashboard` answers every path that is not ours; without one they are 404. `lifespan` is entered at the start and left
+    at the end.
+    """
+    app = FastAPI(
+        title="NebuloViz",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=f"{PREFIX}/openapi.json",
+        redirect_slashes=False,
+        lifespan=lifespan,
+        middleware=[Middleware(Edge, settings=settings)],
+        generate_unique_id_function=lambda route: route.name,
+    )
+    limiter = RequestLimiter(counters or Counters(), settings.requests_per_minute)
+    app.state.parts = Parts(services, database, settings, health, limiter)
+    install_problems(app)
+    docs.install_openapi(app)
+    app.include_router(_api())
+    app.include_router(health_routes.router)
+    app.router.default = _Elsewhere(app.router.default, dashboard)
+    return app
+
+
+def _api() -> APIRouter:
+    """Everything under /api/v1. What needs a token is behind it by the router, not by each route."""
+    api = APIRouter(
+        prefix=PREFIX, responses={"4XX": {"model": Problem, "description": "What is wrong, and what to do."}}
+    )
+    guarded = APIRouter(dependencies=[Depends(signed_in)])
+    for part in (auth.router, data.router, alerts.router, sales.router):
+        guarded.include_router(part)
+    api.include_router(auth.public)
+    api.include_router(docs.public)
+    api.include_router(guarded)
+    return api
+
+
+class _Elsewhere:
+    """What no route of ours matches: the dashboard's, or 404 where the path is ours. As a mount it would hide our 405s."""
+
+    def __init__(self, not_found: ASGIApp, dashboard: ASGIApp | None) -> None:
+        self._not_found = not_found
+        self._dashboard = dashboard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        ours = self._dashboard is None or is_own(scope["path"])
+        target = self._not_found if ours or self._dashboard is None else self._dashboard
+        await target(scope, receive, send)

@@ -1,0 +1,131 @@
+"""What every route needs: who asks, and services called on the asker's behalf."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, cast
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
+from sqlalchemy.orm import Session
+
+from nebuloviz.db import Database, answering
+from nebuloviz.errors import NotSignedIn, PermissionDenied
+from nebuloviz.observability import HealthChecks, set_log_context
+from nebuloviz.permissions import Actor, Permission
+from nebuloviz.services.interfaces import Services, UserView
+from nebuloviz.services.limits import RequestLimiter, client_address
+from nebuloviz.settings import Settings
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+#: Describes the scheme in the OpenAPI document; the header is read by `_bearer_token`, which is stricter.
+_scheme = HTTPBearer(auto_error=False, bearerFormat="JWT", description="An access token of POST /api/v1/auth/token.")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the API was built from. Work that would hold up the event loop gets threads of its own, few of them per kind."""
+
+    services: Services
+    database: Database
+    settings: Settings
+    health: HealthChecks
+    limiter: RequestLimiter
+    sign_in_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(8))
+    write_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(4))
+    health_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
+
+
+def parts_of(request: Request) -> Parts:
+    return cast("Parts", request.app.state.parts)
+
+
+def address_of(request: Request) -> str:
+    """The client's address, as far as the trusted proxies tell it."""
+    peer = request.client.host if request.client else None
+    trusted = parts_of(request).settings.trusted_proxies
+    return client_address(peer, request.headers.getlist("x-forwarded-for"), trusted)
+
+
+def _bearer_token(request: Request) -> str:
+    headers = request.headers.getlist("authorization")
+    scheme, _space, token = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise NotSignedIn("Send an access token: Authorization: Bearer <token>, from POST /api/v1/auth/token.")
+    return token.strip()
+
+
+async def signed_in(request: Request, _documented: Annotated[Any, Security(_scheme)] = None) -> UserView:
+    """The user of the access token that came with the request.
+
+    Raises:
+        NotSignedIn: none came, or it is not valid.
+        TooManyRequests: the user asks too often.
+    """
+    parts, token = parts_of(request), _bearer_token(request)
+    with answering():
+        async with parts.database.async_session() as session:
+            user = await session.run_sync(parts.services.auth.user_of_access_token, token)
+    set_log_context(user_id=str(user.id))
+    await to_thread.run_sync(parts.limiter.check, f"api:{user.id}")
+    return user
+
+
+@dataclass(frozen=True)
+class Asker:
+    """The user of one request, with the ways to call services for this user."""
+
+    parts: Parts
+    user: UserView
+    actor: Actor
+
+    async def ask(
+        self, method: Callable[Concatenate[Session, Actor, _P], _R], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _R:
+        """Call a service's method, reading only, without holding up other requests.
+
+        Raises:
+            NebuloVizError: whatever the method raises; `Unavailable` where the database does not answer.
+        """
+        with answering():
+            async with self.parts.database.async_session() as session:
+                return await session.run_sync(lambda sync: method(sync, self.actor, *args, **kwargs))
+
+    async def act(
+        self, method: Callable[Concatenate[Session, Actor, _P], _R], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _R:
+        """As `ask`, in a transaction that is committed when the method returns."""
+        with answering():
+            async with self.parts.database.async_transaction() as session:
+                return await session.run_sync(lambda sync: method(sync, self.actor, *args, **kwargs))
+
+    async def act_in_thread(
+        self, method: Callable[Concatenate[Session, Actor, _P], _R], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _R:
+        """As `act`, in a thread with a synchronous session: for work that computes much, or needs the driver's COPY."""
+
+        def run() -> _R:
+            with answering(), self.parts.database.transaction() as session:
+                return method(session, self.actor, *args, **kwargs)
+
+        return await to_thread.run_sync(run, limiter=self.parts.write_threads)
+
+
+def needs(permission: Permission) -> Callable[..., Awaitable[Asker]]:
+    """A dependency: the asker, whose role includes `permission`. Every route behind the token has exactly one."""
+
+    async def asker(request: Request, user: Annotated[UserView, Depends(signed_in)]) -> Asker:
+        parts = parts_of(request)
+        actor = parts.services.auth.actor(user)
+        if not actor.may(permission):
+            raise PermissionDenied(
+                f"Your role does not include the permission {permission}. Ask an administrator for it."
+            )
+        return Asker(parts, user, actor)
+
+    asker.required_permission = permission  # type: ignore[attr-defined]  # read by the test that walks all routes
+    return asker

@@ -1,0 +1,89 @@
+"""The OpenAPI document, and Swagger UI from the installed package to read it with."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, HTTPException
+from fastapi.openapi.utils import get_openapi
+from starlette.responses import HTMLResponse, Response
+
+_UI = "vendor/swagger-ui-4.15.5"
+_ASSETS = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
+_STARTER = """window.onload = () => SwaggerUIBundle({
+  url: "/api/v1/openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null,
+});
+"""
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+  <meta charset="utf-8">
+  <title>NebuloViz API</title>
+  <link rel="icon" href="/assets/favicon.svg">
+  <link rel="stylesheet" href="/api/v1/docs/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="/api/v1/docs/swagger-ui-bundle.js"></script>
+<script src="/api/v1/docs/start.js"></script>
+</body>
+</html>
+"""
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+#: Reached without a token: what an API is like is no secret of an installation.
+public = APIRouter(include_in_schema=False)
+
+
+@public.get("/docs")
+async def docs() -> Response:
+    return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})
+
+
+@public.get("/docs/{name}")
+async def docs_file(name: str) -> Response:
+    if name == "start.js":
+        return Response(_STARTER, media_type="text/javascript")
+    if name not in _ASSETS:
+        raise HTTPException(404)
+    content = files("swagger_ui_bundle").joinpath(_UI, name).read_bytes()
+    return Response(content, media_type=_ASSETS[name], headers={"Cache-Control": "public, max-age=86400"})
+
+
+def install_openapi(app: FastAPI) -> None:
+    """Let `app` describe itself in OpenAPI 3.0, which is what the packaged Swagger UI reads."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                routes=app.routes,
+                openapi_version="3.0.3",
+            )
+            app.openapi_schema = _as_3_0(document)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to change the document
+
+
+def _as_3_0(node: Any) -> Any:
+    """`node` in the dialect of OpenAPI 3.0: null is a flag there and not a type, and a constant is an enum of one."""
+    if isinstance(node, list):
+        return [_as_3_0(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {name: _as_3_0(value) for name, value in node.items()}
+    choices = node.get("anyOf")
+    if isinstance(choices, list) and {"type": "null"} in choices:
+        rest = [choice for choice in choices if choice != {"type": "null"}]
+        node.pop("anyOf")
+        node |= {"nullable": True} | (rest[0] if len(rest) == 1 and "$ref" not in rest[0] else {"allOf": rest})
+    if "const" in node:
+        node["enum"] = [node.pop("const")]
+    return node

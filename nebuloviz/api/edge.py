@@ -1,0 +1,101 @@
+"""Around everything that the server answers: request ids, headers, figures, and requests that no part behind could read."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nebuloviz.api.problems import ProblemResponse, unexpected_problem
+from nebuloviz.i18n import Preferences, choose_language, set_current
+from nebuloviz.observability import log_context, observe_request
+from nebuloviz.settings import Settings
+
+_PREFIX = "/api/"
+_OWN = frozenset({"/api", "/healthz", "/readyz", "/metrics"})
+_HSTS = "max-age=31536000; includeSubDomains"
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def is_own(path: str) -> bool:
+    """Whether a path is answered here, and not by the dashboard."""
+    return path.startswith(_PREFIX) or path in _OWN
+
+
+class Edge:
+    """The outermost ASGI layer."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if not _readable(scope):
+            await ProblemResponse(400, "malformed_request", "The address is not valid.")(scope, receive, send)
+            return
+        scope["headers"] = _plain_headers(scope["headers"])
+        if is_own(scope["path"]):
+            await self._answer(scope, receive, send)
+        else:
+            await self._app(scope, receive, self._sending(send, {}))
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id, started, status = secrets.token_hex(8), time.perf_counter(), 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        sending = self._sending(watched, {**_HEADERS, "X-Request-Id": request_id})
+        self._speak(scope)
+        with log_context(request_id=request_id):
+            try:
+                await self._app(scope, receive, sending)
+            except Exception as error:  # noqa: BLE001 - the last line: logged, and answered without details
+                await unexpected_problem(error)(scope, receive, sending)
+        route = getattr(scope.get("route"), "path", "none")
+        observe_request(scope["method"], route, status, time.perf_counter() - started)
+
+    def _speak(self, scope: Scope) -> None:
+        language = choose_language(Headers(scope=scope).get("accept-language"), default=self._settings.language)
+        set_current(Preferences(language, self._settings.time_zone, self._settings.currency, self._settings.week_start))
+
+    def _sending(self, send: Send, extra: dict[str, str]) -> Send:
+        """`send`, adding headers that the answer does not have by itself."""
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in extra.items():
+                    headers.setdefault(name, value)
+                if self._settings.cookie_secure:
+                    headers.setdefault("Strict-Transport-Security", _HSTS)
+            await send(message)
+
+        return sending
+
+
+def _readable(scope: Scope) -> bool:
+    """Addresses in ASCII and without NUL; everything else is a probe, and trips what stands behind."""
+    query: bytes = scope["query_string"]
+    return query.isascii() and b"%00" not in query and "\x00" not in scope["path"]
+
+
+def _plain_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Without names that have an underscore: WSGI cannot tell `X_Forwarded_For` from the real one."""
+    return [(name, value) for name, value in headers if b"_" not in name]

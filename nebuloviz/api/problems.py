@@ -1,0 +1,96 @@
+"""Errors as RFC 9457 problems: one shape for all of them, and never a traceback or what the client sent."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from nebuloviz.errors import NebuloVizError, NotSignedIn, TooManyRequests
+
+MEDIA_TYPE = "application/problem+json"
+_MOST_FAULTS = 20
+
+_log = logging.getLogger(__name__)
+
+
+class ProblemResponse(Response):
+    """`{type, title, status, code, detail, errors?}`; `code` is stable, `detail` is for people."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, Any]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        title = HTTPStatus(status).phrase
+        problem: dict[str, Any] = {
+            "type": "about:blank",
+            "title": title,
+            "status": status,
+            "code": code,
+            "detail": detail,
+        }
+        if errors:
+            problem["errors"] = list(errors)
+        # escaped to ASCII, so that whatever text comes along can be sent
+        super().__init__(json.dumps(problem).encode("ascii"), status, headers)
+
+
+def install_problems(app: FastAPI) -> None:
+    """Let every error of `app` leave as a problem."""
+    app.add_exception_handler(NebuloVizError, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+
+
+async def _known(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, NebuloVizError):  # the signature is Starlette's
+        raise error
+    return known_problem(error)
+
+
+def known_problem(error: NebuloVizError) -> ProblemResponse:
+    headers = {}
+    if isinstance(error, TooManyRequests):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, NotSignedIn):
+        headers["WWW-Authenticate"] = "Bearer"
+    return ProblemResponse(error.status, error.code, error.message, headers=headers)
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    faults = error.errors() if isinstance(error, RequestValidationError) else ()
+    if any(fault["type"] == "json_invalid" for fault in faults):
+        return ProblemResponse(400, "malformed_request", "The body is not valid JSON.")
+    errors = [
+        {"where": ".".join(str(part)[:100] for part in fault["loc"]), "problem": str(fault["msg"])[:300]}
+        for fault in faults[:_MOST_FAULTS]
+    ]
+    return ProblemResponse(422, "invalid_input", "Some values are missing or not valid; see errors.", errors=errors)
+
+
+async def _http(_request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = error.headers if isinstance(error, HTTPException) else None
+    phrase = HTTPStatus(status).phrase
+    details = {404: "There is nothing at this address.", 405: "The address does not answer this method."}
+    return ProblemResponse(status, phrase.lower().replace(" ", "_"), details.get(status, f"{phrase}."), headers=headers)
+
+
+def unexpected_problem(error: Exception) -> ProblemResponse:
+    """For what nobody foresaw: logged in full, told in a sentence."""
+    _log.error("a request failed", exc_info=error)
+    return ProblemResponse(500, "internal_error", "Something went wrong. It has been noted; please try again.")

@@ -1,0 +1,80 @@
+"""Sales in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+
+from nebuloviz.api.deps import Asker, needs
+from nebuloviz.api.reading import MAX_SALES_BYTES, MalformedRequest, StrictRoute, UnsupportedMediaType, read_body
+from nebuloviz.api.schemas import SaleResult, SalesAnswer
+from nebuloviz.permissions import Permission
+from nebuloviz.services import strict_json
+from nebuloviz.services.interfaces import PostResult
+
+router = APIRouter(prefix="/sales", tags=["sales"], route_class=StrictRoute)
+Writer = Annotated[Asker, Depends(needs(Permission.SALES_WRITE))]
+
+_LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines"})
+_SALE: dict[str, Any] = {
+    "type": "object",
+    "required": ["sale_id", "order_id", "sold_at", "product_id", "quantity"],
+    "anyOf": [{"required": ["amount"]}, {"required": ["unit_price"]}],
+    "properties": {
+        "sale_id": {"type": "string"},
+        "order_id": {"type": "string"},
+        "sold_at": {"type": "string", "format": "date-time", "description": "ISO 8601 with an offset."},
+        "customer_id": {"type": "string"},
+        "product_id": {"type": "string"},
+        "product": {"type": "string"},
+        "category": {"type": "string"},
+        "region": {"type": "string"},
+        "country": {"type": "string"},
+        "channel": {"type": "string"},
+        "store": {"type": "string"},
+        "quantity": {"type": "number"},
+        "unit_price": {"type": "number"},
+        "discount": {"type": "number"},
+        "amount": {"type": "number", "description": "The line's own total, which is then its revenue."},
+        "currency": {"type": "string", "pattern": "^[A-Z]{3}$"},
+    },
+}
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "A list of sales, a single one, or one a line; at most 20 MB, gzip allowed.",
+        "content": {
+            "application/json": {"schema": {"oneOf": [{"type": "array", "items": _SALE}, _SALE]}},
+            "application/x-ndjson": {"schema": {"type": "string"}},
+        },
+    }
+}
+
+
+@router.post("", summary="Write sales", openapi_extra=_BODY)
+async def post_sales(asker: Writer, request: Request) -> SalesAnswer:
+    """Each item gets its own answer; a bad one does not harm its neighbours. Sending the same again counts nothing twice."""
+    items = _items(request.headers.get("content-type", ""), await read_body(request, MAX_SALES_BYTES))
+    return _answer(await asker.act_in_thread(asker.parts.services.ingest.post, items))
+
+
+def _items(content_type: str, body: bytes) -> list[bytes]:
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind in _LINES:
+        return [line for line in (line.strip() for line in body.split(b"\n")) if line]
+    if kind != "application/json":
+        raise UnsupportedMediaType(
+            "Send application/json (a list, or one sale) or application/x-ndjson (one sale a line)."
+        )
+    try:
+        return strict_json.split_items(body)
+    except strict_json.NotStrictJson:
+        raise MalformedRequest("The body is not valid JSON.") from None
+
+
+def _answer(result: PostResult) -> SalesAnswer:
+    results = [SaleResult(index=row.index, status=row.status, reason=row.reason or None) for row in result.results]
+    return SalesAnswer(
+        accepted=result.accepted, duplicates=result.duplicates, rejected=result.rejected, results=results
+    )
