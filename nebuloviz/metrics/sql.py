@@ -27,6 +27,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    exists,
     func,
     literal_column,
     or_,
@@ -35,6 +36,8 @@ from sqlalchemy import (
     type_coerce,
     union_all,
 )
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.functions import aggregate_strings
 
 from nebuloviz.metrics.planner import Combination, Piece, Reading, Slice
 from nebuloviz.metrics.query import REST, Filter
@@ -49,6 +52,11 @@ _S = SALE.c
 _ZERO: Expression = literal_column("0", Integer)
 #: The measures as aggregates over facts.
 _FACT_SUMS: dict[str, Expression] = {found.name: found for found in measure_columns()}
+
+
+def dialect_of(session: Session) -> str:
+    """`postgresql` or `sqlite`."""
+    return session.get_bind().dialect.name
 
 
 def sums(dialect: str, asked: Slice, reading: Reading, measures: Sequence[str]) -> Select[Any]:
@@ -89,6 +97,30 @@ def customers(dialect: str, asked: Slice, reading: Reading) -> Select[Any]:
     statement = select(piece.label("piece"), *_shown(SALE, asked), number.number, unknown.label("customer_id"))
     allowed = conditions(SALE, asked, restrict=not asked.other)
     return statement.select_from(known).where(*within, *allowed, _S.customer_id != "").distinct()
+
+
+def members(dialect: str, reading: Reading, by: str) -> Select[Any]:
+    """The numbers of the different customers by piece and value of the column `by` ('' for all together), joined by commas."""
+    source, piece, within = _by_piece(dialect, SALE, _S.sold_at, reading.pieces)
+    number = CustomerNumber.__table__.c
+    value = _S[by] if by else literal_column("''", Text)
+    different = (
+        select(piece.label("piece"), value.label("value"), number.number)
+        .select_from(source.join(CustomerNumber.__table__, number.customer_id == _S.customer_id))
+        .where(*within)
+        .distinct()
+        .subquery()
+    )
+    keys = (different.c.piece, different.c.value)
+    return select(*keys, aggregate_strings(cast(different.c.number, Text), ",")).group_by(*keys)
+
+
+def unnumbered(dialect: str, reading: Reading) -> Select[Any]:
+    """The ids of customers who have no number yet."""
+    source, _, within = _by_piece(dialect, SALE, _S.sold_at, reading.pieces)
+    number = CustomerNumber.__table__.c
+    known = exists(select(number.number).where(number.customer_id == _S.customer_id))
+    return select(_S.customer_id).select_from(source).where(*within, _S.customer_id != "", ~known).distinct()
 
 
 def spread_lines(asked: Slice, columns: Sequence[str]) -> Select[Any]:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from nebuloviz.metrics import sql
-from nebuloviz.metrics.answer import dialect_of, measure
+from nebuloviz.metrics.answer import measure
 from nebuloviz.metrics.planner import SUMS, Combination, Slice, plan
 from nebuloviz.metrics.registry import Metric
 
@@ -26,7 +26,7 @@ def ranked(
         (part,) = plan(wanted, zone).parts
         if not part.readings:
             return []
-        order = sql.ranking(dialect_of(session), wanted, part.readings, part.measures, by, descending=descending)
+        order = sql.ranking(sql.dialect_of(session), wanted, part.readings, part.measures, by, descending=descending)
         return [tuple(row) for row in session.execute(order.limit(limit))]
     cells = measure(session, wanted, zone).cells
     return sort_combinations({key[1:]: by.value(figures) for key, figures in cells.items()}, descending=descending)[

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Engine, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.cache import SALES, Cache, Path, day_nodes
@@ -25,6 +26,7 @@ from nebuloviz.metrics.top import ranked
 from nebuloviz.models import ROLLUPS, Alert, Base, DayVersion, IngestOffset, Installation, Product, SaleRow
 from nebuloviz.observability import QUERY_SECONDS
 from nebuloviz.permissions import Actor, Permission, require
+from nebuloviz.services.buyers import BuyerSets
 from nebuloviz.services.frames import build_frame, product_names
 from nebuloviz.services.interfaces import DataService, Frame, Freshness, SalePage
 from nebuloviz.services.sale_pages import sale_page
@@ -40,12 +42,18 @@ def _utc_now() -> datetime:
 
 
 class SalesDataService(DataService):
-    """The one path to figures. `zone` is that of the installation, whose days the daily rollups hold."""
+    """The one path to figures. `zone` is that of the installation, whose days the daily rollups hold.
 
-    def __init__(self, cache: Cache, zone: ZoneInfo, now: Callable[[], datetime] = _utc_now) -> None:
+    `sets` makes the sets of customers that were missing; without it customers are counted from facts for ever.
+    """
+
+    def __init__(
+        self, cache: Cache, zone: ZoneInfo, now: Callable[[], datetime] = _utc_now, sets: BuyerSets | None = None
+    ) -> None:
         self._cache = cache
         self._zone = zone
         self._now = now
+        self._sets = sets
 
     @require(Permission.DATA_READ)
     def frame(self, session: Session, actor: Actor, query: Query) -> Frame:
@@ -57,7 +65,10 @@ class SalesDataService(DataService):
 
         def compute() -> Frame:
             start = time.perf_counter()
-            frame = build_frame(session, scoped, now, self._zone)
+            with _up_to_date(session) as current:
+                frame, missing = build_frame(current, scoped, now, self._zone)
+            if self._sets is not None:
+                self._sets.want(*missing)
             QUERY_SECONDS.labels(frame.source).observe(time.perf_counter() - start)
             return frame
 
@@ -172,6 +183,18 @@ class SalesDataService(DataService):
         column = table.c[entry.column]
         least, most = (session.scalar(select(which(column)).where(*within)) for which in (func.min, func.max))
         return bool(least != most)
+
+
+@contextmanager
+def _up_to_date(session: Session) -> Iterator[Session]:
+    """A session that sees all that is committed by now, as what is cached must: on SQLite one reads as of its first statement."""
+    bind = session.get_bind()
+    writes = bind.get_execution_options().get("write", False)  # nobody can have committed since such a one began
+    if sql.dialect_of(session) == "sqlite" and session.in_transaction() and isinstance(bind, Engine) and not writes:
+        with Session(bind) as fresh:
+            yield fresh
+    else:
+        yield session
 
 
 def _scoped(query: Query, actor: Actor) -> Query:

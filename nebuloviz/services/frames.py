@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -24,6 +24,8 @@ from nebuloviz.metrics.top import ranked, sort_combinations
 from nebuloviz.models import Product
 from nebuloviz.services.interfaces import Frame, FrameColumn
 
+Missing = tuple[str, set[date]]  # the column that sets of customers are kept by, and the days
+
 _NAMES_AT_ONCE = 500
 
 
@@ -40,8 +42,8 @@ class _Rows:
     compared: Cells | None
 
 
-def build_frame(session: Session, query: Query, now: datetime, zone: ZoneInfo) -> Frame:
-    """Answer `query` as of `now`; `zone` is that of the installation.
+def build_frame(session: Session, query: Query, now: datetime, zone: ZoneInfo) -> tuple[Frame, Missing]:
+    """Answer `query` as of `now`; `zone` is that of the installation. Also returns which sets of customers were missing.
 
     Raises:
         InvalidQuery: too many buckets or rows.
@@ -61,7 +63,8 @@ def build_frame(session: Session, query: Query, now: datetime, zone: ZoneInfo) -
     figures, before = answer.cells, earlier.cells if earlier else None
     shown = buckets(query) if query.grain else whole
     rows = _Rows(query, now, shown, past or (), _combinations(query, keep, figures, before), figures, before)
-    return _frame(session, rows, answer.plan.source)
+    missing = answer.column, answer.stale | (earlier.stale if earlier else set())
+    return _frame(session, rows, answer.plan.source), missing
 
 
 def _spans(query: Query, now: datetime) -> tuple[tuple[Bucket, ...], tuple[Bucket, ...] | None]:

@@ -1,0 +1,56 @@
+"""Makes the sets of customers that questions ask for, behind the scenes: readers wait for facts once, and never for a write."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.exc import DBAPIError
+
+from nebuloviz.db import Database
+from nebuloviz.metrics.members import DAYS_AT_ONCE, build
+
+_PAUSE_SECONDS = 60.0  # the present day is stale after each arrival: not worth making again at once
+
+_log = logging.getLogger(__name__)
+
+
+class BuyerSets:
+    """Builds the daily sets of customers that were found missing or stale, in one thread of its own, each at most once a minute."""
+
+    def __init__(self, database: Database, zone: ZoneInfo, clock: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
+        self._zone = zone
+        self._clock = clock
+        self._asked_at: dict[tuple[str, date], float] = {}
+        self._lock = threading.Lock()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="buyer-sets")
+
+    def want(self, column: str, days: Iterable[date]) -> None:
+        """Have the sets of `days` by `column` ('' for the total) made, soon. Returns at once."""
+        now = self._clock()
+        with self._lock:
+            due = [
+                day
+                for day in sorted(days)
+                if now - self._asked_at.get((column, day), -_PAUSE_SECONDS) >= _PAUSE_SECONDS
+            ]
+            self._asked_at.update({(column, day): now for day in due})
+        for first in range(0, len(due), DAYS_AT_ONCE):
+            self._executor.submit(self._build, column, due[first : first + DAYS_AT_ONCE])
+
+    def close(self) -> None:
+        """Finish the set under way, drop the others."""
+        self._executor.shutdown(cancel_futures=True)
+
+    def _build(self, column: str, days: list[date]) -> None:
+        try:
+            with self._database.transaction() as session:
+                build(session, column, days, self._zone)
+        except DBAPIError:  # they are only missing still: facts answer meanwhile, and the next question asks again
+            _log.warning("Sets of customers could not be made", exc_info=True)
