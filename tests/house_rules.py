@@ -59,13 +59,13 @@ _OWN_HOSTS = re.compile(r"^(localhost|127\.0\.0\.1|\[::1|www\.w3\.org$)")  # w3.
 
 
 def database_commits(source: str) -> list[Finding]:
-    """Calls of `commit()`; a Kafka consumer's is another thing."""
+    """Calls of `commit()`; that of a Kafka consumer or a source of sales is another thing."""
     return [
         f"{call.lineno}: commit() belongs to db.py"
         for call in _calls(ast.parse(source))
         if isinstance(call.func, ast.Attribute)
         and call.func.attr == "commit"
-        and not _last_name(call.func.value).lower().endswith("consumer")
+        and not _last_name(call.func.value).lower().endswith(("consumer", "source"))
     ]
 
 
@@ -168,8 +168,8 @@ def _literals(node: ast.expr) -> Iterator[ast.expr]:
 
 
 def _has_words(text: str) -> bool:
-    """Whether words are left without tags; a colour is none."""
-    return not text.startswith("#") and _WORD.search(_TAG.sub("", text)) is not None
+    """Whether words are left without tags; a colour is none, nor is a path."""
+    return not text.startswith(("#", "/")) and _WORD.search(_TAG.sub("", text)) is not None
 
 
 def _starts_a_sentence(node: ast.expr) -> bool:
