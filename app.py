@@ -22,7 +22,7 @@ def _build() -> ASGIApp:
 
     loaded = settings.load()
     configure_logging(loaded)
-    return bootstrap.build(loaded).asgi
+    return bootstrap.build(loaded)
 
 
 if __name__ == "__main__":

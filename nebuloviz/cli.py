@@ -32,7 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="nebuloviz", description="Real-time sales analytics with an anomaly detector built in.")
+    parser = argparse.ArgumentParser(
+        prog="nebuloviz", description="Real-time sales analytics with an anomaly detector built in."
+    )
     parser.add_argument("--version", action="version", version=f"nebuloviz {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_serving, _add_data, _add_detection, _add_care):
@@ -51,10 +53,16 @@ def _add_serving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _add_data(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    load = commands.add_parser("import", help="import a file of sales: CSV, TSV, XLSX, Parquet or NDJSON, gzipped or not")
+    load = commands.add_parser(
+        "import", help="import a file of sales: CSV, TSV, XLSX, Parquet or NDJSON, gzipped or not"
+    )
     load.add_argument("file", type=Path)
     load.add_argument(
-        "--map", action="append", default=[], metavar="FIELD=COLUMN", help="which column holds a field; corrects the guess"
+        "--map",
+        action="append",
+        default=[],
+        metavar="FIELD=COLUMN",
+        help="which column holds a field; corrects the guess",
     )
     load.add_argument("--time-zone", default="", help="zone of times without an offset (the installation's by default)")
     load.add_argument("--dry-run", action="store_true", help="show the mapping and the first rows, import nothing")
@@ -142,7 +150,9 @@ def _produce(options: argparse.Namespace) -> int:
     from nebuloviz import bootstrap
 
     mapping = _mapping(options.map)
-    return bootstrap.produce(_settings(), options.file, mapping, options.time_zone, rate=options.rate, count=options.count)
+    return bootstrap.produce(
+        _settings(), options.file, mapping, options.time_zone, rate=options.rate, count=options.count
+    )
 
 
 def _backtest(options: argparse.Namespace) -> int:

@@ -33,10 +33,10 @@ def serve(settings: Settings) -> int:
     Raises:
         ConfigurationError: the address cannot be listened on, or a setting forbids the start.
     """
-    program = bootstrap.build(settings, say=_say)
+    application = bootstrap.build(settings, say=_say)
     listener = _listen(settings.host, settings.port)
     config = uvicorn.Config(
-        program.asgi,
+        application,
         log_config=None,
         access_log=False,
         server_header=False,
