@@ -1,4 +1,7 @@
-"""Metrics and dimensions as data. To add one, add an entry to `METRICS` or `DIMENSIONS` (see docs/how-to/)."""
+"""Metrics and dimensions as data.
+
+To add one, add an entry to `METRICS` or `DIMENSIONS`; an extension of your own calls `add_metric` or `add_dimension` (docs/how-to/).
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from nebuloviz.errors import InvalidQuery
+from nebuloviz.errors import ConfigurationError, InvalidQuery
 from nebuloviz.i18n import LazyText, lazy
-from nebuloviz.models import MONEY_SCALE, QUANTITY_SCALE
+from nebuloviz.models import MEASURES, MONEY_SCALE, QUANTITY_SCALE, SaleRow
 
 Unit = Literal["money", "count", "quantity", "ratio"]
 
@@ -63,7 +66,7 @@ class Dimension:
     order_level: bool = True
 
 
-METRICS: tuple[Metric, ...] = (
+METRICS: list[Metric] = [
     Metric(
         "revenue",
         lazy("Revenue"),
@@ -108,16 +111,16 @@ METRICS: tuple[Metric, ...] = (
         up_is_good=False,
         description=lazy("Value of returned lines."),
     ),
-)
+]
 
-DIMENSIONS: tuple[Dimension, ...] = (
+DIMENSIONS: list[Dimension] = [
     Dimension("category", lazy("Category"), "category", order_level=False),
     Dimension("region", lazy("Region"), "region"),
     Dimension("country", lazy("Country"), "country"),
     Dimension("channel", lazy("Channel"), "channel"),
     Dimension("store", lazy("Store"), "store"),
     Dimension("product", lazy("Product"), "product_id", order_level=False),
-)
+]
 
 
 _SCALES = {
@@ -138,6 +141,37 @@ def _amount(names: tuple[str, ...], figures: Mapping[str, int]) -> float:
 _Entry = TypeVar("_Entry", Metric, Dimension)
 
 
+def add_metric(entry: Metric) -> None:
+    """Let `entry` be asked for like the built-in ones.
+
+    Raises:
+        ConfigurationError: its slug is taken, or it is made of a measure that there is not.
+    """
+    unknown = entry.measures - {*MEASURES, "customers"}
+    if unknown:
+        raise ConfigurationError(f"The metric {entry.slug!r} names unknown measures: {', '.join(sorted(unknown))}.")
+    _add(METRICS, entry, "metric")
+
+
+def add_dimension(entry: Dimension) -> None:
+    """Let sales be told apart by `entry` as by the built-in ones. One without rollups of its own is answered from the facts.
+
+    Raises:
+        ConfigurationError: its slug is taken, or the facts have no such column.
+    """
+    if entry.column not in SaleRow.__table__.columns:
+        raise ConfigurationError(
+            f"The dimension {entry.slug!r} names a column that sales do not have: {entry.column!r}."
+        )
+    _add(DIMENSIONS, entry, "dimension")
+
+
+def _add(entries: list[_Entry], entry: _Entry, kind: str) -> None:
+    if any(known.slug == entry.slug for known in entries):
+        raise ConfigurationError(f"There is a {kind} {entry.slug!r} already; choose another slug.")
+    entries.append(entry)
+
+
 def metric(slug: str) -> Metric:
     """Look one up.
 
@@ -156,7 +190,7 @@ def dimension(slug: str) -> Dimension:
     return _find(DIMENSIONS, slug, "dimension")
 
 
-def _find(entries: tuple[_Entry, ...], slug: str, kind: str) -> _Entry:
+def _find(entries: list[_Entry], slug: str, kind: str) -> _Entry:
     for entry in entries:
         if entry.slug == slug:
             return entry
