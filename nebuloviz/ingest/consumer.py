@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 
+from nebuloviz.errors import InvalidInput
 from nebuloviz.ingest.batch import Batch, Item, Written
-from nebuloviz.ingest.sale import Record, parse
+from nebuloviz.ingest.sale import Record, parse_record
 from nebuloviz.ingest.sinks import Sink, StaleOffset
 from nebuloviz.ingest.sources import OutOfRange, Partition, Source, SourceFailed, Undecodable
 from nebuloviz.observability import (
@@ -60,7 +61,7 @@ class Consumer:
     """Moves records from a source to a sink until it is stopped, or the source is exhausted.
 
     `on_written` are called in order after each stored batch, on the consumer's thread; what they raise is logged and goes no
-    further. `start`, `stop`, `join` and `health` may be called from any thread.
+    further. Whatever fails is tried again, for ever or until nothing was stored for `give_up_seconds`. `start`, `stop`, `join` and `health` may be called from any thread.
     """
 
     def __init__(
@@ -70,12 +71,15 @@ class Consumer:
         options: ConsumerOptions | None = None,
         on_written: Sequence[OnWritten] = (),
         now: Callable[[], datetime] = _utc_now,
+        *,
+        give_up_seconds: float | None = None,
     ) -> None:
         self._source = source
         self._sink = sink
         self._options = options or ConsumerOptions()
         self._on_written = tuple(on_written)
         self._now = now
+        self._give_up_seconds = give_up_seconds
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._writer = _WriterThread(sink)
@@ -84,6 +88,7 @@ class Consumer:
         self._rejected_in_row: dict[Partition, int] = {}
         self._undecodable: dict[tuple[Partition, int], int] = {}
         self._halted: dict[Partition, str] = {}
+        self.exhausted = False  # whether it ended because nothing was left to do
         self._trouble = ""
         self._backoff = FIRST_BACKOFF_SECONDS
         self._beat = self._progress = self._committed_at = self._halted_checked = time.monotonic()
@@ -115,6 +120,7 @@ class Consumer:
                 self._guarded_step()
             self._finish_write()
             self._commit(at_once=True)
+            self.exhausted = self._source.exhausted
         except Exception:
             log.exception("The consumer ends")
             raise
@@ -188,7 +194,7 @@ class Consumer:
 
     def _hand_over(self, partition: Partition, records: list[Record]) -> None:
         now, horizon = self._now(), self._options.horizon
-        items = [Item(record, parse(record.value, now, horizon)) for record in records]
+        items = [Item(record, parse_record(record, now, horizon)) for record in records]
         self._finish_write()
         if partition in self._halted:
             return
@@ -232,6 +238,8 @@ class Consumer:
     # ---------------------------------------------------------------- trouble
 
     def _back_off(self, error: Exception) -> None:
+        if isinstance(error, InvalidInput) or self._patience_is_over():
+            raise error
         self._trouble = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         log.warning("Ingest waits %.1f s after a failure: %s", self._backoff, self._trouble)
         self._stop.wait(self._backoff * random.uniform(0.8, 1.2))  # noqa: S311 - spreads the retries of many processes
@@ -240,6 +248,9 @@ class Consumer:
             self._forget_positions()
         except Exception as again:  # noqa: BLE001 - the next step will meet it, and wait longer
             log.info("The positions cannot be read yet: %s", type(again).__name__)
+
+    def _patience_is_over(self) -> bool:
+        return self._give_up_seconds is not None and time.monotonic() - self._progress > self._give_up_seconds
 
     def _record_gap(self, error: OutOfRange) -> None:
         """Retention has removed records before they were read: on the record, and on with what is left."""

@@ -47,13 +47,17 @@ class Reason(StrEnum):
 
 
 class Record(NamedTuple):
-    """What a source delivers: where it stood, and its bytes (None: a tombstone). `original` is what a dead letter keeps instead."""
+    """What a source delivers: where it stood, and its bytes (None: a tombstone).
+
+    A file's record also has the `original` bytes of its row, for the dead letter, and a `problem` where no sale could be made of it.
+    """
 
     topic: str
     partition: int
     offset: int
     value: bytes | None
     original: bytes | None = None
+    problem: str = ""
 
 
 class Sale(NamedTuple):
@@ -129,6 +133,13 @@ def parse(value: bytes | None, now: datetime, horizon: timedelta | None = None) 
         return _sale(fields.get, _plain_text if b"\\" not in value else _checked_text, now, horizon)
     except _BadRecord as bad:
         return bad.rejected
+
+
+def parse_record(record: Record, now: datetime, horizon: timedelta | None = None) -> Sale | Rejected:
+    """`parse` for a record: what its source could not read is rejected with what the source says."""
+    if record.problem:
+        return Rejected(Reason.MALFORMED, record.problem)
+    return parse(record.value, now, horizon)
 
 
 _Get = Callable[[str], Any]

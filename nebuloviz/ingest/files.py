@@ -1,0 +1,361 @@
+"""Tables in files: CSV and TSV (plain or gzipped), XLSX, Parquet and NDJSON, read row by row in little memory.
+
+What cannot be a table of sales is refused with `InvalidInput` before any row is read; a bad row is a value, and its neighbours
+are read all the same.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Final, NamedTuple
+
+import openpyxl
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nebuloviz.errors import InvalidInput
+
+MAX_COLUMNS: Final = 1_000
+MAX_LINE_BYTES: Final = 4 << 20
+MAX_CELL_CHARACTERS: Final = 1 << 20
+#: A compressed file that grows by more than this is no table but a bomb; real ones grow ten- to fiftyfold.
+MAX_EXPANSION: Final = 200
+MIN_EXPANSION_BYTES: Final = 16 << 20
+MAX_WORKBOOK_BYTES: Final = 1 << 30
+_DELIMITERS = (",", ";", "\t", "|")
+_SNIFFED_BYTES = 1 << 16
+_ROWS_AT_ONCE = 10_000
+
+Cell = str | int | float | bool | datetime | date | None
+
+
+class Row(NamedTuple):
+    """One row: `cells` in the order of the columns, the bytes it was read from, and what is wrong with it, or ''."""
+
+    cells: Sequence[Any]
+    original: bytes
+    problem: str = ""
+
+
+class TableFile(ABC):
+    """A file as a table. `columns` are unique and not empty; `n_rows` is exact or close."""
+
+    columns: tuple[str, ...]
+    n_rows: int
+
+    @abstractmethod
+    def rows(self) -> Iterator[Row]:
+        """All rows from the first on, in order. May be called again."""
+
+    @property
+    def is_json(self) -> bool:
+        """Whether a row's original is a sale in JSON already, and needs no mapping."""
+        return False
+
+
+def open_table(path: Path) -> TableFile:
+    """Look into a file and choose how to read it, by its content rather than its name.
+
+    Raises:
+        InvalidInput: it is empty, no table, too wide, or expands without end.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise InvalidInput(f"{path.name} cannot be read: {error.strerror}.") from error
+    if size == 0:
+        raise InvalidInput(f"{path.name} is empty.")
+    try:
+        if magic == b"PAR1":
+            return _ParquetTable(path)
+        if magic == b"PK\x03\x04":
+            return _WorkbookTable(path)
+        return _text_table(path)
+    except (pa.ArrowException, zipfile.BadZipFile, EOFError, zlib.error, OSError, KeyError, ValueError) as error:
+        raise InvalidInput(f"{path.name} cannot be read: {_first_line(error)}.") from error
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of the file's bytes, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
+
+
+def _named(cells: Iterable[Any], where: str) -> tuple[str, ...]:
+    """Column names from a header row: trimmed, blanks and repeats made unique.
+
+    Raises:
+        InvalidInput: too many, or none.
+    """
+    names: list[str] = []
+    seen: set[str] = set()
+    for number, cell in enumerate(cells, 1):
+        if number > MAX_COLUMNS:
+            raise InvalidInput(f"{where} has more than {MAX_COLUMNS:,} columns.")
+        base = name = " ".join(str(cell if cell is not None else "").split())[:100] or f"column {number}"
+        again = 2
+        while name in seen:
+            name, again = f"{base} ({again})", again + 1
+        seen.add(name)
+        names.append(name)
+    while names and names[-1] == f"column {len(names)}":
+        names.pop()  # what a spreadsheet adds on the right
+    if not names:
+        raise InvalidInput(f"{where} has no header row.")
+    return tuple(names)
+
+
+# ---------------------------------------------------------------- text
+
+
+class _Counted(io.RawIOBase):
+    """A decompressing stream that ends with InvalidInput once it has grown too much."""
+
+    def __init__(self, file: BinaryIO, limit: int, name: str) -> None:
+        self._file, self._left, self._name = file, limit, name
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        self._left -= len(data)
+        if self._left < 0:
+            raise InvalidInput(f"{self._name} expands to more than {MAX_EXPANSION} times its size and is not read.")
+        buffer[: len(data)] = data
+        return len(data)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    with path.open("rb") as file:
+        if file.read(2) != b"\x1f\x8b":
+            file.seek(0)
+            yield file
+            return
+        file.seek(0)
+        limit = max(path.stat().st_size * MAX_EXPANSION, MIN_EXPANSION_BYTES)
+        with gzip.GzipFile(fileobj=file) as expanded:
+            yield io.BufferedReader(_Counted(expanded, limit, path.name), 1 << 16)  # type: ignore[arg-type]  # GzipFile is one in all but name
+
+
+class _Line(NamedTuple):
+    raw: bytes
+    problem: str = ""
+
+
+def _lines(file: BinaryIO, encoding: str) -> Iterator[_Line]:
+    """Lines as UTF-8 bytes where the file is UTF-16, else as they are; an endless one is cut and says so."""
+    if encoding == "utf-16":
+        with io.TextIOWrapper(file, "utf-16", errors="replace", newline="\n") as text:
+            while line := text.readline(MAX_LINE_BYTES):
+                yield _Line(line.encode())
+        return
+    while raw := file.readline(MAX_LINE_BYTES):
+        if len(raw) < MAX_LINE_BYTES or raw.endswith(b"\n"):
+            yield _Line(raw)
+            continue
+        size = len(raw)
+        while (more := file.readline(MAX_LINE_BYTES)) and not more.endswith(b"\n"):
+            size += len(more)
+        yield _Line(raw[:_SNIFFED_BYTES], f"a line of more than {size:,} bytes")
+
+
+def _decoded(raw: bytes) -> str:
+    """UTF-8, or Windows-1252 where a line is not."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")
+
+
+def _text_table(path: Path) -> TableFile:
+    with _opened(path) as file:
+        start = file.read(_SNIFFED_BYTES)
+        n_lines = start.count(b"\n")
+        last = start
+        while block := file.read(1 << 20):
+            n_lines += block.count(b"\n")
+            last = block
+    if not last.endswith(b"\n"):
+        n_lines += 1
+    encoding = "utf-16" if start[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8"
+    text = start.decode(encoding, errors="replace").lstrip("\ufeff \t\r\n")
+    if "\x00" in text[:1000]:
+        raise InvalidInput(f"{path.name} is not text, nor XLSX or Parquet.")
+    if text.startswith("{"):
+        return _JsonLines(path, n_lines)
+    return _DelimitedTable(path, encoding, n_lines)
+
+
+class _JsonLines(TableFile):
+    """A sale in JSON a line, as Kafka's records."""
+
+    def __init__(self, path: Path, n_lines: int) -> None:
+        self._path = path
+        self.n_rows = n_lines
+        self.columns = ("sale",)
+
+    @property
+    def is_json(self) -> bool:
+        return True
+
+    def rows(self) -> Iterator[Row]:
+        with _opened(self._path) as file:
+            for raw, problem in _lines(file, "utf-8"):
+                value = raw.strip().removeprefix(b"\xef\xbb\xbf")
+                if value:
+                    yield Row((), value, problem)
+
+
+class _DelimitedTable(TableFile):
+    """CSV and its relatives; the delimiter is the one that the header has most of."""
+
+    def __init__(self, path: Path, encoding: str, n_lines: int) -> None:
+        self._path = path
+        self._encoding = encoding
+        with _opened(path) as file:
+            header = next((line for line in _lines(file, encoding) if line.raw.strip(b"\xef\xbb\xbf \t\r\n")), _Line(b""))
+        if header.problem:
+            raise InvalidInput(f"{path.name}: the header row is longer than {MAX_LINE_BYTES:,} bytes.")
+        text = _decoded(header.raw).lstrip("\ufeff")
+        self._delimiter = max(_DELIMITERS, key=text.count)
+        if text.count(self._delimiter) > MAX_COLUMNS:
+            raise InvalidInput(f"{path.name} has more than {MAX_COLUMNS:,} columns.")
+        self.columns = _named(next(csv.reader([text], delimiter=self._delimiter)), path.name)
+        self.n_rows = max(n_lines - 1, 0)
+
+    def rows(self) -> Iterator[Row]:
+        with _opened(self._path) as file:
+            yield from self._parsed(_lines(file, self._encoding))
+
+    def _parsed(self, lines: Iterator[_Line]) -> Iterator[Row]:
+        csv.field_size_limit(MAX_CELL_CHARACTERS)
+        taken: list[bytes] = []
+        problems: list[str] = []
+
+        def feed() -> Iterator[str]:
+            for raw, problem in lines:
+                taken.append(raw)
+                if problem:
+                    problems.append(problem)
+                yield _decoded(raw).lstrip("\ufeff") if len(taken) == 1 else _decoded(raw)
+
+        header_seen = False
+        while True:
+            reader = csv.reader(feed(), delimiter=self._delimiter)
+            try:
+                for cells in reader:
+                    original, problem = b"".join(taken), "".join(problems)
+                    taken.clear()
+                    problems.clear()
+                    if not any(cells):
+                        continue
+                    if header_seen:
+                        yield self._row(cells, original, problem)
+                    header_seen = True
+            except csv.Error as error:  # the reader is used up, its input is not
+                yield Row((), b"".join(taken)[:_SNIFFED_BYTES], f"not readable as CSV: {error}")
+                taken.clear()
+                problems.clear()
+            else:
+                return
+
+    def _row(self, cells: list[str], original: bytes, problem: str) -> Row:
+        n_columns = len(self.columns)
+        if len(cells) > n_columns and any(cell.strip() for cell in cells[n_columns:]):
+            problem = problem or f"{len(cells)} cells under {n_columns} columns"
+        return Row(cells, original, problem)
+
+
+# ---------------------------------------------------------------- Parquet and XLSX
+
+
+class _ParquetTable(TableFile):
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with pq.ParquetFile(path) as parquet:
+            names = parquet.schema_arrow.names
+            self.n_rows = parquet.metadata.num_rows
+        self._names = names
+        self.columns = _named(names, path.name)
+
+    def rows(self) -> Iterator[Row]:
+        with pq.ParquetFile(self._path, pre_buffer=False, buffer_size=1 << 16) as parquet:
+            for batch in parquet.iter_batches(_ROWS_AT_ONCE):
+                columns = [_plain_column(column) for column in batch.columns]
+                for cells in zip(*columns, strict=True):
+                    yield Row(cells, _as_json(cells))
+
+
+def _plain_column(column: pa.Array) -> list[Any]:
+    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
+        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)  # Python's moments end at microseconds
+    return column.to_pylist()  # type: ignore[no-any-return]  # the library is untyped
+
+
+class _WorkbookTable(TableFile):
+    """The first sheet of an Excel workbook."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with zipfile.ZipFile(path) as archive:
+            expanded = sum(item.file_size for item in archive.infolist())
+            if "xl/workbook.xml" not in archive.namelist():
+                raise InvalidInput(f"{path.name} is a ZIP archive but no Excel workbook.")
+        if expanded > max(path.stat().st_size * MAX_EXPANSION, MIN_EXPANSION_BYTES) or expanded > MAX_WORKBOOK_BYTES:
+            raise InvalidInput(f"{path.name} expands to {expanded:,} bytes and is not read.")
+        with self._sheet() as sheet:
+            self.n_rows = max((sheet.max_row or 1) - 1, 0)
+            if (sheet.max_column or 0) > MAX_COLUMNS * 20:
+                raise InvalidInput(f"{path.name} has more than {MAX_COLUMNS:,} columns.")
+            header = next((cells for cells in sheet.iter_rows(values_only=True) if any(cells)), ())
+        self.columns = _named(_trimmed(header), path.name)
+
+    @contextmanager
+    def _sheet(self) -> Iterator[Any]:
+        book = openpyxl.load_workbook(self._path, read_only=True, data_only=True)
+        try:
+            if not book.worksheets:
+                raise InvalidInput(f"{self._path.name} has no sheet with cells.")
+            yield book.worksheets[0]
+        finally:
+            book.close()
+
+    def rows(self) -> Iterator[Row]:
+        with self._sheet() as sheet:
+            filled = (cells for cells in sheet.iter_rows(values_only=True) if any(cell is not None for cell in cells))
+            next(filled, None)
+            for cells in filled:
+                used = cells[: len(self.columns)]
+                yield Row(used, _as_json(used))
+
+
+def _trimmed(cells: Sequence[Any]) -> Sequence[Any]:
+    end = len(cells)
+    while end and cells[end - 1] is None:
+        end -= 1
+    return cells[:end]
+
+
+def _as_json(cells: Sequence[Any]) -> bytes:
+    return orjson.dumps(list(cells), default=str, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
+
+

@@ -1,0 +1,173 @@
+"""Imports a file of sales through the same parser and sink as everything else.
+
+The topic is made of the file's content and its mapping and the offset is the row's number, so a second import of the same file
+goes on where the first one stopped, or finds that all is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nebuloviz.db import Database
+from nebuloviz.ingest.batch import Written
+from nebuloviz.ingest.consumer import Consumer, OnWritten
+from nebuloviz.ingest.files import Row, TableFile, content_hash, open_table
+from nebuloviz.ingest.jobs import finish_job, open_job
+from nebuloviz.ingest.mapping import RowEncoder, TableMapping, corrected, guess, missing, table_mapping
+from nebuloviz.ingest.sale import Record
+from nebuloviz.ingest.sinks import Sink
+from nebuloviz.ingest.sources import IteratorSource, Partition
+
+PREVIEW_ROWS = 10
+_PREVIEW_CHARACTERS = 200
+_GIVE_UP_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A file's columns and first rows as text, the guessed mapping, and the required fields that it lacks."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    mapping: Mapping[str, str]
+    missing: tuple[str, ...]
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class ImportProgress:
+    """How far an import is; `rate` in rows a second, `seconds_left` None until it can be said."""
+
+    rows: int
+    rows_total: int
+    rate: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class ImportResult:
+    """What became of a file's rows, those of earlier tries included. `topic` names its dead letters."""
+
+    topic: str
+    rows: int
+    accepted: int
+    duplicates: int
+    rejected: int
+    complete: bool
+
+
+OnProgress = Callable[[ImportProgress], None]
+
+
+def preview(path: Path, corrections: Mapping[str, str] | None = None) -> Preview:
+    """Look into a file without importing anything.
+
+    Raises:
+        InvalidInput: it cannot be read, or a correction names what is not there.
+    """
+    table = open_table(path)
+    if table.is_json:
+        rows = tuple((row.original.decode(errors="replace")[:_PREVIEW_CHARACTERS],) for row in _first(table))
+        return Preview(table.columns, rows, {}, (), table.n_rows)
+    mapping = corrected(guess(table.columns), corrections or {}, table.columns)
+    shown = tuple(tuple(_shown(cell) for cell in row.cells) for row in _first(table))
+    return Preview(table.columns, shown, mapping, missing(mapping), table.n_rows)
+
+
+def _first(table: TableFile) -> list[Row]:
+    return [row for _, row in zip(range(PREVIEW_ROWS), table.rows(), strict=False)]
+
+
+def _shown(cell: Any) -> str:
+    return "" if cell is None else str(cell)[:_PREVIEW_CHARACTERS]
+
+
+class FileImport:
+    """One file with its mapping, ready to be imported.
+
+    Raises:
+        InvalidInput: the file cannot be read, or a required field has no column.
+    """
+
+    def __init__(self, path: Path, corrections: Mapping[str, str], time_zone: str, name: str = "") -> None:
+        self.name = name or path.name
+        self._table = open_table(path)
+        columns = {} if self._table.is_json else corrected(guess(self._table.columns), corrections, self._table.columns)
+        self.mapping: TableMapping = table_mapping(self._table, columns, time_zone)
+        identity = hashlib.sha256(f"{content_hash(path)}\n{self.mapping.text()}".encode()).hexdigest()
+        self.partition = Partition(f"file:{identity}", 0)
+
+    @property
+    def rows_total(self) -> int:
+        return self._table.n_rows
+
+    def records(self, offset: int) -> Iterator[Record]:
+        """The rows from number `offset` on. Earlier ones are read too: repeated lines are numbered over the whole file."""
+        encode: Callable[[Row], bytes] = _as_it_is if self._table.is_json else RowEncoder(self._table, self.mapping).encode
+        for number, row in enumerate(self._table.rows()):
+            value = b"" if row.problem else encode(row)
+            if number >= offset:
+                yield Record(*self.partition, number, value, row.original, row.problem)
+
+
+def _as_it_is(row: Row) -> bytes:
+    return row.original
+
+
+def run_import(
+    job: FileImport,
+    database: Database,
+    sink: Sink,
+    *,
+    started_by: str = "",
+    on_written: Sequence[OnWritten] = (),
+    on_progress: OnProgress | None = None,
+    on_consumer: Callable[[Consumer], None] | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> ImportResult:
+    """Import the file in this thread; `on_consumer` is given the consumer, whose `stop` interrupts the import.
+
+    Raises:
+        InvalidInput: the file turned out to be unreadable half-way; what was read until then is stored.
+        sqlalchemy.exc.DBAPIError: the database did not answer for two minutes.
+    """
+    topic = job.partition.topic
+    entry = open_job(database, topic, job.name, job.rows_total, job.mapping.columns, started_by, now())
+    pace = _Pace(job.rows_total, on_progress)
+    source = IteratorSource(job.partition, job.records)
+    consumer = Consumer(source, sink, None, [*on_written, pace], now, give_up_seconds=_GIVE_UP_SECONDS)
+    if on_consumer is not None:
+        on_consumer(consumer)
+    try:
+        consumer.run()
+    except Exception as error:
+        finish_job(database, entry.id, "failed", str(error)[:500], now())
+        raise
+    complete = consumer.exhausted
+    message = "" if complete else "Interrupted. Import the same file again: it goes on where it stopped."
+    progress = finish_job(database, entry.id, "done" if complete else "failed", message, now())
+    return ImportResult(topic, progress.rows_done, progress.accepted, progress.duplicate, progress.rejected, complete)
+
+
+class _Pace:
+    """Listens to stored batches and tells how fast it goes."""
+
+    def __init__(self, rows_total: int, tell: OnProgress | None) -> None:
+        self._total = rows_total
+        self._tell = tell
+        self._start = time.monotonic()
+        self._rows = 0
+
+    def __call__(self, written: Written) -> None:
+        self._rows += len(written.outcomes)
+        if self._tell is not None:
+            rate = self._rows / max(time.monotonic() - self._start, 1e-3)
+            left = max(self._total - written.next_offset, 0)
+            total = max(self._total, written.next_offset)
+            self._tell(ImportProgress(written.next_offset, total, rate, left / rate if rate else None))

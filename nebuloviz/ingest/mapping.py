@@ -1,0 +1,301 @@
+"""From a table's columns to a sale's fields: the guess, its corrections, and the JSON that every source speaks."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from hashlib import blake2b
+from itertools import islice
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from nebuloviz.errors import InvalidInput
+from nebuloviz.ingest.files import Row, TableFile
+
+#: Field -> column names that mean it, most telling first, compared without case, spaces and signs.
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "sale_id": ("saleid", "salesid", "lineid", "orderlineid", "lineitemid", "transactionlineid", "orderitemid"),
+    "order_id": (
+        *("orderid", "ordernumber", "orderno", "salesorderid", "invoiceno", "invoicenumber", "invoiceid", "invoice"),
+        *("basketid", "transactionid", "transactionno", "receiptid", "receiptno", "receipt", "ticketid", "order"),
+        *("basket", "transaction", "belegnummer", "bestellnummer", "pedido"),
+    ),
+    "sold_at": (
+        *("soldat", "ts", "timestamp", "transactiontimestamp", "datetime", "invoicedate", "orderdate", "orderedat"),
+        *("orderpurchasetimestamp", "transactiondate", "purchasedate", "saledate", "salesdate", "createdat", "date"),
+        *("time", "datum", "fecha"),
+    ),
+    "customer_id": (
+        *("customerid", "customerno", "customernumber", "clientid", "householdid", "memberid", "userid", "buyerid"),
+        *("customer", "client", "household", "kundennummer", "cliente"),
+    ),
+    "product_id": (
+        *("productid", "stockcode", "sku", "itemid", "articleid", "articleno", "productcode", "productno", "upc", "ean"),
+        *("gtin", "asin", "item", "article", "artikelnummer", "product"),
+    ),
+    "product": (
+        *("product", "productname", "itemname", "description", "productdescription", "itemdescription", "producttitle"),
+        *("title", "name", "producttype", "articlename"),
+    ),
+    "category": ("category", "productcategory", "department", "categoryname", "section", "family", "subcategory"),
+    "region": ("region", "state", "province", "area", "county", "territory"),
+    "country": ("country", "countrycode", "shipcountry", "market", "land", "pais"),
+    "channel": ("channel", "saleschannel", "orderchannel", "platform", "source", "segment"),
+    "store": ("store", "storeid", "shop", "shopid", "branch", "branchid", "outlet", "location", "storename", "filiale"),
+    "quantity": ("quantity", "qty", "units", "unitssold", "orderquantity", "quantityordered", "pieces", "menge", "cantidad"),
+    "unit_price": ("unitprice", "price", "priceeach", "itemprice", "sellingprice", "saleprice", "preis", "precio"),
+    "discount": ("discount", "discountamount", "retaildisc", "rebate", "rabatt", "descuento"),
+    "amount": (
+        *("amount", "salesvalue", "linetotal", "lineamount", "netamount", "totalprice", "extendedprice", "netsales"),
+        *("totalamount", "revenue", "sales", "total", "betrag", "importe"),
+    ),
+    "cost": ("cost", "linecost", "totalcost", "cogs"),
+    "currency": ("currency", "currencycode", "waehrung", "moneda"),
+}
+
+FIELDS: tuple[str, ...] = tuple(SYNONYMS)
+_NUMBERS = frozenset({"quantity", "unit_price", "discount", "amount", "cost"})
+_DATE_SAMPLE_ROWS = 5_000
+
+DateOrder = Literal["ymd", "dmy", "mdy"]
+
+
+def guess(columns: Sequence[str]) -> dict[str, str]:
+    """Field -> column, for every field that a column's name speaks for; each column serves one field.
+
+    >>> guess(["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice"])["product_id"]
+    'StockCode'
+    """
+    free = {_plain(column): column for column in reversed(columns)}
+    found: dict[str, str] = {}
+    for field, names in SYNONYMS.items():
+        name = next((name for name in names if name in free), None)
+        if name is not None:
+            found[field] = free.pop(name)
+    return found
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.casefold())
+
+
+def corrected(guessed: Mapping[str, str], corrections: Mapping[str, str], columns: Sequence[str]) -> dict[str, str]:
+    """The guess with `corrections` (field -> column, '' for none) put in.
+
+    Raises:
+        InvalidInput: an unknown field or column; names the known ones.
+    """
+    by_name = {_plain(column): column for column in reversed(columns)} | {column: column for column in columns}
+    mapping = dict(guessed)
+    for field, column in corrections.items():
+        if field not in FIELDS:
+            raise InvalidInput(f"There is no field {field!r}; known are {', '.join(FIELDS)}.")
+        if not column:
+            mapping.pop(field, None)
+            continue
+        actual = by_name.get(column) or by_name.get(_plain(column))
+        if actual is None:
+            raise InvalidInput(f"The file has no column {column!r}; it has {', '.join(columns[:50])}.")
+        # A column that is named for one field is taken from the field that it was guessed for
+        mapping = {key: value for key, value in mapping.items() if value != actual or key in corrections}
+        mapping[field] = actual
+    return {field: mapping[field] for field in FIELDS if field in mapping}
+
+
+def missing(mapping: Mapping[str, str]) -> tuple[str, ...]:
+    """Required fields that no column is mapped to; empty when the file can be imported."""
+    lacking = [field for field in ("order_id", "sold_at", "product_id", "quantity") if field not in mapping]
+    if "unit_price" not in mapping and "amount" not in mapping:
+        lacking.append("unit_price")
+    return tuple(lacking)
+
+
+@dataclass(frozen=True)
+class TableMapping:
+    """How a table's rows become sales: columns by field, the zone of times without offset, the order of day and month."""
+
+    columns: Mapping[str, str]
+    time_zone: str
+    date_order: DateOrder
+
+    def text(self) -> str:
+        """Canonical, for the identity of an import."""
+        return orjson.dumps(
+            {"columns": dict(self.columns), "time_zone": self.time_zone, "date_order": self.date_order},
+            option=orjson.OPT_SORT_KEYS,
+        ).decode()
+
+
+_SLASHED = re.compile(r"^\s*(\d{1,2})[/.\-](\d{1,2})[/.\-]\d{2,4}\b")
+
+
+def date_order_of(values: Iterable[object]) -> DateOrder:
+    """Whether day or month comes first in dates such as 3/4/2026: by the first value that leaves no doubt; with dots the day."""
+    for value in values:
+        match = _SLASHED.match(value) if isinstance(value, str) else None
+        if match is None:
+            continue
+        first, second = int(match[1]), int(match[2])
+        if first > 12 or "." in match[0]:
+            return "dmy"
+        if second > 12:
+            return "mdy"
+    return "mdy"
+
+
+def table_mapping(table: TableFile, columns: Mapping[str, str], time_zone: str) -> TableMapping:
+    """The mapping with what the first rows tell about their dates.
+
+    Raises:
+        InvalidInput: a required field has no column.
+    """
+    lacking = missing(columns)
+    if lacking and not table.is_json:
+        raise InvalidInput(
+            f"No column was recognised for {', '.join(lacking)}. Name it, for example --map {lacking[0]}=COLUMN;"
+            f" the file has {', '.join(table.columns[:50])}."
+        )
+    order: DateOrder = "mdy"
+    if "sold_at" in columns:
+        at = table.columns.index(columns["sold_at"])
+        sample = islice(table.rows(), _DATE_SAMPLE_ROWS)
+        order = date_order_of(row.cells[at] for row in sample if len(row.cells) > at)
+    return TableMapping(columns, time_zone, order)
+
+
+class RowEncoder:
+    """Turns rows, in order from the first, into sales as JSON.
+
+    Where no column gives the sale id, it is order:product:occurrence, so the same file always gives the same ids.
+    """
+
+    def __init__(self, table: TableFile, mapping: TableMapping) -> None:
+        places = {field: table.columns.index(column) for field, column in mapping.columns.items()}
+        self._texts = [(field, at) for field, at in places.items() if field not in _NUMBERS and field != "sold_at"]
+        self._numbers = [(field, at) for field, at in places.items() if field in _NUMBERS]
+        self._sold_at = places.get("sold_at")
+        self._moment = moment_reader(ZoneInfo(mapping.time_zone), mapping.date_order)
+        self._own_ids = "sale_id" not in places
+        self._occurrences: Counter[bytes] = Counter()
+
+    def encode(self, row: Row) -> bytes:
+        """The row as a JSON object; cells that are blank are left out."""
+        cells = row.cells
+        n_cells = len(cells)
+        sale: dict[str, Any] = {}
+        for field, at in self._texts:
+            value = _text(cells[at]) if at < n_cells else ""
+            if value:
+                sale[field] = value
+        for field, at in self._numbers:
+            number = _number(cells[at]) if at < n_cells else ""
+            if number != "":
+                sale[field] = number
+        if self._sold_at is not None and self._sold_at < n_cells:
+            sale["sold_at"] = self._moment(cells[self._sold_at])
+        if self._own_ids:
+            self._add_id(sale)
+        return orjson.dumps(sale, default=str)
+
+    def _add_id(self, sale: dict[str, Any]) -> None:
+        order, product = sale.get("order_id"), sale.get("product_id")
+        if order and product:
+            # Eight bytes a line, not the ids themselves: a file may have millions
+            key = blake2b(f"{order}\x1f{product}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+            self._occurrences[key] += 1
+            sale["sale_id"] = f"{order}:{product}:{self._occurrences[key]}"
+
+
+def _text(cell: object) -> str:
+    if isinstance(cell, str):
+        return cell.strip()
+    if cell is None:
+        return ""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))  # spreadsheets keep ids as floats
+    return str(cell)
+
+
+_GROUPED = re.compile(r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?$")
+_GROUPED_BY_DOTS = re.compile(r"^[+-]?\d{1,3}(\.\d{3})+,\d+$")
+_DECIMAL_COMMA = re.compile(r"^[+-]?\d*,\d+$")
+_DECORATION = re.compile(r"^([+-]?)\s*[$€£¥₹]\s*|\s*[$€£¥₹%]$|[\s\u00a0\u202f']")
+
+
+def _number(cell: object) -> object:
+    """A number as it is; a text as plain digits where it can only mean them, else unchanged, for `parse` to refuse."""
+    if not isinstance(cell, str):
+        if cell is None or isinstance(cell, int | float):
+            return "" if cell is None or cell != cell else cell  # noqa: PLR0124 - NaN is how tables say 'no value'
+        return str(cell)
+    text = cell.strip()
+    if text.isascii() and text.replace(".", "", 1).replace("-", "", 1).isdigit():
+        return text
+    text = _DECORATION.sub(r"\1", text)
+    if text.startswith("(") and text.endswith(")"):
+        text = f"-{text[1:-1]}"
+    if _GROUPED.match(text):
+        return text.replace(",", "")
+    if _GROUPED_BY_DOTS.match(text):
+        return text.replace(".", "").replace(",", ".")
+    return text.replace(",", ".") if _DECIMAL_COMMA.match(text) else text
+
+
+_FORMS: dict[DateOrder, tuple[str, ...]] = {
+    "dmy": ("%d/%m/%Y", "%d/%m/%y"),
+    "mdy": ("%m/%d/%Y", "%m/%d/%y"),
+    "ymd": (),
+}
+_ANY_ORDER = ("%Y/%m/%d", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y")
+_TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+
+
+def moment_reader(zone: ZoneInfo, order: DateOrder) -> Callable[[object], object]:
+    """A function from a cell to ISO 8601 with offset; what it cannot read comes back as it is, for `parse` to refuse.
+
+    >>> moment_reader(ZoneInfo("Europe/London"), "dmy")("01/07/2011 08:26")
+    '2011-07-01T08:26:00+01:00'
+    """
+    forms = tuple(day + time for day in (*_FORMS[order], *_ANY_ORDER) for time in _TIMES)
+
+    @lru_cache(maxsize=20_000)
+    def from_text(text: str) -> str:
+        moment = _parsed(text.strip(), forms)
+        return text if moment is None else _aware(moment, zone)
+
+    def read(cell: object) -> object:
+        if isinstance(cell, str):
+            return from_text(cell)
+        if isinstance(cell, datetime):
+            return _aware(cell, zone)
+        if isinstance(cell, date):
+            return _aware(datetime(cell.year, cell.month, cell.day), zone)  # noqa: DTZ001 - `_aware` adds the zone
+        return cell
+
+    return read
+
+
+def _aware(moment: datetime, zone: ZoneInfo) -> str:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).isoformat()
+
+
+def _parsed(text: str, forms: Iterable[str]) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    if text.isascii() and text.isdigit() and len(text) in {10, 13}:
+        return datetime.fromtimestamp(int(text) / (1 if len(text) == 10 else 1000), UTC)
+    uniform = text.replace(".", "/", 2).replace("-", "/", 2) if _SLASHED.match(text) else text
+    for form in forms:
+        try:
+            return datetime.strptime(uniform, form)  # noqa: DTZ007 - `_aware` adds the zone
+        except ValueError:
+            continue
+    return None
