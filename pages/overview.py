@@ -12,7 +12,7 @@ from nebuloviz.metrics.registry import metric
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import AlertFilter
 from nebuloviz.web.access import protected_callback, register_page
-from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, part_answer, part_id
+from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, part_answer, part_id, table_input
 from nebuloviz.web.components import (
     card,
     page,
@@ -28,6 +28,7 @@ from nebuloviz.web.question import comparison_words, range_words
 from nebuloviz.web.reading import asking
 from nebuloviz.web.shell import REFRESH, STAMP_ID, URL_ID, go, stay_on_page
 from nebuloviz.web.state import State as PageState
+from nebuloviz.web.views import common
 from nebuloviz.web.views import overview as views
 
 TREND, HEAT, SHARES, PRODUCTS, BREAKDOWN = (
@@ -95,8 +96,8 @@ def tiles(search: str | None, _stamp: str, theme: str) -> Any:
         return part_answer(build)
 
 
-@protected_callback(Permission.DATA_READ, *REFRESH, output=chart_outputs(TREND))
-def trend(search: str | None, _stamp: str, theme: str) -> dict[str, Any]:
+@protected_callback(Permission.DATA_READ, *REFRESH, table_input(TREND), output=chart_outputs(TREND))
+def trend(search: str | None, _stamp: str, theme: str, table_clicks: int | None) -> dict[str, Any]:
     with asking(search, theme) as asked:
 
         def build() -> Any:
@@ -105,26 +106,30 @@ def trend(search: str | None, _stamp: str, theme: str) -> dict[str, Any]:
             alerts = ask(services().alerts.list, about, None, 200).items if may(Permission.ALERTS_READ) else ()
             return views.trend_view(asked.frame(query), asked.expected(query), alerts, asked.state, asked.style())
 
-        return chart_answer(build)
+        return chart_answer(build, table_clicks)
 
 
 @protected_callback(
     Permission.DATA_READ,
     *REFRESH,
+    table_input(BREAKDOWN, MATCH),
     State(part_id(BREAKDOWN, "figure", MATCH), "id"),
     output=chart_outputs(BREAKDOWN, MATCH),
 )
-def breakdown(search: str | None, _stamp: str, theme: str, id: dict[str, str]) -> dict[str, Any]:
+def breakdown(
+    search: str | None, _stamp: str, theme: str, table_clicks: int | None, id: dict[str, str]
+) -> dict[str, Any]:
     with asking(search, theme) as asked:
         return chart_answer(
             lambda: views.breakdown_view(
                 asked.frame(asked.parts(id["of"], views.TOP_VALUES)), id["of"], asked.state, asked.style(id["of"])
-            )
+            ),
+            table_clicks,
         )
 
 
-@protected_callback(Permission.DATA_READ, *REFRESH, output=chart_outputs(PRODUCTS))
-def products(search: str | None, _stamp: str, theme: str) -> dict[str, Any]:
+@protected_callback(Permission.DATA_READ, *REFRESH, table_input(PRODUCTS), output=chart_outputs(PRODUCTS))
+def products(search: str | None, _stamp: str, theme: str, table_clicks: int | None) -> dict[str, Any]:
     with asking(search, theme) as asked:
         return chart_answer(
             lambda: views.breakdown_view(
@@ -132,12 +137,13 @@ def products(search: str | None, _stamp: str, theme: str) -> dict[str, Any]:
                 _OWN_CHART,
                 asked.state,
                 asked.style(),
-            )
+            ),
+            table_clicks,
         )
 
 
-@protected_callback(Permission.DATA_READ, *REFRESH, output=chart_outputs(SHARES))
-def shares(search: str | None, _stamp: str, theme: str) -> dict[str, Any]:
+@protected_callback(Permission.DATA_READ, *REFRESH, table_input(SHARES), output=chart_outputs(SHARES))
+def shares(search: str | None, _stamp: str, theme: str, table_clicks: int | None) -> dict[str, Any]:
     with asking(search, theme) as asked:
 
         def build() -> Any:
@@ -146,13 +152,15 @@ def shares(search: str | None, _stamp: str, theme: str) -> dict[str, Any]:
             query = asked.parts(slug, 40, own_filter=True).with_(metrics=(shown,), order=f"-{shown}", comparison=None)
             return views.treemap_view(asked.frame(query), slug, asked.state, asked.style(slug))
 
-        return chart_answer(build)
+        return chart_answer(build, table_clicks)
 
 
-@protected_callback(Permission.DATA_READ, *REFRESH, output=chart_outputs(HEAT))
-def heat(search: str | None, _stamp: str, theme: str) -> dict[str, Any]:
+@protected_callback(Permission.DATA_READ, *REFRESH, table_input(HEAT), output=chart_outputs(HEAT))
+def heat(search: str | None, _stamp: str, theme: str, table_clicks: int | None) -> dict[str, Any]:
     with asking(search, theme) as asked:
-        return chart_answer(lambda: views.heat_view(asked.frame(asked.hours()), asked.state, asked.style()))
+        return chart_answer(
+            lambda: views.heat_view(asked.frame(asked.hours()), asked.state, asked.style()), table_clicks
+        )
 
 
 @protected_callback(Permission.DATA_READ, Output("overview-findings", "children"), *REFRESH)
@@ -214,7 +222,7 @@ def click(*given: Any) -> None:
             return
         with asking(search) as asked:
             query = asked.query(grain="fitting")
-            go(views.common.after_click(PageState.from_search(search), found, query.grain), search)
+            go(common.after_click(PageState.from_search(search), found, query.grain), search)
 
 
 register_page(

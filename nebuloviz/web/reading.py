@@ -88,6 +88,14 @@ class Asking:
         return Style(self.theme, order, words, revision=revision + self.state.to_search())
 
 
+def _currency() -> str:
+    """The currency of the data, where it can be had: without one, amounts are bare numbers, and the page still stands."""
+    try:
+        return ask(services().data.freshness).currency
+    except NebuloVizError:
+        return ""
+
+
 @contextmanager
 def asking(search: str | None, theme: str | None = "light") -> Iterator[Asking]:
     """The request of a page with the URL's query `search`.
@@ -97,6 +105,6 @@ def asking(search: str | None, theme: str | None = "light") -> Iterator[Asking]:
     """
     state = State.from_search(search)
     reader = current()
-    currency = reader.currency or ask(services().data.freshness).currency
+    currency = reader.currency or _currency()
     with use(replace(reader, time_zone=state.zone or reader.time_zone, currency=currency)):
         yield Asking(state, "dark" if theme == "dark" else "light", now())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from urllib.parse import urlencode
 
@@ -93,10 +93,10 @@ def downloads(query: Query, title: str) -> list[Component]:
     return [download_link(kind, title, f"/export/{kind.lower()}?{params}") for kind in ("CSV", "XLSX")]
 
 
-def table_of(frame: Frame, data: pd.DataFrame, title: str) -> Component:
-    """The table behind a chart: the same rows in the same order."""
+def table_of(frame: Frame, data: pd.DataFrame, title: str) -> Callable[[], Component]:
+    """Makes the table behind a chart: the same rows in the same order."""
     query = frame.query
-    return data_table(
+    return lambda: data_table(
         data,
         metrics_of(query),
         dimensions=query.dimensions,

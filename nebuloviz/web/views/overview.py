@@ -11,13 +11,15 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _
+from nebuloviz.i18n import _, current
+from nebuloviz.i18n.formats import locale
 from nebuloviz.metrics.registry import METRICS, Metric, metric
 from nebuloviz.services.interfaces import AlertView, Frame, Freshness, Insight, SaleLine
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components import empty_state, feed, feed_item, link_button, ticker, ticker_row, tile
 from nebuloviz.web.components.basic import icon
-from nebuloviz.web.figures import Style, bars, heat_map, sparkline, title_of, treemap, trend
+from nebuloviz.web.figures import Style, bars, heat_map, sparkline, title_of, treemap, trend, value_text, weekday_hours
+from nebuloviz.web.figures.axes import hour_text
 from nebuloviz.web.question import comparison_words
 from nebuloviz.web.state import State
 from nebuloviz.web.views import common
@@ -123,13 +125,33 @@ def heat_view(frame: Frame, state: State, style: Style) -> ChartView:
     title = _("{metric} an hour, by weekday and hour", metric=title_of(shown))
     if common.is_empty(frame):
         return ChartView(title, instead=common.nothing(state))
+    data = common.happened(frame).dropna(subset=[shown.slug])
     return ChartView(
         title,
-        heat_map(common.happened(frame).dropna(subset=[shown.slug]), shown, style=style),
-        common.table_of(frame, common.happened(frame), title),
+        heat_map(data, shown, style=style),
+        lambda: week_table(data, shown, title),
         _("Mean of the range"),
         common.downloads(frame.query, title),
     )
+
+
+def week_table(data: pd.DataFrame, shown: Metric, title: str) -> Component:
+    """The heat map as a table: a row an hour, a column a weekday."""
+    means = weekday_hours(data, shown).to_numpy(dtype=float)
+    week = [(current().week_start + step) % 7 for step in range(7)]
+    names = [html.Th(locale().days["stand-alone"]["abbreviated"][day], scope="col", className="nv-num") for day in week]
+    rows = [
+        html.Tr(
+            [
+                html.Th(hour_text(hour), scope="row"),
+                *(html.Td(value_text(shown, means[day, hour]), className="nv-num") for day in week),
+            ]
+        )
+        for hour in range(24)
+    ]
+    head = html.Thead(html.Tr([html.Th(_("Hour"), scope="col"), *names]))
+    caption = html.Caption(title, className="visually-hidden")
+    return html.Div(html.Table([caption, head, html.Tbody(rows)], className="nv-table"), className="nv-table-wrap")
 
 
 def latest_sales(lines: Sequence[SaleLine], known: str | None) -> Component:

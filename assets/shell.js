@@ -1,0 +1,73 @@
+/* The frame's own behaviour: menus that close, tabs that rest while hidden, sessions that end, focus after navigation. */
+(function () {
+  "use strict";
+
+  /* ------------------------------------------------------------ Hidden tabs ask nothing */
+
+  function rest() {
+    if (document.getElementById("shell-frame-ready")) {
+      window.dash_clientside.set_props("shell-interval", { max_intervals: document.hidden ? 0 : -1 });
+    }
+  }
+
+  document.addEventListener("visibilitychange", rest);
+
+  /* ------------------------------------------------------------ A session that has ended */
+
+  const ask = window.fetch;
+  let leaving = false;
+
+  /* Dash would only log the refusal; the reader is taken to the sign-in page, and from there back to the same view. */
+  window.fetch = async function (resource, options) {
+    const answer = await ask.call(this, resource, options);
+    const address = typeof resource === "string" ? resource : resource.url;
+    if (answer.status === 401 && address.includes("/_dash-") && !leaving) {
+      leaving = true;
+      const here = window.location.pathname + window.location.search;
+      window.location.assign("/login?next=" + encodeURIComponent(here));
+    }
+    return answer;
+  };
+
+  /* ------------------------------------------------------------ Menus */
+
+  function closeMenus(except) {
+    document.querySelectorAll("details.nv-menu[open]").forEach(function (menu) {
+      if (menu !== except) {
+        menu.open = false;
+      }
+    });
+  }
+
+  /* Dash draws the lists and calendars of a menu's controls outside of it. */
+  function belongsToMenu(element) {
+    return element.closest(".dash-dropdown-content, .dash-datepicker-content, [data-radix-popper-content-wrapper]");
+  }
+
+  document.addEventListener("pointerdown", function (event) {
+    if (!belongsToMenu(event.target)) {
+      closeMenus(event.target.closest("details.nv-menu"));
+    }
+  });
+
+  document.addEventListener("keydown", function (event) {
+    const menu = document.querySelector("details.nv-menu[open]");
+    if (event.key === "Escape" && menu && !document.querySelector(".dash-dropdown-content")) {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    }
+  });
+
+  /* ------------------------------------------------------------ For Dash */
+
+  window.dash_clientside = window.dash_clientside || {};
+  window.dash_clientside.shell = {
+    /* Preferences that change every word on the page. */
+    reload: function (saved) {
+      if (saved) {
+        window.location.reload();
+      }
+      return window.dash_clientside.no_update;
+    },
+  };
+})();
