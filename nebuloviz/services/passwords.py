@@ -62,7 +62,7 @@ def check_password(password: str, username: str) -> None:
     folded = name_key(password)
     if len(folded.replace(name_key(username), "")) < MIN_LENGTH - 2 and name_key(username) in folded:
         raise InvalidInput(_("The password must be more than the username."))
-    if folded in _common_passwords() or len(set(folded)) < 3:
+    if folded in _common_passwords() or len(set(folded)) < 2:
         raise InvalidInput(_("This password is among the most common ones. Please choose another."))
 
 

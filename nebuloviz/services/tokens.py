@@ -19,6 +19,7 @@ AUDIENCE = "nebuloviz-api"
 _ALGORITHM = "HS256"
 _REQUIRED = ["exp", "iat", "nbf", "sub", "aud", "iss", "jti", "type", "epoch", "family"]
 _MAX_TOKEN_LENGTH = 4096
+_LARGEST_ID = 2**63 - 1
 
 TokenType = Literal["access", "refresh"]
 
@@ -81,10 +82,13 @@ class TokenSigner:
             issuer=ISSUER,
             options={"require": _REQUIRED, "strict_aud": True},
         )
-        if found["type"] != kind:
+        texts = [found[name] for name in ("sub", "jti", "family", "iss", "aud")]
+        if found["type"] != kind or not all(isinstance(text, str) for text in texts):
             raise ValueError("another type")
-        expires_at = datetime.fromtimestamp(found["exp"], tz=UTC)
-        return Claims(str(found["jti"]), int(found["sub"]), int(found["epoch"]), str(found["family"]), expires_at)
+        user_id, epoch = int(found["sub"]), int(found["epoch"])
+        if not 0 < user_id <= _LARGEST_ID:
+            raise ValueError("no user's id")
+        return Claims(found["jti"], user_id, epoch, found["family"], datetime.fromtimestamp(found["exp"], tz=UTC))
 
 
 def derived_key(secret: str, purpose: str) -> bytes:
