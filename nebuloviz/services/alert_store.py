@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from nebuloviz.db import insert
-from nebuloviz.detection.alerts import Finding, OpenAlert, Severity, Step, next_state
+from nebuloviz.detection.alerts import QUIET, Finding, OpenAlert, Severity, Step, next_state
 from nebuloviz.detection.series import SeriesKey
 from nebuloviz.models import Alert, AlertEvent
 from nebuloviz.observability import ALERTS_RAISED
@@ -19,9 +19,13 @@ from nebuloviz.observability import ALERTS_RAISED
 OpenAlerts = dict[SeriesKey, tuple[int, OpenAlert]]
 
 
-def open_alerts(session: Session, detector: str) -> OpenAlerts:
-    """The alerts of one detector that go on."""
-    rows = session.scalars(select(Alert).where(Alert.detector == detector, Alert.state != "resolved"))
+def open_alerts(session: Session, detector: str, at: datetime) -> OpenAlerts:
+    """The alerts of one detector that go on at `at`: those not resolved, and those that somebody resolved too early.
+
+    The latter take in what follows of the same anomaly, which somebody has dealt with and need not hear of again.
+    """
+    going_on = (Alert.state != "resolved") | (Alert.bucket_end > at - QUIET)
+    rows = session.scalars(select(Alert).where(Alert.detector == detector, going_on).order_by(Alert.id))
     return {SeriesKey.parse(row.series): (row.id, _open(row)) for row in rows}
 
 
@@ -42,12 +46,17 @@ def _open(row: Alert) -> OpenAlert:
 
 
 def apply(session: Session, going_on: OpenAlerts, findings: Mapping[SeriesKey, Finding], hour_end: datetime) -> None:
-    """Take each series one step further: raise, extend or resolve its alert. Keeps `going_on` up to date."""
+    """Take each series one step further: raise, extend or resolve its alert. Keeps `going_on` up to date.
+
+    Metrics of one segment move together, so while one of them has an alert the others raise none.
+    """
     for key in sorted({*going_on, *findings}):
         alert_id, alert = going_on.get(key, (None, None))
         transition = next_state(alert, findings.get(key), hour_end)
         if transition.step is Step.RAISE and transition.alert is not None:
-            going_on[key] = (raise_alert(session, transition.alert, hour_end), transition.alert)
+            if all(key.dimensions != other.dimensions for other in going_on):
+                raised = raise_alert(session, transition.alert, hour_end)
+                going_on[key] = (raised or _raise_again(session, transition.alert, hour_end), transition.alert)
         elif transition.step is Step.EXTEND and transition.alert is not None and alert_id is not None:
             _extend(session, alert_id, transition.alert, hour_end)
             going_on[key] = (alert_id, transition.alert)
@@ -56,14 +65,21 @@ def apply(session: Session, going_on: OpenAlerts, findings: Mapping[SeriesKey, F
             del going_on[key]
 
 
-def raise_alert(session: Session, alert: OpenAlert, at: datetime, sale_id: str = "") -> int:
-    """Write a new alert and return its id; where it is there already (another run found it), just the id."""
+def raise_alert(
+    session: Session,
+    alert: OpenAlert,
+    at: datetime,
+    dimensions: Mapping[str, str] | None = None,
+    sale_id: str = "",
+) -> int | None:
+    """Write a new alert and return its id; None where it is there already. `dimensions` default to those of the series."""
     worst = alert.worst
+    named = dict(worst.key.dimensions) if dimensions is None else dict(dimensions)
     row = {
         "detector": worst.detector,
         "series": str(worst.key),
         "metric": worst.key.metric,
-        "dimensions": json.dumps(dict(worst.key.dimensions), ensure_ascii=False),
+        "dimensions": json.dumps(named, ensure_ascii=False),
         "bucket_start": alert.bucket_start,
         **_figures(alert),
         "state": "open",
@@ -72,18 +88,25 @@ def raise_alert(session: Session, alert: OpenAlert, at: datetime, sale_id: str =
         "version": 1,
         "sale_id": sale_id,
     }
-    statement = insert(session, Alert).values(row).on_conflict_do_nothing().returning(Alert.id)
-    raised = session.scalar(statement)
-    if raised is None:
-        known = (
-            (Alert.detector == worst.detector)
-            & (Alert.series == row["series"])
-            & (Alert.bucket_start == alert.bucket_start)
-        )
-        return int(session.scalars(select(Alert.id).where(known)).one())
-    session.add(AlertEvent(alert_id=raised, at=at, kind="raised", note=""))
-    ALERTS_RAISED.labels(worst.severity).inc()
-    return int(raised)
+    raised = session.scalar(insert(session, Alert).values(row).on_conflict_do_nothing().returning(Alert.id))
+    if raised is not None:
+        session.add(AlertEvent(alert_id=raised, at=at, kind="raised", note=""))
+        ALERTS_RAISED.labels(worst.severity).inc()
+    return raised
+
+
+def _raise_again(session: Session, alert: OpenAlert, at: datetime) -> int:
+    """The window of a new finding reaches back to where an alert began that has been resolved since: it is open again."""
+    worst = alert.worst
+    same = (
+        (Alert.detector == worst.detector)
+        & (Alert.series == str(worst.key))
+        & (Alert.bucket_start == alert.bucket_start)
+    )
+    values = {**_figures(alert), "state": "open", "updated_at": at, "version": Alert.version + 1}
+    known = session.scalars(update(Alert).where(same).values(values).returning(Alert.id)).one()
+    session.add(AlertEvent(alert_id=known, at=at, kind="raised", note=""))
+    return known
 
 
 def _extend(session: Session, alert_id: int, alert: OpenAlert, at: datetime) -> None:

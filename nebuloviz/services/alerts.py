@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import pandas as pd
 from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session
 
 from nebuloviz.db import rows_changed
+from nebuloviz.detection.series import SeriesKey
 from nebuloviz.errors import Conflict, InvalidInput, NotFound
 from nebuloviz.metrics.buckets import buckets
-from nebuloviz.metrics.query import Filter, Query
-from nebuloviz.metrics.registry import metric
+from nebuloviz.metrics.query import REST, Filter, Query
 from nebuloviz.models import Alert, AlertEvent, Expectation
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.interfaces import (
@@ -30,7 +31,9 @@ from nebuloviz.services.interfaces import (
 STATES = ("open", "acknowledged", "resolved")
 MAX_PAGE = 500
 BASELINE_WEEKS = 4  # a segment's normal is its mean at the same hours of so many weeks before
-_MAX_NOTE = 2_000
+MAX_NOTE = 2_000
+#: Metrics of which a segment's part in a deviation can be told, as sales by segment add up (orders nearly do).
+CONTRIBUTED = ("revenue", "orders", "units")
 
 
 def _utc_now() -> datetime:
@@ -54,17 +57,12 @@ class SqlAlertService(AlertService):
         limit: int = 50,
     ) -> AlertPage:
         limit = max(1, min(limit, MAX_PAGE))
-        filters = (*(which.filters if which else ()), *_scope_filters(actor))
-        statement = _restricted(select(Alert), which or AlertFilter())
-        found: list[AlertView] = []
-        for alert in _newest_first(session, statement, _cursor_id(cursor), batch=limit + 1):
-            if not _matches(alert, filters, scope=actor.scope):
-                continue
-            found.append(_view(alert))
-            if len(found) > limit:
-                break
-        more = len(found) > limit
-        return AlertPage(tuple(found[:limit]), str(found[limit - 1].id) if more else None)
+        which = which or AlertFilter()
+        statement = _restricted(select(Alert), which)
+        alerts = _newest_first(session, statement, _cursor_id(cursor), batch=limit + 1)
+        wanted = (alert for alert in alerts if _passes(alert, (*which.filters, *_scope_filters(actor))))
+        found = [_view(alert) for alert in islice(wanted, limit + 1)]
+        return AlertPage(tuple(found[:limit]), str(found[limit - 1].id) if len(found) > limit else None)
 
     @require(Permission.ALERTS_READ)
     def get(self, session: Session, actor: Actor, alert_id: int) -> AlertView:
@@ -91,18 +89,30 @@ class SqlAlertService(AlertService):
     @require(Permission.ALERTS_READ)
     def contributions(self, session: Session, actor: Actor, alert_id: int, limit: int = 8) -> Sequence[Contribution]:
         alert = self._visible(session, actor, alert_id)
-        if alert.expected is None or not metric(alert.metric).additive:
+        if alert.metric not in CONTRIBUTED:
+            return []
+        own = json.loads(alert.dimensions)
+        query = Query(
+            metrics=(alert.metric,),
+            start=alert.bucket_start,
+            end=alert.bucket_end,
+            filters=tuple(Filter(dimension, "in", (value,)) for dimension, value in own.items()),
+        )
+        whole = self._segments(session, actor, query)
+        deviation = float((whole["observed"] - whole["expected"]).sum())
+        if not deviation:
             return []
         found: list[Contribution] = []
         for dimension in self._data.dimensions_in_use(session, actor):
-            if dimension not in json.loads(alert.dimensions):
-                found.extend(self._segments(session, actor, alert, dimension))
-        return sorted(found, key=lambda c: -c.share)[:limit]
+            if dimension not in own:
+                parts = self._segments(session, actor, query.with_(dimensions=(dimension,)))
+                found.extend(_contributions(parts, dimension, deviation))
+        return sorted(found, key=lambda each: -each.share)[:limit]
 
     @require(Permission.ALERTS_READ)
     def expected(self, session: Session, actor: Actor, query: Query) -> pd.DataFrame | None:
         series = _series_of(query)
-        if series is None or not metric(query.metrics[0]).additive or actor.scope:
+        if series is None or actor.scope:  # a scoped reader sees other sums than those that were watched
             return None
         rows = session.execute(
             select(Expectation.bucket, Expectation.expected, Expectation.low, Expectation.high)
@@ -114,26 +124,24 @@ class SqlAlertService(AlertService):
     @require(Permission.ALERTS_READ)
     def counts(self, session: Session, actor: Actor) -> dict[str, int]:
         if actor.scope:
-            states = [
-                a.state for a in session.scalars(select(Alert)) if _matches(a, _scope_filters(actor), actor.scope)
-            ]
-            return {state: states.count(state) for state in STATES}
+            inside = [alert.state for alert in session.scalars(select(Alert)) if _passes(alert, _scope_filters(actor))]
+            return {state: inside.count(state) for state in STATES}
         rows = session.execute(select(Alert.state, func.count()).group_by(Alert.state)).all()
         return dict.fromkeys(STATES, 0) | {state: int(n) for state, n in rows}
 
     def _visible(self, session: Session, actor: Actor, alert_id: int) -> Alert:
         alert = session.get(Alert, alert_id) if 0 < alert_id < 2**63 else None
-        if alert is None or not _matches(alert, _scope_filters(actor), actor.scope):
+        if alert is None or not _passes(alert, _scope_filters(actor)):
             raise NotFound(f"There is no alert {alert_id}.")
         return alert
 
     def _move(
         self, session: Session, actor: Actor, alert_id: int, state: str, note: str, version: int | None
     ) -> AlertView:
-        if len(note) > _MAX_NOTE or "\x00" in note:
-            raise InvalidInput(f"A note has at most {_MAX_NOTE} characters and no NUL.")
+        if len(note) > MAX_NOTE or "\x00" in note:
+            raise InvalidInput(f"A note has at most {MAX_NOTE} characters and no NUL.")
         alert = self._visible(session, actor, alert_id)
-        if alert.state in {"resolved", state} or version not in {None, alert.version}:
+        if alert.state == "resolved" or version not in {None, alert.version}:
             raise Conflict("This alert was changed meanwhile; look at it again before you decide.")
         now = self._now()
         changed = session.execute(
@@ -148,32 +156,24 @@ class SqlAlertService(AlertService):
         session.refresh(alert)
         return _view(alert)
 
-    def _segments(self, session: Session, actor: Actor, alert: Alert, dimension: str) -> Iterator[Contribution]:
-        """One contribution per value: its part of the whole deviation from the same hours of the weeks before."""
-        query = Query(
-            metrics=(alert.metric,),
-            start=alert.bucket_start,
-            end=alert.bucket_end,
-            dimensions=(dimension,),
-            filters=tuple(Filter(d, "in", (v,)) for d, v in json.loads(alert.dimensions).items()),
-        )
+    def _segments(self, session: Session, actor: Actor, query: Query) -> pd.DataFrame:
+        """By value of the query's dimension, or for the whole: what was observed, and the mean of the same hours before."""
         observed = self._by_value(session, actor, query)
-        weeks = range(1, BASELINE_WEEKS + 1)
-        past = [self._by_value(session, actor, _weeks_back(query, week)) for week in weeks]
-        expected = sum(past, pd.Series(dtype=float)) if not past else pd.concat(past).groupby(level=0).sum() / len(past)
-        both = pd.DataFrame({"observed": observed, "expected": expected}).fillna(0.0)
-        deviation = both["observed"] - both["expected"]
-        total = deviation.sum()
-        if not total:
-            return
-        for value, row in both.iterrows():
-            share = float((row["observed"] - row["expected"]) / total)
-            if share > 0:
-                yield Contribution(dimension, str(value), float(row["observed"]), float(row["expected"]), share)
+        past = [self._by_value(session, actor, _weeks_back(query, week)) for week in range(1, BASELINE_WEEKS + 1)]
+        expected = pd.concat(past).groupby(level=0).sum() / BASELINE_WEEKS
+        return pd.DataFrame({"observed": observed, "expected": expected}).fillna(0.0)
 
     def _by_value(self, session: Session, actor: Actor, query: Query) -> pd.Series[float]:
         data = self._data.frame(session, actor, query).data
-        return data.set_index(query.dimensions[0])[query.metrics[0]].astype(float)
+        index = data[query.dimensions[0]] if query.dimensions else [""]
+        return pd.Series(data[query.metrics[0]].astype(float).to_numpy(), index=pd.Index(index))
+
+
+def _contributions(parts: pd.DataFrame, dimension: str, deviation: float) -> Iterator[Contribution]:
+    for value, row in parts.iterrows():
+        observed, expected = float(row["observed"]), float(row["expected"])
+        if (observed - expected) / deviation > 0:
+            yield Contribution(dimension, str(value), observed, expected, (observed - expected) / deviation)
 
 
 def _weeks_back(query: Query, weeks: int) -> Query:
@@ -190,16 +190,21 @@ def _series_of(query: Query) -> str | None:
     only = query.filters[0]
     if len(query.filters) > 1 or only.op != "in" or len(only.values) > 1:
         return None
-    return f"{query.metrics[0]}|{only.dimension}={only.values[0]}"
+    return str(SeriesKey.of(query.metrics[0], **{only.dimension: only.values[0]}))
 
 
 def _by_bucket(hours: pd.DataFrame, query: Query) -> pd.DataFrame:
-    """Hours folded to the query's buckets. Expectations add up; the half-widths of independent hours add in quadrature."""
-    edges = buckets(query)
-    starts = pd.DatetimeIndex([start for start, _ in edges])
-    hours["bucket"] = starts[starts.searchsorted(pd.DatetimeIndex(hours["at"]), side="right") - 1]
+    """Hours folded to the query's buckets. Expectations add up; the half-widths of independent hours add in quadrature.
+
+    A first bucket of which only the end was watched is left out: the rest of it would be missing from its sum.
+    """
+    starts = pd.DatetimeIndex([bucket.start for bucket in buckets(query)])
+    place = starts.searchsorted(pd.DatetimeIndex(hours["at"]), side="right") - 1
+    hours["bucket"] = starts[place]
     hours["down"] = (hours["expected"] - hours["low"]) ** 2
     hours["up"] = (hours["high"] - hours["expected"]) ** 2
+    if hours["at"].iloc[0] >= max(starts[place[0]], pd.Timestamp(query.start)) + timedelta(hours=1):
+        hours = hours[hours["bucket"] > starts[place[0]]]
     folded = hours.groupby("bucket")[["expected", "down", "up"]].sum().reset_index()
     folded["expected_low"] = folded["expected"] - folded["down"] ** 0.5
     folded["expected_high"] = folded["expected"] + folded["up"] ** 0.5
@@ -244,20 +249,13 @@ def _cursor_id(cursor: str | None) -> int | None:
 
 
 def _scope_filters(actor: Actor) -> tuple[Filter, ...]:
-    return tuple(Filter(dimension, "in", values) for dimension, values in actor.scope)
+    return tuple(Filter(dimension, "in", values or (REST,)) for dimension, values in actor.scope)
 
 
-def _matches(alert: Alert, filters: Iterable[Filter], scope: Sequence[object] = ()) -> bool:
-    """Whether the alert's series lies within all `filters`; under a row scope it must name each scoped dimension."""
+def _passes(alert: Alert, filters: Iterable[Filter]) -> bool:
+    """Whether the alert's series lies within all `filters`: of a dimension that they keep to values, it must name one."""
     dimensions = json.loads(alert.dimensions)
-    for item in filters:
-        value = dimensions.get(item.dimension)
-        if value is None:
-            if scope:
-                return False
-        elif (value in item.values) != (item.op == "in"):
-            return False
-    return True
+    return all((dimensions.get(item.dimension) in item.values) == (item.op == "in") for item in filters)
 
 
 def _view(alert: Alert) -> AlertView:

@@ -13,7 +13,7 @@ from nebuloviz.i18n import _, change_words, money, ngettext, number, percent
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import dimension as dimension_of
 from nebuloviz.permissions import Actor, Permission, require
-from nebuloviz.services.interfaces import OTHER, AIInsights, AlertFilter, AlertService, DataService, Insight
+from nebuloviz.services.interfaces import OTHER, AIInsights, AlertFilter, AlertService, AlertView, DataService, Insight
 
 NOTABLE_CHANGE = 0.02  # smaller changes are called steady
 _MOVERS_PER_DIMENSION = 1
@@ -43,7 +43,7 @@ class FigureInsights(AIInsights):
         found = [
             *self._headline(asked, figures),
             *self._movers(session, actor, asked),
-            *self._open_alerts(session, actor, asked),
+            *self._open_alerts(session, actor, asked, figures["average_order_value"]),
         ]
         return sorted(found, key=lambda insight: -insight.weight)[:limit]
 
@@ -69,7 +69,7 @@ class FigureInsights(AIInsights):
             yield Insight(driver, "low", query, money_at_stake)
 
     def _movers(self, session: Session, actor: Actor, query: Query) -> Iterator[Insight]:
-        """The value of each dimension whose revenue moved most, in the direction of the whole."""
+        """The value of each dimension whose revenue moved most, in either direction."""
         for slug in self._data.dimensions_in_use(session, actor):
             by_value = replace(query, metrics=("revenue",), dimensions=(slug,), order="-revenue", limit=_MAX_VALUES)
             data = self._data.frame(session, actor, by_value).data
@@ -81,7 +81,7 @@ class FigureInsights(AIInsights):
                         _moved(slug, data.loc[index], moves[index]), "low", by_value, abs(float(moves[index]))
                     )
 
-    def _open_alerts(self, session: Session, actor: Actor, query: Query) -> Iterator[Insight]:
+    def _open_alerts(self, session: Session, actor: Actor, query: Query, order_value: float) -> Iterator[Insight]:
         if not actor.may(Permission.ALERTS_READ):
             return
         which = AlertFilter(states=("open", "acknowledged"), start=query.start, end=query.end, filters=query.filters)
@@ -95,11 +95,11 @@ class FigureInsights(AIInsights):
             len(items),
             count=number(len(items)),
         )
-        yield Insight(text, worst.severity, query, _stake(worst.observed, worst.expected), worst.id)
+        yield Insight(text, worst.severity, query, sum(_stake(alert, order_value) for alert in items), worst.id)
 
 
 def _relative(now: float, before: float) -> float | None:
-    return None if pd.isna(now) or pd.isna(before) or before == 0 else float((now - before) / abs(before))
+    return None if math.isnan(now) or math.isnan(before) or before == 0 else float((now - before) / abs(before))
 
 
 def _driver(figures: pd.Series[float]) -> str:
@@ -129,5 +129,8 @@ def _moved(slug: str, row: pd.Series[float], move: float) -> str:
     return _("{dimension} {name} fell by {amount} ({share}).", **values)
 
 
-def _stake(observed: float, expected: float | None) -> float:
-    return abs(observed - expected) if expected is not None else abs(observed)
+def _stake(alert: AlertView, order_value: float) -> float:
+    """The money in an alert's deviation, roughly, times how surprising it is."""
+    deviation = abs(alert.observed - (alert.expected or 0.0))
+    in_money = deviation * order_value if alert.metric == "orders" and math.isfinite(order_value) else deviation
+    return in_money * max(1.0, alert.score)

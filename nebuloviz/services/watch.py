@@ -1,7 +1,7 @@
 """The series watch at work: closed hours from the rollups go in; alerts, their history and expected ranges are written.
 
-One elected process does it, one `step` at a time; a step's alerts and the watch's own state are stored in one transaction, so whatever
-crashes, no hour is judged twice and no alert raised twice.
+One elected process does it, one `step` at a time. What a step found and the watch's own state are stored in one transaction, so
+whatever crashes, no hour is judged twice and no alert raised twice.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import hmac
 import logging
 import pickle
 import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -27,25 +27,34 @@ from nebuloviz.detection.series_watch import SeriesWatch
 from nebuloviz.models import (
     MONEY_SCALE,
     QUANTITY_SCALE,
+    ROLLED_DIMENSIONS,
     ROLLUPS,
     DetectorState,
     Expectation,
     ImportJob,
+    IngestMinute,
+    IngestOffset,
 )
 from nebuloviz.observability import DETECTOR_SECONDS, SERIES_WATCHED, timed
 from nebuloviz.services import lease
-from nebuloviz.services.alert_store import OpenAlerts, apply, open_alerts
+from nebuloviz.services.alert_store import apply, open_alerts
 
 DETECTOR = "series"
 TASK = "series watch"
+LEASE_LIFE = timedelta(seconds=60)  # longer than the longest step
 GRACE = timedelta(minutes=3)  # after the hour, for sales under way
 HISTORY = timedelta(weeks=11)  # what a new watch learns from
 LOOK_BACK = timedelta(days=14)  # how far back a new watch still raises alerts
 EXPECTED_DAYS = 35  # of expected ranges that a new watch writes
 KEEP_EXPECTED = timedelta(days=120)
-_STEP_HOURS = HOURS_PER_DAY
+BACKLOG = 1000  # sales in two minutes, none of them of the hour to be judged: a stream that has yet to catch up
+_BACKLOG_MINUTES = timedelta(minutes=2)
+_IMPORT_SILENCE = timedelta(minutes=10)  # an import that has not moved for so long was killed
+_STEP_HOURS = HISTORY // timedelta(hours=1) + HOURS_PER_DAY
+_ROWS_AT_ONCE = 10_000
 #: metric of the watch -> measure of the rollups, and what the stored number is divided by
 _MEASURES = {"revenue": ("revenue", MONEY_SCALE), "orders": ("orders", 1), "units": ("quantity", QUANTITY_SCALE)}
+_TABLES = {(rollup.grain, rollup.dimensions): rollup for rollup in ROLLUPS}
 
 _log = logging.getLogger(__name__)
 
@@ -56,17 +65,19 @@ def _utc_now() -> datetime:
 
 @dataclass
 class _Running:
-    """The watch between two steps: what is pickled, but for the alerts that are open, which the database holds."""
+    """The watch between two steps, as it is pickled."""
 
     watch: SeriesWatch
-    raise_from: int  # earlier hours teach, and raise nothing
-    built_at: datetime
-    expected_until: int = 0  # hours before this have their expected range stored
-    open: OpenAlerts = field(default_factory=dict)
+    raise_from: int  # hours before this one teach, and raise nothing
+    trained_at: datetime  # when it began to learn, or last trained
+    expected_until: int = 0  # local days before this one have their expected ranges stored
 
 
 class SeriesWatcher:
-    """Call `step` every few seconds in any number of processes; the elected one works, the others return at once."""
+    """Call `step` every few seconds in any number of processes; the elected one works, the others return at once.
+
+    `secret` signs the stored state; `on_alerts` is called after a step that wrote alerts or expected ranges.
+    """
 
     def __init__(
         self,
@@ -83,96 +94,96 @@ class SeriesWatcher:
         self._on_alerts = on_alerts
         self._now = now
         self._holder = lease.own_name()
-        self._running: _Running | None = None
+        self._running: _Running | None = None  # as last stored; another process may have gone on since
 
     def step(self) -> bool:
-        """Judge up to a day of closed hours. Whether there may be more to do right away."""
+        """Judge the hours that have closed since the last step, at most eleven weeks. Whether there are more."""
         now = self._now()
-        with self._database.transaction() as session:
-            elected = lease.hold(session, TASK, self._holder, now)
-            waiting = elected and session.scalar(select(exists().where(ImportJob.state == "running")))
-        if not elected or waiting:  # history that is still being loaded would be learned with holes
-            self._running = self._running if elected else None
+        closed = hour_of_time(now - GRACE)
+        with self._database.session() as session:
+            if not _is_due(session, closed, now):
+                return False
+        if not self._elected(now):
             return False
-        running = self._ready(now)
-        if running is None:
-            return False
-        return self._advance(running, now)
+        with self._database.session() as session:
+            running = self._ready(session, now)
+            if running is None or running.watch.next_hour is None:
+                return False
+            end = min(running.watch.next_hour + _STEP_HOURS, closed)
+            buckets = _buckets(session, running.watch, end)
+        self._running = None  # until the step is stored, memory is ahead of the database
+        findings = self._judge(running, buckets, now)
+        if self._store(running, buckets, findings, now):
+            self._running = running
+            self._on_alerts()
+        return end < closed
 
     def stop(self) -> None:
         """Let another process take over at once."""
         with self._database.transaction() as session:
             lease.release(session, TASK, self._holder, self._now())
 
-    def _ready(self, now: datetime) -> _Running | None:
-        """The watch in memory, or as stored, or a new one when there are sales to learn from."""
-        with self._database.session() as session:
-            imported = session.scalar(select(func.max(ImportJob.finished_at)))
-            stored = session.get(DetectorState, DETECTOR)
-            mine = self._running
-            if mine is not None and stored is not None and hour_of_time(stored.scored_until) != mine.watch.next_hour:
-                mine = None  # another process went on while this one did not hold the lease
-            if mine is None and stored is not None:
-                mine = self._unpickled(stored.state)
-            if mine is None or (imported is not None and imported > mine.built_at):
-                mine = _new(session, self._settings, now, mine.watch.next_hour if mine else None)
-            if mine is not None and mine is not self._running:
-                mine.open = open_alerts(session, DETECTOR)
-        self._running = mine
-        return mine
+    def _elected(self, now: datetime) -> bool:
+        with self._database.transaction() as session:
+            return lease.hold(session, TASK, self._holder, now, LEASE_LIFE)
 
-    def _advance(self, running: _Running, now: datetime) -> bool:
+    def _ready(self, session: Session, now: datetime) -> _Running | None:
+        """The watch in memory, or as stored, or a new one; None where there is nothing to learn from."""
+        stored = session.get(DetectorState, DETECTOR)
+        if stored is None:
+            return _new(session, self._settings, now, hour_of_time(now - LOOK_BACK))
+        judged_until = hour_of_time(stored.scored_until)
+        if _imported_since(session, stored.trained_at):
+            return _new(session, self._settings, now, judged_until)
+        if self._running is not None and self._running.watch.next_hour == judged_until:
+            return self._running
+        return self._unpickled(stored.state) or _new(session, self._settings, now, judged_until)
+
+    def _judge(self, running: _Running, buckets: HourBuckets, now: datetime) -> list[Finding]:
+        """Feed the hours day by day, training where it is due. Holds no connection: it may take seconds."""
         watch = running.watch
-        closed = hour_of_time(now - GRACE)
-        start = watch.next_hour
-        if start is None or start >= closed:
-            return False
-        end = min(start + _STEP_HOURS, closed)
-        try:
-            with self._database.transaction() as session:
-                if not lease.hold(session, TASK, self._holder, now):
-                    return False
-                self._judge(session, running, start, end)
-                if watch.fit_due and end >= running.raise_from - HOURS_PER_DAY * 7:
-                    with timed(DETECTOR_SECONDS, detector=DETECTOR, step="train"):
-                        watch.train()
-                    _log.info("series watch trained", extra={"version": watch.model.version if watch.model else ""})
-                self._store(session, running, now)
-        except BaseException:
-            self._running = None  # what is in memory may be ahead of what is stored
-            raise
-        self._on_alerts()
-        return end < closed
+        found: list[Finding] = []
+        for first in range(buckets.start, buckets.end, HOURS_PER_DAY):
+            with timed(DETECTOR_SECONDS, detector=DETECTOR, step="score"):
+                found += watch.feed(buckets.between(first, first + HOURS_PER_DAY))
+            # While it raises nothing anyway, the model that counts is the last one before it does
+            if watch.fit_due and first + HOURS_PER_DAY > min(running.raise_from, buckets.end - 1):
+                with timed(DETECTOR_SECONDS, detector=DETECTOR, step="train"):
+                    version = watch.train().version
+                running.trained_at = now
+                _log.info("series watch trained: %s", version)
+        SERIES_WATCHED.set(len(_keys(watch)))
+        return found
 
-    def _judge(self, session: Session, running: _Running, start: int, end: int) -> None:
-        buckets = _buckets(session, start, end, self._settings)
-        with timed(DETECTOR_SECONDS, detector=DETECTOR, step="score"):
-            findings = running.watch.feed(buckets)
+    def _store(self, running: _Running, buckets: HourBuckets, findings: Sequence[Finding], now: datetime) -> bool:
+        """Write what a step found, in one transaction; False where another process was elected meanwhile."""
+        start = max(buckets.start, running.raise_from)
         by_hour: dict[int, dict[SeriesKey, Finding]] = {}
         for finding in findings:
-            by_hour.setdefault(hour_of_time(finding.bucket_end), {})[finding.key] = finding
-        for hour in range(max(start + 1, running.raise_from), end + 1):
-            apply(session, running.open, by_hour.get(hour, {}), time_of_hour(hour))
-        SERIES_WATCHED.set(len(_keys(running.watch)))
+            by_hour.setdefault(hour_of_time(finding.bucket_end) - 1, {})[finding.key] = finding
+        with self._database.transaction() as session:
+            if not lease.hold(session, TASK, self._holder, now, LEASE_LIFE):
+                return False
+            going_on = open_alerts(session, DETECTOR, time_of_hour(start))
+            for hour in range(start, buckets.end):
+                apply(session, going_on, by_hour.get(hour, {}), time_of_hour(hour + 1))
+            _store_expected(session, running, now)
+            self._store_state(session, running)
+        return True
 
-    def _store(self, session: Session, running: _Running, now: datetime) -> None:
+    def _store_state(self, session: Session, running: _Running) -> None:
         watch = running.watch
-        assert watch.next_hour is not None, "hours were just fed"  # noqa: S101 - follows from `_judge`
-        _store_expected(session, running, now)
         row = {
-            "detector": DETECTOR,
             "version": watch.model.version if watch.model else "learning",
-            "trained_at": now,
-            "scored_until": time_of_hour(watch.next_hour),
+            "trained_at": running.trained_at,
+            "scored_until": time_of_hour(watch.next_hour or 0),
             "state": self._pickled(running),
         }
-        statement = insert(session, DetectorState).values(row)
-        changed = {name: value for name, value in row.items() if name != "detector"}
-        session.execute(statement.on_conflict_do_update(index_elements=["detector"], set_=changed))
+        statement = insert(session, DetectorState).values(detector=DETECTOR, **row)
+        session.execute(statement.on_conflict_do_update(index_elements=["detector"], set_=row))
 
     def _pickled(self, running: _Running) -> bytes:
-        kept = _Running(running.watch, running.raise_from, running.built_at, running.expected_until)
-        body = zlib.compress(pickle.dumps(kept), level=1)
+        body = zlib.compress(pickle.dumps(running), level=1)
         return self._signature(body) + body
 
     def _unpickled(self, stored: bytes) -> _Running | None:
@@ -192,64 +203,101 @@ class SeriesWatcher:
         return hmac.new(self._secret, body, hashlib.sha256).digest()
 
 
-def _new(session: Session, settings: WatchSettings, now: datetime, judged_until: int | None) -> _Running | None:
-    """A watch that will learn from the last weeks; None while there is nothing to learn from.
+def _is_due(session: Session, closed: int, now: datetime) -> bool:
+    """Whether hours have closed, or an import has ended, since the last step; and whether all their sales should be there."""
+    newest = session.scalar(select(func.max(_table("hour").c.bucket)))
+    known = select(DetectorState.scored_until, DetectorState.trained_at).where(DetectorState.detector == DETECTOR)
+    last = session.execute(known).first()
+    if newest is None:
+        return False
+    if last is not None and hour_of_time(last.scored_until) >= closed and not _imported_since(session, last.trained_at):
+        return False
+    return not _loading(session, now) and (hour_of_time(newest) >= closed - 1 or not _flooded(session, now))
 
-    It raises alerts from `judged_until` on, or, where nothing was ever judged, in the last days.
-    """
-    table = _rollup_table(None)
-    since = now - HISTORY
-    first = session.scalar(select(func.min(table.c.bucket)).where(table.c.bucket >= since))
+
+def _imported_since(session: Session, moment: datetime) -> bool:
+    finished = session.scalar(select(func.max(ImportJob.finished_at)))
+    return finished is not None and finished > moment
+
+
+def _loading(session: Session, now: datetime) -> bool:
+    """Whether a file is being imported: history that is still being loaded would be learned with holes."""
+    alive = now - _IMPORT_SILENCE
+    progress = exists().where(IngestOffset.topic == ImportJob.topic, IngestOffset.updated_at > alive)
+    return bool(
+        session.scalar(select(exists().where(ImportJob.state == "running", (ImportJob.updated_at > alive) | progress)))
+    )
+
+
+def _flooded(session: Session, now: datetime) -> bool:
+    """Whether sales stream in by the thousand: where none is of the present, a stream has yet to catch up."""
+    lately = select(func.sum(IngestMinute.accepted)).where(IngestMinute.minute >= now - _BACKLOG_MINUTES)
+    return int(session.scalar(lately) or 0) >= BACKLOG
+
+
+def _new(session: Session, settings: WatchSettings, now: datetime, raise_from: int) -> _Running | None:
+    """A watch that will learn from the last weeks; None while there is nothing to learn from."""
+    bucket = _table("hour").c.bucket
+    first = session.scalar(select(func.min(bucket)).where(bucket >= now - HISTORY))
     if first is None:
         return None
     watch = SeriesWatch(settings)
     start = hour_of_time(first)
     # The first day is fed whole, so that the wall clock's days are.
-    start -= int(settings.calendar.wall_hours(np.array([start]))[0]) % HOURS_PER_DAY
-    watch.next_hour = start
-    raise_from = judged_until if judged_until is not None else hour_of_time(now - LOOK_BACK)
-    return _Running(watch, raise_from, built_at=now)
+    watch.next_hour = start - int(settings.calendar.wall_hours(np.array([start]))[0]) % HOURS_PER_DAY
+    return _Running(watch, raise_from, trained_at=now)
 
 
-def _rollup_table(dimension: str | None) -> Table:
-    wanted = (dimension,) if dimension else ()
-    return next(rollup.table for rollup in ROLLUPS if rollup.grain == "hour" and rollup.dimensions == wanted)
+def _table(grain: str, dimension: str | None = None) -> Table:
+    return _TABLES[grain, (dimension,) if dimension else ()].table
 
 
-def _buckets(session: Session, start: int, end: int, settings: WatchSettings) -> HourBuckets:
-    """Closed hours of every watched metric: in total and for the largest values of each dimension."""
+def _buckets(session: Session, watch: SeriesWatch, end: int) -> HourBuckets:
+    """Every watched metric from the watch's next hour to `end`: in total and for the largest values of each dimension."""
+    start = watch.next_hour or 0
+    end = max(start, end)
     columns: dict[SeriesKey, FloatArray] = {}
-    for dimension in (None, *(d for rollup in ROLLUPS if rollup.grain == "hour" for d in rollup.dimensions)):
-        for bucket, value, *sums in _hours(session, start, end, dimension, settings):
+    for dimension in (None, *ROLLED_DIMENSIONS):
+        values = _values(session, watch, end, dimension) if dimension else [""]
+        for bucket, value, *sums in _hours(session, start, end, dimension, values):
             pairs = {dimension: value} if dimension else {}
             for (metric, (_measure, scale)), total in zip(_MEASURES.items(), sums, strict=True):
-                key = SeriesKey.of(metric, **pairs)
-                column = columns.setdefault(key, np.zeros(end - start))
+                column = columns.setdefault(SeriesKey.of(metric, **pairs), np.zeros(end - start))
                 column[hour_of_time(bucket) - start] = float(total) / scale
     keys = tuple(sorted(columns))
-    values = np.stack([columns[key] for key in keys], axis=1) if keys else np.zeros((end - start, 0))
-    return HourBuckets(start, keys, values)
+    values_of = np.stack([columns[key] for key in keys], axis=1) if keys else np.zeros((end - start, 0))
+    return HourBuckets(start, keys, values_of)
 
 
 def _hours(
-    session: Session, start: int, end: int, dimension: str | None, settings: WatchSettings
+    session: Session, start: int, end: int, dimension: str | None, values: Sequence[str]
 ) -> Iterable[tuple[datetime, str, int, int, int]]:
-    table = _rollup_table(dimension)
+    table = _table("hour", dimension)
     sums = [table.c[measure] for measure, _ in _MEASURES.values()]
     inside = (table.c.bucket >= time_of_hour(start)) & (table.c.bucket < time_of_hour(end))
     if dimension is None:
         return session.execute(select(table.c.bucket, literal(""), *sums).where(inside)).tuples()
     value = table.c[dimension]
+    return session.execute(select(table.c.bucket, value, *sums).where(inside, value.in_(values))).tuples()
+
+
+def _values(session: Session, watch: SeriesWatch, end: int, dimension: str) -> list[str]:
+    """The values to feed: the largest of the last weeks, and all fed before, as what is left out counts as sold nothing.
+
+    None of a dimension that has only one: it would only repeat the total.
+    """
+    table = _table("day", dimension)
+    value = table.c[dimension]
     recent = (table.c.bucket >= time_of_hour(end) - HISTORY) & (table.c.bucket < time_of_hour(end))
-    largest = (
+    largest = session.scalars(
         select(value)
         .where(recent, value != "")
         .group_by(value)
         .order_by(func.sum(table.c.orders).desc(), value)
-        .limit(max(1, settings.max_series // len(_MEASURES)))
-    )
-    values = session.scalars(largest).all()
-    return session.execute(select(table.c.bucket, value, *sums).where(inside, value.in_(values))).tuples()
+        .limit(max(2, watch.settings.max_series // len(_MEASURES)))
+    ).all()
+    known = [pairs[0][1] for pairs in watch.history.segments if pairs and pairs[0][0] == dimension]
+    return sorted({*largest, *known}) if known or len(largest) > 1 else []
 
 
 def _keys(watch: SeriesWatch) -> list[SeriesKey]:
@@ -259,29 +307,25 @@ def _keys(watch: SeriesWatch) -> list[SeriesKey]:
 
 
 def _store_expected(session: Session, running: _Running, now: datetime) -> None:
-    """Write the expected ranges of the hours that have none yet, today's coming hours included."""
+    """Write the expected ranges of the local days that have none yet, the present one whole."""
     watch = running.watch
-    days = EXPECTED_DAYS if running.expected_until == 0 else 2
+    days = min(watch.history.next_day - running.expected_until, EXPECTED_DAYS)
+    keys = _keys(watch)
+    if days <= 0 or not keys:
+        return
     rows: list[dict[str, object]] = []
-    until = running.expected_until
-    for key in _keys(watch):
+    for key in keys:
         band = watch.band(key, days)
         if band is None:
             continue
-        for hour, expected, low, high in zip(band.hours, band.expected, band.low, band.high, strict=True):
-            if hour >= running.expected_until and np.isfinite(expected):
-                rows.append(
-                    {
-                        "series": str(key),
-                        "bucket": time_of_hour(hour),
-                        "expected": float(expected),
-                        "low": float(low),
-                        "high": float(high),
-                    }
-                )
-                until = max(until, int(hour) + 1)
-    if rows:
-        statement = insert(session, Expectation).on_conflict_do_nothing()
-        session.execute(statement, rows)
-        session.execute(delete(Expectation).where(Expectation.bucket < now - KEEP_EXPECTED))
-    running.expected_until = until
+        for hour, *figures in zip(band.hours, band.expected, band.low, band.high, strict=True):
+            if np.isfinite(figures[0]):
+                names = zip(("expected", "low", "high"), map(float, figures), strict=True)
+                rows.append({"series": str(key), "bucket": time_of_hour(hour), **dict(names)})
+    statement = insert(session, Expectation)
+    newer = {name: statement.excluded[name] for name in ("expected", "low", "high")}
+    statement = statement.on_conflict_do_update(index_elements=["series", "bucket"], set_=newer)
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        session.execute(statement, rows[first : first + _ROWS_AT_ONCE])
+    session.execute(delete(Expectation).where(Expectation.bucket < now - KEEP_EXPECTED))
+    running.expected_until = watch.history.next_day
