@@ -13,6 +13,7 @@ from nebuloviz import __version__, settings
 from nebuloviz.errors import NebuloVizError
 
 if TYPE_CHECKING:
+    from nebuloviz.bootstrap import Parts
     from nebuloviz.settings import Settings
 
 Command = Callable[[argparse.Namespace], int]
@@ -138,21 +139,55 @@ def _mapping(pairs: Sequence[str]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def _import(options: argparse.Namespace) -> int:
-    from nebuloviz import bootstrap
+def _ready_parts() -> Parts:
+    """The program's parts, with a database that answers and is migrated.
 
-    return bootstrap.import_file(
-        _settings(), options.file, _mapping(options.map), time_zone=options.time_zone, dry_run=options.dry_run
-    )
+    Raises:
+        Unavailable: it does not, or is not; says what to do.
+    """
+    from nebuloviz import bootstrap
+    from nebuloviz.errors import Unavailable
+
+    loaded = _settings()
+    these = bootstrap.parts(loaded)
+    problem = bootstrap.prepare_database(loaded, these.database)
+    if problem:
+        raise Unavailable(problem)
+    return these
+
+
+def _import(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from nebuloviz import terminal
+    from nebuloviz.errors import InvalidInput
+
+    console, corrections = Console(), _mapping(options.map)
+    lacking = terminal.show_preview(options.file, corrections, console)
+    if lacking:
+        raise InvalidInput(
+            f"No column was found for {', '.join(lacking)}. Name each with --map, for example --map {lacking[0]}=COLUMN."
+        )
+    if options.dry_run:
+        return 0
+    result = terminal.import_with_progress(_ready_parts(), options.file, corrections, options.time_zone, console)
+    return 0 if result.complete else 1
 
 
 def _produce(options: argparse.Namespace) -> int:
-    from nebuloviz import bootstrap
+    from nebuloviz.errors import ConfigurationError
+    from nebuloviz.ingest.importing import FileImport
+    from nebuloviz.ingest.produce import encoded, file_sales, send, simulated_sales
 
-    mapping = _mapping(options.map)
-    return bootstrap.produce(
-        _settings(), options.file, mapping, options.time_zone, rate=options.rate, count=options.count
-    )
+    loaded = _settings()
+    if not loaded.kafka_bootstrap_servers:
+        raise ConfigurationError("There is no Kafka to send to: set NEBULOVIZ_KAFKA_BOOTSTRAP_SERVERS to host:port.")
+    values = encoded(simulated_sales())
+    if options.file is not None:
+        values = file_sales(FileImport(options.file, _mapping(options.map), options.time_zone or loaded.time_zone))
+    sent = send(loaded.kafka_bootstrap_servers, loaded.kafka_topic, values, options.rate, options.count)
+    print(f"{sent:,} sales were sent to {loaded.kafka_topic}.")
+    return 0
 
 
 def _backtest(options: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from kafka import errors as kafka_errors
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from nebuloviz.errors import Unavailable
+from nebuloviz.ingest.importing import FileImport
 
 PARTITIONS_OF_A_NEW_TOPIC = 3
 FLUSH_SECONDS = 30
@@ -70,7 +71,9 @@ def _order(order_id: str, chance: random.Random, clock: Callable[[], datetime]) 
         }
 
 
-def send(bootstrap_servers: str, topic: str, values: Iterable[tuple[bytes, bytes]], rate: float, count: int | None) -> int:
+def send(
+    bootstrap_servers: str, topic: str, values: Iterable[tuple[bytes, bytes]], rate: float, count: int | None
+) -> int:
     """Send (key, value) pairs at `rate` a second (0: as fast as possible) until they end, or `count` are sent. Returns how many.
 
     All lines of a key, which is the order's id, go to one partition. The topic is made where it does not exist.
@@ -137,3 +140,18 @@ def _paced(values: Iterable[tuple[bytes, bytes]], rate: float) -> Iterator[tuple
 def encoded(sales: Iterable[dict[str, Any]]) -> Iterator[tuple[bytes, bytes]]:
     """(key, value) as `send` takes them."""
     return ((str(sale["order_id"]).encode(), orjson.dumps(sale)) for sale in sales)
+
+
+def file_sales(job: FileImport) -> Iterator[tuple[bytes, bytes]]:
+    """A file's rows as `send` takes them. One without a readable order id goes without a key, to be rejected where it arrives."""
+    for record in job.records(0):
+        value = record.value or record.original or b""
+        yield _order_id(value), value
+
+
+def _order_id(value: bytes) -> bytes:
+    try:
+        sale = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return b""
+    return str(sale.get("order_id", "")).encode() if isinstance(sale, dict) else b""

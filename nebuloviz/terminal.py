@@ -1,0 +1,81 @@
+"""What long commands show in a terminal: the mapping of a file, a progress bar, and what became of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nebuloviz.bootstrap import Parts
+from nebuloviz.ingest.importing import FileImport, ImportProgress, ImportResult, OnProgress, preview, run_import
+from nebuloviz.models import DeadLetter
+
+_SHOWN_REJECTS = 20
+_SHOWN_BYTES = 160
+
+
+def show_preview(path: Path, corrections: dict[str, str], console: Console) -> Sequence[str]:
+    """Print the columns' mapping and the first rows; returns the required fields that no column holds."""
+    found = preview(path, corrections)
+    table = Table(title=escape(f"{path.name}: {found.n_rows:,} rows"), title_justify="left")
+    by_column = {column: name for name, column in found.mapping.items()}
+    for column in found.columns:
+        table.add_column(escape(f"{column}\n→ {by_column[column]}" if column in by_column else f"{column}\n(not used)"))
+    for row in found.rows[:5]:
+        table.add_row(*(escape(cell) for cell in row))
+    console.print(table)
+    return found.missing
+
+
+def import_with_progress(
+    these: Parts, path: Path, corrections: dict[str, str], time_zone: str, console: Console
+) -> ImportResult:
+    """Import a file behind a progress bar with its rate and the time left, then list what was rejected, and why."""
+    job = FileImport(path, corrections, time_zone or these.settings.time_zone)
+    with _bar(console, job.rows_total) as tell:
+        result = run_import(
+            job,
+            these.database,
+            these.sink(),
+            started_by="command line",
+            on_written=[these.sales_written],
+            on_progress=tell,
+        )
+    counts = f"{result.accepted:,} accepted, {result.duplicates:,} there already, {result.rejected:,} rejected"
+    console.print(f"{result.rows:,} rows: {counts}.")
+    if result.rejected:
+        with these.database.session() as session:
+            _show_rejects(session, result, console)
+    return result
+
+
+@contextmanager
+def _bar(console: Console, total: int) -> Iterator[OnProgress]:
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]:,.0f} rows/s"), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=total, rate=0.0)
+
+        def tell(now: ImportProgress) -> None:
+            progress.update(task, completed=now.rows, total=now.rows_total, rate=now.rate)
+
+        yield tell
+
+
+def _show_rejects(session: Session, result: ImportResult, console: Console) -> None:
+    wanted = (
+        select(DeadLetter).where(DeadLetter.topic == result.topic).order_by(DeadLetter.offset).limit(_SHOWN_REJECTS)
+    )
+    table = Table("row", "reason", "detail", "bytes", title="Rejected, and kept as they came", title_justify="left")
+    for letter in session.scalars(wanted):
+        shown = letter.payload[:_SHOWN_BYTES].decode("utf-8", "backslashreplace")
+        table.add_row(f"{letter.offset + 1:,}", letter.reason, escape(letter.detail), escape(shown))
+    console.print(table)
+    if result.rejected > _SHOWN_REJECTS:
+        console.print(f"... and {result.rejected - _SHOWN_REJECTS:,} more: see the page Data.")
