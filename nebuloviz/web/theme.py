@@ -34,6 +34,7 @@ class Tokens:
     sunken: str
     hover: str
     line: str
+    line_field: str
     line_strong: str
     text: str
     muted: str
@@ -59,6 +60,7 @@ LIGHT = Tokens(
     sunken="#eef0f3",
     hover="#f0f1f5",
     line="#e3e5ea",
+    line_field="#c3c8d1",
     line_strong="#868d9c",
     text="#14171f",
     muted="#596072",
@@ -75,7 +77,7 @@ LIGHT = Tokens(
     other="#7b8291",
     band="#dfe1f7",
     grid="#eceef2",
-    series=("#4549c6", "#af9211", "#115e48", "#e76aa4", "#4d97ef", "#67751e", "#a64e8f", "#5f2a03"),
+    series=("#4549c6", "#df7b0c", "#0e9a94", "#d3556e", "#0d9aec", "#137f1f", "#7c3a9c", "#8f2c05"),
 )
 DARK = Tokens(
     surface="#0e1014",
@@ -83,6 +85,7 @@ DARK = Tokens(
     sunken="#0a0c0f",
     hover="#1c2028",
     line="#272c36",
+    line_field="#3d4451",
     line_strong="#697183",
     text="#e7e9ef",
     muted="#9aa2b3",
@@ -99,7 +102,7 @@ DARK = Tokens(
     other="#878f9f",
     band="#25284a",
     grid="#20242d",
-    series=("#8f95ff", "#c19e13", "#14ebb8", "#f4609a", "#98c1f3", "#d8d927", "#9e40c0", "#c0502e"),
+    series=("#8f95ff", "#f1a716", "#2fe0c2", "#e6688f", "#5cc4f5", "#bfe07a", "#9563cd", "#c4571f"),
 )
 THEMES: dict[Theme, Tokens] = {"light": LIGHT, "dark": DARK}
 
@@ -189,6 +192,7 @@ def template(theme: Theme) -> go.layout.Template:
         "gridcolor": of.grid,
         "linecolor": of.line_strong,
         "tickfont": {"color": of.muted, "size": 11},
+        "ticklabelstandoff": 4,
         "ticks": "",
         "title": {"font": {"color": of.muted, "size": 11}, "standoff": 8},
         "zeroline": False,

@@ -79,14 +79,18 @@ def chart_body(
     """The inside of a chart card, for callbacks that fill one: the graph, and the table behind it."""
     tall = height if height is not None else figure.layout.height
     graph = dcc.Graph(
-        figure=figure,
-        config=config(_file_name(title)),
-        className="nv-graph",
-        style={"height": f"{tall}px"} if tall else {},
-        **given(id=graph_id),
+        figure=figure, config=config(_file_name(title), mode_bar=False), className="nv-graph", **given(id=graph_id)
     )
-    # Time runs from left to right in every language; the texts inside keep their own direction.
-    drawing = html.Div(graph, className="nv-chart", dir="ltr", role="group", **given(aria_label=title))
+    # Time runs from left to right in every language; the texts inside keep their own direction. A chart whose height is
+    # not its figure's own grows with its card.
+    drawing = html.Div(
+        graph,
+        className="nv-chart" + (" nv-chart-grows" if height is not None else ""),
+        style={"blockSize" if height is None else "minBlockSize": f"{tall}px"} if tall else {},
+        dir="ltr",
+        role="group",
+        **given(aria_label=title),
+    )
     if table is None:
         return [drawing]
     return [drawing, html.Div(table, className="nv-behind", tabIndex=0, role="region", **given(aria_label=title))]
@@ -102,6 +106,7 @@ def chart_actions(title: str, *, table: bool = True, downloads: Mapping[str, str
     actions: list[Component] = []
     if table:
         actions.append(_action(_("Show as table: {title}", title=title), "table", "table", pressed=True))
+    actions.append(_action(_("Full screen: {title}", title=title), "arrows-angle-expand", "full"))
     actions.append(_action(_("Download picture: {title}", title=title), "image", "png"))
     return actions + [download_link(kind, title, href) for kind, href in (downloads or {}).items()]
 

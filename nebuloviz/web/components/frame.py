@@ -9,7 +9,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import LazyText, _, lazy
-from nebuloviz.web.components.basic import Child, Children, button, given, hidden, icon
+from nebuloviz.web.components.basic import Child, Children, Id, button, given, hidden, icon
 
 #: The id that the skip link leads to.
 CONTENT_ID = "nv-content"
@@ -80,11 +80,14 @@ def topbar(filters: Children, *, end: Sequence[Component] = ()) -> html.Div:
     )
 
 
-def theme_button() -> html.Button:
-    """Switches between light and dark; clientside.js answers it and remembers the choice."""
-    return button(
-        _("Light or dark"), icon_name="circle-half", kind="quiet", icon_only=True, **given(data_nv_action="theme")
-    )
+def theme_button(id: Id = None) -> html.Button:
+    """Switches between light and dark and remembers it in a cookie.
+
+    Without an `id` the browser answers it alone; with one, give it the clientside callback `nebuloviz.toggleTheme`, whose
+    result, the theme, redraws the charts.
+    """
+    action = given(data_nv_action=None if id is not None else "theme", data_nv_theme="")
+    return button(_("Light or dark"), id=id, icon_name="circle-half", kind="quiet", icon_only=True, **action)
 
 
 def help_dialog() -> html.Dialog:

@@ -16,10 +16,12 @@ from nebuloviz.web.figures.base import (
     config,
     empty,
 )
-from nebuloviz.web.figures.over_time import severity_word, sparkline, stacked, trend
-from nebuloviz.web.figures.parts import bars, heat_map, treemap, weekday_hours
+from nebuloviz.web.figures.parts import bars, heat_map, heat_map_title, treemap, weekday_hours
 from nebuloviz.web.figures.relation import scatter, single_value
+from nebuloviz.web.figures.series import severity_word
+from nebuloviz.web.figures.stacks import stacked
 from nebuloviz.web.figures.text import MetricLike, escape, title_of, value_label, value_text
+from nebuloviz.web.figures.trends import sparkline, trend
 
 __all__ = [
     "CONFIG",
@@ -35,6 +37,7 @@ __all__ = [
     "empty",
     "escape",
     "heat_map",
+    "heat_map_title",
     "scatter",
     "severity_word",
     "single_value",

@@ -47,7 +47,7 @@ def time_axis(buckets: Sequence[datetime], grain: str) -> dict[str, Any]:
         "spikesnap": "hovered data",
         "spikethickness": 1,
         "spikedash": "solid",
-        "unifiedhovertitle": {"text": _hover_title(grain)},
+        "unifiedhovertitle": {"text": f"<b>{_hover_title(grain)}</b>"},
     }
 
 
@@ -123,6 +123,11 @@ def _spelt(skeleton: str, at: datetime) -> str:
     return finish(dates.format_skeleton(skeleton, at, locale=locale()))
 
 
+def hour_step() -> int:
+    """Every how many hours a tick fits on a phone: "12 AM" needs twice the room of "14"."""
+    return 3 if _clock() == "H" else 6
+
+
 def hour_text(hour: int) -> str:
     """An hour of the day (24 is that of 0) as the locale writes it alone: 2 PM, 14."""
     return finish(dates.format_skeleton(_clock(), time(hour % 24), locale=locale()))
@@ -141,8 +146,13 @@ def _hover_title(grain: str) -> str:
     return _("Week of {date}", date=shown) if grain == "week" else shown
 
 
-def value_axis(metric: MetricLike, values: Sequence[float], *, zero: bool = True) -> dict[str, Any]:
-    """An axis with at most five round ticks that covers `values` (missing ones ignored); `zero`: from a zero baseline."""
+def value_axis(
+    metric: MetricLike, values: Sequence[float], *, zero: bool = True, headroom: float = 0.04
+) -> dict[str, Any]:
+    """An axis with at most five round ticks that covers `values` (missing ones ignored).
+
+    `zero`: from a zero baseline. `headroom` is what is left free above, as a share of the whole.
+    """
     low, high = _span(values, zero=zero)
     ticks = round_ticks(low, high)
     top = max(high, ticks[-1]) if ticks else high
@@ -150,7 +160,7 @@ def value_axis(metric: MetricLike, values: Sequence[float], *, zero: bool = True
         "tickmode": "array",
         "tickvals": ticks,
         "ticktext": [value_text(metric, tick, short=True) for tick in ticks],
-        "range": [low - (0 if low == 0 else (top - low) * 0.06), top + (top - low) * 0.04],
+        "range": [low - (0 if low == 0 else (top - low) * 0.06), top + (top - low) * headroom],
         "fixedrange": True,
         "zeroline": low < 0,
     }

@@ -28,11 +28,15 @@ CONFIG: dict[str, Any] = {
 STATIC_CONFIG: dict[str, Any] = {**CONFIG, "displayModeBar": False, "staticPlot": True}
 
 
-def config(filename: str = "nebuloviz", *, static: bool = False) -> Any:
-    """`CONFIG` in the reader's language, with `filename` (without extension) for the PNG. `static`: no hover, no zoom."""
+def config(filename: str = "nebuloviz", *, static: bool = False, mode_bar: bool = True) -> Any:
+    """`CONFIG` in the reader's language, with `filename` (without extension) for the PNG.
+
+    `static`: no hover, no zoom. Without `mode_bar` the picture is left to a button elsewhere, as on chart cards.
+    """
     chosen = STATIC_CONFIG if static else CONFIG
     return {
         **chosen,
+        **({} if mode_bar else {"displayModeBar": False}),
         "locale": current().language,
         "toImageButtonOptions": {**CONFIG["toImageButtonOptions"], "filename": filename},
     }
@@ -84,9 +88,23 @@ class Click:
 
 
 def clicked(click_data: object) -> Click | None:
-    """What a `clickData` of one of our figures means; None where it is nothing of ours."""
+    """What a `clickData` of one of our figures means; None where it is nothing of ours.
+
+    Where the hover is shared a click reports a point of each series: then the bucket counts, and filters that all share.
+    """
     points = click_data.get("points") if isinstance(click_data, dict) else None
-    marks = points[0].get("customdata") if isinstance(points, list) and points and isinstance(points[0], dict) else None
+    if not isinstance(points, list):
+        return None
+    found = [click for click in map(_click, points) if click is not None]
+    if not found:
+        return None
+    alert_id = next((click.alert_id for click in found if click.alert_id is not None), None)
+    shared = tuple(pair for pair in found[0].filters if all(pair in click.filters for click in found))
+    return Click(found[0].bucket, shared, alert_id)
+
+
+def _click(point: object) -> Click | None:
+    marks = point.get("customdata") if isinstance(point, dict) else None
     if not isinstance(marks, list) or len(marks) < 3 or not isinstance(marks[1], list):
         return None
     bucket, filters, alert_id = marks[:3]

@@ -11,15 +11,16 @@ import plotly.graph_objects as go
 
 from nebuloviz.i18n import _, current, percent
 from nebuloviz.i18n.formats import locale
-from nebuloviz.web.figures.axes import hour_text, value_axis
+from nebuloviz.web.figures.axes import hour_step, hour_text, value_axis
 from nebuloviz.web.figures.base import Style, empty, figure, mark
-from nebuloviz.web.figures.over_time import by_size
+from nebuloviz.web.figures.series import by_size
 from nebuloviz.web.figures.text import (
     MetricLike,
     difference_text,
     escape,
     shorten,
     title_of,
+    unit_text,
     value_labels,
     value_text,
 )
@@ -138,8 +139,8 @@ def treemap(
             "cornerradius": 3,
             "pad": {"t": 20, "l": 2, "r": 2, "b": 2} if len(dimensions) > 1 else {"t": 0, "l": 0, "r": 0, "b": 0},
         },
-        textfont={"size": 12, "color": [readable(colors[node["path"][0][1]], style) for node in nodes]},
-        pathbar={"visible": False},
+        insidetextfont={"size": 12, "color": [readable(colors[node["path"][0][1]], style) for node in nodes]},
+        pathbar={"visible": False, "textfont": {"size": 12, "color": style.tokens.text}},
         root={"color": "rgba(0,0,0,0)"},
         sort=True,
         tiling={"pad": 2, "packing": "squarify"},
@@ -183,13 +184,13 @@ def heat_map(frame: pd.DataFrame, metric: MetricLike, *, style: Style | None = N
     `frame` has a `bucket` per hour, in the viewer's zone; hours that it lacks do not count. An unfinished hour is left out.
     """
     style = style or Style()
-    title = _("{metric} an hour, by weekday and hour", metric=title_of(metric))
+    title = heat_map_title(metric)
     if frame.empty:
         return empty(title, style, _("No sales in this range"))
     table = weekday_hours(frame, metric)
     week = [(current().week_start + step) % 7 for step in range(7)]
     names = [str(locale().days["stand-alone"]["abbreviated"][day]) for day in week]
-    hours = list(range(24))
+    hours, ticks = list(range(24)), list(range(0, 24, hour_step()))
     drawn = figure(title, style, hovermode="closest", dragmode=False)
     drawn.add_heatmap(
         x=hours,
@@ -205,11 +206,18 @@ def heat_map(frame: pd.DataFrame, metric: MetricLike, *, style: Style | None = N
         colorbar=_color_bar(table, metric, style),
     )
     drawn.update_xaxes(
-        tickmode="array", tickvals=hours[::3], ticktext=[hour_text(hour) for hour in hours[::3]], fixedrange=True,
+        tickmode="array", tickvals=ticks, ticktext=[hour_text(hour) for hour in ticks], fixedrange=True,
         tickangle=0,
     )  # fmt: skip
     drawn.update_yaxes(autorange="reversed", showgrid=False, fixedrange=True, type="category")
     return drawn
+
+
+def heat_map_title(metric: MetricLike) -> str:
+    """The title of a heat map: "Revenue per hour and weekday, USD"."""
+    named = _("{metric} per hour and weekday", metric=metric.label)
+    unit = unit_text(metric)
+    return _("{metric}, {unit}", metric=named, unit=unit) if unit else named
 
 
 def weekday_hours(frame: pd.DataFrame, metric: MetricLike) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from nebuloviz.i18n import _
 from nebuloviz.web.figures.axes import value_axis
 from nebuloviz.web.figures.base import Style, empty, figure, mark
-from nebuloviz.web.figures.over_time import by_size
+from nebuloviz.web.figures.series import by_size
 from nebuloviz.web.figures.text import (
     MetricLike,
     difference_text,
@@ -69,13 +69,13 @@ def scatter(
         hovertemplate="%{customdata[3]}<extra></extra>",
     )
     drawn.update_xaxes(
-        value_axis(across, rows[across.slug].tolist(), zero=across.unit != "ratio"),
+        value_axis(across, rows[across.slug].tolist(), zero=across.unit != "ratio", headroom=0.1),
         showgrid=True,
         fixedrange=False,
         title={"text": escape(title_of(across))},
     )
     drawn.update_yaxes(
-        value_axis(up, rows[up.slug].tolist(), zero=up.unit != "ratio"),
+        value_axis(up, rows[up.slug].tolist(), zero=up.unit != "ratio", headroom=0.14),
         fixedrange=False,
         title={"text": escape(title_of(up))},
     )
@@ -112,12 +112,12 @@ def single_value(frame: pd.DataFrame, metric: MetricLike, *, style: Style | None
     )
     drawn.add_annotation(
         text=f"<b>{value_text(metric, value)}</b>", font={"size": 36}, showarrow=False,
-        xref="paper", yref="paper", x=0.5, y=0.62,
+        xref="paper", yref="paper", x=0.5, y=0.5, yshift=14,
     )  # fmt: skip
     said = difference_text(metric, value, before, style.comparison)
     if said:
         drawn.add_annotation(
             text=said, font={"size": 12, "color": style.tokens.muted}, showarrow=False,
-            xref="paper", yref="paper", x=0.5, y=0.2,
+            xref="paper", yref="paper", x=0.5, y=0.5, yshift=-24,
         )  # fmt: skip
     return drawn

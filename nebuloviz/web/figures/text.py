@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from nebuloviz.i18n import _, change, compact, current, money, number, percent, quantity
+from nebuloviz.i18n import _, change, compact, current, is_rtl, money, number, percent, quantity
 from nebuloviz.metrics.registry import Metric, Unit, dimension
 from nebuloviz.services.interfaces import OTHER
 
@@ -101,10 +101,10 @@ def _step(metric: MetricLike, value: float, before: float) -> str:
 
 def points_text(step: float) -> str:
     """A difference of two ratios, in percentage points, with its arrow: ▲ +1.2 pts."""
-    arrow = "▲" if step > 0 else "▼" if step < 0 else "■"
-    shown = number(abs(step) * 100, 1)
-    sign = "+" if step > 0 else "−" if step < 0 else ""
-    return _("{arrow} {sign}{number} pts", arrow=arrow, sign=sign, number=shown)
+    arrow, sign = ("▲", "+") if step > 0 else ("▼", "−") if step < 0 else ("■", "")
+    # The mark keeps the sign on the left of its number in right-to-left text, too.
+    signed = ("\u200e" if sign and is_rtl(current().language) else "") + sign + number(abs(step) * 100, 1)
+    return _("{arrow} {number} pts", arrow=arrow, number=signed)
 
 
 def unit_text(metric: MetricLike) -> str:

@@ -1,0 +1,304 @@
+/* What the browser does by itself: the theme, keyboard shortcuts, a chart's table and picture, pausing where nobody looks.
+   No dependencies. Clicks are handled on the document, because Dash draws and redraws the buttons. */
+(function () {
+  "use strict";
+
+  const root = document.documentElement;
+  const THEME_COOKIE = "nebuloviz_theme";
+  const TOAST_MS = 8000;
+  const SEQUENCE_MS = 1200;
+  const PLACES = { o: "/", e: "/explore", a: "/alerts", d: "/data" };
+
+  /* ------------------------------------------------------------ Theme */
+
+  const prefersDark = window.matchMedia("(prefers-color-scheme: dark)");
+
+  /* The server reads the cookie to draw charts in the right colours at once. */
+  function savedTheme() {
+    const match = document.cookie.match(new RegExp("(?:^|; )" + THEME_COOKIE + "=(light|dark)"));
+    return match ? match[1] : null;
+  }
+
+  function currentTheme() {
+    return root.getAttribute("data-bs-theme") === "dark" ? "dark" : "light";
+  }
+
+  function setTheme(theme) {
+    root.setAttribute("data-bs-theme", theme);
+    const secure = window.location.protocol === "https:" ? "; Secure" : "";
+    document.cookie = THEME_COOKIE + "=" + theme + "; Path=/; Max-Age=31536000; SameSite=Lax" + secure;
+    window.dispatchEvent(new CustomEvent("nebuloviz:theme", { detail: theme }));
+  }
+
+  function toggleTheme() {
+    setTheme(currentTheme() === "dark" ? "light" : "dark");
+  }
+
+  /* This file runs before the page is drawn, so the first paint has the right colours already. */
+  if (!root.hasAttribute("data-bs-theme") || savedTheme()) {
+    setTheme(savedTheme() || (prefersDark.matches ? "dark" : "light"));
+  }
+
+  /* ------------------------------------------------------------ Plotly's languages */
+
+  const waiting = [];
+
+  /* Takes what nebuloviz.i18n.plotly_locale makes; Plotly may load later than the page. */
+  function registerLocale(locale) {
+    if (window.Plotly) {
+      window.Plotly.register(locale);
+    } else {
+      waiting.push(locale);
+    }
+  }
+
+  let plotly = window.Plotly;
+  if (!plotly) {
+    Object.defineProperty(window, "Plotly", {
+      configurable: true,
+      get: function () {
+        return plotly;
+      },
+      set: function (loaded) {
+        plotly = loaded;
+        Object.defineProperty(window, "Plotly", { value: loaded, writable: true, configurable: true });
+        waiting.splice(0).forEach(function (locale) {
+          loaded.register(locale);
+        });
+      },
+    });
+  }
+
+  /* ------------------------------------------------------------ Charts */
+
+  function cardOf(element) {
+    return element.closest(".nv-card");
+  }
+
+  function showTable(button) {
+    const card = cardOf(button);
+    if (!card) {
+      return;
+    }
+    const table = card.getAttribute("data-nv-view") !== "table";
+    card.setAttribute("data-nv-view", table ? "table" : "chart");
+    button.setAttribute("aria-pressed", String(table));
+    if (table) {
+      const behind = card.querySelector(".nv-behind");
+      if (behind) {
+        behind.focus({ preventScroll: true });
+      }
+    } else {
+      window.dispatchEvent(new Event("resize"));
+    }
+  }
+
+  /* The picture leaves the page, so it takes its title with it, and a ground that is not transparent. */
+  function savePicture(button) {
+    const card = cardOf(button);
+    const graph = card && card.querySelector(".js-plotly-plot");
+    if (!graph || !window.Plotly) {
+      return;
+    }
+    const title = (graph.layout.meta && graph.layout.meta.title) || "";
+    const ground = getComputedStyle(root).getPropertyValue("--nv-raised").trim();
+    const margin = Object.assign({}, graph.layout.margin, { t: 52 });
+    const layout = Object.assign({}, graph.layout, {
+      title: { text: title, x: 0.01, xanchor: "left", y: 0.97, yanchor: "top" },
+      margin: margin,
+      paper_bgcolor: ground,
+    });
+    window.Plotly.downloadImage(
+      { data: graph.data, layout: layout, config: { locale: graph._context.locale } },
+      {
+        format: "png",
+        scale: 2,
+        width: graph.clientWidth,
+        height: graph.clientHeight + 40,
+        filename: graph._context.toImageButtonOptions.filename || "nebuloviz",
+      }
+    );
+  }
+
+  function fullScreen(button) {
+    const card = cardOf(button);
+    if (document.fullscreenElement) {
+      document.exitFullscreen();
+    } else if (card && card.requestFullscreen) {
+      card.requestFullscreen();
+    }
+  }
+
+  /* Fixed ticks suit the whole range; a reader who zooms in gets ticks for what is left. */
+  function retick(graph, event) {
+    const axis = graph.layout && graph.layout.xaxis;
+    if (!axis || axis.type !== "date") {
+      return;
+    }
+    if ("xaxis.range[0]" in event || "xaxis.range" in event) {
+      if (axis.tickmode === "array") {
+        window.Plotly.relayout(graph, { "xaxis.tickmode": "auto", "xaxis.nticks": 7 });
+      }
+    } else if (event["xaxis.autorange"] && axis.tickmode === "auto") {
+      window.Plotly.relayout(graph, { "xaxis.tickmode": "array" });
+    }
+  }
+
+  function watchGraphs() {
+    document.querySelectorAll(".nv-graph .js-plotly-plot").forEach(function (graph) {
+      if (graph.on && !graph.nebulovizWatched) {
+        graph.nebulovizWatched = true;
+        graph.on("plotly_relayout", function (event) {
+          retick(graph, event || {});
+        });
+      }
+    });
+  }
+
+  /* ------------------------------------------------------------ Help, toasts, clicks */
+
+  function openHelp() {
+    const dialog = document.getElementById("nv-help");
+    if (dialog && dialog.showModal && !dialog.open) {
+      dialog.showModal();
+    }
+  }
+
+  const ACTIONS = {
+    theme: toggleTheme,
+    table: showTable,
+    png: savePicture,
+    full: fullScreen,
+    help: openHelp,
+    close: function (button) {
+      const dialog = button.closest("dialog");
+      if (dialog) {
+        dialog.close();
+      }
+    },
+  };
+
+  document.addEventListener("click", function (event) {
+    const target = event.target.closest ? event.target.closest("[data-nv-action], [data-nv-dismiss]") : null;
+    if (!target) {
+      return;
+    }
+    if (target.hasAttribute("data-nv-dismiss")) {
+      const toast = target.closest(".nv-toast");
+      if (toast) {
+        toast.hidden = true;
+        toast.style.display = "none";
+      }
+      return;
+    }
+    const act = ACTIONS[target.getAttribute("data-nv-action")];
+    if (act) {
+      act(target);
+    }
+  });
+
+  function expireToasts() {
+    document.querySelectorAll(".nv-toast:not([data-nv-timed])").forEach(function (toast) {
+      toast.setAttribute("data-nv-timed", "");
+      if (toast.getAttribute("role") !== "alert") {
+        window.setTimeout(function () {
+          toast.style.display = "none";
+        }, TOAST_MS);
+      }
+    });
+  }
+
+  /* ------------------------------------------------------------ Keyboard */
+
+  function typing(element) {
+    return Boolean(
+      element && (element.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(element.tagName) || element.closest("dialog[open]"))
+    );
+  }
+
+  /* Follows the rail's own link, so that Dash changes the page without loading it anew. */
+  function go(path) {
+    const link = Array.from(document.querySelectorAll(".nv-rail a")).find(function (candidate) {
+      return new URL(candidate.href).pathname.replace(/(.)\/$/, "$1") === path;
+    });
+    if (link) {
+      link.click();
+    } else {
+      window.location.assign(path);
+    }
+  }
+
+  function focusSearch() {
+    const search = document.querySelector("[data-nv-search] input, input[data-nv-search], .nv-filterbar button, .nv-filterbar input");
+    if (search) {
+      search.focus();
+    }
+  }
+
+  let prefixAt = 0;
+
+  document.addEventListener("keydown", function (event) {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) {
+      return;
+    }
+    const prefixed = event.timeStamp - prefixAt < SEQUENCE_MS && prefixAt > 0;
+    prefixAt = 0;
+    if (prefixed && PLACES[event.key]) {
+      go(PLACES[event.key]);
+    } else if (event.key === "g") {
+      prefixAt = event.timeStamp;
+      return;
+    } else if (event.key === "/") {
+      focusSearch();
+    } else if (event.key === "?") {
+      openHelp();
+    } else if (event.key === "t") {
+      const button = document.querySelector("[data-nv-theme]");
+      button ? button.click() : toggleTheme();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  });
+
+  /* ------------------------------------------------------------ Watching the page */
+
+  let planned = false;
+
+  function tend() {
+    planned = false;
+    watchGraphs();
+    expireToasts();
+  }
+
+  new MutationObserver(function () {
+    if (!planned) {
+      planned = true;
+      window.setTimeout(tend, 100);
+    }
+  }).observe(root, { childList: true, subtree: true });
+
+  /* ------------------------------------------------------------ For Dash */
+
+  window.nebuloviz = {
+    registerLocale: registerLocale,
+    setTheme: setTheme,
+    toggleTheme: toggleTheme,
+    currentTheme: currentTheme,
+  };
+
+  window.dash_clientside = window.dash_clientside || {};
+  window.dash_clientside.nebuloviz = {
+    /* ClientsideFunction("nebuloviz", "visible"): Input(interval, "n_intervals") -> a store's data, but not in a hidden tab. */
+    visible: function (ticks) {
+      return document.hidden ? window.dash_clientside.no_update : ticks;
+    },
+    /* ClientsideFunction("nebuloviz", "toggleTheme"): Input(theme button, "n_clicks") -> a store's data, the theme now. */
+    toggleTheme: function (clicks) {
+      if (clicks) {
+        toggleTheme();
+      }
+      return currentTheme();
+    },
+  };
+})();

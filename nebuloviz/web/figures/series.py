@@ -1,0 +1,64 @@
+"""What figures of several series share: the series itself, their order, what the hover says of a point, severities."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from nebuloviz.i18n import _
+from nebuloviz.services.interfaces import OTHER
+from nebuloviz.web.figures.base import Severity, Style
+from nebuloviz.web.figures.text import MetricLike, difference_text, escape, metric_columns, shorten, value_text
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line of a trend, one layer of a stack: its rows in time order, its colour and its label ('' where there is only one)."""
+
+    rows: pd.DataFrame
+    color: str
+    label: str = ""
+    filters: tuple[tuple[str, str], ...] = ()
+
+
+def by_size(frame: pd.DataFrame, dimension: str, column: str | None = None) -> list[str]:
+    """The values of `dimension`, those with most in `column` (by default the first float column) first, 'Other' last."""
+    measured = column or next(name for name in frame.columns if pd.api.types.is_float_dtype(frame[name]))
+    sizes = (
+        frame.groupby(dimension, sort=True, observed=True)[measured].sum().sort_values(ascending=False, kind="stable")
+    )
+    values = [str(value) for value in sizes.index]
+    return [value for value in values if value != OTHER] + [value for value in values if value == OTHER]
+
+
+def hover_text(row: dict[Any, Any], line: Series, metric: MetricLike, style: Style, *, dot: bool = True) -> str:
+    """What the shared hover says of one point: value, so far, comparison with difference, expected range.
+
+    `dot`: with the series' colour before its label, where Plotly itself shows none.
+    """
+    value = float(row[metric.slug])
+    _ignored, before, low, high = metric_columns(metric)
+    said = f"<b>{value_text(metric, value)}</b>"
+    if row.get("unfinished"):
+        said = _("{value} so far", value=said)
+    if line.label:
+        said = f"{escape(shorten(line.label))}  {said}"
+    if line.label and dot:
+        said = f'<span style="color:{line.color}">●</span> {said}'
+    parts = [said, difference_text(metric, value, float(row.get(before, math.nan)), style.comparison)]
+    if math.isfinite(row.get(low, math.nan)) and math.isfinite(row.get(high, math.nan)):
+        expected = _("{low} to {high}", low=value_text(metric, row[low]), high=value_text(metric, row[high]))
+        parts.append(_("expected {range}", range=expected))
+    return "<br>".join(part for part in parts if part)
+
+
+def severity_color(severity: Severity, style: Style) -> str:
+    of = style.tokens
+    return {"low": of.muted, "medium": of.warn, "high": of.bad, "critical": of.bad}[severity]
+
+
+def severity_word(severity: Severity) -> str:
+    return {"low": _("Low"), "medium": _("Medium"), "high": _("High"), "critical": _("Critical")}[severity]

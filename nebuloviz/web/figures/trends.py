@@ -1,0 +1,272 @@
+"""Lines over time: trend and sparkline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from nebuloviz.i18n import _
+from nebuloviz.web.figures.axes import time_axis, value_axis, wall
+from nebuloviz.web.figures.base import AnomalyMark, Severity, Style, empty, figure, mark
+from nebuloviz.web.figures.series import Series, by_size, hover_text, severity_color, severity_word
+from nebuloviz.web.figures.text import (
+    LONGEST_DIRECT_LABEL,
+    MetricLike,
+    escape,
+    metric_columns,
+    shorten,
+    title_of,
+    value_labels,
+)
+from nebuloviz.web.theme import alpha, comparison_color
+
+MOST_DIRECT_LABELS = 4
+#: Plot height, in pixels, that labels beside lines are kept apart for.
+_USUAL_HEIGHT, _LABEL_HEIGHT, _LETTER_WIDTH = 240, 15, 6.6
+_RINGS: dict[Severity, tuple[str, int]] = {
+    "low": ("circle-open", 10),
+    "medium": ("circle-open", 12),
+    "high": ("circle-open", 15),
+    "critical": ("circle-open-dot", 16),
+}
+
+
+def trend(
+    frame: pd.DataFrame,
+    metric: MetricLike,
+    grain: str,
+    *,
+    split: str | None = None,
+    kind: Literal["line", "area"] = "line",
+    anomalies: Sequence[AnomalyMark] = (),
+    style: Style | None = None,
+) -> go.Figure:
+    """`metric` over time as a line (or area), one per value of the dimension `split`.
+
+    `frame` has `bucket` and the metric's column; drawn where present: `<metric>:comparison` lighter and dashed,
+    `<metric>:low` and `<metric>:high` as the band of expected values (without split), `unfinished` dashed with 'so far'.
+    """
+    style = style or Style()
+    if frame.empty:
+        return empty(title_of(metric, split), style, _("No sales in this range"))
+    drawn = figure(title_of(metric, split), style, hovermode="x unified", dragmode="zoom", hoverdistance=-1)
+    series = _series(frame, split, style)
+    if not split:
+        _add_band(drawn, frame, metric, style)
+    for line in series:
+        _add_comparison(drawn, line, metric, style)
+    for line in series:
+        _add_line(drawn, line, metric, style, filled=kind == "area")
+    _add_rings(drawn, anomalies, style)
+    known = {anomaly.bucket: anomaly for anomaly in anomalies}
+    for number, line in enumerate(series):
+        _add_points(drawn, line, metric, style, known if number == 0 else {})
+    starts = sorted(wall(frame["bucket"]))
+    drawn.update_xaxes(time_axis(starts, grain), spikecolor=style.tokens.line_strong)
+    drawn.update_yaxes(
+        value_axis(metric, _values(frame, metric, anomalies), zero=metric.unit != "ratio" or kind == "area")
+    )
+    _name_series(drawn, series, metric, style)
+    return drawn
+
+
+def _series(frame: pd.DataFrame, split: str | None, style: Style) -> list[Series]:
+    """The lines, the largest first and 'Other' last."""
+    if split is None:
+        return [Series(frame.sort_values("bucket"), style.tokens.series[0])]
+    values = by_size(frame, split)
+    colors, labels = style.colors(split, values), value_labels(frame, split)
+    return [
+        Series(frame[frame[split] == value].sort_values("bucket"), colors[value], labels[value], ((split, value),))
+        for value in values
+    ]
+
+
+def _values(frame: pd.DataFrame, metric: MetricLike, anomalies: Sequence[AnomalyMark] = ()) -> list[float]:
+    known = [column for column in metric_columns(metric) if column in frame]
+    return [*frame[known].to_numpy().ravel(), *(anomaly.value for anomaly in anomalies)]
+
+
+def _add_band(drawn: go.Figure, frame: pd.DataFrame, metric: MetricLike, style: Style) -> None:
+    *_ignored, low, high = metric_columns(metric)
+    if low not in frame or high not in frame or not frame[low].notna().any():
+        return
+    known = frame.sort_values("bucket").dropna(subset=[low, high])
+    at, edge = wall(known["bucket"]), {"width": 0, "shape": "linear"}
+    common: dict[str, Any] = {"mode": "lines", "line": edge, "hoverinfo": "skip", "legendgroup": "band"}
+    drawn.add_scatter(x=at, y=known[high].tolist(), showlegend=False, **common)
+    drawn.add_scatter(
+        x=at, y=known[low].tolist(), fill="tonexty", fillcolor=style.tokens.band, name=_("Expected range"), **common
+    )
+
+
+def _add_comparison(drawn: go.Figure, line: Series, metric: MetricLike, style: Style) -> None:
+    column = f"{metric.slug}:comparison"
+    if column not in line.rows or not line.rows[column].notna().any():
+        return
+    drawn.add_scatter(
+        x=wall(line.rows["bucket"]),
+        y=line.rows[column].tolist(),
+        mode="lines",
+        line={"color": comparison_color(line.color, style.theme), "width": 1.5, "dash": "4px,3px"},
+        hoverinfo="skip",
+        name=escape(style.comparison or _("before")),
+        legendgroup="comparison",
+    )
+
+
+def _add_line(drawn: go.Figure, line: Series, metric: MetricLike, style: Style, *, filled: bool) -> None:
+    """The ended part as a solid line; from its end to the unfinished bucket a faint dotted one."""
+    at, values = wall(line.rows["bucket"]), line.rows[metric.slug].tolist()
+    ended = _ended(line.rows)
+    common: dict[str, Any] = {"mode": "lines", "hoverinfo": "skip", "legendgroup": line.label or "value"}
+    if ended:
+        drawn.add_scatter(
+            x=at[:ended],
+            y=values[:ended],
+            line={"color": line.color, "width": 2},
+            fill="tozeroy" if filled else None,
+            fillcolor=alpha(line.color, 0.14) if filled else None,
+            name=escape(line.label or str(metric.label)),
+            **common,
+        )
+    if ended < len(at):
+        first = max(ended - 1, 0)
+        drawn.add_scatter(
+            x=at[first:],
+            y=values[first:],
+            line={"color": comparison_color(line.color, style.theme), "width": 1.5, "dash": "2px,3px"},
+            name=_("So far"),
+            **common,
+        )
+
+
+def _ended(rows: pd.DataFrame) -> int:
+    """How many of `rows` come before the first unfinished bucket."""
+    running = rows["unfinished"].to_numpy(dtype=bool) if "unfinished" in rows else None
+    return len(rows) if running is None or not running.any() else int(running.argmax())
+
+
+def _add_points(
+    drawn: go.Figure, line: Series, metric: MetricLike, style: Style, anomalies: Mapping[datetime, AnomalyMark]
+) -> None:
+    """A point per bucket that bears hover and click; no larger than the line is wide, but open where it is unfinished.
+
+    One trace holds them all: a shared hover also shows the nearest point of any trace that has none in the same bucket.
+    """
+    ended, count = _ended(line.rows), len(line.rows)
+    marks = [_point(row, line, metric, style, anomalies) for row in line.rows.to_dict("records")]
+    small = 2 if count > 2 else 6
+    drawn.add_scatter(
+        x=wall(line.rows["bucket"]),
+        y=line.rows[metric.slug].tolist(),
+        customdata=marks,
+        mode="markers",
+        marker={
+            "size": [small] * ended + [7] * (count - ended),
+            "color": [line.color] * ended + [style.tokens.raised] * (count - ended),
+            "line": {"color": line.color, "width": [0] * ended + [1.5] * (count - ended)},
+            "opacity": 1,
+        },
+        hovertemplate="%{customdata[3]}<extra></extra>",
+        legendgroup=line.label or "value",
+        showlegend=False,
+        cliponaxis=False,
+    )
+
+
+def _point(
+    row: dict[Any, Any], line: Series, metric: MetricLike, style: Style, anomalies: Mapping[datetime, AnomalyMark]
+) -> list[Any]:
+    bucket = row["bucket"].to_pydatetime()
+    hover, anomaly = hover_text(row, line, metric, style), anomalies.get(bucket)
+    if anomaly is None:
+        return mark(bucket, line.filters, None, hover)
+    return mark(bucket, line.filters, anomaly.alert_id, f"{hover}<br>{_anomaly_text(anomaly, style)}")
+
+
+def _add_rings(drawn: go.Figure, anomalies: Sequence[AnomalyMark], style: Style) -> None:
+    """Rings on the viewer's clock, which is that of the marks' buckets. Hover and click are the points' below them."""
+    if not anomalies:
+        return
+    colors = [severity_color(anomaly.severity, style) for anomaly in anomalies]
+    drawn.add_scatter(
+        x=wall(pd.Series([anomaly.bucket for anomaly in anomalies])),
+        y=[anomaly.value for anomaly in anomalies],
+        mode="markers",
+        marker={
+            "symbol": [_RINGS[anomaly.severity][0] for anomaly in anomalies],
+            "size": [_RINGS[anomaly.severity][1] for anomaly in anomalies],
+            "color": colors,
+            "line": {"width": 2, "color": colors},
+        },
+        hoverinfo="skip",
+        name=_("Alert"),
+        cliponaxis=False,
+    )
+
+
+def _anomaly_text(anomaly: AnomalyMark, style: Style) -> str:
+    ring = f'<span style="color:{severity_color(anomaly.severity, style)}">◯</span>'
+    return f"{ring} <b>{severity_word(anomaly.severity)}</b> {escape(shorten(anomaly.words, 80))}".rstrip()
+
+
+def _name_series(drawn: go.Figure, series: list[Series], metric: MetricLike, style: Style) -> None:
+    """Up to four lines are named beside their ends; more, or a single line with company, get a legend."""
+    if len(series) == 1:
+        drawn.update_layout(showlegend=len({trace.name for trace in drawn.data if trace.name}) > 1)
+        return
+    if len(series) > MOST_DIRECT_LABELS:
+        drawn.update_layout(showlegend=True)
+        aside = {_("So far"), escape(style.comparison or _("before"))}
+        drawn.for_each_trace(lambda trace: trace.update(showlegend=False), lambda trace: trace.name in aside)
+        return
+    _label_ends(drawn, series, metric)
+
+
+def _label_ends(drawn: go.Figure, series: list[Series], metric: MetricLike) -> None:
+    low, high = drawn.layout.yaxis.range
+    ends = [_last(line.rows, metric) for line in series]
+    texts = [shorten(line.label, LONGEST_DIRECT_LABEL) for line in series]
+    for line, text, y in zip(series, texts, _spread(ends, (high - low) * _LABEL_HEIGHT / _USUAL_HEIGHT), strict=True):
+        drawn.add_annotation(
+            text=f'<span style="color:{line.color}">●</span> {escape(text)}',
+            x=1, xref="paper", xanchor="left", xshift=4, y=y, yanchor="middle", showarrow=False, font={"size": 11},
+        )  # fmt: skip
+    drawn.update_layout(margin={"r": 20 + int(max(map(len, texts)) * _LETTER_WIDTH)})
+
+
+def _last(rows: pd.DataFrame, metric: MetricLike) -> float:
+    """The value that a line's label stands beside: that of the last bucket which has ended."""
+    ended = rows[~rows["unfinished"].astype(bool)] if "unfinished" in rows else rows
+    known = ended[metric.slug].dropna()
+    return float(known.iloc[-1]) if len(known) else 0.0
+
+
+def _spread(places: Sequence[float], gap: float) -> list[float]:
+    """`places` moved apart, upwards from the lowest, until neighbours are `gap` apart; their order stays."""
+    moved = list(places)
+    last = -math.inf
+    for index in sorted(range(len(places)), key=places.__getitem__):
+        moved[index] = last = max(places[index], last + gap)
+    return moved
+
+
+def sparkline(frame: pd.DataFrame, metric: MetricLike, *, style: Style | None = None) -> go.Figure:
+    """`metric` over time without axes or words, with its band of expected values, up to the last bucket that has ended; for a tile."""
+    style = style or Style()
+    drawn = figure(title_of(metric), style, hovermode=False, margin={"l": 0, "r": 3, "t": 3, "b": 0}, height=40)
+    ended = frame[~frame["unfinished"].astype(bool)] if "unfinished" in frame else frame
+    if not ended.empty:
+        line = Series(ended.sort_values("bucket"), style.tokens.accent)
+        _add_band(drawn, ended, metric, style)
+        _add_line(drawn, line, metric, style, filled=False)
+        drawn.update_traces(showlegend=False)
+    drawn.update_xaxes(visible=False, fixedrange=True)
+    drawn.update_yaxes(visible=False, fixedrange=True)
+    return drawn
