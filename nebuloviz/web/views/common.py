@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from dash import html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _
+from nebuloviz.i18n import _, ngettext, number
 from nebuloviz.metrics.query import Filter, Grain, Query
 from nebuloviz.metrics.registry import Metric, dimension, metric
 from nebuloviz.services.interfaces import OTHER, AlertView, Frame
@@ -20,8 +21,11 @@ from nebuloviz.web.components.cards import download_link
 from nebuloviz.web.figures import AnomalyMark, Click
 from nebuloviz.web.question import GRAIN_WORDS, bucket_end, comparison_words, filter_words
 from nebuloviz.web.state import State
+from nebuloviz.web.views.grids import frame_grid
 
 _PALE = 0.28
+#: Longer tables are grids, which draw only the rows that are seen.
+MOST_PLAIN_ROWS = 40
 
 
 def happened(frame: Frame) -> pd.DataFrame:
@@ -96,6 +100,8 @@ def downloads(query: Query, title: str) -> list[Component]:
 def table_of(frame: Frame, data: pd.DataFrame, title: str) -> Callable[[], Component]:
     """Makes the table behind a chart: the same rows in the same order."""
     query = frame.query
+    if len(data) > MOST_PLAIN_ROWS:
+        return lambda: frame_grid(frame, data)
     return lambda: data_table(
         data,
         metrics_of(query),
@@ -126,6 +132,14 @@ def nothing(state: State, path: str = "/") -> Component:
 def by_words(grain: Grain) -> str:
     """The grain as a subtitle says it: "by day"."""
     return _("by {grain}", grain=str(GRAIN_WORDS[grain]).lower())
+
+
+def small(words: str) -> Component:
+    return html.P(words, className="nv-card-subtitle")
+
+
+def lines_words(total: int) -> str:
+    return ngettext("{count} sale line", "{count} sale lines", total, count=number(total))
 
 
 def dimension_words(slug: str) -> str:

@@ -1,0 +1,193 @@
+"""Long tables as AG Grid: the rows behind a chart, and sale lines that load as one scrolls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import dash_ag_grid as dag
+import pandas as pd
+from dash.development.base_component import Component
+
+from nebuloviz.i18n import (
+    LazyText,
+    _,
+    ag_grid_locale,
+    bucket_label,
+    current,
+    format_datetime,
+    is_rtl,
+    lazy,
+    money,
+    quantity,
+)
+from nebuloviz.metrics.registry import Metric, dimension, metric
+from nebuloviz.services.interfaces import Frame, SaleLine
+from nebuloviz.web.figures import value_label, value_text
+from nebuloviz.web.question import comparison_words
+
+BLOCK = 100
+_NUMERIC = "rightAligned"
+
+#: Fields of a sale line in the order in which they are shown: heading, whether numeric, width.
+LINE_COLUMNS: tuple[tuple[str, LazyText, bool, int], ...] = (
+    ("sold_at", lazy("Time"), False, 170),
+    ("product", lazy("Product"), False, 220),
+    ("category", lazy("Category"), False, 130),
+    ("quantity", lazy("Quantity"), True, 100),
+    ("unit_price", lazy("Unit price"), True, 110),
+    ("discount", lazy("Discount"), True, 110),
+    ("revenue", lazy("Revenue"), True, 110),
+    ("store", lazy("Store"), False, 100),
+    ("channel", lazy("Channel"), False, 100),
+    ("region", lazy("Region"), False, 100),
+    ("country", lazy("Country"), False, 120),
+    ("customer_id", lazy("Customer"), False, 110),
+    ("order_id", lazy("Order"), False, 140),
+    ("product_id", lazy("Product number"), False, 140),
+    ("sale_id", lazy("Sale"), False, 200),
+)
+_LINE_TEXTS: Mapping[str, Callable[[Any], str]] = {
+    "sold_at": lambda moment: format_datetime(moment, "medium"),
+    "quantity": quantity,
+    "unit_price": money,
+    "discount": money,
+    "revenue": money,
+}
+
+
+def line_row(line: SaleLine) -> dict[str, str]:
+    """A sale line in the reader's own form, as the grid shows it."""
+    raw = {field: getattr(line, field) for field, *_rest in LINE_COLUMNS}
+    return {field: _LINE_TEXTS.get(field, str)(value) for field, value in raw.items()} | {
+        "product": line.product or line.product_id
+    }
+
+
+def lines_grid(id: Any, present: Sequence[str]) -> Component:
+    """An empty grid of sale lines that asks for `BLOCK` of them at a time. Dimensions that are not `present` have no column."""
+    absent = {"category", "region", "country", "channel", "store"} - set(present)
+    definitions = [
+        {
+            "field": field,
+            "headerName": str(label),
+            "width": width,
+            "type": _NUMERIC if numeric else None,
+            "sortingOrder": ["desc", "asc", None],
+        }
+        for field, label, numeric, width in LINE_COLUMNS
+        if field not in absent
+    ]
+    options = {"cacheBlockSize": BLOCK, "maxBlocksInCache": 20, "infiniteInitialRowCount": 1, "rowBuffer": 0}
+    return _grid(id=id, columnDefs=definitions, rowModelType="infinite", dashGridOptions=_options() | options)
+
+
+def order_of(sort_model: object) -> str:
+    """The grid's sorting as the services know it."""
+    first = sort_model[0] if isinstance(sort_model, list) and sort_model else {}
+    field = first.get("colId") if isinstance(first, dict) else None
+    if field not in {name for name, *_rest in LINE_COLUMNS}:
+        return "-sold_at"
+    return str(field) if first.get("sort") == "asc" else f"-{field}"
+
+
+def frame_grid(frame: Frame, data: pd.DataFrame, height: int = 420) -> Component:
+    """The rows behind a chart; every figure in the reader's own form, sorted by its value."""
+    columns = _frame_columns(frame, data)
+    rows = [
+        {
+            name: part
+            for index, (_head, _numeric, cells) in enumerate(columns)
+            for name, part in _cell(index, cells(row))
+        }
+        for row in data.to_dict(orient="records")
+    ]
+    definitions = [
+        {
+            "field": f"v{index}",
+            "headerName": heading,
+            "type": _NUMERIC if numeric else None,
+            "valueFormatter": {"function": f"params.data.t{index}"},
+        }
+        for index, (heading, numeric, _cells) in enumerate(columns)
+    ]
+    return _grid(
+        columnDefs=definitions,
+        rowData=rows,
+        columnSize="responsiveSizeToFit",
+        dashGridOptions=_options(),
+        height=height,
+    )
+
+
+def _cell(index: int, cell: tuple[Any, str]) -> list[tuple[str, Any]]:
+    return [(f"v{index}", cell[0]), (f"t{index}", cell[1])]
+
+
+_Cells = Callable[[Mapping[Any, Any]], tuple[Any, str]]
+
+
+def _frame_columns(frame: Frame, data: pd.DataFrame) -> list[tuple[str, bool, _Cells]]:
+    """(heading, whether numeric, row -> value to sort by and text to show) of each column."""
+    query = frame.query
+    columns: list[tuple[str, bool, _Cells]] = []
+    if query.grain is not None:
+        columns.append((_("Time"), False, _time_cells(query.grain)))
+    columns += [(str(dimension(slug).label), False, _name_cells(slug)) for slug in query.dimensions]
+    for slug in query.metrics:
+        shown = metric(slug)
+        columns.append((str(shown.label), True, _number_cells(shown, slug)))
+        if f"{slug}:comparison" in data:
+            words = _("{metric}, {comparison}", metric=shown.label, comparison=comparison_words(query.comparison))
+            columns.append((words, True, _number_cells(shown, f"{slug}:comparison")))
+    return columns
+
+
+def _time_cells(grain: str) -> _Cells:
+    def cells(row: Mapping[Any, Any]) -> tuple[Any, str]:
+        start = row["bucket"].to_pydatetime()
+        label = bucket_label(start, "minute" if grain == "quarter_hour" else grain)
+        return start.isoformat(), _("{time} · so far", time=label) if row.get("unfinished") else label
+
+    return cells
+
+
+def _name_cells(slug: str) -> _Cells:
+    def cells(row: Mapping[Any, Any]) -> tuple[Any, str]:
+        label = value_label(row[slug], row.get(f"{slug}:name", ""))
+        return label, label
+
+    return cells
+
+
+def _number_cells(shown: Metric, column: str) -> _Cells:
+    def cells(row: Mapping[Any, Any]) -> tuple[Any, str]:
+        value = float(row[column])
+        return (value if math.isfinite(value) else None), value_text(shown, value)
+
+    return cells
+
+
+def _options() -> dict[str, Any]:
+    language = current().language
+    return {
+        "localeText": ag_grid_locale(language),
+        "enableRtl": is_rtl(language),
+        "headerHeight": 36,
+        "rowHeight": 34,
+        "suppressCellFocus": False,
+        "tooltipShowDelay": 400,
+        "enableCellTextSelection": True,
+    }
+
+
+def _grid(height: int = 420, **props: Any) -> Component:
+    grid: Component = dag.AgGrid(
+        className="ag-theme-quartz nv-aggrid",
+        defaultColDef={"sortable": True, "resizable": True, "suppressMovable": True, "minWidth": 80},
+        style={"height": f"{height}px", "width": "100%"},
+        dangerously_allow_code=False,
+        **props,
+    )
+    return grid
