@@ -73,7 +73,7 @@ class SaleWriter:
             sqlalchemy.exc.OperationalError: the database does not answer; the transaction must be rolled back.
         """
         connection = session.connection()
-        _take_turn(connection)
+        take_turn(connection)
         prepare_stages(connection)
         outcomes: list[Outcome | None] = [None] * len(batch.items)
         wanted = self._wanted(connection, batch.items, outcomes)
@@ -220,7 +220,8 @@ def _repeat(sale: Sale, fingerprint: int) -> Outcome:
     return Outcome("rejected", Rejected(Reason.CONFLICT, f"the sale id {sale.sale_id} is known with another payload"))
 
 
-def _take_turn(connection: Connection) -> None:
+def take_turn(connection: Connection) -> None:
+    """Wait until no other writer of the installation is at work; holds until the transaction ends."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'"))
         # Orders are looked up by thousands in small partitions, which the planner would rather read from end to end

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     Column,
     ColumnElement,
     Integer,
     MetaData,
     Select,
-    Subquery,
     Table,
     Text,
     case,
     column,
     func,
+    literal_column,
     select,
+    type_coerce,
     values,
 )
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
@@ -100,11 +103,11 @@ def measure_columns() -> list[ColumnElement[int]]:
     return [func.cast(definitions[measure], BigInteger).label(measure) for measure in MEASURES]
 
 
-def recount_select(rollup: Rollup, days: list[tuple[datetime, datetime]], dialect_name: str) -> Select[tuple[object, ...]]:
+def recount_select(rollup: Rollup, days: list[tuple[datetime, datetime]], dialect_name: str) -> Select[Any]:
     """The rollup's rows as they follow from facts alone. `days` are [start, end) of the days to recount, which must not be empty."""
     dimensions = [getattr(SaleRow, name) for name in rollup.dimensions]
     if rollup.grain == "hour":
-        bucket: ColumnElement[datetime] = _hour(dialect_name).label("bucket")
+        bucket: ColumnElement[Any] = _hour(dialect_name).label("bucket")
         counted = select(bucket, *dimensions, *measure_columns())
         return counted.where(SaleRow.sold_at >= days[0][0], SaleRow.sold_at < days[-1][1]).group_by(bucket, *dimensions)
     spans = _spans(days)
@@ -113,12 +116,13 @@ def recount_select(rollup: Rollup, days: list[tuple[datetime, datetime]], dialec
     return counted.select_from(spans).join(SaleRow, inside).group_by(spans.c.start, *dimensions)
 
 
-def _hour(dialect_name: str) -> ColumnElement[datetime]:
+def _hour(dialect_name: str) -> ColumnElement[Any]:
     if dialect_name == "sqlite":
-        return SaleRow.sold_at - SaleRow.sold_at.op("%")(3_600_000_000)
+        stored = type_coerce(SaleRow.sold_at, BigInteger)  # microseconds since 1970
+        return type_coerce(stored - stored % literal_column("3600000000", BigInteger), UtcDateTime())
     return func.date_trunc("hour", SaleRow.sold_at, "UTC", type_=UtcDateTime())
 
 
-def _spans(days: list[tuple[datetime, datetime]]) -> Subquery:
-    rows = values(column("start", UtcDateTime), column("end", UtcDateTime), name="days").data(days)
-    return select(rows.c.start, rows.c.end).subquery("span")
+def _spans(days: list[tuple[datetime, datetime]]) -> CTE:
+    # SQLite can name the columns of VALUES in a WITH only
+    return values(column("start", UtcDateTime), column("end", UtcDateTime), name="days").data(days).cte("span")
