@@ -32,7 +32,7 @@ DUPLICATE = Outcome("duplicate")
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records of one partition, in order. `loaded` is the offset that the database must be at; the batch takes it to `next_offset`."""
+    """Records of one partition, in order. The database must be at offset `loaded`; the batch takes it to `next_offset`."""
 
     topic: str
     partition: int
@@ -43,7 +43,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A stored batch. `outcomes` stand in the order of its items; `sales` are those accepted; `days` are of the installation's zone."""
+    """A stored batch.
+
+    `outcomes` stand in the order of its items; `sales` are those accepted; `days` are of the installation's zone.
+    """
 
     topic: str
     partition: int

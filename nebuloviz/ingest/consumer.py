@@ -20,7 +20,7 @@ from nebuloviz.errors import InvalidInput
 from nebuloviz.ingest.batch import Batch, Item, Written
 from nebuloviz.ingest.sale import Record, parse_record
 from nebuloviz.ingest.sinks import Sink, StaleOffset
-from nebuloviz.ingest.sources import OutOfRange, Partition, Source, SourceFailed, Undecodable
+from nebuloviz.ingest.sources import OutOfRange, Partition, Source, Undecodable
 from nebuloviz.observability import (
     BATCH_SALES,
     COMMIT_SECONDS,
@@ -61,7 +61,8 @@ class Consumer:
     """Moves records from a source to a sink until it is stopped, or the source is exhausted.
 
     `on_written` are called in order after each stored batch, on the consumer's thread; what they raise is logged and goes no
-    further. Whatever fails is tried again, for ever or until nothing was stored for `give_up_seconds`. `start`, `stop`, `join` and `health` may be called from any thread.
+    further. Whatever fails is tried again, for ever or until nothing was stored for `give_up_seconds`.
+    `start`, `stop`, `join` and `health` may be called from any thread.
     """
 
     def __init__(
@@ -103,6 +104,11 @@ class Consumer:
     def stop(self) -> None:
         """Ask it to end after the batch under way. Safe in a signal handler."""
         self._stop.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it has been asked to end."""
+        return self._stop.is_set()
 
     def join(self, timeout_seconds: float) -> bool:
         """Wait for the end; False when it has not come."""
@@ -286,12 +292,16 @@ class Consumer:
         if self._thread is not None and not self._thread.is_alive() and not self._stop.is_set():
             return Health(ok=False, detail="The consumer has ended. Restart the process; its log says why.")
         if now - self._beat > STALLED_SECONDS:
-            return Health(ok=False, detail=f"The consumer has not answered for {now - self._beat:.0f} s. Restart the process.")
+            return Health(
+                ok=False, detail=f"The consumer has not answered for {now - self._beat:.0f} s. Restart the process."
+            )
         if self._trouble and now - self._progress > STALLED_SECONDS / 2:
             return Health(ok=False, detail=f"Nothing can be stored: {self._trouble}")
         lag = sum(lag for partition, lag in self.lag().items() if partition not in self._halted)
         if lag and now - self._progress > STALLED_SECONDS:
-            return Health(ok=False, detail=f"{lag:,} records wait and none was stored for {now - self._progress:.0f} s.")
+            return Health(
+                ok=False, detail=f"{lag:,} records wait and none was stored for {now - self._progress:.0f} s."
+            )
         halted = "; ".join(f"partition {partition} is halted: {reason}" for partition, reason in self._halted.items())
         return Health(ok=True, detail=halted)
 

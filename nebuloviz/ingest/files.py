@@ -13,7 +13,7 @@ import io
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -232,7 +232,9 @@ class _DelimitedTable(TableFile):
         self._path = path
         self._encoding = encoding
         with _opened(path) as file:
-            header = next((line for line in _lines(file, encoding) if line.raw.strip(b"\xef\xbb\xbf \t\r\n")), _Line(b""))
+            header = next(
+                (line for line in _lines(file, encoding) if line.raw.strip(b"\xef\xbb\xbf \t\r\n")), _Line(b"")
+            )
         if header.problem:
             raise InvalidInput(f"{path.name}: the header row is longer than {MAX_LINE_BYTES:,} bytes.")
         text = _decoded(header.raw).lstrip("\ufeff")
@@ -357,5 +359,3 @@ def _trimmed(cells: Sequence[Any]) -> Sequence[Any]:
 
 def _as_json(cells: Sequence[Any]) -> bytes:
     return orjson.dumps(list(cells), default=str, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
-
-

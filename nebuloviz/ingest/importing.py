@@ -109,7 +109,9 @@ class FileImport:
 
     def records(self, offset: int) -> Iterator[Record]:
         """The rows from number `offset` on. Earlier ones are read too: repeated lines are numbered over the whole file."""
-        encode: Callable[[Row], bytes] = _as_it_is if self._table.is_json else RowEncoder(self._table, self.mapping).encode
+        encode: Callable[[Row], bytes] = (
+            _as_it_is if self._table.is_json else RowEncoder(self._table, self.mapping).encode
+        )
         for number, row in enumerate(self._table.rows()):
             value = b"" if row.problem else encode(row)
             if number >= offset:
@@ -120,7 +122,7 @@ def _as_it_is(row: Row) -> bytes:
     return row.original
 
 
-def run_import(
+def run_import(  # noqa: PLR0913 - a long run has several who want to hear of it; all but three are named
     job: FileImport,
     database: Database,
     sink: Sink,

@@ -39,7 +39,9 @@ class KafkaSource(Source):
         self._consumer: Any = None
         self._assignment = _Assignment()
         self._active: set[Partition] = set()
-        self._probing: list[Partition] = []  # while it is unclear which partition cannot be read, they are polled one by one
+        self._probing: list[
+            Partition
+        ] = []  # while it is unclear which partition cannot be read, they are polled one by one
         self._lag: dict[Partition, int] = {}
         self._next: dict[Partition, int] = {}
 
@@ -160,9 +162,7 @@ class KafkaSource(Source):
         if consumer is None:
             return
         # In a thread: what has failed once may also hang when it is asked to leave
-        closing = threading.Thread(
-            target=_close_quietly, args=(consumer,), name="nebuloviz-kafka-close", daemon=True
-        )
+        closing = threading.Thread(target=_close_quietly, args=(consumer,), name="nebuloviz-kafka-close", daemon=True)
         closing.start()
         closing.join(CLOSE_TIMEOUT_MS / 1000 + 0.5)
 
@@ -188,11 +188,12 @@ class KafkaSource(Source):
     def _out_of_range(self, error: Exception) -> SourceFailed:
         """Which partition, and what there is instead."""
         positions = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-        for name, offset in positions.items():
+        for name, position in positions.items():
+            offset: Any = getattr(position, "offset", position)
             partition = Partition(name.topic, name.partition)
             beginning, end = self._offsets(partition)
             self._discard()
-            return OutOfRange(partition, int(getattr(offset, "offset", offset)), beginning, end)
+            return OutOfRange(partition, int(offset), beginning, end)
         return self._broken(error)
 
     def _undecodable(self, error: Exception) -> SourceFailed:

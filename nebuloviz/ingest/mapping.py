@@ -36,7 +36,18 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         *("customer", "client", "household", "kundennummer", "cliente"),
     ),
     "product_id": (
-        *("productid", "stockcode", "sku", "itemid", "articleid", "articleno", "productcode", "productno", "upc", "ean"),
+        *(
+            "productid",
+            "stockcode",
+            "sku",
+            "itemid",
+            "articleid",
+            "articleno",
+            "productcode",
+            "productno",
+            "upc",
+            "ean",
+        ),
         *("gtin", "asin", "item", "article", "artikelnummer", "product"),
     ),
     "product": (
@@ -48,7 +59,17 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "country": ("country", "countrycode", "shipcountry", "market", "land", "pais"),
     "channel": ("channel", "saleschannel", "orderchannel", "platform", "source", "segment"),
     "store": ("store", "storeid", "shop", "shopid", "branch", "branchid", "outlet", "location", "storename", "filiale"),
-    "quantity": ("quantity", "qty", "units", "unitssold", "orderquantity", "quantityordered", "pieces", "menge", "cantidad"),
+    "quantity": (
+        "quantity",
+        "qty",
+        "units",
+        "unitssold",
+        "orderquantity",
+        "quantityordered",
+        "pieces",
+        "menge",
+        "cantidad",
+    ),
     "unit_price": ("unitprice", "price", "priceeach", "itemprice", "sellingprice", "saleprice", "preis", "precio"),
     "discount": ("discount", "discountamount", "retaildisc", "rebate", "rabatt", "descuento"),
     "amount": (

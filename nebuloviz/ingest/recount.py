@@ -56,12 +56,12 @@ def _kept(rollup: Rollup) -> Select[Any]:
 
 
 def _days(session: Session, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
-    first, last = session.execute(select(func.min(SaleRow.sold_at), func.max(SaleRow.sold_at))).one()
-    return [] if first is None else list(days_between(first, last, zone))
+    ends = session.execute(select(func.min(SaleRow.sold_at), func.max(SaleRow.sold_at))).one()
+    return [] if None in ends else list(days_between(*ends, zone))
 
 
 def rebuild(database: Database, time_zone: str) -> None:
-    """Make all rollups anew from the facts, in one transaction: after the installation's zone has changed, or a difference was found."""
+    """Make all rollups anew from the facts, in one transaction: when the installation's zone has changed, or a cell was wrong."""
     zone = ZoneInfo(time_zone)
     with database.transaction() as session:
         take_turn(session.connection())

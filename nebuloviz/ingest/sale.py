@@ -209,7 +209,7 @@ def _plain_text(get: _Get, name: str, limit: int) -> str:
     return value
 
 
-_CONTROL_TO_SPACE = {code: " " for code in (*range(1, 32), 127)}
+_CONTROL_TO_SPACE = dict.fromkeys((*range(1, 32), 127), " ")
 
 
 def _checked_text(get: _Get, name: str, limit: int) -> str:

@@ -191,7 +191,9 @@ class Demo:
     def health(self) -> Health:
         if self._failed:
             return Health(ok=False, detail=f"The sample has stopped: {self._failed}")
-        return self._consumer.health() if self._consumer is not None else Health(ok=True, detail="The sample is starting.")
+        return (
+            self._consumer.health() if self._consumer is not None else Health(ok=True, detail="The sample is starting.")
+        )
 
     def _run(self) -> None:
         try:
@@ -207,7 +209,9 @@ class Demo:
         job = open_job(self._database, HISTORY.topic, NAME, size, {}, "system", self._now())
         if job.state == "done":
             return
-        self._consume(Consumer(IteratorSource(HISTORY, stream.history, limit=5000), self._sink, None, self._on_written, self._now))
+        self._consume(
+            Consumer(IteratorSource(HISTORY, stream.history, limit=5000), self._sink, None, self._on_written, self._now)
+        )
         position = self._sink.position(*HISTORY)
         if position is not None and position.next_offset >= size:
             finish_job(self._database, job.id, "done", "", self._now())

@@ -145,7 +145,9 @@ class SampleFile:
             named[key] = shared.setdefault(label, label)
         return named
 
-    def records(self, lines: Lines, order: Sequence[int], shift_seconds: int, suffix: str, currency: str) -> Iterator[bytes]:
+    def records(
+        self, lines: Lines, order: Sequence[int], shift_seconds: int, suffix: str, currency: str
+    ) -> Iterator[bytes]:
         """The lines numbered by `order` (from 0 within `lines`) as JSON, moved by `shift_seconds`."""
         products = self.products
         for at in order:
@@ -169,7 +171,7 @@ class SampleFile:
             )
 
 
-def _array(column: pa.Array, kind: type[np.generic]) -> _Array:
+def _array(column: pa.Array, kind: type[Any]) -> _Array:
     if pa.types.is_timestamp(column.type):
         return column.cast(pa.timestamp("s"), safe=False).cast(pa.int64()).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]  # untyped
     return column.to_numpy(zero_copy_only=False).astype(kind)  # type: ignore[no-any-return]  # untyped

@@ -9,11 +9,9 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
-from nebuloviz.db import Database
+from nebuloviz.db import Database, insert, rows_changed
 from nebuloviz.ingest.batch import ACCEPTED, DUPLICATE, Batch, Outcome, Written
 from nebuloviz.ingest.failpoints import reach
 from nebuloviz.ingest.sale import Reason, Rejected, Sale
@@ -21,7 +19,7 @@ from nebuloviz.ingest.writer import SaleWriter
 from nebuloviz.models import IngestGap, IngestOffset
 
 
-class StaleOffset(Exception):  # noqa: N818 - says what happened, as our errors do
+class StaleOffset(Exception):
     """Somebody else has written this partition meanwhile: the writer is a zombie, and must load the offset again."""
 
 
@@ -138,8 +136,7 @@ class DatabaseSink(Sink):
     def begin(self, topic: str, partition: int, offset: int) -> Position:
         row = {"topic": topic, "partition": partition, "next_offset": offset, "updated_at": self._now()}
         with self._database.transaction() as session:
-            insert = sqlite_insert if self._database.is_sqlite else postgresql_insert
-            session.execute(insert(IngestOffset).values(row).on_conflict_do_nothing())
+            session.execute(insert(session, IngestOffset).values(row).on_conflict_do_nothing())
             position = _position(session, topic, partition)
         assert position is not None, "it was inserted, or was there"  # noqa: S101 - follows from the statement above
         return position
@@ -180,7 +177,7 @@ def advance_offset(session: Session, topic: str, partition: int, loaded: int, ne
     """
     here = (IngestOffset.topic == topic) & (IngestOffset.partition == partition) & (IngestOffset.next_offset == loaded)
     result = session.execute(update(IngestOffset).where(here).values(next_offset=next_offset))
-    if result.rowcount != 1:
+    if rows_changed(result) != 1:
         raise StaleOffset(f"{topic}/{partition} is not at {loaded} any more")
 
 

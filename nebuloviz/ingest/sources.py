@@ -22,7 +22,7 @@ class Partition(NamedTuple):
         return f"{self.topic}/{self.number}"
 
 
-class SourceFailed(Exception):  # noqa: N818 - says what happened, as our errors do
+class SourceFailed(Exception):
     """Nothing could be read. The source repairs itself at the next poll; every partition waits for a `seek` again."""
 
 
@@ -77,7 +77,7 @@ class Source(ABC):
     def lag(self) -> Mapping[Partition, int]:
         """Records that are there and not yet delivered, as far as known without asking a server."""
 
-    def commit(self, positions: Mapping[Partition, int]) -> None:
+    def commit(self, positions: Mapping[Partition, int]) -> None:  # noqa: B027 - most sources have nobody to tell
         """Tell the source's own server how far all is stored. Advisory: called at most once a second, and allowed to fail."""
 
     @property
@@ -223,7 +223,9 @@ class IteratorSource(ReplaySource):
     def __init__(
         self, partition: Partition, records_from: Callable[[int], Iterator[Record]], *, limit: int = 20_000
     ) -> None:
-        super().__init__(partition, lambda offset: (Timed(_ALWAYS, record) for record in records_from(offset)), limit=limit)
+        super().__init__(
+            partition, lambda offset: (Timed(_ALWAYS, record) for record in records_from(offset)), limit=limit
+        )
 
 
 _ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)

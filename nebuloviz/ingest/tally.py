@@ -37,7 +37,7 @@ class OlderLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """`cells` are rows of the stage table; `spread` are orders that lie in several hours or places; `days` of the zone, `hours` in UTC."""
+    """`cells` are rows of the stage table; `spread` are orders in several hours or places; `days` are of the zone, `hours` in UTC."""
 
     cells: list[tuple[Any, ...]]
     spread: list[str]
@@ -66,7 +66,7 @@ def tally(sales: Sequence[Sale], older: Sequence[OlderLine], zone: ZoneInfo) -> 
     for number, rollup in enumerate(ROLLUPS):
         cells.extend(_cells(number, rollup, columns, measures))
     hours = columns["hour"]
-    touched = frozenset(hours.values[code] for code in np.unique(hours.codes[: len(sales)]))
+    touched = frozenset(hours.values[code] for code in np.unique(hours.codes[: len(sales)]).tolist())
     return Tally(cells, _spread(columns), days, touched)
 
 
@@ -153,7 +153,7 @@ def _spread(columns: dict[str, _Coded]) -> list[str]:
         column = columns[name]
         distinct = np.unique(orders.codes * len(column.values) + column.codes)
         spread |= np.bincount(distinct // len(column.values), minlength=len(orders.values)) > 1
-    return sorted(orders.values[code] for code in np.flatnonzero(spread))
+    return sorted(orders.values[code] for code in np.flatnonzero(spread).tolist())
 
 
 assert [column.name for column in CELL_STAGE.columns][-len(MEASURES) :] == list(MEASURES)  # noqa: S101 - rows are built in this order

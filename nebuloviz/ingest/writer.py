@@ -8,12 +8,12 @@ writers be counted once.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Table, any_, bindparam, case, exc, func, literal, select, text, true
+from sqlalchemy import Connection, Table, any_, case, exc, func, literal, select, text, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -66,8 +66,8 @@ class SaleWriter:
         self._products: dict[str, tuple[str, str]] = {}
         self._months: set[str] = set()
 
-    def write(self, session: Session, batch: Batch, now: datetime) -> Written:
-        """Store the batch and its dead letters, and advance the partition's counts (not its offset).
+    def write(self, session: Session, batch: Batch, now: datetime, *, bury: bool = True) -> Written:
+        """Store the batch and its dead letters (unless `bury` is false), and advance the partition's counts (not its offset).
 
         Raises:
             sqlalchemy.exc.OperationalError: the database does not answer; the transaction must be rolled back.
@@ -88,13 +88,16 @@ class SaleWriter:
             frozenset().union(*(part.days for part in counted)),
             frozenset().union(*(part.hours for part in counted)),
         )
-        _bury(connection, batch.items, written.outcomes, now)
+        if bury:
+            _bury(connection, batch.items, written.outcomes, now)
         _count(connection, written, now)
         return written
 
     # ---------------------------------------------------------------- which sales are new
 
-    def _wanted(self, connection: Connection, items: Sequence[Item], outcomes: list[Outcome | None]) -> dict[bytes, int]:
+    def _wanted(
+        self, connection: Connection, items: Sequence[Item], outcomes: list[Outcome | None]
+    ) -> dict[bytes, int]:
         """Key -> place of the sales that may be written; the outcomes of all others are settled here."""
         currency = self._settled_currency(connection, items)
         first: dict[bytes, int] = {}
@@ -124,7 +127,12 @@ class SaleWriter:
     # ---------------------------------------------------------------- storing, and bisecting to a record that cannot be
 
     def _store(
-        self, connection: Connection, wanted: dict[bytes, int], batch: Batch, outcomes: list[Outcome | None], now: datetime
+        self,
+        connection: Connection,
+        wanted: dict[bytes, int],
+        batch: Batch,
+        outcomes: list[Outcome | None],
+        now: datetime,
     ) -> list[Tally]:
         """Write the wanted sales under a savepoint; what the database refuses is halved until it is one record."""
         if not wanted:
@@ -145,7 +153,12 @@ class SaleWriter:
             return [done for part in parts for done in self._store(connection, part, batch, outcomes, now)]
 
     def _store_all(
-        self, connection: Connection, wanted: dict[bytes, int], batch: Batch, outcomes: list[Outcome | None], now: datetime
+        self,
+        connection: Connection,
+        wanted: dict[bytes, int],
+        batch: Batch,
+        outcomes: list[Outcome | None],
+        now: datetime,
     ) -> list[Tally]:
         candidates = [cast("Sale", batch.items[place].parsed) for place in wanted.values()]
         fresh, known = _claim(connection, candidates)
@@ -191,7 +204,10 @@ class SaleWriter:
         changed = {key: value for key, value in latest.items() if self._products.get(key) != value}
         if not changed:
             return
-        rows = [{"product_id": key, "name": name or key, "category": category} for key, (name, category) in sorted(changed.items())]
+        rows = [
+            {"product_id": key, "name": name or key, "category": category}
+            for key, (name, category) in sorted(changed.items())
+        ]
         insert = _insert(connection, Product)
         name, category = insert.excluded.name, insert.excluded.category
         latest_known = {

@@ -1,0 +1,374 @@
+"""Sales from people and programs: posted, uploaded, retried; and what the pipeline shows of itself."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import re
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import event, func, select, update
+from sqlalchemy.orm import Session
+
+from nebuloviz.db import Database, insert
+from nebuloviz.errors import InvalidInput, NebuloVizError, NotFound, PayloadTooLarge
+from nebuloviz.i18n import gettext as _
+from nebuloviz.ingest.batch import Batch, Item, Written
+from nebuloviz.ingest.consumer import Consumer, OnWritten
+from nebuloviz.ingest.importing import FileImport, preview, run_import
+from nebuloviz.ingest.jobs import progress_of
+from nebuloviz.ingest.sale import Reason, Record, parse
+from nebuloviz.ingest.sinks import DatabaseSink
+from nebuloviz.ingest.writer import SaleWriter
+from nebuloviz.models import DeadLetter, ImportJob, IngestMinute, IngestOffset
+from nebuloviz.observability import CONSUMER_LAG
+from nebuloviz.permissions import Actor, Permission, require
+from nebuloviz.services.interfaces import (
+    DeadLetterPage,
+    DeadLetterView,
+    FilePreview,
+    ImportView,
+    IngestService,
+    PartitionStatus,
+    PostResult,
+    RowResult,
+    StreamStatus,
+)
+from nebuloviz.settings import Settings
+
+API_TOPIC = "api"
+RETRY_TOPIC = "retry"
+SHOWN_MINUTES = 60
+MAX_PAGE = 500
+_UPLOAD_ID = re.compile(r"^[0-9a-f]{32}$")
+_UPLOAD_LIFE = timedelta(days=1)
+_MAX_UPLOAD_NAME = 200
+
+log = logging.getLogger(__name__)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SalesIngestService(IngestService):
+    """The pipeline's door for people and programs. `on_written` are told of sales once they are committed."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        on_written: Sequence[OnWritten] = (),
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._zone = ZoneInfo(settings.time_zone)
+        self._on_written = tuple(on_written)
+        self._now = now
+        self._uploads = settings.data_dir / "uploads"
+        self._running: dict[str, Consumer] = {}
+        self._lock = threading.Lock()
+
+    # ---------------------------------------------------------------- sales
+
+    @require(Permission.SALES_WRITE)
+    def post(self, session: Session, actor: Actor, items: Sequence[bytes]) -> PostResult:  # noqa: ARG002 - `require` looks at the actor
+        now = self._now()
+        return self._write(session, API_TOPIC, items, now, bury=True)
+
+    def _write(self, session: Session, topic: str, values: Sequence[bytes], now: datetime, *, bury: bool) -> PostResult:
+        if not values:
+            return PostResult(0, 0, 0)
+        start = _next_offsets(session, topic, len(values), now)
+        horizon = timedelta(days=self._settings.late_horizon_days)
+        items = [
+            Item(Record(topic, 0, start + place, value), parse(value, now, horizon))
+            for place, value in enumerate(values)
+        ]
+        batch = Batch(topic, 0, start, start + len(values), items)
+        writer = SaleWriter(
+            self._zone, self._settings.currency
+        )  # its own: what it learns may be rolled back by the edge
+        written = writer.write(session, batch, now, bury=bury)
+        if written.sales:
+            event.listen(session, "after_commit", lambda _session: self._tell(written), once=True)
+        results = tuple(
+            RowResult(
+                place,
+                outcome.status,
+                _reason_text(outcome.rejected.reason, outcome.rejected.detail) if outcome.rejected else "",
+            )
+            for place, outcome in enumerate(written.outcomes)
+        )
+        return PostResult(written.accepted, written.duplicates, written.rejected, results)
+
+    def _tell(self, written: Written) -> None:
+        for callback in self._on_written:
+            callback(written)
+
+    # ---------------------------------------------------------------- the stream
+
+    @require(Permission.STREAM_READ)
+    def status(self, session: Session, actor: Actor) -> StreamStatus:  # noqa: ARG002 - `require` looks at the actor
+        lags = {
+            int(sample.labels["partition"]): int(sample.value) for sample in next(iter(CONSUMER_LAG.collect())).samples
+        }
+        hidden = IngestOffset.topic.startswith("file:")
+        offsets = session.scalars(
+            select(IngestOffset).where(~hidden).order_by(IngestOffset.topic, IngestOffset.partition)
+        )
+        partitions = tuple(
+            PartitionStatus(
+                topic=row.topic,
+                partition=row.partition,
+                next_offset=row.next_offset,
+                lag=lags.get(row.partition) if row.topic == self._settings.kafka_topic else None,
+                accepted=row.n_ok,
+                duplicate=row.n_duplicate,
+                rejected=row.n_rejected,
+                updated_at=row.updated_at,
+                halted_reason=row.halted_reason,
+            )
+            for row in offsets
+        )
+        return StreamStatus(partitions, self._minutes(session))
+
+    def _minutes(self, session: Session) -> tuple[tuple[datetime, int, int, int, int], ...]:
+        last = self._now().replace(second=0, microsecond=0)
+        first = last - timedelta(minutes=SHOWN_MINUTES - 1)
+        sums = [func.sum(column) for column in (IngestMinute.accepted, IngestMinute.duplicate, IngestMinute.rejected)]
+        query = (
+            select(IngestMinute.minute, *sums, func.max(IngestMinute.late_seconds))
+            .where(IngestMinute.minute >= first)
+            .group_by(IngestMinute.minute)
+        )
+        known = {minute: tuple(int(figure) for figure in figures) for minute, *figures in session.execute(query)}
+        minutes = (first + timedelta(minutes=number) for number in range(SHOWN_MINUTES))
+        return tuple((minute, *known.get(minute, (0, 0, 0, 0))) for minute in minutes)  # type: ignore[misc]  # four figures each
+
+    # ---------------------------------------------------------------- dead letters
+
+    @require(Permission.STREAM_READ)
+    def dead_letters(
+        self,
+        session: Session,
+        actor: Actor,  # noqa: ARG002 - `require` looks at it
+        state: str = "open",
+        reason: str = "",
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> DeadLetterPage:
+        limit = max(1, min(limit, MAX_PAGE))
+        found = select(DeadLetter).where(DeadLetter.state == state).order_by(DeadLetter.id.desc()).limit(limit + 1)
+        if reason:
+            found = found.where(DeadLetter.reason == reason)
+        if cursor:
+            found = found.where(DeadLetter.id < _cursor_id(cursor))
+        rows = list(session.scalars(found))
+        counts = select(DeadLetter.reason, func.count()).where(DeadLetter.state == "open").group_by(DeadLetter.reason)
+        by_reason = {name: int(number) for name, number in session.execute(counts)}
+        following = str(rows[limit - 1].id) if len(rows) > limit else None
+        return DeadLetterPage(tuple(_letter_view(row) for row in rows[:limit]), following, by_reason)
+
+    @require(Permission.STREAM_MANAGE)
+    def retry(self, session: Session, actor: Actor, ids: Sequence[int]) -> PostResult:
+        # Only whole records in JSON can be read again; a row of a file is corrected there and imported again
+        letters = [
+            row
+            for row in self._open_letters(session, ids)
+            if row.payload_size == len(row.payload) and row.payload.lstrip().startswith(b"{")
+        ]
+        now = self._now()
+        result = self._write(session, RETRY_TOPIC, [row.payload for row in letters], now, bury=False)
+        for letter, row in zip(letters, result.results, strict=True):
+            if row.status == "rejected":
+                letter.reason, _sep, letter.detail = row.reason.partition(": ")
+            else:
+                letter.state, letter.closed_at, letter.closed_by = "retried", now, actor.username
+        session.flush()
+        return result
+
+    @require(Permission.STREAM_MANAGE)
+    def discard(self, session: Session, actor: Actor, ids: Sequence[int]) -> int:
+        letters = self._open_letters(session, ids)
+        for letter in letters:
+            letter.state, letter.closed_at, letter.closed_by = "discarded", self._now(), actor.username
+        session.flush()
+        return len(letters)
+
+    def _open_letters(self, session: Session, ids: Sequence[int]) -> list[DeadLetter]:
+        if len(ids) > MAX_PAGE:
+            raise InvalidInput(_("At most {limit} records at once.", limit=MAX_PAGE))
+        query = select(DeadLetter).where(DeadLetter.id.in_(ids), DeadLetter.state == "open").order_by(DeadLetter.id)
+        return list(session.scalars(query.with_for_update()))
+
+    # ---------------------------------------------------------------- files
+
+    def store_upload(self, name: str, chunks: Iterable[bytes]) -> str:
+        """Keep an uploaded file in the data folder and return its id. Chunks are written as they come, never held together.
+
+        Raises:
+            PayloadTooLarge: it exceeds the limit of the settings; nothing is kept.
+        """
+        self._uploads.mkdir(parents=True, exist_ok=True)
+        self._sweep()
+        upload_id = secrets.token_hex(16)
+        path = self._uploads / upload_id
+        left = self._settings.max_upload_mb * 1_000_000
+        try:
+            with path.open("wb") as file:
+                for chunk in chunks:
+                    left -= len(chunk)
+                    if left < 0:
+                        limit = self._settings.max_upload_mb
+                        raise PayloadTooLarge(_("The file is larger than {limit} MB.", limit=limit))
+                    file.write(chunk)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        shown = "".join(character for character in name if character.isprintable())[-_MAX_UPLOAD_NAME:]
+        path.with_suffix(".json").write_text(json.dumps({"name": shown or "upload"}), encoding="utf-8")
+        return upload_id
+
+    def _sweep(self) -> None:
+        """Forget uploads that nobody has imported within a day."""
+        oldest = (self._now() - _UPLOAD_LIFE).timestamp()
+        for path in self._uploads.iterdir():
+            with contextlib.suppress(OSError):  # another process sweeps as well
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+
+    def _upload(self, upload_id: str) -> tuple[Path, str]:
+        path = self._uploads / upload_id
+        if not _UPLOAD_ID.match(upload_id) or not path.is_file():
+            raise NotFound(_("This upload is not there any more. Please choose the file again."))
+        return path, str(json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["name"])
+
+    @require(Permission.SALES_WRITE)
+    def preview(self, session: Session, actor: Actor, upload_id: str) -> FilePreview:  # noqa: ARG002 - the interface's
+        path, name = self._upload(upload_id)
+        with _about(path, name):
+            seen = preview(path)
+        return FilePreview(name, seen.columns, seen.rows, seen.mapping, seen.missing)
+
+    @require(Permission.SALES_WRITE)
+    def start_import(self, session: Session, actor: Actor, upload_id: str, mapping: Mapping[str, str]) -> None:  # noqa: ARG002 - the interface's
+        path, name = self._upload(upload_id)
+        with _about(path, name):
+            job = FileImport(path, mapping, self._settings.time_zone, name)
+        topic = job.partition.topic
+        with self._lock:
+            if topic in self._running:
+                raise InvalidInput(_("This file is being imported already."))
+            thread = threading.Thread(
+                target=self._import, args=(job, path, actor.username), name="nebuloviz-import", daemon=True
+            )
+            thread.start()
+
+    def _import(self, job: FileImport, path: Path, username: str) -> None:
+        topic = job.partition.topic
+
+        def note(consumer: Consumer) -> None:
+            with self._lock:
+                self._running[topic] = consumer
+
+        try:
+            sink = DatabaseSink(self._database, self._zone, self._settings.currency)
+            run_import(job, self._database, sink, started_by=username, on_written=self._on_written, on_consumer=note)
+        except Exception:
+            log.exception("The import of %s has failed", job.name)  # the list of imports shows it
+        else:
+            for leftover in (path, path.with_suffix(".json")):
+                leftover.unlink(missing_ok=True)
+        finally:
+            with self._lock:
+                self._running.pop(topic, None)
+
+    def stop(self, timeout_seconds: float = 5.0) -> None:
+        """Interrupt imports under way, as the program ends; the same file continues where it stopped."""
+        with self._lock:
+            running = list(self._running.values())
+        for consumer in running:
+            consumer.stop()
+        deadline = threading.Event()
+        for _try in range(int(timeout_seconds / 0.05)):
+            if not self._running:
+                return
+            deadline.wait(0.05)
+
+    @require(Permission.STREAM_READ)
+    def imports(self, session: Session, actor: Actor, limit: int = 20) -> Sequence[ImportView]:  # noqa: ARG002 - `require` looks at the actor
+        jobs = list(
+            session.scalars(select(ImportJob).order_by(ImportJob.id.desc()).limit(max(1, min(limit, MAX_PAGE))))
+        )
+        progress = progress_of(session, [job.topic for job in jobs])
+        return [_job_view(job, progress.get(job.topic)) for job in jobs]
+
+
+def _next_offsets(session: Session, topic: str, count: int, now: datetime) -> int:
+    """Number records of a topic that has no numbers of its own; the row is locked until the transaction ends."""
+    fresh = {"topic": topic, "partition": 0, "next_offset": 0, "updated_at": now}
+    session.execute(insert(session, IngestOffset).values(fresh).on_conflict_do_nothing())
+    here = (IngestOffset.topic == topic) & (IngestOffset.partition == 0)
+    moved = update(IngestOffset).where(here).values(next_offset=IngestOffset.next_offset + count)
+    return int(session.execute(moved.returning(IngestOffset.next_offset)).scalar_one()) - count
+
+
+def _reason_text(reason: Reason, detail: str) -> str:
+    return f"{reason}: {detail}" if detail else str(reason)
+
+
+def _cursor_id(cursor: str) -> int:
+    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
+        raise InvalidInput(_("The cursor is not one of ours."))
+    return int(cursor)
+
+
+@contextlib.contextmanager
+def _about(path: Path, name: str) -> Iterator[None]:
+    """Errors about an upload name the file as its owner knows it."""
+    try:
+        yield
+    except NebuloVizError as error:
+        raise InvalidInput(error.message.replace(path.name, name)) from error
+
+
+def _letter_view(row: DeadLetter) -> DeadLetterView:
+    return DeadLetterView(
+        id=row.id,
+        topic=row.topic,
+        partition=row.partition,
+        offset=row.offset,
+        reason=row.reason,
+        detail=row.detail,
+        payload=row.payload,
+        payload_size=row.payload_size,
+        state=row.state,
+        received_at=row.received_at,
+    )
+
+
+def _job_view(job: ImportJob, progress: tuple[int, int, int, int] | None) -> ImportView:
+    rows_done, accepted, duplicate, rejected = progress or (job.rows_done, job.accepted, job.duplicate, job.rejected)
+    return ImportView(
+        id=job.id,
+        name=job.name,
+        state=job.state,
+        message=job.message,
+        rows_total=job.rows_total,
+        rows_done=rows_done,
+        accepted=accepted,
+        duplicate=duplicate,
+        rejected=rejected,
+        started_by=job.started_by,
+        started_at=job.started_at,
+        updated_at=job.updated_at,
+        finished_at=job.finished_at,
+    )
