@@ -23,7 +23,7 @@ from nebuloviz.i18n import (
     quantity,
 )
 from nebuloviz.metrics.registry import Metric, dimension, metric
-from nebuloviz.services.interfaces import Frame, SaleLine
+from nebuloviz.services.interfaces import Frame, SaleLine, SalePage
 from nebuloviz.web.figures import value_label, value_text
 from nebuloviz.web.question import comparison_words
 
@@ -67,8 +67,22 @@ def line_row(line: SaleLine) -> dict[str, str]:
 
 def lines_grid(id: Any, present: Sequence[str]) -> Component:
     """An empty grid of sale lines that asks for `BLOCK` of them at a time. Dimensions that are not `present` have no column."""
+    options = {"cacheBlockSize": BLOCK, "maxBlocksInCache": 20, "infiniteInitialRowCount": 1, "rowBuffer": 0}
+    return _grid(
+        id=id, columnDefs=_line_columns(present), rowModelType="infinite", dashGridOptions=_options() | options
+    )
+
+
+def lines_table(page: SalePage, present: Sequence[str]) -> Component:
+    """The lines of one page, all at once; says where there are more."""
+    rows = [line_row(line) for line in page.lines]
+    height = min(420, 44 + 34 * max(len(rows), 2))
+    return _grid(columnDefs=_line_columns(present), rowData=rows, dashGridOptions=_options(), height=height)
+
+
+def _line_columns(present: Sequence[str]) -> list[dict[str, Any]]:
     absent = {"category", "region", "country", "channel", "store"} - set(present)
-    definitions = [
+    return [
         {
             "field": field,
             "headerName": str(label),
@@ -79,8 +93,6 @@ def lines_grid(id: Any, present: Sequence[str]) -> Component:
         for field, label, numeric, width in LINE_COLUMNS
         if field not in absent
     ]
-    options = {"cacheBlockSize": BLOCK, "maxBlocksInCache": 20, "infiniteInitialRowCount": 1, "rowBuffer": 0}
-    return _grid(id=id, columnDefs=definitions, rowModelType="infinite", dashGridOptions=_options() | options)
 
 
 def order_of(sort_model: object) -> str:

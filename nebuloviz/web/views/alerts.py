@@ -1,0 +1,236 @@
+"""Alerts: the list, and all about a single one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import pandas as pd
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from nebuloviz.i18n import _, format_datetime, lazy, number, percent, relative
+from nebuloviz.metrics.query import Filter, Grain
+from nebuloviz.metrics.registry import metric
+from nebuloviz.services.interfaces import AlertHistoryEntry, AlertView, Contribution, Frame
+from nebuloviz.web.charts import ChartView
+from nebuloviz.web.components import (
+    alert_card,
+    alert_words,
+    empty_state,
+    link_button,
+    series_words,
+    severity_badge,
+    state_badge,
+    state_word,
+)
+from nebuloviz.web.components.basic import button, given, hidden, icon
+from nebuloviz.web.figures import Style, severity_word, title_of, trend, value_label, value_text
+from nebuloviz.web.state import ALERT_STATES, SEVERITIES, AlertState, Severity, State
+from nebuloviz.web.views import common
+
+_Choice = TypeVar("_Choice", AlertState, Severity)
+
+PAGE = 50
+LINES = 200
+_EVENTS = {
+    "raised": lazy("Raised"),
+    "extended": lazy("Goes on"),
+    "worsened": lazy("Got worse"),
+    "acknowledged": lazy("Acknowledged"),
+    "resolved": lazy("Resolved"),
+    "closed": lazy("Back to normal"),
+}
+_EVENT_ICONS = {"raised": "bell", "acknowledged": "eye", "resolved": "check-circle"}
+
+
+def state_pills(state: State, counts: Mapping[str, int]) -> Component:
+    """A link for each state, with how many alerts are in it; pressed ones are shown."""
+    links = [
+        _pill(
+            state_word(name),
+            state.with_(alert_states=_flipped(state.alert_states, name, ALERT_STATES)),
+            pressed=name in state.alert_states,
+            count=counts.get(name, 0),
+        )
+        for name in ALERT_STATES
+    ]
+    return html.Div(links, className="nv-pills", role="group", **given(aria_label=_("State")))
+
+
+def severity_pills(state: State) -> Component:
+    """A link for each severity; without any pressed all are shown."""
+    links = [
+        _pill(
+            severity_word(name),
+            state.with_(severities=_flipped(state.severities, name, SEVERITIES)),
+            pressed=name in state.severities,
+        )
+        for name in reversed(SEVERITIES)
+    ]
+    return html.Div(links, className="nv-pills", role="group", **given(aria_label=_("Severity")))
+
+
+def _flipped(chosen: tuple[_Choice, ...], name: _Choice, order: tuple[_Choice, ...]) -> tuple[_Choice, ...]:
+    return tuple(item for item in order if (item in chosen) != (item == name))
+
+
+def _pill(words: str, then: State, *, pressed: bool, count: int | None = None) -> dcc.Link:
+    parts: list[Component] = [html.Span(words)]
+    if count is not None:
+        parts.append(html.Span(number(count), className="nv-pill-count nv-num"))
+    if pressed:
+        parts.append(hidden(_("shown")))
+    return dcc.Link(parts, href=then.to_url("/alerts"), className="nv-pill" + (" nv-active" if pressed else ""))
+
+
+def alert_list(alerts: Sequence[AlertView], now: datetime) -> Component:
+    """The alerts, newest first, each row a link to its page."""
+    if not alerts:
+        return empty_state(
+            _("No alerts match"),
+            link_button(_("Show all alerts"), State(preset="all", alert_states=ALERT_STATES).to_url("/alerts")),
+            icon_name="check2-circle",
+            hint=_("Choose other states or severities, or a longer range."),
+        )
+    return html.Ol([_row(alert, now) for alert in alerts], className="nv-alerts")
+
+
+def _row(alert: AlertView, now: datetime) -> html.Li:
+    age = relative((now - alert.bucket_start).total_seconds())
+    when = html.Time(age, dateTime=alert.bucket_start.isoformat(), title=format_datetime(alert.bucket_start))
+    what = [
+        html.Span(alert_words(alert), className="nv-alert-words"),
+        html.Bdi(series_words(alert), className="nv-muted"),
+    ]
+    return html.Li(
+        dcc.Link(
+            [
+                html.Span(severity_badge(alert.severity), className="nv-alert-severity"),
+                html.Span(what, className="nv-alert-what"),
+                html.Span(when, className="nv-alert-when"),
+                html.Span(state_badge(alert.state), className="nv-alert-state"),
+            ],
+            href=f"/alerts/{alert.id}",
+            className="nv-alert-row",
+        )
+    )
+
+
+def grain_of(alert: AlertView) -> Grain:
+    """The grain of the alert's own buckets."""
+    return "day" if alert.bucket_end - alert.bucket_start >= timedelta(days=1) else "hour"
+
+
+def around(alert: AlertView) -> tuple[datetime, datetime]:
+    """The time around the alert that its chart shows."""
+    before, after = (
+        (timedelta(days=28), timedelta(days=3)) if grain_of(alert) == "day" else (timedelta(days=4), timedelta(days=1))
+    )
+    return alert.bucket_start - before, alert.bucket_end + after
+
+
+def filters_of(alert: AlertView) -> tuple[Filter, ...]:
+    return tuple(Filter(slug, "in", (value,)) for slug, value in alert.dimensions.items())
+
+
+def explore_state(alert: AlertView) -> State:
+    """Explore's state for the alert's own series, around its time."""
+    start, end = around(alert)
+    state = State(filters=filters_of(alert), metrics=(alert.metric,), comparison="weekdays")
+    return state.within(start, end).with_(grain=grain_of(alert))
+
+
+def head(alert: AlertView, now: datetime, *, manageable: bool) -> Component:
+    """The sentence, the figures, and what can be done about it."""
+    explore = link_button(_("Open in Explore"), explore_state(alert).to_url("/explore"), icon_name="bar-chart-line")
+    return html.Div([alert_card(alert, now=now, actions=[explore]), _decision(alert) if manageable else None])
+
+
+def _decision(alert: AlertView) -> Component | None:
+    if alert.state == "resolved":
+        return None
+    note = dcc.Textarea(
+        id="alert-note",
+        placeholder=_("What you found out, for those who look next (optional)"),
+        className="nv-input nv-note",
+        maxLength=2000,
+        rows=2,
+    )
+    acknowledge = button(
+        _("Acknowledge"), id="alert-acknowledge", icon_name="eye", disabled=alert.state == "acknowledged"
+    )
+    resolve = button(_("Resolve"), id="alert-resolve", icon_name="check-circle", kind="primary")
+    label = html.Span(_("Note"), className="visually-hidden")
+    return html.Div(
+        [html.Label([label, note], className="nv-note-label"), acknowledge, resolve], className="nv-card nv-decision"
+    )
+
+
+def course(frame: Frame, expected: pd.DataFrame | None, alert: AlertView, style: Style) -> ChartView:
+    """The series around the alert, with what was expected of it and the alert ringed."""
+    shown = metric(alert.metric)
+    title = title_of(shown)
+    data = common.happened(frame)
+    banded = common.with_expected(data, expected, alert.metric)
+    marks = common.anomaly_marks(data, [alert], alert.metric)
+    return ChartView(
+        title,
+        trend(banded, shown, grain_of(alert), anomalies=marks, style=style),
+        common.table_of(frame, data, title),
+        series_words(alert),
+        common.downloads(frame.query, title),
+    )
+
+
+def contributions(parts: Sequence[Contribution], alert: AlertView) -> Component:
+    """The segments that carry most of the deviation, largest share first, as bars with figures."""
+    if not parts:
+        return empty_state(_("No segment stands out"), icon_name="pie-chart", hint=_("All of them moved alike."))
+    shown = metric(alert.metric)
+    rows = [
+        html.Tr(
+            [
+                html.Th([common.dimension_words(part.dimension), " ", html.Bdi(value_label(part.value))], scope="row"),
+                html.Td(_share_bar(part.share), className="nv-share-cell"),
+                html.Td(percent(part.share, 0), className="nv-num"),
+                html.Td(value_text(shown, part.observed), className="nv-num"),
+                html.Td(value_text(shown, part.expected), className="nv-num"),
+            ]
+        )
+        for part in parts
+    ]
+    heads = [(_("Segment"), False), ("", False), (_("Share"), True), (_("Observed"), True), (_("Expected"), True)]
+    head_row = html.Tr(
+        [html.Th(words, scope="col", className="nv-num" if numeric else None) for words, numeric in heads]
+    )
+    return html.Div(
+        html.Table([html.Thead(head_row), html.Tbody(rows)], className="nv-table"), className="nv-table-wrap"
+    )
+
+
+def _share_bar(share: float) -> Component:
+    size = f"{min(abs(share), 1) * 100:.0f}%"
+    return html.Span(html.Span(style={"inlineSize": size}), className="nv-share", **given(aria_hidden="true"))
+
+
+def timeline(entries: Sequence[AlertHistoryEntry]) -> Component:
+    """What happened to the alert, newest first."""
+    return html.Ol([_event(entry) for entry in reversed(entries)], className="nv-timeline")
+
+
+def _event(entry: AlertHistoryEntry) -> html.Li:
+    words = str(_EVENTS.get(entry.kind, entry.kind))
+    who = _("{what} by {who}", what=words, who=entry.username) if entry.username else words
+    parts: list[Component] = [
+        html.Span(icon(_EVENT_ICONS.get(entry.kind, "arrow-repeat")), className="nv-timeline-icon"),
+        html.Div(
+            [
+                html.Div(who, className="nv-timeline-what"),
+                html.Time(format_datetime(entry.at), dateTime=entry.at.isoformat(), className="nv-muted"),
+                html.P(html.Bdi(entry.note), className="nv-timeline-note") if entry.note else None,
+            ]
+        ),
+    ]
+    return html.Li(parts, className="nv-timeline-item")

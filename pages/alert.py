@@ -1,0 +1,161 @@
+"""One alert: what was expected, which segments carry it, the sales behind it, and what was done about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import Input, Output, State, ctx, dcc, html, no_update
+from dash.development.base_component import Component
+from dash.exceptions import PreventUpdate
+
+from nebuloviz.errors import Conflict, NebuloVizError
+from nebuloviz.i18n import _, lazy
+from nebuloviz.permissions import Permission
+from nebuloviz.services.interfaces import AlertView
+from nebuloviz.web.access import protected_callback, register_page
+from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, failure_note, part_answer, table_input
+from nebuloviz.web.components import card, link_button, page, page_header, skeleton_feed, skeleton_table, skeleton_tile
+from nebuloviz.web.components.basic import badge
+from nebuloviz.web.context import act, ask, may, services
+from nebuloviz.web.reading import asking
+from nebuloviz.web.shell import STAMP_ID, THEME_ID, stay_on_page
+from nebuloviz.web.views import alerts as views
+from nebuloviz.web.views import grids
+
+CHART = "alert-course"
+_STORE = "alert-id"
+#: What the parts of this page depend on: which alert, news, and a decision just made.
+_INPUTS = (Input(_STORE, "data"), Input(STAMP_ID, "data"), Input("alert-version", "data"))
+
+
+def layout(alert_id: str = "", **_query: str) -> Component:
+    stay_on_page()
+    known = int(alert_id) if alert_id.isdecimal() and len(alert_id) < 18 else 0
+    back = link_button(_("All alerts"), "/alerts", icon_name="bell")
+    return page(
+        [
+            dcc.Store(id=_STORE, data=known),
+            dcc.Store(id="alert-version"),
+            html.Div(page_header(_("Alert {number}", number=known), actions=[back]), className="nv-span-12"),
+            html.Div(id="alert-message", className="nv-span-12"),
+            html.Div(skeleton_tile(), id="alert-head", className="nv-span-12"),
+            chart_slot(CHART, _("Around that time"), span=8, height=320),
+            card(_("What happened to it"), html.Div(skeleton_feed(3), id="alert-history"), span=4),
+            card(_("Where it comes from"), html.Div(skeleton_table(5, 4), id="alert-segments"), span=12),
+            *_lines_card(),
+        ]
+    )
+
+
+def _lines_card() -> list[Component]:
+    if not may(Permission.SALES_READ):
+        return []
+    return [card(_("Sales behind it"), html.Div(skeleton_table(6, 6), id="alert-lines"), span=12)]
+
+
+def _alert(number: object) -> AlertView:
+    """The alert of that number. Raises NotFound."""
+    return ask(services().alerts.get, number if isinstance(number, int) else 0)
+
+
+@protected_callback(
+    Permission.ALERTS_READ,
+    Output("alert-head", "children"),
+    Output("alert-head", "data-version"),
+    Output("alert-history", "children"),
+    *_INPUTS,
+)
+def show(number: int, _stamp: str, _version: Any) -> tuple[Any, Any, Any]:
+    with asking(None) as asked:
+        history = part_answer(lambda: views.timeline(ask(services().alerts.history, number)))
+        if ctx.triggered_id == STAMP_ID:  # a note that is being written must not vanish under the writer's hands
+            return no_update, no_update, history
+
+        def head() -> tuple[Any, Any, Any]:
+            alert = _alert(number)
+            return views.head(alert, asked.now, manageable=may(Permission.ALERTS_MANAGE)), alert.version, history
+
+        answer = part_answer(head)
+        return answer if isinstance(answer, tuple) else (answer, no_update, None)
+
+
+@protected_callback(
+    Permission.ALERTS_READ,
+    Input(_STORE, "data"),
+    Input(STAMP_ID, "data"),
+    Input(THEME_ID, "data"),
+    table_input(CHART),
+    output=chart_outputs(CHART),
+)
+def course(number: int, _stamp: str, theme: str, table_clicks: int | None) -> dict[str, Any]:
+    with asking(None, theme) as asked:
+
+        def build() -> Any:
+            alert = _alert(number)
+            start, end = views.around(alert)
+            query = asked.query(
+                metrics=(alert.metric,),
+                start=start,
+                end=end,
+                grain=views.grain_of(alert),
+                filters=views.filters_of(alert),
+                comparison="weekdays",
+            )
+            return views.course(asked.frame(query), asked.expected(query), alert, asked.style())
+
+        return chart_answer(build, table_clicks)
+
+
+@protected_callback(Permission.ALERTS_READ, Output("alert-segments", "children"), Input(_STORE, "data"))
+def segments(number: int) -> Any:
+    with asking(None):
+        return part_answer(lambda: views.contributions(ask(services().alerts.contributions, number), _alert(number)))
+
+
+@protected_callback(Permission.SALES_READ, Output("alert-lines", "children"), Input(_STORE, "data"))
+def lines(number: int) -> Any:
+    with asking(None) as asked:
+
+        def build() -> Component:
+            alert = _alert(number)
+            query = asked.query(
+                start=alert.bucket_start, end=alert.bucket_end, filters=views.filters_of(alert), comparison=None
+            )
+            found = ask(services().data.sales, query, None, views.LINES, "-revenue")
+            return grids.lines_table(found, ask(services().data.dimensions_in_use))
+
+        return part_answer(build)
+
+
+@protected_callback(
+    Permission.ALERTS_MANAGE,
+    Output("alert-version", "data"),
+    Output("alert-message", "children"),
+    Input("alert-acknowledge", "n_clicks"),
+    Input("alert-resolve", "n_clicks"),
+    State("alert-note", "value"),
+    State(_STORE, "data"),
+    State("alert-head", "data-version"),
+    prevent_initial_call=True,
+)
+def decide(
+    acknowledge: int | None, resolve: int | None, note: str | None, number: int, version: Any
+) -> tuple[Any, Any]:
+    """Acknowledge or resolve; what somebody else decided meanwhile is shown, not overwritten."""
+    if not acknowledge and not resolve:
+        raise PreventUpdate
+    method = services().alerts.resolve if ctx.triggered_id == "alert-resolve" else services().alerts.acknowledge
+    try:
+        done = act(method, number, note or "", version if isinstance(version, int) else None)
+    except Conflict:
+        changed = _("Somebody else has changed this alert meanwhile. It is shown as it is now; please decide again.")
+        return {"conflict": acknowledge or resolve}, badge(changed, "warn", icon_name="exclamation-triangle")
+    except NebuloVizError as error:
+        return no_update, failure_note(error)
+    return {"version": done.version}, None
+
+
+register_page(
+    __name__, permission=Permission.ALERTS_READ, path_template="/alerts/<alert_id>",
+    title=lambda **_variables: f"{_('Alert')} · NebuloViz", name=lazy("Alert"), layout=layout,
+)  # fmt: skip
