@@ -1,0 +1,136 @@
+"""Made-up sales, and the oracle that everything stored must satisfy."""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import func, select
+
+from nebuloviz.db import Database
+from nebuloviz.ingest.batch import Batch, Item, Written
+from nebuloviz.ingest.recount import differences
+from nebuloviz.ingest.sale import Record, Sale, parse
+from nebuloviz.ingest.sinks import Sink
+from nebuloviz.models import DeadLetter, IngestOffset, SaleKey, SaleRow
+
+NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
+TOPIC = "sales"
+
+
+def line(**fields: Any) -> dict[str, Any]:
+    """A sale as JSON has it; `fields` change it, and None takes a field out."""
+    sale: dict[str, Any] = {
+        "sale_id": "s1",
+        "order_id": "o1",
+        "sold_at": "2026-03-30T10:15:00+02:00",
+        "customer_id": "c1",
+        "product_id": "p1",
+        "product": "Tea",
+        "category": "Drinks",
+        "region": "North",
+        "country": "DE",
+        "channel": "web",
+        "store": "7",
+        "quantity": 2,
+        "unit_price": 2.5,
+        "discount": 0.5,
+    }
+    sale.update(fields)
+    return {name: value for name, value in sale.items() if value is not None}
+
+
+def encoded(**fields: Any) -> bytes:
+    return orjson.dumps(line(**fields))
+
+
+def sale(**fields: Any) -> Sale:
+    parsed = parse(encoded(**fields), NOW)
+    assert isinstance(parsed, Sale), parsed
+    return parsed
+
+
+def batch(values: Sequence[bytes | None], start: int = 0, topic: str = TOPIC, partition: int = 0) -> Batch:
+    """A batch of records at consecutive offsets from `start`."""
+    records = [Record(topic, partition, start + number, value) for number, value in enumerate(values)]
+    items = [Item(record, parse(record.value, NOW)) for record in records]
+    return Batch(topic, partition, start, start + len(values), items)
+
+
+def write(sink: Sink, values: Sequence[bytes | None], topic: str = TOPIC, partition: int = 0) -> Written:
+    """Store `values` behind what the partition has."""
+    position = sink.position(topic, partition) or sink.begin(topic, partition, 0)
+    return sink.write(batch(values, position.next_offset, topic, partition))
+
+
+def shop(n_orders: int, seed: int, first: str = "", days: int = 40) -> list[dict[str, Any]]:
+    """Sales of a shop with all that makes counting hard: orders over midnight and over months, in two shops, returns, no category."""
+    chance = random.Random(seed)
+    start = NOW - timedelta(days=days)
+    sales = []
+    for number in range(n_orders):
+        order = f"{first}{seed}-{number}"
+        at = start + timedelta(seconds=chance.randrange(days * 86_400))
+        place = {"region": chance.choice(("North", "South", "")), "store": str(chance.randrange(5)), "channel": "web"}
+        for item in range(chance.randint(1, 5)):
+            if chance.random() < 0.05:
+                place["store"] = "another"
+            if chance.random() < 0.05:
+                at = min(at + timedelta(hours=chance.randrange(30)), NOW)
+            sales.append(
+                line(
+                    sale_id=f"{order}-{item}",
+                    order_id=order,
+                    sold_at=at.isoformat(),
+                    customer_id=f"c{chance.randrange(50)}",
+                    product_id=f"p{chance.randrange(30)}",
+                    category=chance.choice(("Drinks", "Bakery", "")),
+                    quantity=chance.choice((1, 2, 0.125, -1, 0)),
+                    unit_price=chance.choice((0.99, 12, 1.2345, -3)),
+                    discount=chance.choice((0, 0.1)),
+                    cost=chance.choice((None, 0.4)),
+                    **place,
+                )
+            )
+    return sales
+
+
+@dataclass
+class Ledger:
+    """What a producer knows that must be stored in the end: each sale once, and how many records were sent to each partition."""
+
+    sales: dict[str, tuple[int, int]] = field(default_factory=dict)  # id -> quantity and revenue, scaled
+    sent: dict[tuple[str, int], int] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)  # reason -> dead letters
+
+    def add(self, sales: Iterable[dict[str, Any]]) -> None:
+        for item in sales:
+            parsed = parse(orjson.dumps(item), datetime.now(UTC) + timedelta(days=3650))
+            assert isinstance(parsed, Sale), parsed
+            self.sales[parsed.sale_id] = (parsed.quantity, parsed.revenue)
+
+
+def assert_kept_exactly_once(database: Database, ledger: Ledger, zone: str = "UTC") -> None:
+    """The oracle of the fault tests."""
+    with database.session() as session:
+        stored = {row.sale_id: (row.quantity, row.revenue) for row in session.execute(_FACTS)}
+        n_facts = session.scalar(select(func.count()).select_from(SaleRow))
+        n_keys = session.scalar(select(func.count()).select_from(SaleKey))
+        counts = {
+            (row.topic, row.partition): row.n_ok + row.n_duplicate + row.n_rejected
+            for row in session.scalars(select(IngestOffset))
+        }
+        letters = dict(
+            session.execute(select(DeadLetter.reason, func.count()).group_by(DeadLetter.reason)).tuples().all()
+        )
+    assert n_facts == n_keys == len(stored)
+    assert stored == ledger.sales
+    assert differences(database, zone) == []
+    if ledger.sent:
+        assert counts == ledger.sent
+    assert letters == ledger.rejected
+
+
+_FACTS = select(SaleRow.sale_id, SaleRow.quantity, SaleRow.revenue)
