@@ -26,6 +26,7 @@ from nebuloviz.services.interfaces import Frame, FrameColumn
 
 Missing = tuple[str, set[date]]  # the column that sets of customers are kept by, and the days
 
+_LINES = "lines"  # asked for with every dimension: a row is there for what has sale lines, whatever the metric makes of them
 _NAMES_AT_ONCE = 500
 
 
@@ -50,14 +51,9 @@ def build_frame(session: Session, query: Query, now: datetime, zone: ZoneInfo) -
     """
     whole, past = _spans(query, now)
     keep, other = _kept(session, query, now, zone)
-    asked = Slice(
-        spans=whole,
-        dimensions=query.dimensions,
-        filters=query.filters,
-        measures=frozenset().union(*(metric(slug).measures for slug in query.metrics)),
-        keep=keep,
-        other=other,
-    )
+    always: set[str] = {_LINES} if query.dimensions else set()
+    measures = frozenset(always.union(*(metric(slug).measures for slug in query.metrics)))
+    asked = Slice(whole, query.dimensions, query.filters, measures, keep, other)
     answer = measure(session, asked, zone)
     earlier = measure(session, replace(asked, spans=past), zone) if past is not None else None
     figures, before = answer.cells, earlier.cells if earlier else None
@@ -99,7 +95,7 @@ def _first(
     descending = query.order is None or query.order.startswith("-")
     if by_metric is not None:
         return ranked(session, asked, by_metric, zone, limit, descending=descending)
-    found = measure(session, replace(asked, measures=frozenset({"lines"})), zone).cells
+    found = measure(session, replace(asked, measures=frozenset({_LINES})), zone).cells
     return _by_name((key[1:] for key in found), query)[:limit]
 
 
@@ -107,7 +103,7 @@ def _combinations(
     query: Query, keep: tuple[Combination, ...] | None, answer: Cells, earlier: Cells | None
 ) -> list[Combination]:
     """The combinations to show, in order, `REST` last."""
-    found = {key[1:] for cells in (answer, earlier or {}) for key, figures in cells.items() if any(figures.values())}
+    found = {key[1:] for cells in (answer, earlier or {}) for key, figures in cells.items() if figures.get(_LINES)}
     rest = tuple(REST for _ in query.dimensions)
     if keep is not None:
         return [*keep, *({rest} & found)]
@@ -172,7 +168,7 @@ def _keys(rows: _Rows) -> list[Key]:
         spans = spans[::-1]
     if not query.dimensions or not query.grain or query.limit is not None:
         return [(span, *combination) for span in spans for combination in rows.combinations]
-    present = rows.figures.keys() | (rows.compared or {}).keys()
+    present = {key for cells in (rows.figures, rows.compared or {}) for key, figures in cells.items() if figures.get(_LINES)}
     place = {combination: number for number, combination in enumerate(rows.combinations)}
     return sorted((key for key in present if key[1:] in place), key=lambda key: (spans.index(key[0]), place[key[1:]]))
 

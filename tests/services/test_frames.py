@@ -1,0 +1,144 @@
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import strategies as st
+
+from nebuloviz.db import Database
+from nebuloviz.errors import InvalidQuery
+from nebuloviz.metrics.members import build
+from nebuloviz.metrics.query import COMPARISONS, REST, Filter, Grain, Query
+from nebuloviz.metrics.registry import DIMENSIONS, METRICS
+from nebuloviz.services.frames import build_frame
+from tests.metrics import recount, shop
+from tests.metrics.shop import FIRST, NOW
+
+ZONES = ("UTC", "Asia/Kolkata", "Asia/Kathmandu", "America/New_York", "Australia/Lord_Howe")
+VALUES = {
+    "region": ("north", "south", ""),
+    "category": ("category 0", "category 1"),
+    "product": ("p1", "p2", "p3"),
+    "channel": ("web",),
+}
+#: The longest range that is tried at each grain.
+LONGEST: dict[Grain | None, timedelta] = {
+    None: timedelta(days=300),
+    "minute": timedelta(minutes=40),
+    "quarter_hour": timedelta(hours=8),
+    "hour": timedelta(hours=40),
+    "day": timedelta(days=33),
+    "week": timedelta(days=90),
+    "month": timedelta(days=200),
+    "quarter": timedelta(days=300),
+    "year": timedelta(days=400),
+}
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> Query:
+    grain = draw(st.sampled_from(list(LONGEST)))
+    zone = draw(st.sampled_from(ZONES))
+    start, length = draw(_starts(zone)), draw(st.floats(0.02, 1)) * LONGEST[grain]
+    end = draw(_rounded(start + length, zone))
+    metrics = draw(st.lists(st.sampled_from([entry.slug for entry in METRICS]), min_size=1, max_size=4))
+    dimensions = draw(st.lists(st.sampled_from([entry.slug for entry in DIMENSIONS]), max_size=2))
+    limit = draw(st.none() | st.integers(1, 4)) if dimensions else None
+    return Query(
+        metrics=tuple(metrics),
+        start=start,
+        end=end if start < end <= start + 2 * LONGEST[grain] else start + length,
+        dimensions=tuple(dimensions),
+        grain=grain,
+        filters=tuple(draw(st.lists(_filters(), max_size=2))),
+        time_zone=zone,
+        week_start=draw(st.sampled_from([0, 6])),
+        comparison=draw(st.none() | st.sampled_from(COMPARISONS)),
+        order=draw(st.sampled_from([None, *metrics, *(f"-{slug}" for slug in metrics)])),
+        limit=limit,
+        other=draw(st.booleans()),
+    )
+
+
+def _starts(zone: str) -> st.SearchStrategy[datetime]:
+    """Moments with sales after them, some on midnights, some around a change of clocks."""
+    changes = [
+        datetime(2026, 3, 7, 9, tzinfo=UTC),
+        datetime(2026, 10, 31, 9, tzinfo=UTC),
+        datetime(2026, 4, 3, 16, tzinfo=UTC),
+    ]
+    free = st.datetimes(
+        FIRST.replace(tzinfo=None), (NOW - timedelta(hours=6)).replace(tzinfo=None), timezones=st.just(UTC)
+    )
+    return (free | st.sampled_from(changes)).flatmap(lambda moment: _rounded(moment, zone))
+
+
+def _rounded(moment: datetime, zone: str) -> st.SearchStrategy[datetime]:
+    """The moment itself, or the whole hour, day or month of the zone before it (or after, lest a range be empty)."""
+    local = moment.astimezone(ZoneInfo(zone))
+    day = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    later = (day + timedelta(days=32)).replace(day=1)
+    return st.sampled_from([moment, local.replace(minute=0, second=0, microsecond=0), day, day.replace(day=1), later])
+
+
+def _filters() -> st.SearchStrategy[Filter]:
+    def of(slug: str) -> st.SearchStrategy[Filter]:
+        values = st.lists(st.sampled_from(VALUES[slug]), min_size=1, max_size=2)
+        return st.builds(Filter, st.just(slug), st.sampled_from(["in", "not_in"]), values.map(tuple))
+
+    return st.sampled_from(sorted(VALUES)).flatmap(of)
+
+
+def found_in(frame: pd.DataFrame, query: Query) -> dict[tuple[Any, ...], dict[str, float]]:
+    """A frame as the recount gives it: (bucket in UTC or None, *values) -> figures."""
+    rows = frame.to_dict(orient="records")
+    names = [*query.metrics, *(f"{slug}:comparison" for slug in query.metrics if query.comparison)]
+    return {
+        (
+            row["bucket"].to_pydatetime().astimezone(UTC) if query.grain else None,
+            *(row[slug] for slug in query.dimensions),
+        ): {name: row[name] for name in names}
+        for row in rows
+    }
+
+
+def assert_equal(
+    found: dict[tuple[Any, ...], dict[str, float]], wanted: dict[tuple[Any, ...], dict[str, float]]
+) -> None:
+    assert found.keys() == wanted.keys()
+    for key, figures in found.items():
+        assert figures == pytest.approx(
+            {name: wanted[key][name] for name in figures}, rel=1e-9, abs=1e-9, nan_ok=True
+        ), key
+
+
+def build_sets(database: Database, zone: ZoneInfo) -> None:
+    """The sets of customers of every other fortnight, so that answers mix them with facts."""
+    days = [(FIRST + timedelta(days=day)).date() for day in range(421) if day // 14 % 2]
+    with database.transaction() as session:
+        for column in ("", "region", "category", "store"):
+            build(session, column, days, zone)
+
+
+class TestAFrame:
+    @pytest.mark.parametrize("installation", ["UTC", "Asia/Kolkata", "America/New_York"])
+    def test_equals_a_recount_of_the_lines_whatever_answers_it(self, database: Database, installation: str) -> None:
+        zone, sales = ZoneInfo(installation), shop.lines(600, seed=7)
+        shop.store(database, sales[:400], zone)
+        build_sets(database, zone)
+        shop.store(database, sales[400:], zone, offset=400)  # some of the sets are stale by now
+        table = shop.table(sales)
+
+        @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.generate])
+        @given(queries().filter(lambda query: query.start < NOW))
+        def check(query: Query) -> None:
+            with database.session() as session:
+                frame, _ = build_frame(session, query, NOW, zone)
+            note(query.key)
+            assert_equal(found_in(frame.data, query), recount.recount(table, query, NOW))
+
+        check()
