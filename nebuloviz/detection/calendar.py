@@ -1,0 +1,85 @@
+"""When the shop is open: its wall clock, planned closures from a file, and regular closing learned from what was expected."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, IntArray
+
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+# Hours in which less than this share of a series' busiest expected hour is due count as closed.
+OPEN_SHARE = 0.05
+_ZONES_REACH = 15  # hours; no zone is further from UTC
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Local hours and days of one time zone, and the days planned to be closed.
+
+    A wall hour is the number of hours that a clock on the wall has shown since 1970-01-01 00:00: wall hour `w` belongs to
+    day `w // 24` and stands at hour-of-day `w % 24`. Where a zone is off by parts of an hour, buckets count to the hour they start in.
+    """
+
+    zone: str = "UTC"
+    closed_days: frozenset[date] = frozenset()
+
+    def wall_hours(self, hours: IntArray) -> IntArray:
+        """UTC hours -> wall hours. Repeats an hour when clocks go back and leaves one out when they go forward."""
+        if self.zone == "UTC":
+            return hours
+        moments = pd.DatetimeIndex(hours.astype("datetime64[h]").astype("datetime64[s]"), tz="UTC")
+        local = moments.tz_convert(ZoneInfo(self.zone)).tz_localize(None)
+        return local.to_numpy().astype("datetime64[h]").astype(np.int64)
+
+    def utc_hours(self, first: int, last: int) -> tuple[IntArray, IntArray]:
+        """The UTC hours whose wall hours lie in [first, last), and each one's place in that range."""
+        near = np.arange(first - _ZONES_REACH, last + _ZONES_REACH)
+        wall = self.wall_hours(near)
+        inside = (wall >= first) & (wall < last)
+        return near[inside], wall[inside] - first
+
+    def is_closed(self, first_day: int, n_days: int) -> BoolArray:
+        """Which of `n_days` local days from `first_day` (days since 1970) are planned to be closed."""
+        closed = {day.toordinal() - _EPOCH_DAY for day in self.closed_days}
+        return np.array([day in closed for day in range(first_day, first_day + n_days)], bool)
+
+
+def open_hours(expected: FloatArray, busiest: FloatArray) -> BoolArray:
+    """Hours in which a series is due to sell: at least a twentieth of its busiest hour. Nights and weekly closing drop out.
+
+    `expected` is shaped (hours, series), `busiest` (series,).
+    """
+    return np.nan_to_num(expected) > OPEN_SHARE * np.maximum(np.nan_to_num(busiest), 1e-9)
+
+
+def busiest_hour(expected: FloatArray, weeks: int = 6) -> FloatArray:
+    """The highest expectation of each series in the last weeks of `expected`, shaped (hours, series)."""
+    recent = expected[-weeks * 7 * HOURS_PER_DAY :]
+    busiest: FloatArray = np.nan_to_num(recent).max(axis=0, initial=0.0)
+    return busiest
+
+
+def read_closures(path: Path | None) -> frozenset[date]:
+    """The days in the column `date` (ISO) of a CSV file; none without a file. Raises ValueError naming the line that is no date."""
+    if path is None:
+        return frozenset()
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return frozenset(_days(csv.DictReader(file), path))
+
+
+def _days(rows: csv.DictReader[str], path: Path) -> Iterable[date]:
+    if "date" not in (rows.fieldnames or ()):
+        raise ValueError(f"{path}: no column `date`")
+    for row in rows:
+        try:
+            yield date.fromisoformat((row["date"] or "").strip())
+        except ValueError:
+            raise ValueError(f"{path}, line {rows.line_num}: {row['date']!r} is no date like 2026-12-24") from None

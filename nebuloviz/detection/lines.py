@@ -1,0 +1,269 @@
+"""Watches sale lines as they arrive: entry errors in price and quantity, price drops across invoices, orders entered twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from nebuloviz.detection.alerts import Finding, severity_of
+from nebuloviz.detection.line_model import (
+    DROPS,
+    PRICE,
+    QUANTITY,
+    REPEATS,
+    LineModel,
+    LineSettings,
+    Sample,
+    drop_deviations,
+    fit_lines,
+)
+from nebuloviz.detection.price_drops import DropCounter
+from nebuloviz.detection.product_memory import Known, LineFeatures, ProductMemory, judged_lines, line_features
+from nebuloviz.detection.repeats import RepeatRule
+from nebuloviz.detection.residuals import WINDOWS
+from nebuloviz.detection.series import HOURS_PER_DAY, FloatArray, IntArray, Lines, SeriesKey, runs, time_of_hour
+
+NOVELTY = timedelta(hours=24)
+REFIT_DAYS = 7
+_SAMPLE_EVERY = 20
+_SAMPLE_TOP = 5
+_RANGE_SPREADS = 2.0
+
+
+@dataclass
+class _Samples:
+    """Rows kept for the next fit, hour by hour."""
+
+    width: int
+    chunks: list[Sample] = field(default_factory=list)
+
+    def add(self, day: int, features: FloatArray, seen: int) -> None:
+        """Keep every twentieth line, counted over all hours, and the hour's five most deviating."""
+        size = np.nan_to_num(np.abs(features)).max(axis=1, initial=0.0)
+        top = np.argsort(-size, kind="stable")[:_SAMPLE_TOP]
+        every = np.flatnonzero((seen + np.arange(len(features))) % _SAMPLE_EVERY == 0)
+        rows = np.union1d(top, every)
+        self.chunks.append(Sample(np.full(len(rows), day), features[rows]))
+
+    def all(self, since: int) -> Sample:
+        self.chunks = [chunk for chunk in self.chunks if len(chunk.days) and chunk.days[0] >= since]
+        empty = Sample(np.zeros(0, np.int64), np.zeros((0, self.width)))
+        kept = [empty, *self.chunks]
+        return Sample(np.concatenate([c.days for c in kept]), np.vstack([c.features for c in kept]))
+
+
+@dataclass
+class _OpenHour:
+    """What was learned in the hour under way, not yet remembered: lines of one hour are compared with those before it."""
+
+    hour: int
+    rows: list[IntArray] = field(default_factory=list)
+    log_price: list[FloatArray] = field(default_factory=list)
+    log_quantity: list[FloatArray] = field(default_factory=list)
+    features: list[LineFeatures] = field(default_factory=list)
+
+
+@dataclass
+class LineWatch:
+    """Findings from sale lines in the order of their arrival.
+
+    Causal: a finding depends on the lines up to its own, and on those of its own invoice, which should arrive in one batch.
+    However lines are cut into batches otherwise, the findings are the same.
+
+    `close` an hour to judge the share of price drops in it; `train` when `fit_due`. Pickle it to keep it.
+    """
+
+    settings: LineSettings = field(default_factory=LineSettings)
+    model: LineModel | None = None
+    memory: ProductMemory = field(default_factory=ProductMemory)
+    repeats: RepeatRule = field(default_factory=RepeatRule)
+    drops: DropCounter = field(init=False)
+    first_day: int | None = None
+    _open: _OpenHour | None = None
+    _seen: int = 0
+    _price: _Samples = field(default_factory=lambda: _Samples(2))
+    _quantity: _Samples = field(default_factory=lambda: _Samples(2))
+    _recent: dict[str, tuple[datetime, float]] = field(default_factory=dict)  # the last novel finding of each detector
+
+    def __post_init__(self) -> None:
+        self.drops = DropCounter(self.settings.dimensions, self.settings.max_segments)
+
+    def feed(self, lines: Lines) -> list[Finding]:
+        """Findings of these lines; `Finding.line` is the place in the batch."""
+        found: list[Finding] = []
+        latest = self._open.hour if self._open else int(lines.hour.min(initial=2**40))
+        hours = np.maximum.accumulate(np.maximum(lines.hour, latest)) if len(lines) else lines.hour
+        for start, end in runs(hours):
+            found += self._advance(int(hours[start]))
+            found += self._feed_hour(lines[start:end], start)
+        return found
+
+    def close(self, hour: int) -> list[Finding]:
+        """Nothing more is coming for the hours before `hour`."""
+        return self._advance(hour)
+
+    def _advance(self, hour: int) -> list[Finding]:
+        """Move on to a later hour: remember what the one under way taught, and judge its price drops."""
+        if self._open is None:
+            self._open = _OpenHour(hour)
+            self.first_day = self._wall(hour) // HOURS_PER_DAY
+        if hour <= self._open.hour:
+            return []
+        done, self._open = self._open, _OpenHour(hour)
+        if done.rows:
+            prices, quantities = np.concatenate(done.log_price), np.concatenate(done.log_quantity)
+            self.memory.learn(np.concatenate(done.rows), prices, quantities)
+            self._keep_samples(done)
+        return self._judge_drops(done.hour)
+
+    def _keep_samples(self, done: _OpenHour) -> None:
+        day = self._wall(done.hour) // HOURS_PER_DAY
+        price = np.vstack([features.price for features in done.features])
+        self._price.add(day, price, self._seen)
+        self._quantity.add(day, np.vstack([features.quantity for features in done.features]), self._seen)
+        self._seen += len(price)
+
+    def _wall(self, hour: int) -> int:
+        return int(self.settings.calendar.wall_hours(np.array([hour]))[0])
+
+    def _feed_hour(self, lines: Lines, offset: int) -> list[Finding]:
+        found = list(self._judge_repeats(lines, offset))
+        place = np.flatnonzero((lines.unit_price > 0) & (lines.quantity > 0))
+        judged = judged_lines(lines)
+        if not len(judged) or self._open is None:
+            return found
+        rows = self.memory.rows(judged.product_id)
+        features = line_features(judged, self.memory.recall(rows))
+        self._open.rows.append(rows)
+        self._open.log_price.append(np.log(judged.unit_price))
+        self._open.log_quantity.append(np.log(np.maximum(judged.quantity, 1.0)))
+        self._open.features.append(features)
+        self.drops.add(self._wall(self._open.hour), judged, features.price[:, 0])
+        found += self._judge_lines(judged, features, place + offset)
+        return sorted(found, key=lambda finding: finding.moment)
+
+    def _judge_lines(self, lines: Lines, features: LineFeatures, place: IntArray) -> Iterator[Finding]:
+        if self.model is None:
+            return
+        for name, judge, rows in (
+            (PRICE, self.model.price, features.price),
+            (QUANTITY, self.model.quantity, features.quantity),
+        ):
+            surprise = judge.surprise(rows)
+            for i in np.flatnonzero(surprise >= self.settings.threshold(name)).tolist():
+                key = SeriesKey(name, ((self.settings.product_dimension, str(lines.product_id[i])),))
+                usual = _usual_price(features.known, i) if name == PRICE else _usual_quantity(features.known, i)
+                observed = float(lines.unit_price[i] if name == PRICE else lines.quantity[i])
+                yield self._finding(key, _moment(lines, i), observed, usual, float(surprise[i]), line=int(place[i]))
+
+    def _judge_repeats(self, lines: Lines, offset: int) -> Iterator[Finding]:
+        threshold = self.settings.threshold(REPEATS)
+        for repeat in self.repeats.feed(lines):
+            if self.model is not None and repeat.surprise >= threshold:
+                usual = (repeat.usual, 0.0, max(1.0, 4 * repeat.usual))
+                moment = _moment(lines, repeat.line)
+                key = SeriesKey(REPEATS)
+                yield self._finding(key, moment, repeat.orders, usual, repeat.surprise, line=repeat.line + offset)
+
+    def _judge_drops(self, hour: int) -> list[Finding]:
+        """Price drops in the hour just closed and the windows that end with it."""
+        if self.model is None or self._wall(hour) not in self.drops.counts:
+            return []
+        wall, n = self._wall(hour), len(self.model.drop_share)
+        counts = self.drops.table(wall // HOURS_PER_DAY - 1, wall + 1)
+        deviations = drop_deviations(
+            type(counts)(counts.first_day, counts.invoices[:, :n], counts.drops[:, :n]), self.model.drop_share
+        )[-1]
+        judged = counts.invoices[-1, :n] > 0
+        surprise = np.where(judged, self.model.drops.surprise(deviations), -np.inf)
+        found = []
+        for k in np.argsort(-surprise, kind="stable").tolist():
+            if surprise[k] < self.settings.threshold(DROPS):
+                break
+            hours = WINDOWS[int(deviations[k].argmax())]
+            due = float(counts.invoices[-hours:, k].sum() * self.model.drop_share[k])
+            usual = (due, 0.0, (np.sqrt(due) + 0.75) ** 2)
+            key, end = SeriesKey(DROPS, self.drops.segments[k]), time_of_hour(hour + 1)
+            found.append(
+                self._finding(key, end, counts.drops[-hours:, k].sum(), usual, float(surprise[k]), hours=hours)
+            )
+        return found
+
+    def _finding(
+        self,
+        key: SeriesKey,
+        moment: datetime,
+        observed: float,
+        usual: tuple[float, float, float],
+        score: float,
+        *,
+        hours: int = 0,
+        line: int | None = None,
+    ) -> Finding:
+        """`hours` is the length of the window that ends at `moment`; 0 for a line, which stands in the hour it was sold in."""
+        start = moment - timedelta(hours=hours) if hours else moment.replace(minute=0, second=0, microsecond=0)
+        return Finding(
+            key=key,
+            bucket_start=start,
+            bucket_end=moment if hours else start + timedelta(hours=1),
+            observed=float(observed),
+            expected=usual[0],
+            expected_low=usual[1],
+            expected_high=usual[2],
+            score=score,
+            severity=severity_of(score, self.settings.threshold(key.metric)),
+            detector=key.metric,
+            novel=self._is_novel(key.metric, moment, score),
+            raised_at=moment,
+            line=line,
+        )
+
+    def _is_novel(self, detector: str, moment: datetime, score: float) -> bool:
+        """It stands out more than anything that this detector found in the day before."""
+        last = self._recent.get(detector)
+        if last is not None and moment - last[0] < NOVELTY and score <= last[1]:
+            return False
+        self._recent[detector] = (moment, score)
+        return True
+
+    @property
+    def fit_due(self) -> bool:
+        """There is enough history for a first model, or the model is a week old."""
+        if self._open is None or self.first_day is None:
+            return False
+        since, days = (
+            (self.first_day, self.settings.warmup_weeks * 7)
+            if self.model is None
+            else (self.model.trained_until, REFIT_DAYS)
+        )
+        return self._wall(self._open.hour) // HOURS_PER_DAY - since >= days
+
+    def train(self) -> LineModel:
+        """Fit on the whole days fed so far and adopt the result, here and now. Raises RuntimeError before the first line."""
+        if self._open is None or self.first_day is None:
+            raise RuntimeError("no sale line was fed yet")
+        until = self._wall(self._open.hour) // HOURS_PER_DAY
+        since = max(self.first_day, until - self.settings.fit_weeks * 7)
+        counts = self.drops.table(since, until * HOURS_PER_DAY)
+        self.drops.forget((since - 1) * HOURS_PER_DAY)
+        self.model = fit_lines(self._price.all(since), self._quantity.all(since), counts, until, self.settings)
+        return self.model
+
+
+def _moment(lines: Lines, i: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(lines.sold_at[i]))
+
+
+def _usual_price(known: Known, i: int) -> tuple[float, float, float]:
+    """Usual, lowest and highest known price."""
+    return float(np.exp(known.price[i])), float(np.exp(known.price_low[i])), float(np.exp(known.price_high[i]))
+
+
+def _usual_quantity(known: Known, i: int) -> tuple[float, float, float]:
+    """Usual quantity, and the range that the product's past lines mostly lie in."""
+    reach = _RANGE_SPREADS * known.quantity_spread[i]
+    low, usual, high = np.exp([known.quantity[i] - reach, known.quantity[i], known.quantity[i] + reach])
+    return float(usual), float(low), float(high)
