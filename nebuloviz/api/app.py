@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from nebuloviz import __version__
 from nebuloviz.api import docs
 from nebuloviz.api.deps import Parts, signed_in
-from nebuloviz.api.edge import Edge, is_own
+from nebuloviz.api.edge import PREFIX, Edge, is_own
 from nebuloviz.api.problems import install_problems
 from nebuloviz.api.routes import alerts, auth, data, sales
 from nebuloviz.api.routes import health as health_routes
@@ -24,7 +24,6 @@ from nebuloviz.services.interfaces import Services
 from nebuloviz.services.limits import Counters, RequestLimiter
 from nebuloviz.settings import Settings
 
-PREFIX = "/api/v1"
 _DESCRIPTION = (
     "Sales in, figures and alerts out. Sign in with POST /api/v1/auth/token and send the access token as "
     "`Authorization: Bearer <token>`. Errors are RFC 9457 problems with a stable `code`."

@@ -14,7 +14,7 @@ from nebuloviz.i18n import Preferences, choose_language, set_current
 from nebuloviz.observability import log_context, observe_request
 from nebuloviz.settings import Settings
 
-_PREFIX = "/api/"
+PREFIX = "/api/v1"
 _OWN = frozenset({"/api", "/healthz", "/readyz", "/metrics"})
 _HSTS = "max-age=31536000; includeSubDomains"
 _HEADERS = {
@@ -29,7 +29,7 @@ _HEADERS = {
 
 def is_own(path: str) -> bool:
     """Whether a path is answered here, and not by the dashboard."""
-    return path.startswith(_PREFIX) or path in _OWN
+    return path.startswith("/api/") or path in _OWN
 
 
 class Edge:
@@ -68,8 +68,7 @@ class Edge:
                 await self._app(scope, receive, sending)
             except Exception as error:  # noqa: BLE001 - the last line: logged, and answered without details
                 await unexpected_problem(error)(scope, receive, sending)
-        route = getattr(scope.get("route"), "path", "none")
-        observe_request(scope["method"], route, status, time.perf_counter() - started)
+        observe_request(scope["method"], _template(scope), status, time.perf_counter() - started)
 
     def _speak(self, scope: Scope) -> None:
         language = choose_language(Headers(scope=scope).get("accept-language"), default=self._settings.language)
@@ -88,6 +87,12 @@ class Edge:
             await send(message)
 
         return sending
+
+
+def _template(scope: Scope) -> str:
+    """The path of the route that answered, with its variables' names; the routes of the API know it without the API's prefix."""
+    path: str = getattr(scope.get("route"), "path", "none")
+    return f"{PREFIX}{path}" if path != "none" and scope["path"].startswith(f"{PREFIX}/") else path
 
 
 def _readable(scope: Scope) -> bool:

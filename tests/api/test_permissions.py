@@ -1,0 +1,196 @@
+"""Each role against each route, by one declared table; nothing is reachable that the table does not name."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
+
+from nebuloviz.api.deps import signed_in
+from nebuloviz.models import User
+from nebuloviz.permissions import ROLES, Permission
+from tests.api.conftest import PASSWORD, Api
+
+QUERY = {"metrics": ["revenue"], "start": "2026-03-01T00:00:00Z", "end": "2026-03-02T00:00:00Z"}
+
+#: (method, path) -> what it needs: nothing, a token, or a token whose role has the permission.
+TABLE: dict[tuple[str, str], str | Permission] = {
+    ("GET", "/healthz"): "nothing",
+    ("HEAD", "/healthz"): "nothing",
+    ("GET", "/readyz"): "nothing",
+    ("HEAD", "/readyz"): "nothing",
+    ("GET", "/metrics"): "nothing",
+    ("HEAD", "/metrics"): "nothing",
+    ("GET", "/api/v1/openapi.json"): "nothing",
+    ("HEAD", "/api/v1/openapi.json"): "nothing",
+    ("GET", "/api/v1/docs"): "nothing",
+    ("GET", "/api/v1/docs/{name}"): "nothing",
+    ("POST", "/api/v1/auth/token"): "nothing",
+    ("POST", "/api/v1/auth/refresh"): "nothing",
+    ("GET", "/api/v1/me"): "token",
+    ("GET", "/api/v1/metrics"): Permission.DATA_READ,
+    ("GET", "/api/v1/dimensions"): Permission.DATA_READ,
+    ("POST", "/api/v1/query"): Permission.DATA_READ,
+    ("GET", "/api/v1/series"): Permission.DATA_READ,
+    ("GET", "/api/v1/alerts"): Permission.ALERTS_READ,
+    ("GET", "/api/v1/alerts/{alert_id}"): Permission.ALERTS_READ,
+    ("POST", "/api/v1/sales"): Permission.SALES_WRITE,
+}
+PROTECTED = sorted((key, need) for key, need in TABLE.items() if need != "nothing")
+
+#: A request that succeeds for whoever may make it.
+REQUESTS: dict[str, dict[str, Any]] = {
+    "/api/v1/query": {"json": QUERY},
+    "/api/v1/series": {"params": {"metric": "revenue", "start": "2026-03-01", "end": "2026-03-02"}},
+    "/api/v1/sales": {"json": []},
+}
+
+
+def found_routes(app: FastAPI) -> dict[tuple[str, str], Any]:
+    """Every route that the application answers, those of its routers with what the routers add."""
+    return {
+        (method, context.path or ""): context
+        for context in iter_route_contexts(app.routes)
+        for method in context.methods or ()
+    }
+
+
+def calls_of(dependant: Dependant) -> Iterator[Any]:
+    for inner in dependant.dependencies:
+        yield inner.call
+        yield from calls_of(inner)
+
+
+class TestTable:
+    def test_names_every_route_and_no_other(self, api: Api) -> None:
+        assert set(found_routes(api.app)) == set(TABLE)
+
+    @pytest.mark.parametrize(("key", "need"), PROTECTED)
+    def test_is_what_the_routes_depend_on(self, api: Api, key: tuple[str, str], need: str | Permission) -> None:
+        calls = list(calls_of(found_routes(api.app)[key].dependant))
+        assert signed_in in calls
+        needed = [call.required_permission for call in calls if hasattr(call, "required_permission")]
+        assert needed == ([] if need == "token" else [need])
+
+
+class TestRoutes:
+    @pytest.mark.parametrize(("key", "need"), PROTECTED)
+    @pytest.mark.parametrize("role", [*sorted(ROLES), None])
+    def test_answer_those_whom_the_table_names(
+        self, api: Api, role: str | None, key: tuple[str, str], need: str | Permission
+    ) -> None:
+        method, path = key
+        with api.client(role) as client:
+            answer = client.request(method, path.replace("{alert_id}", "1"), **REQUESTS.get(path, {}))
+        allowed = role is not None and (need == "token" or need in ROLES[role])
+        assert answer.status_code == (200 if allowed else 401 if role is None else 403), answer.text
+        if not allowed:
+            assert set(answer.json()) == {"type", "title", "status", "code", "detail"}
+
+    def test_a_change_of_role_counts_from_the_next_request_on(self, api: Api) -> None:
+        def set_role(role: str) -> None:
+            with api.database.transaction() as session:
+                session.query(User).filter_by(username="analyst").one().role = role
+
+        with api.client("analyst") as client:
+            assert client.post("/api/v1/sales", json=[]).status_code == 403
+            set_role("data_scientist")
+            assert client.post("/api/v1/sales", json=[]).status_code == 200
+            set_role("analyst")
+            assert client.post("/api/v1/sales", json=[]).status_code == 403
+
+
+class TestAuthorizationHeader:
+    @pytest.mark.parametrize(
+        "header",
+        [
+            "",
+            "Bearer",
+            "Basic {token}",
+            "{token}",
+            "Bearer {token} x",
+            "Token {token}",
+            "Bearer {token}.",
+            "Bearer x{token}",
+        ],
+    )
+    def test_of_another_form_is_no_token(self, api: Api, header: str) -> None:
+        with api.client() as client:
+            answer = client.get("/api/v1/me", headers={"Authorization": header.format(token=api.token("viewer"))})
+        assert answer.status_code == 401
+
+    def test_given_twice_is_refused(self, api: Api) -> None:
+        headers = [
+            ("Authorization", f"Bearer {api.token('viewer')}"),
+            ("Authorization", f"Bearer {api.token('admin')}"),
+        ]
+        with api.client() as client:
+            assert client.get("/api/v1/me", headers=headers).status_code == 401
+
+    @pytest.mark.parametrize("place", ["access_token", "token", "authorization", "jwt"])
+    def test_a_token_elsewhere_does_not_count(self, api: Api, place: str) -> None:
+        token = api.token("admin")
+        with api.client(cookies={place: token}) as client:
+            assert client.get("/api/v1/me", params={place: token}).status_code == 401
+            assert client.post("/api/v1/query", json={**QUERY, place: token}).status_code in {401, 422}
+
+    @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+    def test_is_read_in_any_case(self, api: Api, scheme: str) -> None:
+        with api.client() as client:
+            answer = client.get("/api/v1/me", headers={"Authorization": f"{scheme} {api.token('viewer')}"})
+        assert answer.json()["username"] == "viewer"
+
+
+class TestSignIn:
+    def test_gives_a_pair_of_tokens_that_work(self, api: Api) -> None:
+        with api.client() as client:
+            answer = client.post("/api/v1/auth/token", json={"username": "Viewer", "password": PASSWORD})
+            tokens = answer.json()
+            assert set(tokens) == {"access_token", "refresh_token", "token_type", "expires_in"}
+            assert (tokens["token_type"], tokens["expires_in"]) == ("bearer", 900)
+            me = client.get("/api/v1/me", headers={"Authorization": f"Bearer {tokens['access_token']}"})
+            assert me.json()["username"] == "viewer"
+            assert me.json()["permissions"] == sorted(ROLES["viewer"])
+
+    def test_refresh_token_works_once_and_then_ends_the_family(self, api: Api) -> None:
+        with api.client() as client:
+            first = client.post("/api/v1/auth/token", json={"username": "viewer", "password": PASSWORD}).json()
+            second = client.post("/api/v1/auth/refresh", json={"refresh_token": first["refresh_token"]})
+            assert second.status_code == 200
+            again = client.post("/api/v1/auth/refresh", json={"refresh_token": first["refresh_token"]})
+            assert (again.status_code, again.json()["code"]) == (401, "token_reused")
+            for token in (first["access_token"], second.json()["access_token"]):
+                assert client.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+            last = client.post("/api/v1/auth/refresh", json={"refresh_token": second.json()["refresh_token"]})
+            assert last.status_code == 401
+
+    def test_refresh_token_is_no_access_token(self, api: Api) -> None:
+        with api.client() as client:
+            tokens = client.post("/api/v1/auth/token", json={"username": "viewer", "password": PASSWORD}).json()
+            headers = {"Authorization": f"Bearer {tokens['refresh_token']}"}
+            assert client.get("/api/v1/me", headers=headers).status_code == 401
+            body = {"refresh_token": tokens["access_token"]}
+            assert client.post("/api/v1/auth/refresh", json=body).status_code == 401
+
+    def test_user_who_must_change_the_password_does_so_first(self, api: Api) -> None:
+        with api.database.transaction() as session:
+            api.services.auth.create_user(session, "fresh", PASSWORD, "viewer", must_change_password=True)
+        with api.client() as client:
+            answer = client.post("/api/v1/auth/token", json={"username": "fresh", "password": PASSWORD})
+        assert (answer.status_code, answer.json()["code"]) == (403, "password_change_required")
+
+    def test_spoofed_addresses_do_not_help_a_guesser(self, api: Api) -> None:
+        with api.client() as client:
+            answers = [
+                client.post(
+                    "/api/v1/auth/token",
+                    json={"username": f"guess{number}", "password": "wrong"},
+                    headers={"X-Forwarded-For": f"198.51.100.{number}", "Forwarded": f"for=198.51.100.{number}"},
+                )
+                for number in range(7)
+            ]
+        assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 2
+        assert len({answer.text for answer in answers[:5]}) == 1
+        assert 0 < int(answers[-1].headers["retry-after"]) <= 300
