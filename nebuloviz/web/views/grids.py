@@ -95,6 +95,35 @@ def _line_columns(present: Sequence[str]) -> list[dict[str, Any]]:
     ]
 
 
+def letters_table(rows: Sequence[Mapping[str, Any]], *, selectable: bool) -> Component:
+    """Dead letters, as `views.data.letter_row` makes their rows; chosen by checkbox or the space bar."""
+    heads = (
+        ("received", _("Received"), 180),
+        ("reason", _("Reason"), 170),
+        ("detail", _("Detail"), 260),
+        ("bytes", _("Bytes"), 380),
+        ("size", _("Size"), 90),
+        ("where", _("Where"), 200),
+    )
+    definitions = [
+        {
+            "field": field,
+            "headerName": words,
+            "width": width,
+            "tooltipField": field if field in {"detail", "bytes"} else None,
+        }
+        for field, words, width in heads
+    ]
+    selection = {"rowSelection": {"mode": "multiRow", "headerCheckbox": True}} if selectable else {}
+    return _grid(
+        id="data-letters-grid",
+        columnDefs=definitions,
+        rowData=[dict(row) for row in rows],
+        dashGridOptions=_options() | selection,
+        height=min(420, 44 + 34 * max(len(rows), 3)),
+    )
+
+
 def order_of(sort_model: object) -> str:
     """The grid's sorting as the services know it."""
     first = sort_model[0] if isinstance(sort_model, list) and sort_model else {}

@@ -1,0 +1,349 @@
+"""Data: what streams in, files being imported, and what could not be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from nebuloviz.i18n import _, duration, format_datetime, format_time, lazy, ngettext, number, relative
+from nebuloviz.services.interfaces import (
+    DeadLetterPage,
+    DeadLetterView,
+    FilePreview,
+    Freshness,
+    ImportView,
+    PartitionStatus,
+    StreamStatus,
+)
+from nebuloviz.web.charts import ChartView
+from nebuloviz.web.components import badge, empty_state, kpi_list, progress
+from nebuloviz.web.components.basic import button, given
+from nebuloviz.web.figures import Style
+from nebuloviz.web.figures.stream import arrivals
+from nebuloviz.web.filterbar import dropdown_texts
+from nebuloviz.web.views.grids import letters_table
+
+#: What a column of a file can mean, in the order in which people think of it; the first ones must be there.
+FIELD_WORDS = {
+    "sold_at": lazy("Time of sale"),
+    "order_id": lazy("Order number"),
+    "product_id": lazy("Product number"),
+    "quantity": lazy("Quantity"),
+    "unit_price": lazy("Unit price"),
+    "amount": lazy("Amount of the line"),
+    "product": lazy("Product"),
+    "category": lazy("Category"),
+    "customer_id": lazy("Customer"),
+    "region": lazy("Region"),
+    "country": lazy("Country"),
+    "channel": lazy("Channel"),
+    "store": lazy("Store"),
+    "discount": lazy("Discount"),
+    "cost": lazy("Cost"),
+    "currency": lazy("Currency"),
+    "sale_id": lazy("Number of the line"),
+}
+REQUIRED = frozenset({"sold_at", "order_id", "product_id", "quantity"})
+REASON_WORDS = {
+    "conflict": lazy("Same sale id, other content"),
+    "currency": lazy("Another currency"),
+    "database": lazy("Not storable"),
+    "empty": lazy("Empty record"),
+    "future": lazy("In the future"),
+    "invalid_number": lazy("Not a number"),
+    "invalid_text": lazy("Not a text"),
+    "invalid_time": lazy("Not a time"),
+    "malformed": lazy("Not readable"),
+    "missing_field": lazy("Something is missing"),
+    "number_range": lazy("Number out of range"),
+    "too_large": lazy("Record too large"),
+    "too_late": lazy("Too late"),
+    "too_long": lazy("Text too long"),
+}
+NO_COLUMN = "\x1fnone"
+PREVIEW_ROWS = 8
+LETTERS = 200
+
+
+def reason_words(reason: str) -> str:
+    return str(REASON_WORDS.get(reason, reason))
+
+
+def pace(status: StreamStatus, freshness: Freshness, now: datetime) -> Component:
+    """Rate, lag and lateness at a glance."""
+    minutes = status.minutes[-6:-1]  # the last one is not over
+    recent = sum(accepted for _at, accepted, *_rest in minutes)
+    hour = sum(accepted for _at, accepted, *_rest in status.minutes)
+    late = max((late for *_counts, late in status.minutes[-5:]), default=0)
+    lags = [partition.lag for partition in status.partitions if partition.lag is not None]
+    newest = (now - freshness.last_arrival).total_seconds() if freshness.last_arrival else None
+    return kpi_list(
+        [
+            (_("Sales a minute"), number(recent / max(len(minutes), 1), 1)),
+            (_("In the last hour"), number(hour)),
+            (_("Waiting in Kafka"), number(sum(lags)) if lags else _("nothing")),
+            (_("Arriving after the sale"), duration(late)),
+            (_("Newest arrival"), relative(newest)),
+            (_("Sale lines stored"), number(freshness.lines)),
+        ]
+    )
+
+
+def pace_view(status: StreamStatus, style: Style) -> ChartView:
+    title = _("Records a minute, by arrival")
+    return ChartView(title, arrivals(status.minutes, title, style=style), lambda: minutes_table(status))
+
+
+def minutes_table(status: StreamStatus) -> Component:
+    """The table behind the chart of arrivals, the newest minute first."""
+    heads = (_("Minute"), _("Accepted"), _("Duplicate"), _("Rejected"), _("Latest after the sale"))
+    rows = [
+        [format_time(minute), number(accepted), number(duplicate), number(rejected), duration(late)]
+        for minute, accepted, duplicate, rejected, late in reversed(status.minutes)
+        if accepted or duplicate or rejected
+    ]
+    return _table(heads, rows)
+
+
+def partitions(status: StreamStatus, now: datetime) -> Component:
+    """Where the stream stands in each of its partitions; one that has halted says why."""
+    if not status.partitions:
+        return empty_state(
+            _("Nothing streams in yet"),
+            icon_name="broadcast",
+            hint=_(
+                "Set NEBULOVIZ_KAFKA_BOOTSTRAP_SERVERS to read from Kafka, post sales to the API, or import a file below."
+            ),
+        )
+    heads = (
+        _("Source"), _("Part"), _("Position"), _("Waiting"), _("Accepted"), _("Duplicate"), _("Rejected"), _("Last"), _("State"),
+    )  # fmt: skip
+    return _table(heads, [_partition(part, now) for part in status.partitions], text_columns={0, 8})
+
+
+def _partition(part: PartitionStatus, now: datetime) -> list[Any]:
+    state = (
+        badge(_("Halted"), "bad", icon_name="exclamation-octagon")
+        if part.halted_reason
+        else badge(_("Running"), "good")
+    )
+    why = html.Div(part.halted_reason, className="nv-muted") if part.halted_reason else None
+    return [
+        html.Bdi(part.topic),
+        number(part.partition),
+        number(part.next_offset),
+        number(part.lag),
+        number(part.accepted),
+        number(part.duplicate),
+        number(part.rejected),
+        relative((now - part.updated_at).total_seconds()),
+        html.Div([state, why]),
+    ]
+
+
+def _table(
+    heads: Sequence[str], rows: Sequence[Sequence[Any]], text_columns: frozenset[int] | set[int] = frozenset({0})
+) -> Component:
+    """Plain rows under plain heads; columns not in `text_columns` are figures."""
+    kind = [None if index in text_columns else "nv-num" for index in range(len(heads))]
+    head = html.Tr([html.Th(words, scope="col", className=name) for words, name in zip(heads, kind, strict=True)])
+    body = [html.Tr([html.Td(cell, className=name) for cell, name in zip(row, kind, strict=True)]) for row in rows]
+    return html.Div(html.Table([html.Thead(head), html.Tbody(body)], className="nv-table"), className="nv-table-wrap")
+
+
+def running_imports(imports: Sequence[ImportView]) -> list[Component]:
+    """A bar for each import that is under way."""
+    return [import_progress(item) for item in imports if item.state == "running"]
+
+
+def import_progress(item: ImportView) -> Component:
+    """How far an import is, how fast, and how long it will take."""
+    seconds = (item.updated_at - item.started_at).total_seconds()
+    rate = item.rows_done / seconds if seconds >= 1 and item.rows_done else None
+    left = (item.rows_total - item.rows_done) / rate if rate and item.rows_total else None
+    return html.Div(
+        progress(
+            item.rows_done,
+            item.rows_total,
+            label=html.Bdi(import_name(item)),
+            rate=rate,
+            seconds_left=left,
+            unit=_("rows"),
+        ),
+        className="nv-import",
+    )
+
+
+def import_name(item: ImportView) -> str:
+    return item.name or _("Import {number}", number=item.id)
+
+
+def import_list(imports: Sequence[ImportView], now: datetime) -> Component:
+    """Imports and what became of them, the newest first."""
+    if not imports:
+        return html.P(_("No file has been imported yet."), className="nv-card-subtitle")
+    return html.Ul([html.Li(_import(item, now), className="nv-import") for item in imports], className="nv-imports")
+
+
+def _import(item: ImportView, now: datetime) -> Component:
+    if item.state == "running":
+        return import_progress(item)
+    ended = item.finished_at or item.updated_at
+    who = _("by {who}, {when}", who=item.started_by, when=relative((now - ended).total_seconds()))
+    counts = [
+        ngettext("{count} sale accepted", "{count} sales accepted", item.accepted, count=number(item.accepted)),
+        ngettext("{count} duplicate", "{count} duplicates", item.duplicate, count=number(item.duplicate)),
+        ngettext("{count} rejected", "{count} rejected", item.rejected, count=number(item.rejected)),
+    ]
+    state = badge(_("Done"), "good", icon_name="check-circle")
+    if item.state == "failed":
+        state = badge(_("Failed"), "bad", icon_name="exclamation-octagon")
+    return html.Div(
+        [
+            html.Div([html.Strong(html.Bdi(import_name(item))), state], className="nv-import-head"),
+            html.Div(" · ".join(counts), className="nv-num"),
+            html.Div(item.message, className="nv-import-message") if item.message else None,
+            html.Div(who if item.started_by else format_datetime(ended), className="nv-muted"),
+        ]
+    )
+
+
+def upload_box(most_megabytes: int) -> Component:
+    """Where a file is dropped or chosen; upload.js sends it in a stream and says where it is kept."""
+    return html.Div(
+        [
+            html.Label(
+                [
+                    html.I(className="bi bi-cloud-arrow-up", **given(aria_hidden="true")),
+                    html.Span([html.Strong(_("Choose a file")), " ", _("or drop it here")]),
+                    html.Span(
+                        _(
+                            "CSV, TSV, XLSX or Parquet with one sale a row, up to {size} MB",
+                            size=number(most_megabytes),
+                        ),
+                        className="nv-card-subtitle",
+                    ),
+                ],
+                className="nv-upload",
+                id="data-drop",
+                htmlFor="data-file",
+                tabIndex=0,
+            ),
+            html.Div(id="data-file-place"),
+            html.Div(id="data-sending", className="nv-progress", role="status", **given(aria_live="polite")),
+        ]
+    )
+
+
+def mapping_form(preview: FilePreview, chosen: Mapping[str, str]) -> Component:
+    """The first rows, and for each field the column that it is read from; starts only when nothing is missing."""
+    rows = [_field_row(preview, field, chosen.get(field, "")) for field in FIELD_WORDS]
+    return html.Div(
+        [
+            html.H3(_("What the columns of {name} mean", name=preview.name), className="nv-card-title"),
+            html.P(_("Guessed from their names; correct what is wrong."), className="nv-card-subtitle"),
+            html.Div(rows, className="nv-mapping"),
+            html.H3(_("First rows"), className="nv-card-title"),
+            preview_table(preview),
+            html.Div(
+                [
+                    html.Span(id="data-missing", className="nv-error", role="status"),
+                    button(_("Cancel"), id="data-cancel"),
+                    button(_("Import"), id="data-start", kind="primary", icon_name="cloud-arrow-up"),
+                ],
+                className="nv-form-actions",
+            ),
+        ],
+        className="nv-import-form",
+    )
+
+
+def field_id(field: Any) -> dict[str, Any]:
+    return {"type": "data-field", "of": field}
+
+
+def _field_row(preview: FilePreview, field: str, column: str) -> Component:
+    name = str(FIELD_WORDS[field])
+    options = [
+        {"label": _("Not in this file"), "value": NO_COLUMN},
+        *({"label": c, "value": c} for c in preview.columns),
+    ]
+    dropdown = dcc.Dropdown(
+        id=field_id(field),
+        options=options,
+        value=column if column in preview.columns else NO_COLUMN,
+        clearable=False,
+        labels=dropdown_texts(),
+        className="nv-select",
+    )
+    words: list[Any] = [name]
+    if field in REQUIRED:
+        words.append(html.Span(" *", title=_("Required")))
+    return html.Div(
+        [html.Span(words, className="nv-label"), dropdown], className="nv-field", role="group", **given(aria_label=name)
+    )
+
+
+def chosen_mapping(fields: Sequence[str], columns: Sequence[object]) -> dict[str, str]:
+    """Field -> column, for those that have one."""
+    return {
+        field: column
+        for field, column in zip(fields, columns, strict=True)
+        if isinstance(column, str) and column != NO_COLUMN
+    }
+
+
+def missing_words(mapping: Mapping[str, str]) -> str:
+    """What an import would still need; '' when nothing."""
+    missing = [str(FIELD_WORDS[field]) for field in FIELD_WORDS if field in REQUIRED and field not in mapping]
+    if not {"unit_price", "amount"} & set(mapping):
+        missing.append(_("unit price or amount"))
+    return _("Still missing: {fields}", fields=", ".join(missing)) if missing else ""
+
+
+def preview_table(preview: FilePreview) -> Component:
+    heads = [html.Th(html.Bdi(column), scope="col") for column in preview.columns]
+    rows = [html.Tr([html.Td(html.Bdi(cell)) for cell in row]) for row in preview.rows[:PREVIEW_ROWS]]
+    table = html.Table([html.Thead(html.Tr(heads)), html.Tbody(rows)], className="nv-table")
+    return html.Div(table, className="nv-table-wrap", tabIndex=0, role="region", **given(aria_label=_("First rows")))
+
+
+def reason_options(page: DeadLetterPage) -> list[dict[str, str]]:
+    """Every reason that has open dead letters, with how many."""
+    total = sum(page.open_by_reason.values())
+    most_first = sorted(page.open_by_reason.items(), key=lambda item: -item[1])
+    listed = [{"label": f"{reason_words(name)} ({number(count)})", "value": name} for name, count in most_first]
+    return [{"label": f"{_('All reasons')} ({number(total)})", "value": ""}, *listed]
+
+
+def dead_letters(page: DeadLetterPage, *, manageable: bool) -> Component:
+    """Rejected records with their reason and bytes, to be chosen for another try or for good."""
+    if not page.items:
+        return empty_state(
+            _("Nothing was rejected"),
+            icon_name="check2-circle",
+            hint=_("Records that are no sales are kept here with their bytes and the reason."),
+        )
+    return letters_table([letter_row(item) for item in page.items], selectable=manageable)
+
+
+def letter_row(item: DeadLetterView) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "received": format_datetime(item.received_at),
+        "reason": reason_words(item.reason),
+        "detail": item.detail,
+        "where": f"{item.topic} · {item.partition} · {item.offset}",
+        "bytes": readable_bytes(item.payload),
+        "size": number(item.payload_size),
+    }
+
+
+def readable_bytes(payload: bytes, longest: int = 2_000) -> str:
+    """The bytes as text; what is no UTF-8, or cannot be seen, as escapes."""
+    text = payload[:longest].decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

@@ -1,0 +1,238 @@
+"""Data: what streams in and how fast, files to import, and what could not be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import ALL, Input, Output, State, ctx, dcc, html, no_update
+from dash.development.base_component import Component
+from dash.exceptions import PreventUpdate
+
+from nebuloviz.errors import NebuloVizError
+from nebuloviz.i18n import _, lazy, ngettext, number
+from nebuloviz.permissions import Permission
+from nebuloviz.web.access import protected_callback, register_page
+from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, failure_note, part_answer, table_input
+from nebuloviz.web.components import card, page, page_header, skeleton_table, toast
+from nebuloviz.web.components.basic import button
+from nebuloviz.web.context import act, ask, may, services, settings
+from nebuloviz.web.filterbar import dropdown_texts
+from nebuloviz.web.reading import asking
+from nebuloviz.web.shell import INTERVAL_ID, STAMP_ID, THEME_ID, stay_on_page
+from nebuloviz.web.views import data as views
+
+PACE = "data-pace"
+_UPLOAD, _LETTERS_CHANGED, _GRID = "data-upload", "data-letters-changed", "data-letters-grid"
+
+
+def layout(**_query: str) -> Component:
+    stay_on_page()
+    return page(
+        [
+            html.Div(page_header(_("Data")), className="nv-span-12"),
+            html.Div(id="data-running", className="nv-span-12"),
+            card(_("Stream"), html.Div(skeleton_table(1, 6), id="data-figures"), span=12),
+            chart_slot(PACE, _("Records a minute, by arrival"), span=12, height=220),
+            card(_("Sources"), html.Div(skeleton_table(2, 8), id="data-partitions"), span=12, flush=True),
+            *([_import_card()] if may(Permission.SALES_WRITE) else []),
+            card(_("Imports"), html.Div(skeleton_table(3, 2), id="data-imports"), span=5),
+            card(
+                _("Rejected records"),
+                [html.Div(id="data-letters-message", role="status"), html.Div(skeleton_table(5, 5), id="data-letters")],
+                actions=_letter_actions(),
+                span=12,
+            ),
+            dcc.Store(id=_LETTERS_CHANGED, data=0),
+        ]
+    )
+
+
+def _import_card() -> Component:
+    return card(
+        _("Import a file"),
+        [
+            dcc.Store(id=_UPLOAD),
+            html.Div(id="data-message"),
+            views.upload_box(settings().max_upload_mb),
+            html.Div(id="data-form"),
+        ],
+        span=7,
+    )
+
+
+def _letter_actions() -> list[Component]:
+    reasons = dcc.Dropdown(
+        id="data-reason", options=[], value="", clearable=False, searchable=False, labels=dropdown_texts(),
+        className="nv-select nv-select-range",
+    )  # fmt: skip
+    if not may(Permission.STREAM_MANAGE):
+        return [reasons]
+    return [
+        reasons,
+        button(_("Try again"), id="data-retry", icon_name="arrow-clockwise"),
+        button(_("Discard"), id="data-discard", icon_name="trash", kind="quiet"),
+    ]
+
+
+@protected_callback(
+    Permission.STREAM_READ,
+    Output("data-figures", "children"),
+    Output("data-partitions", "children"),
+    Input(STAMP_ID, "data"),
+)
+def stream(_stamp: str) -> tuple[Any, Any]:
+    with asking(None) as asked:
+
+        def build() -> tuple[Any, Any]:
+            status = ask(services().ingest.status)
+            return views.pace(status, ask(services().data.freshness), asked.now), views.partitions(status, asked.now)
+
+        answer = part_answer(build)
+        return answer if isinstance(answer, tuple) else (answer, no_update)
+
+
+@protected_callback(
+    Permission.STREAM_READ,
+    Input(STAMP_ID, "data"),
+    Input(THEME_ID, "data"),
+    table_input(PACE),
+    output=chart_outputs(PACE),
+)
+def pace(_stamp: str, theme: str, table_clicks: int | None) -> dict[str, Any]:
+    with asking(None, theme) as asked:
+        return chart_answer(lambda: views.pace_view(ask(services().ingest.status), asked.style()), table_clicks)
+
+
+@protected_callback(
+    Permission.STREAM_READ,
+    Output("data-imports", "children"),
+    Input(INTERVAL_ID, "n_intervals"),
+    Input(_UPLOAD, "data"),
+)
+def imports(_ticks: int | None, _upload: Any) -> Any:
+    """With every tick, for an import moves on before anything else does."""
+    with asking(None) as asked:
+        return part_answer(lambda: views.import_list(ask(services().ingest.imports, 10), asked.now))
+
+
+# ---------------------------------------------------------------- importing a file
+
+
+@protected_callback(
+    Permission.SALES_WRITE,
+    Output("data-form", "children"),
+    Output("data-message", "children"),
+    Input(_UPLOAD, "data"),
+    prevent_initial_call=True,
+)
+def show_form(upload: Any) -> tuple[Any, Any]:
+    """The mapping of a file that has just been sent, guessed from its columns."""
+    if not isinstance(upload, str):
+        return None, no_update
+    try:
+        preview = ask(services().ingest.preview, upload)
+    except NebuloVizError as error:
+        return None, failure_note(error)
+    return views.mapping_form(preview, preview.mapping), None
+
+
+@protected_callback(
+    Permission.SALES_WRITE,
+    Output("data-missing", "children"),
+    Output("data-start", "disabled"),
+    Input(views.field_id(ALL), "value"),
+    State(views.field_id(ALL), "id"),
+)
+def check_mapping(columns: list[Any], ids: list[dict[str, str]]) -> tuple[str, bool]:
+    words = views.missing_words(views.chosen_mapping([id["of"] for id in ids], columns))
+    return words, bool(words)
+
+
+@protected_callback(
+    Permission.SALES_WRITE,
+    Output(_UPLOAD, "data"),
+    Output("data-message", "children", allow_duplicate=True),
+    Input("data-start", "n_clicks"),
+    Input("data-cancel", "n_clicks"),
+    State(views.field_id(ALL), "value"),
+    State(views.field_id(ALL), "id"),
+    State(_UPLOAD, "data"),
+    prevent_initial_call=True,
+)
+def start(
+    go: int | None, cancel: int | None, columns: list[Any], ids: list[dict[str, str]], upload: Any
+) -> tuple[Any, Any]:
+    if not (go or cancel) or not isinstance(upload, str):
+        raise PreventUpdate
+    if ctx.triggered_id == "data-cancel":
+        return None, None
+    try:
+        ask(services().ingest.start_import, upload, views.chosen_mapping([id["of"] for id in ids], columns))
+    except NebuloVizError as error:
+        return no_update, failure_note(error)
+    return None, toast(_("The import has started; its progress is shown beside."), "good")
+
+
+# ---------------------------------------------------------------- rejected records
+
+
+@protected_callback(
+    Permission.STREAM_READ,
+    Output("data-letters", "children"),
+    Output("data-reason", "options"),
+    Input("data-reason", "value"),
+    Input(_LETTERS_CHANGED, "data"),
+)
+def letters(reason: Any, _changed: int) -> tuple[Any, Any]:
+    with asking(None):
+
+        def build() -> tuple[Any, Any]:
+            chosen = reason if isinstance(reason, str) else ""
+            found = ask(services().ingest.dead_letters, "open", chosen, None, views.LETTERS)
+            return views.dead_letters(found, manageable=may(Permission.STREAM_MANAGE)), views.reason_options(found)
+
+        answer = part_answer(build)
+        return answer if isinstance(answer, tuple) else (answer, no_update)
+
+
+@protected_callback(
+    Permission.STREAM_MANAGE,
+    Output(_LETTERS_CHANGED, "data"),
+    Output("data-letters-message", "children"),
+    Input("data-retry", "n_clicks"),
+    Input("data-discard", "n_clicks"),
+    State(_GRID, "selectedRows"),
+    State(_LETTERS_CHANGED, "data"),
+    prevent_initial_call=True,
+)
+def settle(_retry: int | None, _discard: int | None, selected: Any, changed: int) -> tuple[Any, Any]:
+    """Try the chosen records again, or put them away."""
+    ids = [row["id"] for row in selected or [] if isinstance(row, dict) and isinstance(row.get("id"), int)]
+    if not ids:
+        return no_update, toast(_("Choose records in the table first."), "warn")
+    try:
+        words = discarded(ids) if ctx.triggered_id == "data-discard" else retried(ids)
+    except NebuloVizError as error:
+        return no_update, failure_note(error)
+    return (changed or 0) + 1, toast(words, "good")
+
+
+def discarded(ids: list[int]) -> str:
+    count = act(services().ingest.discard, ids)
+    return ngettext("{count} record put away.", "{count} records put away.", count, count=number(count))
+
+
+def retried(ids: list[int]) -> str:
+    result = act(services().ingest.retry, ids)
+    done = result.accepted + result.duplicates
+    words = ngettext("{count} record is a sale now.", "{count} records are sales now.", done, count=number(done))
+    left = ngettext(
+        "{count} was rejected again.", "{count} were rejected again.", result.rejected, count=number(result.rejected)
+    )
+    return f"{words} {left}" if result.rejected else words
+
+
+register_page(
+    __name__, permission=Permission.STREAM_READ, path="/data", title=lambda **_variables: f"{_('Data')} · NebuloViz",
+    name=lazy("Data"), layout=layout,
+)  # fmt: skip
