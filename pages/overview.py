@@ -8,7 +8,7 @@ from dash import ALL, MATCH, Input, Output, State, ctx, html, no_update, set_pro
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, lazy
-from nebuloviz.metrics.registry import metric
+from nebuloviz.metrics.registry import dimension, metric
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import AlertFilter
 from nebuloviz.web.access import protected_callback, register_page
@@ -45,7 +45,7 @@ _OWN_CHART = "product"
 def layout(**_query: str) -> Component:
     stay_on_page()
     with asking(None):
-        used = [slug for slug in ask(services().data.dimensions_in_use) if slug != _OWN_CHART]
+        used = [slug for slug in ask(services().data.dimensions_in_use) if dimension(slug).rolled]
     revenue = metric("revenue")
     by = [chart_slot(BREAKDOWN, title_of(revenue, slug), of=slug, span=4, skeleton=skeleton_bars(8)) for slug in used]
     return page(

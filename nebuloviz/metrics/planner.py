@@ -127,7 +127,8 @@ def _orders(asked: Slice, zone: ZoneInfo) -> Part | None:
     if "orders" not in asked.measures:
         return None
     candidates = _rollups_with(_needed(asked))
-    fitting = [rollup for rollup in candidates if not _merged(rollup, asked) & _ITEM_COLUMNS]
+    several = {entry.column for entry in DIMENSIONS if not entry.order_level}
+    fitting = [rollup for rollup in candidates if not _merged(rollup, asked) & several]
     reason = (
         "" if fitting or not candidates else "an order has several categories and products, so its counts do not add up"
     )
@@ -145,8 +146,6 @@ def _customers(asked: Slice, zone: ZoneInfo) -> Part | None:
 
 
 _Level = tuple[Source, Callable[[datetime], datetime], Callable[[datetime], datetime]]
-
-_ITEM_COLUMNS = frozenset(entry.column for entry in DIMENSIONS if not entry.order_level)
 
 
 def _part(

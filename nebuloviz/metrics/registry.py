@@ -5,13 +5,16 @@ To add one, add an entry to `METRICS` or `DIMENSIONS`; an extension of your own 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from sqlalchemy import Text
+
 from nebuloviz.errors import ConfigurationError, InvalidQuery
 from nebuloviz.i18n import LazyText, lazy
-from nebuloviz.models import MEASURES, MONEY_SCALE, QUANTITY_SCALE, SaleRow
+from nebuloviz.models import MEASURES, MONEY_SCALE, QUANTITY_SCALE, ROLLED_DIMENSIONS, SaleRow
 
 Unit = Literal["money", "count", "quantity", "ratio"]
 
@@ -64,6 +67,11 @@ class Dimension:
     label: LazyText
     column: str
     order_level: bool = True
+
+    @property
+    def rolled(self) -> bool:
+        """Whether hourly and daily sums of it are kept, so that any question about it is answered at once."""
+        return self.column in ROLLED_DIMENSIONS
 
 
 METRICS: list[Metric] = [
@@ -139,13 +147,14 @@ def _amount(names: tuple[str, ...], figures: Mapping[str, int]) -> float:
 
 
 _Entry = TypeVar("_Entry", Metric, Dimension)
+_SLUG = re.compile(r"[a-z][a-z_]*")  # stands in URLs and in JSON
 
 
 def add_metric(entry: Metric) -> None:
     """Let `entry` be asked for like the built-in ones.
 
     Raises:
-        ConfigurationError: its slug is taken, or it is made of a measure that there is not.
+        ConfigurationError: its slug is taken or malformed, or it is made of a measure that there is not.
     """
     unknown = entry.measures - {*MEASURES, "customers"}
     if unknown:
@@ -157,16 +166,25 @@ def add_dimension(entry: Dimension) -> None:
     """Let sales be told apart by `entry` as by the built-in ones. One without rollups of its own is answered from the facts.
 
     Raises:
-        ConfigurationError: its slug is taken, or the facts have no such column.
+        ConfigurationError: its slug is taken or malformed, its column has a dimension already or is none of text.
     """
-    if entry.column not in SaleRow.__table__.columns:
+    columns = [column.name for column in SaleRow.__table__.columns if isinstance(column.type, Text)]
+    if entry.column not in columns:
+        known = ", ".join(columns)
         raise ConfigurationError(
-            f"The dimension {entry.slug!r} names a column that sales do not have: {entry.column!r}."
+            f"The dimension {entry.slug!r} needs a column of text that sales have ({known}), not {entry.column!r}."
         )
+    same = [known.slug for known in DIMENSIONS if known.column == entry.column]
+    if same:
+        raise ConfigurationError(f"{entry.column!r} has a dimension already: {same[0]!r}.")
     _add(DIMENSIONS, entry, "dimension")
 
 
 def _add(entries: list[_Entry], entry: _Entry, kind: str) -> None:
+    if not _SLUG.fullmatch(entry.slug):
+        raise ConfigurationError(
+            f"A {kind}'s slug is made of a to z and _, as in 'net_revenue'; {entry.slug!r} is not."
+        )
     if any(known.slug == entry.slug for known in entries):
         raise ConfigurationError(f"There is a {kind} {entry.slug!r} already; choose another slug.")
     entries.append(entry)

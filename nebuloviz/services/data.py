@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Engine, Select, func, or_, select
+from sqlalchemy import ColumnElement, Engine, Select, SQLColumnExpression, func, or_, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.cache import SALES, Cache, Path, day_nodes
@@ -33,7 +33,7 @@ from nebuloviz.services.sale_pages import sale_page
 
 _RECENT = timedelta(days=90)
 _VALUES_SECONDS = 60
-_FOUND_PRODUCTS = 500
+_FOUND = 500
 _DAYS = Base.metadata.tables["rollup_day"]
 
 
@@ -94,10 +94,10 @@ class SalesDataService(DataService):
         self, session: Session, actor: Actor, dimension: str, search: str = "", limit: int = 50
     ) -> Sequence[tuple[str, str]]:
         entry = dimension_of(dimension)
-        if entry.slug == "product":
-            ids = self._products(session, actor, search, limit)
-            names = product_names(session, ids)
-            return [(value, names.get(value, value)) for value in ids]
+        if not entry.rolled:
+            found = self._largest(session, actor, entry, search, limit)
+            names = product_names(session, found) if entry.slug == "product" else {}
+            return [(value, names.get(value, value) or _("Not given")) for value in found]
         labelled = [(value, value or _("Not given")) for value in self._listed(session, actor, entry)]
         return [pair for pair in labelled if search.casefold() in pair[1].casefold()][:limit]
 
@@ -152,18 +152,19 @@ class SalesDataService(DataService):
 
         return self._cache.get_or_compute(SALES, key, compute, depends=(), ttl_seconds=_VALUES_SECONDS)
 
-    def _products(self, session: Session, actor: Actor, search: str, limit: int) -> list[str]:
-        """Products by recent revenue; there may be too many to list them all."""
+    def _largest(self, session: Session, actor: Actor, entry: Dimension, search: str, limit: int) -> list[str]:
+        """Values that were sold lately, the largest first; there may be too many to list them all."""
         spans = self._recent_last(session)[1:]
         if not spans:
             return []
         filters = _scope_filters(actor)
         if search:
-            ids = list(session.scalars(_products_like(search)))
-            if not ids:
+            like = _products_like(search) if entry.slug == "product" else _values_like(entry.column, search, spans[0])
+            matching = tuple(session.scalars(like))
+            if not matching:
                 return []
-            filters = (*filters, Filter("product", "in", tuple(ids)))
-        asked = Slice(spans, ("product",), filters, frozenset({"revenue"}))
+            filters = (*filters, Filter(entry.slug, "in", matching))
+        asked = Slice(spans, (entry.slug,), filters, frozenset({"revenue"}))
         return [found[0] for found in ranked(session, asked, metric("revenue"), self._zone, limit, descending=True)]
 
     def _recent_last(self, session: Session) -> tuple[Bucket, ...]:
@@ -175,14 +176,17 @@ class SalesDataService(DataService):
         return Bucket(first, recent), Bucket(recent, last + 2 * ONE_DAY)
 
     def _varies(self, session: Session, actor: Actor, entry: Dimension) -> bool:
-        """Whether sales have more than one value of it; read from the ends of an index."""
+        """Whether sales have more than one value of it: of a rollup the ends of an index tell, of facts the first that differs."""
         rollup = next((r for r in ROLLUPS if r.dimensions == (entry.column,) and r.grain == "day"), None)
         table = rollup.table if rollup else sql.SALE
         scope = tuple(item for item in _scope_filters(actor) if item.dimension == entry.slug)
         within = sql.conditions(table, Slice((), (), scope, frozenset()))
         column = table.c[entry.column]
-        least, most = (session.scalar(select(which(column)).where(*within)) for which in (func.min, func.max))
-        return bool(least != most)
+        if rollup:
+            least, most = (session.scalar(select(which(column)).where(*within)) for which in (func.min, func.max))
+            return bool(least != most)
+        one = session.scalar(select(column).where(*within).limit(1))
+        return session.scalar(select(column).where(*within, column != one).limit(1)) is not None
 
 
 @contextmanager
@@ -207,9 +211,20 @@ def _scope_filters(actor: Actor) -> tuple[Filter, ...]:
 
 
 def _products_like(search: str) -> Select[str]:
-    """Ids of products whose id or name contains `search`, literally, in either case."""
+    """Ids of products whose id or name contains `search`."""
+    matches = _contains(search, Product.name, Product.product_id)
+    return select(Product.product_id).where(matches).order_by(Product.product_id).limit(_FOUND)
+
+
+def _values_like(column: str, search: str, lately: Bucket) -> Select[str]:
+    """Values of the facts' `column` that contain `search`."""
+    value = sql.SALE.c[column]
+    within = (SaleRow.sold_at >= lately.start, SaleRow.sold_at < lately.end, _contains(search, value))
+    return select(value).where(*within).distinct().order_by(value).limit(_FOUND)
+
+
+def _contains(search: str, *columns: SQLColumnExpression[str]) -> ColumnElement[bool]:
+    """Whether any of `columns` contains `search`, literally, in either case."""
     # SQLite folds the case of ASCII alone, so the usual forms are asked for as well
     forms = dict.fromkeys((search, search.lower(), search.upper(), search.capitalize(), search.title()))
-    columns = (Product.name, Product.product_id)
-    matches = [found.icontains(form, autoescape=True) for form in forms for found in columns]
-    return select(Product.product_id).where(or_(*matches)).order_by(Product.product_id).limit(_FOUND_PRODUCTS)
+    return or_(*(found.icontains(form, autoescape=True) for form in forms for found in columns))
