@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
-from nebuloviz import migrate
+from nebuloviz import extensions, migrate
 from nebuloviz.background import Repeater
 from nebuloviz.cache import ROOT, Cache, day_node
 from nebuloviz.db import Database
@@ -98,11 +98,12 @@ class Parts:
 
 
 def parts(settings: Settings) -> Parts:
-    """The services and what they stand on. Opens no connection yet.
+    """The services and what they stand on, extensions included. Opens no connection yet.
 
     Raises:
-        ConfigurationError: production without a proper secret.
+        ConfigurationError: production without a proper secret; an extension cannot be loaded.
     """
+    extensions.load(settings.extensions_dir)
     secret = settings.secret()
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     where = database(settings)

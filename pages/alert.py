@@ -155,7 +155,4 @@ def decide(
     return {"version": done.version}, None
 
 
-register_page(
-    __name__, permission=Permission.ALERTS_READ, path_template="/alerts/<alert_id>",
-    title=lambda **_variables: f"{_('Alert')} · NebuloViz", name=lazy("Alert"), layout=layout,
-)  # fmt: skip
+register_page(__name__, path_template="/alerts/<alert_id>", permission=Permission.ALERTS_READ, name=lazy("Alert"))

@@ -101,6 +101,5 @@ def choose_search(typed: str | None, search: str | None) -> None:
 
 
 register_page(
-    __name__, permission=Permission.ALERTS_READ, path="/alerts", title=lambda **_variables: f"{_('Alerts')} · NebuloViz",
-    name=lazy("Alerts"), layout=layout,
+    __name__, path="/alerts", permission=Permission.ALERTS_READ, name=lazy("Alerts"), icon="bell", shortcut="g a", order=3,
 )  # fmt: skip

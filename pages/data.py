@@ -233,6 +233,5 @@ def retried(ids: list[int]) -> str:
 
 
 register_page(
-    __name__, permission=Permission.STREAM_READ, path="/data", title=lambda **_variables: f"{_('Data')} · NebuloViz",
-    name=lazy("Data"), layout=layout,
+    __name__, path="/data", permission=Permission.STREAM_READ, name=lazy("Data"), icon="database", shortcut="g d", order=4,
 )  # fmt: skip

@@ -243,6 +243,5 @@ def load_lines(request: Any, cursors: Any, id: dict[str, str]) -> tuple[Any, Any
 
 
 register_page(
-    __name__, permission=Permission.DATA_READ, path="/explore", title=lambda **_variables: f"{_('Explore')} · NebuloViz",
-    name=lazy("Explore"), layout=layout,
+    __name__, path="/explore", permission=Permission.DATA_READ, name=lazy("Explore"), icon="bar-chart-line", shortcut="g e", order=2,
 )  # fmt: skip

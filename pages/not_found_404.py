@@ -21,4 +21,4 @@ def layout(**_query: str) -> Component:
     )
 
 
-register_page(__name__, permission=Permission.DATA_READ, name=lazy("Page not found"), layout=layout)
+register_page(__name__, permission=Permission.DATA_READ, name=lazy("Page not found"))

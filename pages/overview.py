@@ -226,6 +226,5 @@ def click(*given: Any) -> None:
 
 
 register_page(
-    __name__, permission=Permission.DATA_READ, path="/", title=lambda **_variables: f"{_('Overview')} · NebuloViz",
-    name=lazy("Overview"), layout=layout,
+    __name__, path="/", permission=Permission.DATA_READ, name=lazy("Overview"), icon="grid-1x2", shortcut="g o", order=1,
 )  # fmt: skip

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import dash
 from flask import Flask
 
+from nebuloviz.errors import ConfigurationError
+from nebuloviz.i18n import LazyText
 from nebuloviz.permissions import Permission
 
 #: Reached by anybody, by whoever is signed in, or by those whose role includes the permission.
@@ -17,6 +20,7 @@ Access = Literal["public", "signed-in"] | Permission
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _ACCESS = "nebuloviz_access"
+_waiting: list[dict[str, Any]] = []  # the pages that Dash does not know yet
 
 
 def protected_callback(
@@ -36,9 +40,37 @@ def protected_callback(
     return decorate
 
 
-def register_page(module: str, *, permission: Permission, **options: Any) -> None:
-    """`dash.register_page` for those whose role includes `permission`; all others get 403."""
-    dash.register_page(module, permission=permission, **options)  # type: ignore[no-untyped-call]  # Dash has no types here
+def register_page(
+    module: str, *, permission: Permission, name: LazyText | str, icon: str = "", shortcut: str = "", **options: Any
+) -> None:
+    """Let `module` be a page for those whose role includes `permission`; all others get 403.
+
+    One with an `icon` (of Bootstrap Icons, "bell") has a place in the rail, under its `name`; `shortcut` is what the rail says
+    of keys. `options` are those of `dash.register_page`: `path`, `order` (pages without one come last), `layout` where it is not
+    the module's own. May be called before there is a dashboard, as from an extension: Dash gets the pages when it is made.
+    """
+
+    def title(**_variables: str) -> str:
+        return f"{name!s} · NebuloViz"
+
+    _waiting.append(
+        {"module": module, "permission": permission, "name": name, "icon": icon, "shortcut": shortcut, "title": title}
+        | options
+    )
+
+
+def hand_pages_to_dash() -> None:
+    """Give Dash all pages that were registered since the last time; there must be a `Dash` by now.
+
+    Raises:
+        ConfigurationError: one has no layout.
+    """
+    while _waiting:
+        page = _waiting.pop(0)
+        layout = page.pop("layout", None) or getattr(sys.modules[page["module"]], "layout", None)
+        if layout is None:
+            raise ConfigurationError(f"The page {page['module']} has no layout: define a function of that name.")
+        dash.register_page(layout=layout, **page)  # type: ignore[no-untyped-call]  # Dash has no types here
 
 
 def route(

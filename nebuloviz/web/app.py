@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import dash
 import dash_ag_grid
 import dash_bootstrap_components
 import numpy as np
@@ -24,6 +22,7 @@ from nebuloviz.services.interfaces import Services
 from nebuloviz.services.limits import Counters, RequestLimiter
 from nebuloviz.settings import Settings
 from nebuloviz.web import shell
+from nebuloviz.web.access import hand_pages_to_dash
 from nebuloviz.web.context import Context, install_context
 from nebuloviz.web.guard import callback_failed, install_guard, verify
 from nebuloviz.web.hooks import ContentSecurityPolicy, allow_index, install_hooks, install_reader
@@ -90,11 +89,8 @@ def create_dash(
     database: Database,
     settings: Settings,
     counters: Counters | None = None,
-    load_extensions: Callable[[], None] = lambda: None,
 ) -> Dashboard:
     """The dashboard, complete and verified; its WSGI application is `.server`. One a process, as Dash's registries are global.
-
-    `load_extensions` is called once pages can be registered, to import those that are not ours.
 
     Raises:
         ConfigurationError: a page or callback declares no permission.
@@ -111,8 +107,9 @@ def create_dash(
     install_login(server)
     install_vendor(server)
     app = _dash(server)
-    _load_pages()
-    load_extensions()
+    for path in sorted((ROOT / "pages").glob("[!_.]*.py")):
+        importlib.import_module(f"pages.{path.stem}")
+    hand_pages_to_dash()
     verify(app)
     allow_index(app, server, policy)
     return app
@@ -138,12 +135,3 @@ def _dash(server: Flask) -> Dashboard:
     )
     app.layout = shell.layout
     return app
-
-
-def _load_pages() -> None:
-    """Import every page; a page's `layout` is that of its module, as Dash's own loader has it."""
-    for path in sorted((ROOT / "pages").glob("[!_.]*.py")):
-        module = importlib.import_module(f"pages.{path.stem}")
-        page = dash.page_registry.get(module.__name__)
-        if page is not None and "layout" not in page:
-            page["layout"] = module.layout

@@ -14,7 +14,7 @@ from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from nebuloviz.errors import NebuloVizError
-from nebuloviz.i18n import LazyText, _, current, lazy
+from nebuloviz.i18n import _, current
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import UserView
 from nebuloviz.settings import SUPPORTED_LANGUAGES
@@ -43,12 +43,7 @@ _LANGUAGE_ID, _ZONE_ID = "shell-language", "shell-zone"
 #: The inputs of everything that shows data: what is asked, whether there is news, and the colours.
 REFRESH = (Input(URL_ID, "search"), Input(STAMP_ID, "data"), Input(THEME_ID, "data"))
 
-_PAGES: tuple[tuple[LazyText, str, str, str, Permission], ...] = (
-    (lazy("Overview"), "/", "grid-1x2", "g o", Permission.DATA_READ),
-    (lazy("Explore"), "/explore", "bar-chart-line", "g e", Permission.DATA_READ),
-    (lazy("Alerts"), "/alerts", "bell", "g a", Permission.ALERTS_READ),
-    (lazy("Data"), "/data", "database", "g d", Permission.STREAM_READ),
-)
+_ALERTS_PATH = "/alerts"
 
 
 def layout() -> Component:
@@ -79,11 +74,17 @@ def _machinery(user: UserView) -> list[Component]:
 
 
 def nav_items(state: PageState, open_alerts: int) -> list[NavItem]:
-    """The pages that the reader may see; range and filters go along."""
+    """The pages with an icon that the reader may see, in their order; range and filters go along."""
     return [
-        NavItem(label, state.carried().to_url(path), icon_name, shortcut, open_alerts if path == "/alerts" else 0)
-        for label, path, icon_name, shortcut, permission in _PAGES
-        if may(permission)
+        NavItem(
+            page["name"],
+            state.carried().to_url(page["path"]),
+            page["icon"],
+            page["shortcut"],
+            open_alerts if page["path"] == _ALERTS_PATH else 0,
+        )
+        for page in dash.page_registry.values()
+        if page["icon"] and may(page["permission"])
     ]
 
 
