@@ -10,6 +10,7 @@ from dash.exceptions import PreventUpdate
 
 from nebuloviz.errors import Conflict, NebuloVizError
 from nebuloviz.i18n import _, lazy
+from nebuloviz.metrics.line_figures import metric_behind
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import AlertView
 from nebuloviz.web.access import protected_callback, register_page
@@ -94,7 +95,7 @@ def course(number: int, _stamp: str, theme: str, table_clicks: int | None) -> di
             alert = _alert(number)
             start, end = views.around(alert)
             query = asked.query(
-                metrics=(alert.metric,),
+                metrics=(metric_behind(alert.metric),),
                 start=start,
                 end=end,
                 grain=views.grain_of(alert),

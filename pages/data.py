@@ -30,7 +30,6 @@ def layout(**_query: str) -> Component:
     return page(
         [
             html.Div(page_header(_("Data")), className="nv-span-12"),
-            html.Div(id="data-running", className="nv-span-12"),
             card(_("Stream"), html.Div(skeleton_table(1, 6), id="data-figures"), span=12),
             chart_slot(PACE, _("Records a minute, by arrival"), span=12, height=220),
             card(_("Sources"), html.Div(skeleton_table(2, 8), id="data-partitions"), span=12, flush=True),

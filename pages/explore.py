@@ -13,6 +13,7 @@ from nebuloviz.i18n import _, lazy, number
 from nebuloviz.metrics.registry import METRICS, dimension, metric
 from nebuloviz.permissions import Permission
 from nebuloviz.web.access import protected_callback, register_page
+from nebuloviz.web.chart_kinds import pair
 from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, part_answer, part_id, table_input
 from nebuloviz.web.components import card, page, page_header
 from nebuloviz.web.components.basic import given, icon
@@ -89,13 +90,13 @@ def show_controls(search: str | None) -> tuple[Any, ...]:
         chart = views.chart_of(state)
         values = (
             state.metric,
-            views.pair(state)[1],
+            pair(state)[1],
             views.axis_of(state),
             views.split_of(state) or _NOTHING,
             grain_of(state, start, end) if state.grain else _AUTOMATIC,
             state.top,
         )
-        hidden = (chart != "scatter", not state.over_time, not state.by)
+        hidden = (chart.metrics < 2, not state.over_time, not state.by)
         return *choices(asked, state, used), *values, *hidden, chart_kinds(state)
 
 
@@ -115,10 +116,10 @@ def chart_kinds(state: PageState) -> Component:
     shown = views.chart_of(state)
     links = [
         dcc.Link(
-            [icon(views.CHART_ICONS[kind]), html.Span(str(views.CHART_WORDS[kind]))],
-            href=state.with_(chart=kind).to_url("/explore"),
-            className="nv-kind" + (" nv-active" if kind == shown else ""),
-            title=str(views.CHART_WORDS[kind]),
+            [icon(kind.icon), html.Span(str(kind.label))],
+            href=state.with_(chart=kind.slug).to_url("/explore"),
+            className="nv-kind" + (" nv-active" if kind is shown else ""),
+            title=str(kind.label),
         )
         for kind in views.charts_for(state)
     ]
@@ -141,9 +142,9 @@ def choose(*given_values: Any) -> None:
 
 def with_choice(state: PageState, control: object, value: Any) -> PageState:
     """The state after `value` was chosen in `control`; read back through the URL, so that nonsense changes nothing."""
-    second = views.pair(state)[1]
+    second, two = pair(state)[1], views.chart_of(state).metrics == 2
     changes: dict[str, Any] = {
-        METRIC: {"metrics": (value, second) if state.chart == "scatter" and second != value else (value,)},
+        METRIC: {"metrics": (value, second) if two and second != value else (value,)},
         SECOND: {"metrics": (state.metric, value)} if second != value else {},
         GRAIN: {"grain": None if value == _AUTOMATIC else value},
         TOP: {"top": value},
@@ -164,8 +165,7 @@ def draw(search: str | None, _stamp: str, theme: str, table_clicks: int | None) 
         def build() -> Any:
             state = views.normal(asked.state)
             query = views.query_for(asked, state)
-            watched = state.over_time and not state.by and views.chart_of(state) in {"line", "area"}
-            expected = asked.expected(query) if watched else None
+            expected = asked.expected(query) if views.expects(state) else None
             return views.chart_view(asked.frame(query), expected, state, asked.style(*state.by))
 
         return chart_answer(build, table_clicks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from dash import ALL, MATCH, Input, Output, State, ctx, html, no_update, set_props
@@ -10,7 +11,7 @@ from dash.development.base_component import Component
 from nebuloviz.i18n import _, lazy
 from nebuloviz.metrics.registry import dimension, metric
 from nebuloviz.permissions import Permission
-from nebuloviz.services.interfaces import AlertFilter
+from nebuloviz.services.interfaces import AlertFilter, ImportView
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, part_answer, part_id, table_input
 from nebuloviz.web.components import (
@@ -81,7 +82,12 @@ def head(search: str | None, _stamp: str, theme: str) -> tuple[Any, Any]:
     with asking(search, theme) as asked:
         words = [range_words(asked.state, asked.now), comparison_words(asked.state.comparison)]
         said = _("{range}, compared with: {comparison}", range=words[0], comparison=words[1]) if words[1] else words[0]
-        return said, part_answer(lambda: views.first_load(ask(services().data.freshness)))
+        return said, part_answer(lambda: views.first_load(ask(services().data.freshness), running()))
+
+
+def running() -> Sequence[ImportView]:
+    """The newest imports, for those who may see them."""
+    return ask(services().ingest.imports, 5) if may(Permission.STREAM_READ) else ()
 
 
 @protected_callback(Permission.DATA_READ, Output("overview-tiles", "children"), *REFRESH)

@@ -11,6 +11,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, format_datetime, lazy, number, percent, relative
+from nebuloviz.metrics.line_figures import figure, metric_behind
 from nebuloviz.metrics.query import Filter, Grain
 from nebuloviz.metrics.registry import metric
 from nebuloviz.services.interfaces import AlertHistoryEntry, AlertView, Contribution, Frame
@@ -138,7 +139,7 @@ def filters_of(alert: AlertView) -> tuple[Filter, ...]:
 def explore_state(alert: AlertView) -> State:
     """Explore's state for the alert's own series, around its time."""
     start, end = around(alert)
-    state = State(filters=filters_of(alert), metrics=(alert.metric,), comparison="weekdays")
+    state = State(filters=filters_of(alert), metrics=(metric_behind(alert.metric),), comparison="weekdays")
     return state.within(start, end).with_(grain=grain_of(alert))
 
 
@@ -170,11 +171,11 @@ def _decision(alert: AlertView) -> Component | None:
 
 def course(frame: Frame, expected: pd.DataFrame | None, alert: AlertView, style: Style) -> ChartView:
     """The series around the alert, with what was expected of it and the alert ringed."""
-    shown = metric(alert.metric)
+    shown = metric(metric_behind(alert.metric))
     title = title_of(shown)
     data = common.happened(frame)
-    banded = common.with_expected(data, expected, alert.metric)
-    marks = common.anomaly_marks(data, [alert], alert.metric)
+    banded = common.with_expected(data, expected, shown.slug)
+    marks = common.anomaly_marks(data, [alert], shown.slug)
     return ChartView(
         title,
         trend(banded, shown, grain_of(alert), anomalies=marks, style=style),
@@ -188,7 +189,7 @@ def contributions(parts: Sequence[Contribution], alert: AlertView) -> Component:
     """The segments that carry most of the deviation, largest share first, as bars with figures."""
     if not parts:
         return empty_state(_("No segment stands out"), icon_name="pie-chart", hint=_("All of them moved alike."))
-    shown = metric(alert.metric)
+    shown = figure(alert.metric)
     rows = [
         html.Tr(
             [

@@ -14,7 +14,7 @@ from dash.development.base_component import Component
 from nebuloviz.i18n import _, current
 from nebuloviz.i18n.formats import locale
 from nebuloviz.metrics.registry import METRICS, Metric, metric
-from nebuloviz.services.interfaces import AlertView, Frame, Freshness, Insight, SaleLine
+from nebuloviz.services.interfaces import OTHER, AlertView, Frame, Freshness, ImportView, Insight, SaleLine
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components import empty_state, feed, feed_item, link_button, ticker, ticker_row, tile
 from nebuloviz.web.components.basic import icon
@@ -23,6 +23,7 @@ from nebuloviz.web.figures.axes import hour_text
 from nebuloviz.web.question import comparison_words
 from nebuloviz.web.state import State
 from nebuloviz.web.views import common
+from nebuloviz.web.views.data import running_imports
 
 #: Tiles in their order; those of the second row appear where the data has something to say about them.
 ALWAYS = ("revenue", "orders", "average_order_value", "units", "customers")
@@ -93,10 +94,21 @@ def breakdown_view(frame: Frame, slug: str, state: State, style: Style) -> Chart
     title = title_of(shown, slug)
     if common.is_empty(frame):
         return ChartView(title, instead=common.nothing(state))
-    figure = common.pale_others(bars(frame.data, shown, slug, style=style), state.values_of(slug))
+    drawn, rest = without_dwarfing_rest(frame.data, slug, shown.slug)
+    figure = common.pale_others(bars(drawn, shown, slug, style=style), state.values_of(slug))
+    note = _("and {amount} in all others", amount=value_text(shown, rest)) if rest is not None else None
     return ChartView(
-        title, figure, common.table_of(frame, frame.data, title), None, common.downloads(frame.query, title)
+        title, figure, common.table_of(frame, frame.data, title), note, common.downloads(frame.query, title)
     )
+
+
+def without_dwarfing_rest(data: pd.DataFrame, slug: str, measured: str) -> tuple[pd.DataFrame, float | None]:
+    """Without the bar of all other values where it would press the rest to the floor; then its amount is told apart."""
+    other = data[slug] == OTHER
+    if not other.any() or other.all():
+        return data, None
+    rest, most = float(data.loc[other, measured].sum()), float(data.loc[~other, measured].max())
+    return (data[~other], rest) if rest > 2 * most else (data, None)
 
 
 def treemap_view(frame: Frame, slug: str, state: State, style: Style) -> ChartView:
@@ -190,8 +202,11 @@ def finding_state(item: Insight) -> State:
     return base.within(query.start, query.end).with_(grain=query.grain, over_time=query.grain is not None)
 
 
-def first_load(freshness: Freshness) -> Component | None:
-    """What to do while there is not a single sale; None once there is."""
+def first_load(freshness: Freshness, imports: Sequence[ImportView]) -> Component | None:
+    """Imports under way; or what to do while there is not a single sale. None when all is well."""
+    running = running_imports(imports)
+    if running:
+        return html.Div(running, className="nv-card nv-running")
     if freshness.lines:
         return None
     return empty_state(
