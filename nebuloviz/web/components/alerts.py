@@ -10,7 +10,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, format_datetime, percent, relative
-from nebuloviz.metrics.registry import metric as metric_of
+from nebuloviz.metrics.line_figures import figure
 from nebuloviz.services.interfaces import AlertView
 from nebuloviz.web.components.basic import Child, Id, Kind, badge, given
 from nebuloviz.web.components.states import empty_state
@@ -46,7 +46,7 @@ def state_badge(state: str) -> html.Span:
 
 def alert_words(alert: AlertView) -> str:
     """What is unusual, in one sentence: "Revenue is 38% below expected: $620.00 instead of $1,000.00"."""
-    metric = metric_of(alert.metric)
+    metric = figure(alert.metric)
     observed = value_text(metric, alert.observed)
     if not alert.expected:
         return _("{metric} is {observed}, where nothing was expected", metric=metric.label, observed=observed)
@@ -112,7 +112,7 @@ def alert_card(
     alert: AlertView, *, now: datetime, words: Child = None, actions: Sequence[Component] = (), span: int = 12
 ) -> html.Section:
     """The head of an alert's own page: sentence, series, times, figures, and what can be done."""
-    metric = metric_of(alert.metric)
+    metric = figure(alert.metric)
     facts: list[tuple[str, str]] = [
         (_("Observed"), value_text(metric, alert.observed)),
         (_("Expected"), value_text(metric, alert.expected)),
@@ -146,7 +146,7 @@ def alert_card(
 
 
 def _range(alert: AlertView) -> str:
-    metric = metric_of(alert.metric)
+    metric = figure(alert.metric)
     if alert.expected_low is None or alert.expected_high is None:
         return value_text(metric, None)
     low, high = value_text(metric, alert.expected_low), value_text(metric, alert.expected_high)
