@@ -17,6 +17,7 @@ import pandas as pd
 from sqlalchemy.orm import Session
 
 from nebuloviz.errors import Conflict, InvalidInput, NebuloVizError, NotFound
+from nebuloviz.metrics.buckets import buckets
 from nebuloviz.metrics.query import Comparison, Filter, Query
 from nebuloviz.metrics.registry import DIMENSIONS, METRICS, Metric, metric
 from nebuloviz.permissions import Actor
@@ -319,16 +320,22 @@ class FakeAlertService(AlertService):
     ) -> AlertPage:
         if self.failure:
             raise self.failure
-        found = sorted(self.alerts.values(), key=lambda item: -item.id)
+        if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
+            raise InvalidInput("This is not a cursor.")
+        found = sorted(self._visible(actor), key=lambda item: -item.id)
         found = [item for item in found if _wanted(item, which or AlertFilter())]
         first = int(cursor or 0)
         following = str(first + limit) if first + limit < len(found) else None
         return AlertPage(tuple(found[first : first + limit]), following)
 
+    def _visible(self, actor: Actor) -> Sequence[AlertView]:
+        scope = [Filter(dimension, "in", values or (OTHER,)) for dimension, values in actor.scope]
+        return [item for item in self.alerts.values() if all(_passes(item, one) for one in scope)]
+
     def get(self, session: Session, actor: Actor, alert_id: int) -> AlertView:
         if self.failure:
             raise self.failure
-        if alert_id not in self.alerts:
+        if self.alerts.get(alert_id) not in self._visible(actor):
             raise NotFound(f"There is no alert {alert_id}.")
         return self.alerts[alert_id]
 
@@ -347,6 +354,8 @@ class FakeAlertService(AlertService):
         return self._moved(self.get(session, actor, alert_id), actor, "resolved", note, version)
 
     def _moved(self, item: AlertView, actor: Actor, state: str, note: str, version: int | None) -> AlertView:
+        if len(note) > 2000 or "\x00" in note:
+            raise InvalidInput("This is not a note.")
         if item.state == "resolved" or (version is not None and version != item.version):
             raise Conflict("Somebody has changed this alert meanwhile.")
         moved = replace(item, state=state, version=item.version + 1)
@@ -359,17 +368,16 @@ class FakeAlertService(AlertService):
         return [Contribution("store", "305", 2.0, 20.0, 0.65), Contribution("channel", "shop", 8.0, 15.0, 0.25)][:limit]
 
     def expected(self, session: Session, actor: Actor, query: Query) -> pd.DataFrame | None:
-        if query.grain not in {"hour", "day"} or query.filters:
+        plain = len(query.metrics) == 1 and not query.dimensions and not query.filters and not actor.scope
+        if query.grain not in {"hour", "day"} or query.metrics[0] not in {"revenue", "orders", "units"} or not plain:
             return None
-        buckets = pd.date_range(
-            query.start, query.end, freq=_FREQUENCIES[query.grain], tz=query.time_zone, inclusive="left"
-        )
-        return pd.DataFrame({"bucket": buckets, "expected": 250.0, "expected_low": 180.0, "expected_high": 320.0})
+        starts = [bucket.start.astimezone(query.zone) for bucket in buckets(query)]
+        return pd.DataFrame({"bucket": starts, "expected": 250.0, "expected_low": 180.0, "expected_high": 320.0})
 
     def counts(self, session: Session, actor: Actor) -> Mapping[str, int]:
         if self.failure:
             raise self.failure
-        found = Counter(item.state for item in self.alerts.values())
+        found = Counter(item.state for item in self._visible(actor))
         return {state: found[state] for state in ("open", "acknowledged", "resolved")}
 
 

@@ -42,7 +42,7 @@ class Alert(Base):
 
 
 class AlertEvent(Base):
-    """What happened to an alert: raised, extended, acknowledged, resolved, by whom."""
+    """What happened to an alert: raised, worsened, acknowledged, resolved (by whom), closed (normal again)."""
 
     __tablename__ = "alert_event"
 

@@ -57,10 +57,12 @@ def apply(session: Session, going_on: OpenAlerts, findings: Mapping[SeriesKey, F
             if all(key.dimensions != other.dimensions for other in going_on):
                 raised = raise_alert(session, transition.alert, hour_end)
                 going_on[key] = (raised or _raise_again(session, transition.alert, hour_end), transition.alert)
-        elif transition.step is Step.EXTEND and transition.alert is not None and alert_id is not None:
-            _extend(session, alert_id, transition.alert, hour_end)
+        elif alert is None or alert_id is None:
+            continue
+        elif transition.step is Step.EXTEND and transition.alert is not None:
+            _extend(session, alert_id, alert, transition.alert, hour_end)
             going_on[key] = (alert_id, transition.alert)
-        elif transition.step is Step.RESOLVE and alert_id is not None:
+        elif transition.step is Step.RESOLVE:
             _resolve(session, alert_id, hour_end)
             del going_on[key]
 
@@ -109,11 +111,13 @@ def _raise_again(session: Session, alert: OpenAlert, at: datetime) -> int:
     return known
 
 
-def _extend(session: Session, alert_id: int, alert: OpenAlert, at: datetime) -> None:
+def _extend(session: Session, alert_id: int, before: OpenAlert, alert: OpenAlert, at: datetime) -> None:
+    """The history notes it only where it got worse; that it goes on is seen from its end."""
     session.execute(
         update(Alert).where(Alert.id == alert_id).values(**_figures(alert), updated_at=at, version=Alert.version + 1)
     )
-    session.add(AlertEvent(alert_id=alert_id, at=at, kind="extended", note=""))
+    if alert.worst.severity != before.worst.severity:
+        session.add(AlertEvent(alert_id=alert_id, at=at, kind="worsened", note=""))
 
 
 def _resolve(session: Session, alert_id: int, at: datetime) -> None:
@@ -121,7 +125,7 @@ def _resolve(session: Session, alert_id: int, at: datetime) -> None:
     going_on = (Alert.id == alert_id) & (Alert.state != "resolved")
     values = {"state": "resolved", "updated_at": at, "version": Alert.version + 1}
     if session.scalar(update(Alert).where(going_on).values(values).returning(Alert.id)) is not None:
-        session.add(AlertEvent(alert_id=alert_id, at=at, kind="resolved", note=""))
+        session.add(AlertEvent(alert_id=alert_id, at=at, kind="closed", note=""))
 
 
 def _figures(alert: OpenAlert) -> dict[str, object]:

@@ -11,12 +11,13 @@ import hmac
 import logging
 import pickle
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Table, delete, exists, func, literal, select
+from sqlalchemy import Result, Table, delete, exists, func, literal, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.db import Database, insert
@@ -110,7 +111,7 @@ class SeriesWatcher:
             if running is None or running.watch.next_hour is None:
                 return False
             end = min(running.watch.next_hour + _STEP_HOURS, closed)
-            buckets = _buckets(session, running.watch, end)
+            buckets = closed_buckets(session, running.watch, end)
         self._running = None  # until the step is stored, memory is ahead of the database
         findings = self._judge(running, buckets, now)
         if self._store(running, buckets, findings, now):
@@ -252,7 +253,7 @@ def _table(grain: str, dimension: str | None = None) -> Table:
     return _TABLES[grain, (dimension,) if dimension else ()].table
 
 
-def _buckets(session: Session, watch: SeriesWatch, end: int) -> HourBuckets:
+def closed_buckets(session: Session, watch: SeriesWatch, end: int) -> HourBuckets:
     """Every watched metric from the watch's next hour to `end`: in total and for the largest values of each dimension."""
     start = watch.next_hour or 0
     end = max(start, end)
@@ -269,16 +270,15 @@ def _buckets(session: Session, watch: SeriesWatch, end: int) -> HourBuckets:
     return HourBuckets(start, keys, values_of)
 
 
-def _hours(
-    session: Session, start: int, end: int, dimension: str | None, values: Sequence[str]
-) -> Iterable[tuple[datetime, str, int, int, int]]:
+def _hours(session: Session, start: int, end: int, dimension: str | None, values: Sequence[str]) -> Result[*tuple[Any, ...]]:
+    """Rows of bucket, value and the stored measures, for the hours that have any sale."""
     table = _table("hour", dimension)
     sums = [table.c[measure] for measure, _ in _MEASURES.values()]
     inside = (table.c.bucket >= time_of_hour(start)) & (table.c.bucket < time_of_hour(end))
     if dimension is None:
-        return session.execute(select(table.c.bucket, literal(""), *sums).where(inside)).tuples()
+        return session.execute(select(table.c.bucket, literal(""), *sums).where(inside))
     value = table.c[dimension]
-    return session.execute(select(table.c.bucket, value, *sums).where(inside, value.in_(values))).tuples()
+    return session.execute(select(table.c.bucket, value, *sums).where(inside, value.in_(values)))
 
 
 def _values(session: Session, watch: SeriesWatch, end: int, dimension: str) -> list[str]:

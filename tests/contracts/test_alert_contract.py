@@ -1,0 +1,297 @@
+"""What every `AlertService` promises: the real one on both databases, and the double that page tests use."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy.orm import Session
+
+from nebuloviz.cache import Cache
+from nebuloviz.db import Database
+from nebuloviz.errors import Conflict, InvalidInput, NotFound
+from nebuloviz.metrics.query import Filter, Query
+from nebuloviz.models import Alert, AlertEvent, Expectation
+from nebuloviz.permissions import SYSTEM
+from nebuloviz.services.alerts import SqlAlertService
+from nebuloviz.services.data import SalesDataService
+from nebuloviz.services.interfaces import AlertFilter, AlertService, AlertView
+from tests.fakes import FakeAlertService, alert
+
+NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+SOUTHERNER = replace(SYSTEM, username="sue", scope=(("region", ("south",)),))
+
+
+class Case(ABC):
+    """One implementation, and a way to put alerts behind it."""
+
+    service: AlertService
+    session: Session
+
+    @abstractmethod
+    def put(self, view: AlertView) -> None: ...
+
+    def have(self, **fields: object) -> int:
+        """An alert about orders in the south, an hour's later than the one before; returns its id."""
+        self.last = getattr(self, "last", 0) + 1
+        start = NOW - timedelta(days=2) + self.last * HOUR
+        usual = alert(
+            self.last,
+            series=f"orders|region=south,store={self.last}",
+            metric="orders",
+            dimensions={"region": "south", "store": str(self.last)},
+            bucket_start=start,
+            bucket_end=start + HOUR,
+        )
+        self.put(replace(usual, **fields))  # type: ignore[arg-type]  # the fields' own types hold
+        return self.last
+
+    def ids(self, actor: object = SYSTEM, **which: object) -> list[int]:
+        page = self.service.list(self.session, actor, AlertFilter(**which))  # type: ignore[arg-type]  # as above
+        return [item.id for item in page.items]
+
+
+class FakeCase(Case):
+    def __init__(self, session: Session) -> None:
+        self.service = self.fake = FakeAlertService(alerts={})
+        self.session = session
+
+    def put(self, view: AlertView) -> None:
+        self.fake.alerts[view.id] = view
+
+
+class SqlCase(Case):
+    def __init__(self, session: Session) -> None:
+        data = SalesDataService(Cache(secret="of no importance here"), ZoneInfo("UTC"), lambda: NOW)
+        self.service = SqlAlertService(data, lambda: NOW)
+        self.session = session
+        hours = [NOW - timedelta(days=3) + n * HOUR for n in range(72)]
+        session.add_all(Expectation(series="revenue", bucket=at, expected=10.0, low=5.0, high=20.0) for at in hours)
+
+    def put(self, view: AlertView) -> None:
+        own = {name: getattr(view, name) for name in Alert.__table__.columns.keys()}  # noqa: SIM118 - not a mapping
+        own["dimensions"] = str(dict(view.dimensions)).replace("'", '"')
+        self.session.add(Alert(**own))
+        self.session.flush()
+        self.session.add(AlertEvent(alert_id=view.id, at=view.created_at, kind="raised"))
+        self.session.flush()
+
+
+@pytest.fixture(params=["fake", "sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
+def case(request: pytest.FixtureRequest) -> Iterator[Case]:
+    kind = "migrated_postgres_url" if request.param == "postgresql" else "migrated_sqlite_url"
+    database = Database(request.getfixturevalue(kind))
+    with database.transaction() as session:
+        yield FakeCase(session) if request.param == "fake" else SqlCase(session)
+    database.dispose()
+
+
+class TestList:
+    def test_is_empty_without_alerts(self, case: Case) -> None:
+        page = case.service.list(case.session, SYSTEM)
+        assert (page.items, page.next_cursor) == ((), None)
+
+    def test_shows_newest_first_and_everything_that_is_known(self, case: Case) -> None:
+        first, second = case.have(), case.have(severity="critical", sale_id="s-1")
+        newest, oldest = case.service.list(case.session, SYSTEM).items
+        assert (newest.id, newest.severity, newest.sale_id) == (second, "critical", "s-1")
+        assert oldest == case.service.get(case.session, SYSTEM, first)
+        assert oldest.bucket_start == NOW - timedelta(days=2) + HOUR
+
+    def test_pages_follow_each_other_without_gap_or_repeat(self, case: Case) -> None:
+        ids = [case.have() for _ in range(7)]
+        seen: list[int] = []
+        cursor = None
+        for _ in range(4):
+            page = case.service.list(case.session, SYSTEM, None, cursor, 2)
+            seen += [item.id for item in page.items]
+            cursor = page.next_cursor
+        assert seen == ids[::-1]
+        assert cursor is None
+
+    def test_a_page_that_ends_with_the_last_alert_has_no_next(self, case: Case) -> None:
+        case.have()
+        case.have()
+        assert case.service.list(case.session, SYSTEM, None, None, 2).next_cursor is None
+
+    def test_pages_count_what_passes_the_filters(self, case: Case) -> None:
+        ids = [case.have(severity="high" if n % 3 else "low") for n in range(9)]
+        which = AlertFilter(severities=("low",))
+        page = case.service.list(case.session, SYSTEM, which, None, 2)
+        assert [item.id for item in page.items] == [ids[6], ids[3]]
+        rest = case.service.list(case.session, SYSTEM, which, page.next_cursor, 2)
+        assert [item.id for item in rest.items] == [ids[0]]
+
+    @pytest.mark.parametrize("cursor", ["", "x", "-1", "1.5", "٣", "1 OR 1=1", "9" * 40])
+    def test_refuses_a_cursor_that_it_did_not_give(self, case: Case, cursor: str) -> None:
+        with pytest.raises(InvalidInput):
+            case.service.list(case.session, SYSTEM, None, cursor)
+
+    def test_a_huge_limit_is_taken_as_the_largest(self, case: Case) -> None:
+        case.have()
+        assert len(case.service.list(case.session, SYSTEM, None, None, 10**9).items) == 1
+
+
+class TestFilters:
+    @pytest.mark.parametrize(
+        ("which", "expected"),
+        [
+            ({"states": ("resolved",)}, [2]),
+            ({"states": ("open", "resolved")}, [3, 2, 1]),
+            ({"severities": ("critical",)}, [3]),
+            ({"metrics": ("revenue",)}, [1]),
+            ({"metrics": ("customers",)}, []),
+            ({"series": "STORE=2"}, [2]),
+            ({"series": "store=_"}, []),
+            ({"series": "%"}, []),
+            ({"start": NOW - timedelta(days=2) + 3 * HOUR}, [3]),
+            ({"end": NOW - timedelta(days=2) + 2 * HOUR}, [1]),
+            ({"filters": (Filter("store", "in", ("1", "3")),)}, [3, 1]),
+            ({"filters": (Filter("store", "not_in", ("1", "3")),)}, [2]),
+            ({"filters": (Filter("channel", "in", ("web",)),)}, []),
+            ({"filters": (Filter("channel", "not_in", ("web",)),)}, [3, 2, 1]),
+        ],
+    )
+    def test_keep_what_passes_them(self, case: Case, which: dict[str, object], expected: list[int]) -> None:
+        case.have(metric="revenue", series="revenue|region=south,store=1")
+        case.have(state="resolved")
+        case.have(severity="critical")
+        assert case.ids(**which) == expected
+
+
+class TestOne:
+    @pytest.mark.parametrize("alert_id", [0, -1, 99, 2**63, 2**80])
+    def test_that_is_not_there_is_not_found(self, case: Case, alert_id: int) -> None:
+        with pytest.raises(NotFound):
+            case.service.get(case.session, SYSTEM, alert_id)
+        with pytest.raises(NotFound):
+            case.service.history(case.session, SYSTEM, alert_id)
+        with pytest.raises(NotFound):
+            case.service.resolve(case.session, SYSTEM, alert_id)
+        with pytest.raises(NotFound):
+            case.service.contributions(case.session, SYSTEM, alert_id)
+
+    def test_begins_its_history_when_it_is_raised(self, case: Case) -> None:
+        (entry,) = case.service.history(case.session, SYSTEM, case.have())
+        assert (entry.kind, entry.username) == ("raised", "")
+
+
+class TestLife:
+    def test_acknowledged_by_somebody_with_a_note(self, case: Case) -> None:
+        before = case.service.get(case.session, SYSTEM, case.have())
+        after = case.service.acknowledge(case.session, SOUTHERNER, before.id, "I look into it.")
+        assert (after.state, after.version) == ("acknowledged", before.version + 1)
+        assert case.service.get(case.session, SYSTEM, before.id) == after
+        entry = case.service.history(case.session, SYSTEM, before.id)[-1]
+        assert (entry.kind, entry.username, entry.note) == ("acknowledged", "sue", "I look into it.")
+
+    def test_acknowledged_again_takes_another_note(self, case: Case) -> None:
+        number = case.have()
+        case.service.acknowledge(case.session, SYSTEM, number, "One.")
+        case.service.acknowledge(case.session, SYSTEM, number, "Two.")
+        notes = [entry.note for entry in case.service.history(case.session, SYSTEM, number)]
+        assert notes[-2:] == ["One.", "Two."]
+
+    @pytest.mark.parametrize("first", ["open", "acknowledged"])
+    def test_resolved_once(self, case: Case, first: str) -> None:
+        number = case.have(state=first)
+        assert case.service.resolve(case.session, SYSTEM, number).state == "resolved"
+        with pytest.raises(Conflict):
+            case.service.resolve(case.session, SYSTEM, number)
+        with pytest.raises(Conflict):
+            case.service.acknowledge(case.session, SYSTEM, number)
+
+    def test_a_stale_edit_is_refused_and_changes_nothing(self, case: Case) -> None:
+        seen = case.service.get(case.session, SYSTEM, case.have())
+        changed = case.service.acknowledge(case.session, SYSTEM, seen.id, "First.", seen.version)
+        with pytest.raises(Conflict):
+            case.service.resolve(case.session, SYSTEM, seen.id, "Second.", seen.version)
+        assert case.service.get(case.session, SYSTEM, seen.id) == changed
+        assert case.service.resolve(case.session, SYSTEM, seen.id, "", changed.version).state == "resolved"
+
+    @pytest.mark.parametrize("note", ["x" * 2001, "a\x00b"], ids=["too long", "with a NUL"])
+    def test_an_impossible_note_is_refused(self, case: Case, note: str) -> None:
+        number = case.have()
+        with pytest.raises(InvalidInput):
+            case.service.acknowledge(case.session, SYSTEM, number, note)
+        assert case.service.get(case.session, SYSTEM, number).state == "open"
+
+    @pytest.mark.parametrize("note", ["x" * 2000, "<b>'; DROP TABLE alert; --", "ملاحظة 📈"])
+    def test_any_other_is_kept_as_it_is(self, case: Case, note: str) -> None:
+        number = case.have()
+        case.service.resolve(case.session, SYSTEM, number, note)
+        assert case.service.history(case.session, SYSTEM, number)[-1].note == note
+
+
+class TestScope:
+    @pytest.fixture
+    def elsewhere(self, case: Case) -> list[int]:
+        """Alerts that somebody who may see the south alone must not know of."""
+        return [
+            case.have(dimensions={"region": "north"}, series="orders|region=north"),
+            case.have(dimensions={}, series="orders"),
+            case.have(dimensions={"channel": "web"}, series="orders|channel=web"),
+        ]
+
+    def test_hides_alerts_of_series_outside_it(self, case: Case, elsewhere: list[int]) -> None:
+        inside = case.have()
+        assert case.ids(SOUTHERNER) == [inside]
+        assert case.service.counts(case.session, SOUTHERNER)["open"] == 1
+        assert case.service.get(case.session, SOUTHERNER, inside).id == inside
+
+    def test_there_is_no_way_round(self, case: Case, elsewhere: list[int]) -> None:
+        for number in elsewhere:
+            for ask in ("get", "history", "acknowledge", "resolve", "contributions"):
+                with pytest.raises(NotFound):
+                    getattr(case.service, ask)(case.session, SOUTHERNER, number)
+        assert {item.state for item in case.service.list(case.session, SYSTEM).items} == {"open"}
+
+    def test_a_filter_does_not_widen_it(self, case: Case, elsewhere: list[int]) -> None:
+        assert case.ids(SOUTHERNER, filters=(Filter("region", "in", ("north",)),)) == []
+
+    def test_a_scope_that_allows_nothing_shows_nothing(self, case: Case) -> None:
+        case.have()
+        assert case.ids(replace(SYSTEM, scope=(("region", ()),))) == []
+
+
+class TestCounts:
+    def test_are_by_state_with_zeros(self, case: Case) -> None:
+        case.have()
+        case.have()
+        case.have(state="resolved")
+        assert dict(case.service.counts(case.session, SYSTEM)) == {"open": 2, "acknowledged": 0, "resolved": 1}
+
+
+class TestExpected:
+    day = Query(("revenue",), NOW - timedelta(days=1), NOW, grain="hour")
+
+    def test_has_a_row_a_bucket_in_the_zone_of_the_query(self, case: Case) -> None:
+        frame = case.service.expected(case.session, SYSTEM, self.day.with_(time_zone="Asia/Tokyo"))
+        assert frame is not None
+        assert list(frame.columns) == ["bucket", "expected", "expected_low", "expected_high"]
+        assert len(frame) == 24
+        assert frame["bucket"].iloc[0].isoformat() == "2026-06-14T21:00:00+09:00"
+        assert (frame["expected_low"] <= frame["expected"]).all()
+        assert (frame["expected"] <= frame["expected_high"]).all()
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"grain": None},
+            {"grain": "minute", "start": NOW - HOUR},
+            {"metrics": ("average_order_value",)},
+            {"metrics": ("revenue", "orders")},
+            {"dimensions": ("region",)},
+            {"filters": (Filter("region", "in", ("nowhere",)),)},
+            {"filters": (Filter("region", "not_in", ("south",)),)},
+        ],
+        ids=str,
+    )
+    def test_is_none_for_what_is_not_watched(self, case: Case, change: dict[str, object]) -> None:
+        assert case.service.expected(case.session, SYSTEM, self.day.with_(**change)) is None
+
+    def test_is_none_for_who_sees_only_a_part(self, case: Case) -> None:
+        assert case.service.expected(case.session, SOUTHERNER, self.day) is None

@@ -1,0 +1,203 @@
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from nebuloviz.errors import Conflict, PermissionDenied
+from nebuloviz.metrics.query import Filter, Grain, Query
+from nebuloviz.models import Alert, Expectation
+from nebuloviz.permissions import ROLES, SYSTEM, Actor, Permission, required_permission
+from nebuloviz.services.alerts import SqlAlertService
+from nebuloviz.services.interfaces import AlertService, Contribution
+from tests.services.watched_shop import LEARNED, Shop
+
+DAY = timedelta(days=1)
+Row = tuple[datetime, float, float, float]  # bucket, expected, low, high
+Ask = Callable[[Query], list[Row]]
+Hours = dict[datetime, Expectation]
+
+
+def actor(role: str) -> Actor:
+    return Actor(1, "somebody", role, ROLES[role])
+
+
+def raise_alert(shop: Shop, **fields: object) -> int:
+    """An alert about Monday from noon to three, as the detector writes it."""
+    usual: dict[str, object] = {
+        "detector": "series",
+        "series": "orders",
+        "metric": "orders",
+        "dimensions": "{}",
+        "bucket_start": LEARNED + timedelta(hours=12),
+        "bucket_end": LEARNED + timedelta(hours=15),
+        "observed": 40.0,
+        "expected": 70.0,
+        "score": 2.0,
+        "severity": "high",
+        "created_at": shop.now,
+        "updated_at": shop.now,
+    }
+    with shop.database.transaction() as session:
+        alert = Alert(**{**usual, **fields})
+        session.add(alert)
+        session.flush()
+        return alert.id
+
+
+def contributions(shop: Shop, alert_id: int, limit: int = 8) -> list[Contribution]:
+    with shop.database.session() as session:
+        return list(shop.alerts.contributions(session, SYSTEM, alert_id, limit))
+
+
+class TestPermissions:
+    def test_every_method_asks_for_one(self) -> None:
+        names = AlertService.__abstractmethods__
+        asked = {name: required_permission(getattr(SqlAlertService, name)) for name in names}
+        changing = {name for name, permission in asked.items() if permission is Permission.ALERTS_MANAGE}
+        assert changing == {"acknowledge", "resolve"}
+        assert all(asked[name] is Permission.ALERTS_READ for name in names - changing)
+
+    def test_who_may_only_look_changes_nothing(self, shop: Shop) -> None:
+        alert = raise_alert(shop)
+        with shop.database.transaction() as session:
+            assert shop.alerts.get(session, actor("viewer"), alert).state == "open"
+            with pytest.raises(PermissionDenied):
+                shop.alerts.resolve(session, actor("viewer"), alert)
+            assert shop.alerts.resolve(session, actor("analyst"), alert).state == "resolved"
+
+
+def test_of_two_who_decide_at_the_same_moment_one_is_told(shop: Shop) -> None:
+    alert = raise_alert(shop)
+    outcomes: list[str] = []
+
+    def resolve() -> None:
+        try:
+            with shop.database.transaction() as session:
+                everybody_has_read.wait()
+                shop.alerts.resolve(session, SYSTEM, alert)
+            outcomes.append("resolved")
+        except Conflict:
+            outcomes.append("told")
+
+    # SQLite lets one writer in at a time, so the second could not have read yet
+    everybody_has_read = threading.Barrier(1 if shop.database.is_sqlite else 2)
+    both = [threading.Thread(target=resolve) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert sorted(outcomes) == ["resolved", "told"]
+
+
+class TestContributions:
+    @pytest.mark.parametrize(
+        ("without", "dimension"), [("south", "region"), ("web", "channel"), ("north", "region"), ("shop", "channel")]
+    )
+    def test_name_the_segment_that_went_missing(self, shop: Shop, without: str, dimension: str) -> None:
+        shop.sell(LEARNED + timedelta(hours=12))
+        shop.sell_hours(3, [without])
+        first, *others = contributions(shop, raise_alert(shop))
+        assert (first.dimension, first.value, first.observed) == (dimension, without, 0.0)
+        assert first.expected > 10
+        assert first.share > max(other.share for other in others) + 0.2
+
+    def test_shares_of_one_dimension_come_to_the_whole(self, shop: Shop) -> None:
+        shop.sell(LEARNED + timedelta(hours=12))
+        shop.sell_hours(3, ["south"])
+        alert = raise_alert(shop, metric="revenue", series="revenue", observed=500.0, expected=900.0)
+        found = contributions(shop, alert, limit=50)
+        by_category = [each for each in found if each.dimension == "category"]
+        assert sum(each.share for each in by_category) == pytest.approx(1.0)
+        assert [each.share for each in found] == sorted((each.share for each in found), reverse=True)
+        assert all(each.share > 0 for each in found)
+
+    def test_stay_within_the_series_of_the_alert(self, shop: Shop) -> None:
+        shop.sell(LEARNED + timedelta(hours=12))
+        shop.sell_hours(3, ["web"])
+        alert = raise_alert(shop, series="orders|region=north", dimensions='{"region": "north"}')
+        found = contributions(shop, alert)
+        assert (found[0].dimension, found[0].value) == ("channel", "web")
+        assert not any(each.dimension == "region" for each in found)
+
+    def test_are_at_most_as_many_as_asked_for(self, shop: Shop) -> None:
+        shop.sell_hours(15, ["south"])
+        assert len(contributions(shop, raise_alert(shop), limit=2)) == 2
+
+    @pytest.mark.parametrize("metric", ["unit_price", "repeated_orders", "average_order_value"])
+    def test_are_none_of_what_does_not_add_up(self, shop: Shop, metric: str) -> None:
+        shop.sell_hours(15)
+        assert contributions(shop, raise_alert(shop, metric=metric)) == []
+
+
+class TestExpected:
+    """Against the sums of the stored hours, whatever the buckets."""
+
+    week = Query(("orders",), LEARNED - timedelta(days=14), LEARNED, grain="day")
+
+    @pytest.fixture
+    def hours(self, shop: Shop) -> Hours:
+        with shop.database.session() as session:
+            rows = session.scalars(select(Expectation).where(Expectation.series == "orders")).all()
+        return {row.bucket: row for row in rows}
+
+    @pytest.fixture
+    def ask(self, shop: Shop) -> Ask:
+        def expected(query: Query) -> list[Row]:
+            with shop.database.session() as session:
+                frame = shop.alerts.expected(session, SYSTEM, query)
+            assert frame is not None
+            return [(row[0].to_pydatetime(), *row[1:]) for row in frame.itertuples(index=False, name=None)]
+
+        return expected
+
+    @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+    @pytest.mark.parametrize(("grain", "rows"), [("hour", 336), ("day", (14, 15)), ("week", (2, 3)), ("month", 2)])
+    def test_adds_hours_up(self, hours: Hours, ask: Ask, zone: str, grain: Grain, rows: int | tuple[int, int]) -> None:
+        query = self.week.with_(grain=grain, time_zone=zone)
+        found = ask(query)
+        assert len(found) in (rows if isinstance(rows, tuple) else (rows,))
+        edges = [bucket for bucket, *_ in found] + [datetime(2030, 1, 1, tzinfo=UTC)]
+        for (bucket, expected, low, high), following in zip(found, edges[1:], strict=True):
+            assert bucket.utcoffset() == bucket.astimezone(query.zone).utcoffset()
+            inside = [row for at, row in hours.items() if max(bucket, query.start) <= at < min(following, query.end)]
+            assert expected == pytest.approx(sum(row.expected for row in inside))
+            assert expected - low == pytest.approx(sum((row.expected - row.low) ** 2 for row in inside) ** 0.5)
+            assert high - expected == pytest.approx(sum((row.high - row.expected) ** 2 for row in inside) ** 0.5)
+
+    def test_leaves_out_a_first_bucket_that_was_watched_in_part(self, hours: Hours, ask: Ask) -> None:
+        query = self.week.with_(start=LEARNED - timedelta(days=60), grain="month")
+        assert min(hours) == LEARNED - timedelta(days=36)  # in the midst of May
+        assert [bucket.month for bucket, *_ in ask(query)] == [6]
+
+    def test_knows_segments_by_names_that_need_escaping(self, shop: Shop) -> None:
+        row = {"bucket": LEARNED, "expected": 5.0, "low": 1.0, "high": 9.0}
+        with shop.database.transaction() as session:
+            session.add(Expectation(series="orders|region=50%25 %7C a%2Cb", **row))
+        query = Query(
+            ("orders",), LEARNED, LEARNED + DAY, grain="hour", filters=(Filter("region", "in", ("50% | a,b",)),)
+        )
+        with shop.database.session() as session:
+            frame = shop.alerts.expected(session, SYSTEM, query)
+        assert frame is not None
+        assert frame["expected"].tolist() == [5.0]
+
+
+def test_many_alerts_are_listed_and_counted_within_a_scope(shop: Shop) -> None:
+    for number in range(60):
+        region = "south" if number % 3 else "north"
+        raise_alert(
+            shop,
+            series=f"orders|region={region}",
+            dimensions=f'{{"region": "{region}"}}',
+            bucket_start=LEARNED + number * DAY,
+        )
+    south = replace(SYSTEM, scope=(("region", ("south",)),))
+    with shop.database.session() as session:
+        page = shop.alerts.list(session, south, None, None, 30)
+        rest = shop.alerts.list(session, south, None, page.next_cursor, 30)
+        assert shop.alerts.counts(session, south)["open"] == 40
+    assert (len(page.items), len(rest.items), rest.next_cursor) == (30, 10, None)
+    assert {view.dimensions["region"] for view in (*page.items, *rest.items)} == {"south"}
