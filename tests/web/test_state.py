@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from nebuloviz.metrics.query import COMPARISONS, GRAINS, Filter
 from nebuloviz.metrics.registry import DIMENSIONS, METRICS
-from nebuloviz.web.state import ALERT_STATES, CHARTS, PRESETS, SEVERITIES, TOPS, Span, State
+from nebuloviz.web.chart_kinds import CHARTS
+from nebuloviz.web.state import ALERT_STATES, PRESETS, SEVERITIES, TOPS, Span, State
 
 _TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=12)
 _DAY = st.dates(date(1990, 1, 1), date(2090, 1, 1))
@@ -47,7 +48,7 @@ def _states(draw: st.DrawFn) -> State:
         by=draw(_some(tuple(d.slug for d in DIMENSIONS), 2)),
         grain=draw(st.sampled_from([None, *GRAINS])),
         over_time=draw(st.booleans()),
-        chart=draw(st.sampled_from(["", *CHARTS])),
+        chart=draw(st.sampled_from(["", *(chart.slug for chart in CHARTS)])),
         top=draw(st.sampled_from(TOPS)),
         zone=draw(st.sampled_from(["", "UTC", "Asia/Kolkata", "America/St_Johns"])),
         alert_states=draw(_subset(ALERT_STATES)),
@@ -87,7 +88,7 @@ class TestUrl:
             "?vs=yesteryear",
             "?tz=Mars/Olympus",
             "?tz=../../etc/passwd",
-            "?chart=pie3d",
+            "?chart=Pie%203D",
             "?top=7000000",
             "?state=imaginary",
             "?utm_source=mail",
