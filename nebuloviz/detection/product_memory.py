@@ -36,6 +36,10 @@ class ProductMemory:
         self._highest = np.full((_FIRST_ROOM, 2), -np.inf, np.float32)
         self._count = np.zeros(_FIRST_ROOM, np.int64)
 
+    def __len__(self) -> int:
+        """How many products are known."""
+        return len(self._row)
+
     def rows(self, products: TextArray) -> IntArray:
         """The place of each line's product; makes room for new ones."""
         codes, unique = pd.factorize(products)
