@@ -17,7 +17,6 @@ from nebuloviz.api.edge import PREFIX, Edge, is_own
 from nebuloviz.api.problems import install_problems
 from nebuloviz.api.routes import alerts, auth, data, sales
 from nebuloviz.api.routes import health as health_routes
-from nebuloviz.api.schemas import Problem
 from nebuloviz.db import Database
 from nebuloviz.observability import HealthChecks
 from nebuloviz.services.interfaces import Services
@@ -69,9 +68,7 @@ def create_api(
 
 def _api() -> APIRouter:
     """Everything under /api/v1. What needs a token is behind it by the router, not by each route."""
-    api = APIRouter(
-        prefix=PREFIX, responses={"4XX": {"model": Problem, "description": "What is wrong, and what to do."}}
-    )
+    api = APIRouter(prefix=PREFIX)
     guarded = APIRouter(dependencies=[Depends(signed_in)])
     for part in (auth.router, data.router, alerts.router, sales.router):
         guarded.include_router(part)

@@ -9,6 +9,9 @@ from fastapi import APIRouter, FastAPI, HTTPException
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import HTMLResponse, Response
 
+from nebuloviz.api.problems import MEDIA_TYPE
+from nebuloviz.api.schemas import Problem
+
 _UI = "vendor/swagger-ui-4.15.5"
 _ASSETS = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
 _STARTER = """window.onload = () => SwaggerUIBundle({
@@ -66,10 +69,28 @@ def install_openapi(app: FastAPI) -> None:
                 routes=app.routes,
                 openapi_version="3.0.3",
             )
-            app.openapi_schema = _as_3_0(document)
+            app.openapi_schema = _as_3_0(_with_problems(document))
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to change the document
+
+
+def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
+    """Every operation answers errors as problems, which FastAPI cannot be told for all of them at once."""
+    reference = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    answers = {
+        status: {"description": text, "content": {MEDIA_TYPE: reference}}
+        for status, text in (("4XX", "What is wrong, and what to do."), ("503", "The database does not answer."))
+    }
+    schemas = document["components"]["schemas"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schemas["Problem"] = Problem.model_json_schema()
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+            operation["responses"] |= answers
+    return document
 
 
 def _as_3_0(node: Any) -> Any:

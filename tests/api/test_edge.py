@@ -174,4 +174,6 @@ class TestHealth:
             answer = client.get("/metrics")
         assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
         assert 'nebuloviz_http_requests_total{method="GET",route="none",status="404"}' in answer.text
-        assert 'nebuloviz_http_requests_total{method="GET",route="/api/v1/alerts/{alert_id}",status="401"}' in answer.text
+        assert (
+            'nebuloviz_http_requests_total{method="GET",route="/api/v1/alerts/{alert_id}",status="401"}' in answer.text
+        )

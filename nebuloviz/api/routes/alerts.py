@@ -44,7 +44,7 @@ async def alerts(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
 
 
 @router.get("/{alert_id}", summary="One alert")
-async def alert(asker: Reader, alert_id: Annotated[int, Path(ge=1, lt=2**63)]) -> AlertItem:
+async def alert(asker: Reader, alert_id: Annotated[int, Path(ge=1, le=2**63 - 1)]) -> AlertItem:
     return AlertItem.model_validate(await asker.ask(asker.parts.services.alerts.get, alert_id))
 
 

@@ -1,0 +1,93 @@
+"""The document that describes the API: pinned, and true of what the API does.
+
+To accept a change of the document: `python -m tests.api.test_openapi`.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import Case, GenerationMode
+from schemathesis.schemas import APIOperation
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from nebuloviz.api.app import create_api
+from nebuloviz.observability import HealthChecks
+from nebuloviz.settings import load
+from tests.api.conftest import Api
+
+SNAPSHOT = Path(__file__).with_name("openapi.json")
+EXAMPLES = 25
+
+# What a query means goes beyond what a schema can say: an end after its start, an order that is among the columns.
+REFUSED_WITH_REASON = positive_data_acceptance
+
+
+def document() -> Any:
+    """The document of this version; nothing behind the routes is needed for it."""
+    nothing = cast("Any", None)
+    return create_api(services=nothing, database=nothing, settings=load(), health=HealthChecks()).openapi()
+
+
+class TestDocument:
+    def test_is_the_pinned_one(self) -> None:
+        assert document() == json.loads(SNAPSHOT.read_text())
+
+    def test_is_served(self, api: Api) -> None:
+        with api.client() as client:
+            assert client.get("/api/v1/openapi.json").json() == document()
+
+    def test_is_in_the_dialect_of_the_packaged_reader(self) -> None:
+        text = json.dumps(document())
+        assert document()["openapi"] == "3.0.3"
+        assert '"type": "null"' not in text
+        assert '"const"' not in text
+
+    @pytest.mark.parametrize(
+        ("path", "kind"),
+        [
+            ("/api/v1/docs", "text/html"),
+            ("/api/v1/docs/swagger-ui.css", "text/css"),
+            ("/api/v1/docs/swagger-ui-bundle.js", "text/javascript"),
+            ("/api/v1/docs/start.js", "text/javascript"),
+        ],
+    )
+    def test_can_be_read_with_a_browser(self, api: Api, path: str, kind: str) -> None:
+        with api.client() as client:
+            answer = client.get(path)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith(kind)
+        assert "unsafe-eval" not in answer.headers["content-security-policy"]
+
+    @pytest.mark.parametrize(
+        "name", ["index.html", "swagger-ui.js", "..%2f..%2f__init__.py", "%2e%2e", "swagger-ui.css.map"]
+    )
+    def test_no_other_file_of_the_package_is_served(self, api: Api, name: str) -> None:
+        with api.client() as client:
+            assert client.get(f"/api/v1/docs/{name}").status_code == 404
+
+
+def operations() -> list[APIOperation[Any, Any, Any, Any]]:
+    schema = schemathesis.openapi.from_dict(json.loads(SNAPSHOT.read_text()))
+    return [found.ok() for found in schema.get_all_operations()]
+
+
+@pytest.mark.parametrize("operation", operations(), ids=lambda operation: operation.label)
+@pytest.mark.parametrize("mode", GenerationMode)
+def test_api_is_as_described(api: Api, operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode) -> None:
+    """Whatever is sent, the answer has a described status and shape, and is none of 500."""
+    headers = {"Authorization": f"Bearer {api.token('admin')}"}
+
+    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def send(case: Case) -> None:
+        case.call_and_validate(base_url=api.served.url, headers=headers, excluded_checks=[REFUSED_WITH_REASON])
+
+    send()
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(json.dumps(document(), indent=1, ensure_ascii=False) + "\n")
