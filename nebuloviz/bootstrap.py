@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp
 
+    from nebuloviz.detection.detector import Detector
     from nebuloviz.services.watch import SeriesWatcher
     from nebuloviz.settings import Settings
 
@@ -101,9 +102,11 @@ def parts(settings: Settings) -> Parts:
     """The services and what they stand on, extensions included. Opens no connection yet.
 
     Raises:
-        ConfigurationError: production without a proper secret; an extension cannot be loaded.
+        ConfigurationError: production without a proper secret; an extension cannot be loaded; no such detector.
     """
     extensions.load(settings.extensions_dir)
+    if "detector" in settings.model_fields_set:  # a slip of the pen is told now; the default need not be looked up
+        _detector(settings)
     secret = settings.secret()
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     where = database(settings)
@@ -269,6 +272,12 @@ def _intake(these: Parts) -> Intake | None:
     return Demo(these.database, these.sink(), [these.sales_written], currency=settings.currency)
 
 
+def _detector(settings: Settings) -> type[Detector]:
+    from nebuloviz.detection.registry import detector  # noqa: PLC0415 - scikit-learn takes seconds to load
+
+    return detector(settings.detector)
+
+
 def series_watcher(these: Parts) -> SeriesWatcher:
     """The watch over series, as the settings have it."""
     from nebuloviz.detection.calendar import Calendar, read_closures  # noqa: PLC0415 - scikit-learn takes seconds to load
@@ -280,6 +289,7 @@ def series_watcher(these: Parts) -> SeriesWatcher:
         calendar=Calendar(settings.time_zone, read_closures(settings.closed_days_file)),
         max_series=settings.watched_series,
         false_alerts_per_week=settings.false_alerts_per_week,
+        detector=_detector(settings),
     )
     return SeriesWatcher(these.database, watched, secret=settings.secret())
 

@@ -142,6 +142,10 @@ class Settings(BaseSettings):
         le=100,
         description="How many false alerts a week are acceptable; the detector sets its thresholds by it.",
     )
+    detector: str = Field(
+        "forest",
+        description="What scores deviations: `forest` (an isolation forest), `largest_deviation`, or one of your own.",
+    )
     closed_days_file: Path | None = Field(
         None, description="CSV with a column `date` of planned closures that must not alert. Empty: none known."
     )

@@ -1,4 +1,7 @@
-"""The interface of a detector: one small class of one's own stands beside those built in (`forest.DETECTORS`)."""
+"""The interface of a detector: one small class of one's own stands beside those built in (`registry.DETECTORS`).
+
+`contract.check_detector` checks any against the promises made here.
+"""
 
 from __future__ import annotations
 

@@ -94,7 +94,3 @@ class LargestDeviation(Detector):
     def _score(self, features: FloatArray) -> FloatArray:
         largest: FloatArray = np.abs(features).max(axis=1)
         return largest
-
-
-# The first is the default. An outsider's detector stands beside these by being passed to `WatchSettings(detector=...)`.
-DETECTORS: tuple[type[Detector], ...] = (ForestDetector, LargestDeviation)
