@@ -6,12 +6,13 @@ them with the style sheet.
 
 from __future__ import annotations
 
+import copy
 import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 
@@ -163,7 +164,7 @@ def alpha(color: str, opacity: float) -> str:
 
 def comparison_color(color: str, theme: Theme) -> str:
     """The lighter shade of the same hue in which the period of comparison is drawn."""
-    return mix(color, THEMES[theme].raised, 0.42)
+    return mix(color, THEMES[theme].raised, 0.35)
 
 
 def contrast(one: str, two: str) -> float:
@@ -213,6 +214,7 @@ def template(theme: Theme) -> go.layout.Template:
             },
             "legend": {
                 "orientation": "h",
+                "traceorder": "normal",
                 "x": 0,
                 "xanchor": "left",
                 "y": 1,
@@ -232,3 +234,14 @@ def template(theme: Theme) -> go.layout.Template:
             "yaxis": axis | {"showgrid": True},
         }
     )
+
+
+def template_json(theme: Theme) -> dict[str, Any]:
+    """`template` as plain data, a copy of its own for each caller."""
+    return copy.deepcopy(_template_json(theme))
+
+
+@cache
+def _template_json(theme: Theme) -> dict[str, Any]:
+    plain: dict[str, Any] = template(theme).to_plotly_json()
+    return plain

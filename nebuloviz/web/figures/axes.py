@@ -33,11 +33,16 @@ def wall(buckets: pd.Series[Any]) -> list[datetime]:
     return [bucket.to_pydatetime().replace(tzinfo=None) for bucket in buckets]
 
 
-def time_axis(buckets: Sequence[datetime], grain: str) -> dict[str, Any]:
-    """An x axis over `buckets` (wall clock, ascending) with at most seven labelled ticks."""
-    ticks = _ticks(list(dict.fromkeys(buckets)), grain)
+def time_axis(buckets: Sequence[datetime], grain: str, *, bars: bool = False) -> dict[str, Any]:
+    """An x axis over `buckets` (wall clock, ascending, at least one) with at most seven labelled ticks.
+
+    It ends at the first and the last bucket, but for `bars`, which are as wide as a bucket.
+    """
+    ticks, slack = _ticks(list(dict.fromkeys(buckets)), grain), (buckets[-1] - buckets[0]) / 80
     return {
         "type": "date",
+        # By itself Plotly gives points a margin that parts the first one from the axis.
+        "range": [buckets[0] - slack, buckets[-1] + slack] if slack and not bars else None,
         "tickmode": "array",
         "tickvals": ticks,
         "ticktext": _labels(ticks, grain),

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from nebuloviz.i18n import _
 from nebuloviz.web.figures.axes import time_axis, value_axis, wall
-from nebuloviz.web.figures.base import Style, empty, figure, mark
+from nebuloviz.web.figures.base import Style, drawing, empty, mark
 from nebuloviz.web.figures.series import by_size
 from nebuloviz.web.figures.text import (
     MetricLike,
@@ -33,14 +33,15 @@ def columns(frame: pd.DataFrame, metric: MetricLike, grain: str, *, style: Style
         return empty(title_of(metric), style, _("No sales in this range"))
     rows = frame.sort_values("bucket")
     at, color = wall(rows["bucket"]), style.tokens.series[0]
-    drawn = figure(title_of(metric), style, hovermode="x unified", barmode="overlay", bargap=0.25, hoverdistance=60)
+    drawn = drawing(title_of(metric), style, hovermode="x unified", barmode="overlay", bargap=0.25, hoverdistance=-1)
     before = rows.get(f"{metric.slug}:comparison", pd.Series(math.nan, index=rows.index)).tolist()
-    drawn.add_bar(
-        x=at, y=before, marker={"color": comparison_color(color, style.theme), "opacity": 0.4}, hoverinfo="skip"
+    drawn.add(
+        "bar", x=at, y=before, marker={"color": comparison_color(color, style.theme), "opacity": 0.4}, hoverinfo="skip"
     )
     running = rows["unfinished"].tolist() if "unfinished" in rows else [False] * len(rows)
     values = rows[metric.slug].astype(float).tolist()
-    drawn.add_bar(
+    drawn.add(
+        "bar",
         x=at,
         y=values,
         width=None,
@@ -51,9 +52,9 @@ def columns(frame: pd.DataFrame, metric: MetricLike, grain: str, *, style: Style
         ],
         hovertemplate="%{customdata[3]}<extra></extra>",
     )
-    drawn.update_xaxes(time_axis(at, grain), showspikes=False)
-    drawn.update_yaxes(value_axis(metric, [*values, *before]))
-    return drawn
+    drawn.x_axis(time_axis(at, grain, bars=True), showspikes=False)
+    drawn.y_axis(value_axis(metric, [*values, *before]))
+    return drawn.done()
 
 
 def _column_text(metric: MetricLike, value: float, before: float, style: Style, *, still: bool) -> str:
@@ -74,8 +75,9 @@ def matrix(
     table = table.reindex(index=down, columns=across)
     names = [value_labels(frame, slug) for slug in dimensions]
     cells = table.to_numpy(dtype=float)
-    drawn = figure(title, style, hovermode="closest", dragmode=False, height=_CELL_HEIGHT * max(len(down), 6) + 60)
-    drawn.add_heatmap(
+    drawn = drawing(title, style, hovermode="closest", dragmode=False, height=_CELL_HEIGHT * max(len(down), 6) + 60)
+    drawn.add(
+        "heatmap",
         x=across,
         y=down,
         z=[[None if math.isnan(value) else float(value) for value in row] for row in cells],
@@ -98,15 +100,15 @@ def matrix(
         ygap=2,
         hoverongaps=False,
     )
-    drawn.update_xaxes(
+    drawn.x_axis(
         type="category", tickmode="array", tickvals=across, side="top", fixedrange=True,
         ticktext=[escape(shorten(names[1][value], 14)) for value in across],
     )  # fmt: skip
-    drawn.update_yaxes(
+    drawn.y_axis(
         type="category", autorange="reversed", tickmode="array", tickvals=down, showgrid=False, fixedrange=True,
         ticktext=[escape(shorten(names[0][value])) for value in down],
     )  # fmt: skip
-    return drawn
+    return drawn.done()
 
 
 def _cell_text(one: str, other: str, metric: MetricLike, value: float) -> str:

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from nebuloviz.i18n import _, current, percent
 from nebuloviz.i18n.formats import locale
 from nebuloviz.web.figures.axes import hour_step, hour_text, value_axis
-from nebuloviz.web.figures.base import Style, empty, figure, mark
+from nebuloviz.web.figures.base import Drawing, Style, drawing, empty, mark
 from nebuloviz.web.figures.series import by_size
 from nebuloviz.web.figures.text import (
     MetricLike,
@@ -27,6 +27,8 @@ from nebuloviz.web.figures.text import (
 from nebuloviz.web.theme import comparison_color, contrast, heat_scale
 
 _BAR_HEIGHT = 28
+#: What a letter beside a bar takes of the width that a narrow chart has for its bars.
+_LETTER_SHARE = 0.024
 
 
 def bars(frame: pd.DataFrame, metric: MetricLike, dimension: str, *, style: Style | None = None) -> go.Figure:
@@ -40,7 +42,7 @@ def bars(frame: pd.DataFrame, metric: MetricLike, dimension: str, *, style: Styl
     values = by_size(frame, dimension, metric.slug)
     rows = frame.drop_duplicates(dimension).set_index(dimension).reindex(values)
     labels, colors = value_labels(frame, dimension), style.colors(dimension, values)
-    drawn = figure(
+    drawn = drawing(
         title_of(metric, dimension), style, hovermode="closest", barmode="overlay", bargap=0.3, dragmode=False,
         height=_BAR_HEIGHT * len(values) + 12,
     )  # fmt: skip
@@ -49,24 +51,24 @@ def bars(frame: pd.DataFrame, metric: MetricLike, dimension: str, *, style: Styl
         ghosts = [comparison_color(colors[value], style.theme) for value in values]
         _add_ghosts(drawn, values, before.tolist(), ghosts)
     _add_bars(drawn, values, rows, metric, labels, colors, style)
-    drawn.update_yaxes(
+    drawn.y_axis(
         type="category", categoryorder="array", categoryarray=values[::-1], tickmode="array", tickvals=values,
         ticktext=[escape(shorten(labels[value])) for value in values],
         showgrid=False, fixedrange=True, tickfont={"color": style.tokens.text, "size": 12},
     )  # fmt: skip
     _bar_axis(drawn, metric, [*rows[metric.slug], *(before if before is not None else [])], style)
-    return drawn
+    return drawn.done()
 
 
-def _add_ghosts(drawn: go.Figure, values: list[str], before: list[float], colors: list[str]) -> None:
-    drawn.add_bar(
+def _add_ghosts(drawn: Drawing, values: list[str], before: list[float], colors: list[str]) -> None:
+    drawn.add("bar",
         y=values, x=before, orientation="h", width=0.78, hoverinfo="skip",
         marker={"color": colors, "opacity": 0.45, "line": {"width": 0}},
     )  # fmt: skip
 
 
 def _add_bars(
-    drawn: go.Figure,
+    drawn: Drawing,
     values: list[str],
     rows: pd.DataFrame,
     metric: MetricLike,
@@ -81,7 +83,7 @@ def _add_bars(
         _part_hover(labels[value], metric, amount, float(earlier), style)
         for value, amount, earlier in zip(values, amounts, before, strict=True)
     ]
-    drawn.add_bar(
+    drawn.add("bar",
         y=values, x=amounts, orientation="h", width=0.5,
         marker={"color": [colors[value] for value in values], "line": {"width": 0}},
         customdata=[mark(None, ((dimension, value),), None, hover) for value, hover in zip(values, hovers, strict=True)],
@@ -91,12 +93,13 @@ def _add_bars(
     )  # fmt: skip
 
 
-def _bar_axis(drawn: go.Figure, metric: MetricLike, amounts: Sequence[float], style: Style) -> None:
+def _bar_axis(drawn: Drawing, metric: MetricLike, amounts: Sequence[float], style: Style) -> None:
     """No ticks, for each bar bears its value; room for that on the right, and a line at zero."""
     axis = value_axis(metric, amounts)
     low, high = axis["range"]
-    drawn.update_xaxes(
-        range=[low, high + (high - low) * 0.16], visible=True, showticklabels=False, showgrid=False, fixedrange=True,
+    room = max(0.16, _LETTER_SHARE * max(len(value_text(metric, amount, short=True)) for amount in amounts))
+    drawn.x_axis(
+        range=[low, high + (high - low) * room], visible=True, showticklabels=False, showgrid=False, fixedrange=True,
         zeroline=True, zerolinecolor=style.tokens.line_strong,
     )  # fmt: skip
 
@@ -118,12 +121,13 @@ def treemap(
     kept = frame[frame[metric.slug] > 0] if not frame.empty else frame
     if kept.empty:
         return empty(title, style, _("No sales in this range"))
-    drawn = figure(title, style, margin={"l": 0, "r": 0, "t": 0, "b": 0}, hovermode="closest")
+    drawn = drawing(title, style, margin={"l": 0, "r": 0, "t": 0, "b": 0}, hovermode="closest")
     outer = by_size(kept, dimensions[0], metric.slug)
     colors = style.colors(dimensions[0], outer)
     nodes = [node for depth in range(1, len(dimensions) + 1) for node in _nodes(kept, metric, dimensions[:depth])]
     total = float(kept[metric.slug].sum())
-    drawn.add_treemap(
+    drawn.add(
+        "treemap",
         ids=[node["id"] for node in nodes],
         parents=[node["parent"] for node in nodes],
         labels=[escape(shorten(node["label"], 40)) for node in nodes],
@@ -145,7 +149,7 @@ def treemap(
         sort=True,
         tiling={"pad": 2, "packing": "squarify"},
     )
-    return drawn
+    return drawn.done()
 
 
 def readable(color: str, style: Style) -> str:
@@ -190,13 +194,15 @@ def heat_map(frame: pd.DataFrame, metric: MetricLike, *, style: Style | None = N
     table = weekday_hours(frame, metric)
     week = [(current().week_start + step) % 7 for step in range(7)]
     names = [str(locale().days["stand-alone"]["abbreviated"][day]) for day in week]
-    hours, ticks = list(range(24)), list(range(0, 24, hour_step()))
-    drawn = figure(title, style, hovermode="closest", dragmode=False)
-    drawn.add_heatmap(
+    hours, ticks, cells = list(range(24)), list(range(0, 24, hour_step())), table.to_numpy()
+    clock = [f"{hour_text(hour)}–{hour_text(hour + 1)}" for hour in hours]
+    drawn = drawing(title, style, hovermode="closest", dragmode=False)
+    drawn.add(
+        "heatmap",
         x=hours,
         y=names,
-        z=[[_or_none(table.loc[day, hour]) for hour in hours] for day in week],
-        customdata=[[_cell_text(table.loc[day, hour], day, hour, metric) for hour in hours] for day in week],
+        z=[[_or_none(cells[day][hour]) for hour in hours] for day in week],
+        customdata=[[_cell_text(cells[day][hour], day, clock[hour], metric) for hour in hours] for day in week],
         hovertemplate="%{customdata}<extra></extra>",
         colorscale=heat_scale(style.theme),
         zmin=0 if metric.unit != "ratio" else None,
@@ -205,12 +211,12 @@ def heat_map(frame: pd.DataFrame, metric: MetricLike, *, style: Style | None = N
         hoverongaps=False,
         colorbar=_color_bar(table, metric, style),
     )
-    drawn.update_xaxes(
+    drawn.x_axis(
         tickmode="array", tickvals=ticks, ticktext=[hour_text(hour) for hour in ticks], fixedrange=True,
         tickangle=0,
     )  # fmt: skip
-    drawn.update_yaxes(autorange="reversed", showgrid=False, fixedrange=True, type="category")
-    return drawn
+    drawn.y_axis(autorange="reversed", showgrid=False, fixedrange=True, type="category")
+    return drawn.done()
 
 
 def heat_map_title(metric: MetricLike) -> str:
@@ -224,7 +230,7 @@ def weekday_hours(frame: pd.DataFrame, metric: MetricLike) -> pd.DataFrame:
     """Mean of `metric` by weekday (0 = Monday, 7 rows) and hour (24 columns); NaN where there is nothing."""
     whole = frame[~frame["unfinished"].astype(bool)] if "unfinished" in frame else frame
     clock = whole["bucket"].dt
-    timed = pd.DataFrame({"weekday": clock.weekday, "hour": clock.hour, "value": whole[metric.slug]})
+    timed = pd.DataFrame({"weekday": clock.day_of_week, "hour": clock.hour, "value": whole[metric.slug]})
     means = timed.pivot_table(index="weekday", columns="hour", values="value", aggfunc="mean")
     return means.reindex(index=range(7), columns=range(24))
 
@@ -233,9 +239,9 @@ def _or_none(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _cell_text(value: Any, day: int, hour: int, metric: MetricLike) -> str:
+def _cell_text(value: float, day: int, hours: str, metric: MetricLike) -> str:
     name = str(locale().days["stand-alone"]["wide"][day])
-    return f"{name} {hour_text(hour)}–{hour_text(hour + 1)}<br><b>{value_text(metric, float(value))}</b>"
+    return f"{name} {hours}<br><b>{value_text(metric, float(value))}</b>"
 
 
 def _color_bar(table: pd.DataFrame, metric: MetricLike, style: Style) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from nebuloviz.i18n import _
 from nebuloviz.web.figures.axes import value_axis
-from nebuloviz.web.figures.base import Style, empty, figure, mark
+from nebuloviz.web.figures.base import Style, drawing, empty, mark
 from nebuloviz.web.figures.series import by_size
 from nebuloviz.web.figures.text import (
     MetricLike,
@@ -47,8 +47,9 @@ def scatter(
     values = by_size(kept, dimension, (size or across).slug)
     rows = kept.drop_duplicates(dimension).set_index(dimension).loc[values]
     labels, colors = value_labels(kept, dimension), style.colors(dimension, values)
-    drawn = figure(title, style, hovermode="closest", dragmode="zoom")
-    drawn.add_scatter(
+    drawn = drawing(title, style, hovermode="closest", dragmode="zoom")
+    drawn.add(
+        "scatter",
         x=rows[across.slug].tolist(),
         y=rows[up.slug].tolist(),
         mode="markers+text",
@@ -68,18 +69,18 @@ def scatter(
         ],
         hovertemplate="%{customdata[3]}<extra></extra>",
     )
-    drawn.update_xaxes(
+    drawn.x_axis(
         value_axis(across, rows[across.slug].tolist(), zero=across.unit != "ratio", headroom=0.1),
         showgrid=True,
         fixedrange=False,
         title={"text": escape(title_of(across))},
     )
-    drawn.update_yaxes(
+    drawn.y_axis(
         value_axis(up, rows[up.slug].tolist(), zero=up.unit != "ratio", headroom=0.14),
         fixedrange=False,
         title={"text": escape(title_of(up))},
     )
-    return drawn
+    return drawn.done()
 
 
 def _sizes(amounts: list[float]) -> list[float]:
@@ -107,17 +108,13 @@ def single_value(frame: pd.DataFrame, metric: MetricLike, *, style: Style | None
         return empty(title_of(metric), style, _("No sales in this range"))
     row = frame.iloc[0]
     value, before = float(row[metric.slug]), float(row.get(f"{metric.slug}:comparison", math.nan))
-    drawn = figure(
+    drawn = drawing(
         title_of(metric), style, xaxis={"visible": False}, yaxis={"visible": False}, hovermode=False, height=140
     )
-    drawn.add_annotation(
-        text=f"<b>{value_text(metric, value)}</b>", font={"size": 36}, showarrow=False,
-        xref="paper", yref="paper", x=0.5, y=0.5, yshift=14,
+    drawn.note(f"<b>{value_text(metric, value)}</b>", font={"size": 36}, yshift=14,
     )  # fmt: skip
     said = difference_text(metric, value, before, style.comparison)
     if said:
-        drawn.add_annotation(
-            text=said, font={"size": 12, "color": style.tokens.muted}, showarrow=False,
-            xref="paper", yref="paper", x=0.5, y=0.5, yshift=-24,
+        drawn.note(said, font={"size": 12, "color": style.tokens.muted}, yshift=-24,
         )  # fmt: skip
-    return drawn
+    return drawn.done()

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from nebuloviz.i18n import _
 from nebuloviz.web.figures.axes import time_axis, value_axis, wall
-from nebuloviz.web.figures.base import Style, empty, figure, mark
+from nebuloviz.web.figures.base import Drawing, Style, drawing, empty, mark
 from nebuloviz.web.figures.series import Series, by_size, hover_text
 from nebuloviz.web.figures.text import MetricLike, escape, shorten, title_of, value_labels
 from nebuloviz.web.theme import alpha
@@ -34,7 +34,7 @@ def stacked(
     values = by_size(frame, dimension, metric.slug)
     colors, labels = style.colors(dimension, values), value_labels(frame, dimension)
     table = _wide(frame, metric, dimension, values)
-    drawn = figure(
+    drawn = drawing(
         title_of(metric, dimension), style, hovermode="x unified", barmode="relative", bargap=0.25, hoverdistance=-1
     )
     running = _running(frame, table)
@@ -42,10 +42,10 @@ def stacked(
         add = _add_area if kind == "area" else _add_bars
         line = Series(table, colors[value], labels[value], ((dimension, value),))
         add(drawn, line, value, metric, running)
-    drawn.update_xaxes(time_axis(wall(table.index.to_series()), grain), showspikes=False)
-    drawn.update_yaxes(value_axis(metric, [*table.clip(lower=0).sum(axis=1), *table.clip(upper=0).sum(axis=1)]))
-    drawn.update_layout(showlegend=True, legend={"traceorder": "normal"})
-    return drawn
+    drawn.x_axis(time_axis(wall(table.index.to_series()), grain, bars=kind == "bar"), showspikes=False)
+    drawn.y_axis(value_axis(metric, [*table.clip(lower=0).sum(axis=1), *table.clip(upper=0).sum(axis=1)]))
+    drawn.layout["showlegend"] = True
+    return drawn.done()
 
 
 def _wide(frame: pd.DataFrame, metric: MetricLike, dimension: str, values: list[str]) -> pd.DataFrame:
@@ -70,8 +70,9 @@ def _stack_marks(line: Series, value: str, metric: MetricLike, running: list[boo
     return marks
 
 
-def _add_bars(drawn: go.Figure, line: Series, value: str, metric: MetricLike, running: list[bool]) -> None:
-    drawn.add_bar(
+def _add_bars(drawn: Drawing, line: Series, value: str, metric: MetricLike, running: list[bool]) -> None:
+    drawn.add(
+        "bar",
         x=wall(line.rows.index.to_series()),
         y=line.rows[value].tolist(),
         customdata=_stack_marks(line, value, metric, running),
@@ -90,8 +91,9 @@ def _add_bars(drawn: go.Figure, line: Series, value: str, metric: MetricLike, ru
     )
 
 
-def _add_area(drawn: go.Figure, line: Series, value: str, metric: MetricLike, running: list[bool]) -> None:
-    drawn.add_scatter(
+def _add_area(drawn: Drawing, line: Series, value: str, metric: MetricLike, running: list[bool]) -> None:
+    drawn.add(
+        "scatter",
         x=wall(line.rows.index.to_series()),
         y=line.rows[value].tolist(),
         customdata=_stack_marks(line, value, metric, running),

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from nebuloviz.i18n import _, number
 from nebuloviz.web.figures.axes import round_ticks, time_axis, wall
-from nebuloviz.web.figures.base import Style, empty, figure
+from nebuloviz.web.figures.base import Style, drawing, empty
 
 
 def arrivals(
@@ -22,7 +22,7 @@ def arrivals(
     if not any(accepted or duplicate or rejected for _at, accepted, duplicate, rejected, _late in minutes):
         return empty(title, style, _("Nothing arrived in the last hour"))
     at = wall(pd.Series([minute for minute, *_rest in minutes]))
-    drawn = figure(title, style, hovermode="x unified", barmode="stack", bargap=0.2, dragmode=False)
+    drawn = drawing(title, style, hovermode="x unified", barmode="stack", bargap=0.2, dragmode=False)
     kinds = (
         (_("Accepted"), style.tokens.series[0], ""),
         (_("Duplicate"), style.tokens.other, ""),
@@ -32,7 +32,8 @@ def arrivals(
         *((accepted, duplicate, rejected) for _at, accepted, duplicate, rejected, _late in minutes), strict=True
     )
     for (name, color, pattern), counts in zip(kinds, columns, strict=True):
-        drawn.add_bar(
+        drawn.add(
+            "bar",
             x=at,
             y=list(counts),
             name=name,
@@ -40,10 +41,10 @@ def arrivals(
             customdata=[[number(count)] for count in counts],
             hovertemplate="%{customdata[0]}",
         )
-    drawn.update_xaxes(time_axis(at, "minute"), showspikes=False, fixedrange=True)
-    drawn.update_yaxes(_count_axis(minutes))
-    drawn.update_layout(showlegend=True)
-    return drawn
+    drawn.x_axis(time_axis(at, "minute", bars=True), showspikes=False, fixedrange=True)
+    drawn.y_axis(_count_axis(minutes))
+    drawn.layout["showlegend"] = True
+    return drawn.done()
 
 
 def _count_axis(minutes: Sequence[tuple[datetime, int, int, int, int]]) -> dict[str, Any]:

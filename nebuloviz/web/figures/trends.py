@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from nebuloviz.i18n import _
 from nebuloviz.web.figures.axes import time_axis, value_axis, wall
-from nebuloviz.web.figures.base import AnomalyMark, Severity, Style, empty, figure, mark
+from nebuloviz.web.figures.base import AnomalyMark, Drawing, Severity, Style, drawing, empty, mark
 from nebuloviz.web.figures.series import Series, by_size, hover_text, severity_color, severity_word
 from nebuloviz.web.figures.text import (
     LONGEST_DIRECT_LABEL,
@@ -54,7 +54,7 @@ def trend(
     style = style or Style()
     if frame.empty:
         return empty(title_of(metric, split), style, _("No sales in this range"))
-    drawn = figure(title_of(metric, split), style, hovermode="x unified", dragmode="zoom", hoverdistance=-1)
+    drawn = drawing(title_of(metric, split), style, hovermode="x unified", dragmode="zoom", hoverdistance=-1)
     series = _series(frame, split, style)
     if not split:
         _add_band(drawn, frame, metric, style)
@@ -67,12 +67,10 @@ def trend(
     for number, line in enumerate(series):
         _add_points(drawn, line, metric, style, known if number == 0 else {})
     starts = sorted(wall(frame["bucket"]))
-    drawn.update_xaxes(time_axis(starts, grain), spikecolor=style.tokens.line_strong)
-    drawn.update_yaxes(
-        value_axis(metric, _values(frame, metric, anomalies), zero=metric.unit != "ratio" or kind == "area")
-    )
+    drawn.x_axis(time_axis(starts, grain), spikecolor=style.tokens.line_strong)
+    drawn.y_axis(value_axis(metric, _values(frame, metric, anomalies), zero=metric.unit != "ratio" or kind == "area"))
     _name_series(drawn, series, metric, style)
-    return drawn
+    return drawn.done()
 
 
 def _series(frame: pd.DataFrame, split: str | None, style: Style) -> list[Series]:
@@ -92,41 +90,48 @@ def _values(frame: pd.DataFrame, metric: MetricLike, anomalies: Sequence[Anomaly
     return [*frame[known].to_numpy().ravel(), *(anomaly.value for anomaly in anomalies)]
 
 
-def _add_band(drawn: go.Figure, frame: pd.DataFrame, metric: MetricLike, style: Style) -> None:
+def _add_band(drawn: Drawing, frame: pd.DataFrame, metric: MetricLike, style: Style) -> None:
     *_ignored, low, high = metric_columns(metric)
     if low not in frame or high not in frame or not frame[low].notna().any():
         return
     known = frame.sort_values("bucket").dropna(subset=[low, high])
     at, edge = wall(known["bucket"]), {"width": 0, "shape": "linear"}
-    common: dict[str, Any] = {"mode": "lines", "line": edge, "hoverinfo": "skip", "legendgroup": "band"}
-    drawn.add_scatter(x=at, y=known[high].tolist(), showlegend=False, **common)
-    drawn.add_scatter(
-        x=at, y=known[low].tolist(), fill="tonexty", fillcolor=style.tokens.band, name=_("Expected range"), **common
+    common: dict[str, Any] = {"mode": "lines", "line": edge, "hoverinfo": "skip"}
+    drawn.add("scatter", x=at, y=known[high].tolist(), showlegend=False, **common)
+    drawn.add(
+        "scatter",
+        x=at,
+        y=known[low].tolist(),
+        fill="tonexty",
+        fillcolor=style.tokens.band,
+        name=_("Expected range"),
+        **common,
     )
 
 
-def _add_comparison(drawn: go.Figure, line: Series, metric: MetricLike, style: Style) -> None:
+def _add_comparison(drawn: Drawing, line: Series, metric: MetricLike, style: Style) -> None:
     column = f"{metric.slug}:comparison"
     if column not in line.rows or not line.rows[column].notna().any():
         return
-    drawn.add_scatter(
+    drawn.add(
+        "scatter",
         x=wall(line.rows["bucket"]),
         y=line.rows[column].tolist(),
         mode="lines",
         line={"color": comparison_color(line.color, style.theme), "width": 1.5, "dash": "4px,3px"},
         hoverinfo="skip",
         name=escape(style.comparison or _("before")),
-        legendgroup="comparison",
     )
 
 
-def _add_line(drawn: go.Figure, line: Series, metric: MetricLike, style: Style, *, filled: bool) -> None:
+def _add_line(drawn: Drawing, line: Series, metric: MetricLike, style: Style, *, filled: bool) -> None:
     """The ended part as a solid line; from its end to the unfinished bucket a faint dotted one."""
     at, values = wall(line.rows["bucket"]), line.rows[metric.slug].tolist()
     ended = _ended(line.rows)
-    common: dict[str, Any] = {"mode": "lines", "hoverinfo": "skip", "legendgroup": line.label or "value"}
+    common: dict[str, Any] = {"mode": "lines", "hoverinfo": "skip", "legendgroup": line.label or None}
     if ended:
-        drawn.add_scatter(
+        drawn.add(
+            "scatter",
             x=at[:ended],
             y=values[:ended],
             line={"color": line.color, "width": 2},
@@ -137,7 +142,8 @@ def _add_line(drawn: go.Figure, line: Series, metric: MetricLike, style: Style, 
         )
     if ended < len(at):
         first = max(ended - 1, 0)
-        drawn.add_scatter(
+        drawn.add(
+            "scatter",
             x=at[first:],
             y=values[first:],
             line={"color": comparison_color(line.color, style.theme), "width": 1.5, "dash": "2px,3px"},
@@ -153,7 +159,7 @@ def _ended(rows: pd.DataFrame) -> int:
 
 
 def _add_points(
-    drawn: go.Figure, line: Series, metric: MetricLike, style: Style, anomalies: Mapping[datetime, AnomalyMark]
+    drawn: Drawing, line: Series, metric: MetricLike, style: Style, anomalies: Mapping[datetime, AnomalyMark]
 ) -> None:
     """A point per bucket that bears hover and click; no larger than the line is wide, but open where it is unfinished.
 
@@ -162,7 +168,8 @@ def _add_points(
     ended, count = _ended(line.rows), len(line.rows)
     marks = [_point(row, line, metric, style, anomalies) for row in line.rows.to_dict("records")]
     small = 2 if count > 2 else 6
-    drawn.add_scatter(
+    drawn.add(
+        "scatter",
         x=wall(line.rows["bucket"]),
         y=line.rows[metric.slug].tolist(),
         customdata=marks,
@@ -174,7 +181,7 @@ def _add_points(
             "opacity": 1,
         },
         hovertemplate="%{customdata[3]}<extra></extra>",
-        legendgroup=line.label or "value",
+        legendgroup=line.label or None,
         showlegend=False,
         cliponaxis=False,
     )
@@ -190,12 +197,13 @@ def _point(
     return mark(bucket, line.filters, anomaly.alert_id, f"{hover}<br>{_anomaly_text(anomaly, style)}")
 
 
-def _add_rings(drawn: go.Figure, anomalies: Sequence[AnomalyMark], style: Style) -> None:
+def _add_rings(drawn: Drawing, anomalies: Sequence[AnomalyMark], style: Style) -> None:
     """Rings on the viewer's clock, which is that of the marks' buckets. Hover and click are the points' below them."""
     if not anomalies:
         return
     colors = [severity_color(anomaly.severity, style) for anomaly in anomalies]
-    drawn.add_scatter(
+    drawn.add(
+        "scatter",
         x=wall(pd.Series([anomaly.bucket for anomaly in anomalies])),
         y=[anomaly.value for anomaly in anomalies],
         mode="markers",
@@ -216,29 +224,29 @@ def _anomaly_text(anomaly: AnomalyMark, style: Style) -> str:
     return f"{ring} <b>{severity_word(anomaly.severity)}</b> {escape(shorten(anomaly.words, 80))}".rstrip()
 
 
-def _name_series(drawn: go.Figure, series: list[Series], metric: MetricLike, style: Style) -> None:
+def _name_series(drawn: Drawing, series: list[Series], metric: MetricLike, style: Style) -> None:
     """Up to four lines are named beside their ends; more, or a single line with company, get a legend."""
     if len(series) == 1:
-        drawn.update_layout(showlegend=len({trace.name for trace in drawn.data if trace.name}) > 1)
+        drawn.layout["showlegend"] = len({trace["name"] for trace in drawn.traces if "name" in trace}) > 1
         return
     if len(series) > MOST_DIRECT_LABELS:
-        drawn.update_layout(showlegend=True)
+        drawn.layout["showlegend"] = True
         aside = {_("So far"), escape(style.comparison or _("before"))}
-        drawn.for_each_trace(lambda trace: trace.update(showlegend=False), lambda trace: trace.name in aside)
+        for trace in drawn.traces:
+            trace["showlegend"] = trace.get("name", "") not in {"", *aside}
         return
     _label_ends(drawn, series, metric)
 
 
-def _label_ends(drawn: go.Figure, series: list[Series], metric: MetricLike) -> None:
-    low, high = drawn.layout.yaxis.range
+def _label_ends(drawn: Drawing, series: list[Series], metric: MetricLike) -> None:
+    low, high = drawn.layout["yaxis"]["range"]
     ends = [_last(line.rows, metric) for line in series]
     texts = [shorten(line.label, LONGEST_DIRECT_LABEL) for line in series]
     for line, text, y in zip(series, texts, _spread(ends, (high - low) * _LABEL_HEIGHT / _USUAL_HEIGHT), strict=True):
-        drawn.add_annotation(
-            text=f'<span style="color:{line.color}">●</span> {escape(text)}',
-            x=1, xref="paper", xanchor="left", xshift=4, y=y, yanchor="middle", showarrow=False, font={"size": 11},
+        drawn.note(f'<span style="color:{line.color}">●</span> {escape(text)}',
+            x=1, xanchor="left", xshift=4, yref="y", y=y, yanchor="middle", font={"size": 11},
         )  # fmt: skip
-    drawn.update_layout(margin={"r": 20 + int(max(map(len, texts)) * _LETTER_WIDTH)})
+    drawn.layout["margin"] = {"r": 20 + int(max(map(len, texts)) * _LETTER_WIDTH)}
 
 
 def _last(rows: pd.DataFrame, metric: MetricLike) -> float:
@@ -260,13 +268,12 @@ def _spread(places: Sequence[float], gap: float) -> list[float]:
 def sparkline(frame: pd.DataFrame, metric: MetricLike, *, style: Style | None = None) -> go.Figure:
     """`metric` over time without axes or words, with its band of expected values, up to the last bucket that has ended; for a tile."""
     style = style or Style()
-    drawn = figure(title_of(metric), style, hovermode=False, margin={"l": 0, "r": 3, "t": 3, "b": 0}, height=40)
+    drawn = drawing(title_of(metric), style, hovermode=False, margin={"l": 0, "r": 3, "t": 3, "b": 0}, height=40)
     ended = frame[~frame["unfinished"].astype(bool)] if "unfinished" in frame else frame
     if not ended.empty:
         line = Series(ended.sort_values("bucket"), style.tokens.accent)
         _add_band(drawn, ended, metric, style)
         _add_line(drawn, line, metric, style, filled=False)
-        drawn.update_traces(showlegend=False)
-    drawn.update_xaxes(visible=False, fixedrange=True)
-    drawn.update_yaxes(visible=False, fixedrange=True)
-    return drawn
+    drawn.x_axis(visible=False, fixedrange=True)
+    drawn.y_axis(visible=False, fixedrange=True)
+    return drawn.done()
