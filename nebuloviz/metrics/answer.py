@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from operator import attrgetter
@@ -18,7 +18,6 @@ from nebuloviz.metrics.members import Buyers, column_of, read_sets
 from nebuloviz.metrics.planner import FACTS, MEMBERS, Key, Part, Piece, Plan, Reading, Slice, plan
 from nebuloviz.metrics.query import REST
 from nebuloviz.metrics.spread import counted_twice
-from nebuloviz.models import Rollup
 
 MAX_ROWS = 100_000
 
@@ -50,6 +49,8 @@ def measure(session: Session, asked: Slice, zone: ZoneInfo) -> Answer:
     """
     answer = Answer(plan(asked, zone), column=column_of(asked))
     for part in answer.plan.parts:
+        if not part.readings:  # spans that hold no time
+            continue
         _MEASURE[part.kind](session, asked, part, zone, answer)
     return replace(answer, cells=dict(answer.cells))
 
@@ -57,8 +58,8 @@ def measure(session: Session, asked: Slice, zone: ZoneInfo) -> Answer:
 def _sums(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: Answer) -> None:
     """The sums; those of the rest are the whole less what is kept, and a smaller rollup tells the whole."""
     kept = replace(asked, other=False)
-    dialect = sql.dialect_of(session)
-    for key, name, value in _read(session, kept, part, lambda reading: sql.sums(dialect, kept, reading, part.measures)):
+    statement = sql.sums(sql.dialect_of(session), kept, part.readings, part.measures)
+    for key, name, value in _read(session, kept, part.readings, statement):
         answer.add(key, name, value)
         if asked.other:
             answer.add(_rest(asked, key[0]), name, -value)
@@ -67,21 +68,25 @@ def _sums(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: An
         for (span,), figures in measure(session, whole, zone).cells.items():
             for name, value in figures.items():
                 answer.add(_rest(asked, span), name, value)
+    if "orders" in part.measures:
+        _take_off_surplus(session, asked, part, zone, answer)
 
 
 def _orders(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: Answer) -> None:
     dialect = sql.dialect_of(session)
-
-    def statement(reading: Reading) -> Any:
-        if reading.source == FACTS:
-            return sql.distinct(dialect, asked, reading, "order_id")
-        return sql.sums(dialect, asked, reading, ("orders",))
-
-    for key, _, value in _read(session, asked, part, statement):
+    if part.rolled:
+        statement: Any = sql.sums(dialect, asked, part.readings, ("orders",))
+    else:
+        statement = sql.distinct(dialect, asked, part.readings[0], "order_id")
+    for key, _, value in _read(session, asked, part.readings, statement):
         answer.add(key, "orders", value)
-    if any(isinstance(reading.source, Rollup) for reading in part.readings):
-        for key, surplus in counted_twice(session, asked, part.readings, zone):
-            answer.add(key, "orders", -surplus)
+    if part.rolled:
+        _take_off_surplus(session, asked, part, zone, answer)
+
+
+def _take_off_surplus(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: Answer) -> None:
+    for key, surplus in counted_twice(session, asked, part.readings, zone):
+        answer.add(key, "orders", -surplus)
 
 
 def _customers(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: Answer) -> None:
@@ -107,10 +112,9 @@ def _customers(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answe
 def _count_customers(session: Session, asked: Slice, answer: Answer) -> None:
     """From facts alone, counted by the database."""
     pieces = tuple(Piece(s.start, s.end, number) for number, s in enumerate(asked.spans) if s.start < s.end)
-    part = Part("customers", ("customers",), (Reading(FACTS, pieces),) if pieces else (), "")
-    dialect = sql.dialect_of(session)
-    found = _read(session, asked, part, lambda reading: sql.distinct(dialect, asked, reading, "customer_id"))
-    for key, _, value in found:
+    reading = Reading(FACTS, pieces)
+    statement = sql.distinct(sql.dialect_of(session), asked, reading, "customer_id")
+    for key, _, value in _read(session, asked, (reading,), statement):
         answer.add(key, "customers", value)
 
 
@@ -122,20 +126,20 @@ _MEASURE: dict[str, Callable[[Session, Slice, Part, ZoneInfo, Answer], None]] = 
 
 
 def _read(
-    session: Session, asked: Slice, part: Part, statement: Callable[[Reading], Any]
+    session: Session, asked: Slice, readings: Sequence[Reading], statement: Any
 ) -> Iterator[tuple[Key, str, int]]:
-    """What the statement of each reading gives, by span and dimension values."""
+    """What a statement about these readings gives, by span and dimension values."""
+    pieces = [piece for reading in readings for piece in reading.pieces]
     width = len(asked.columns) + 1
-    for reading in part.readings:
-        result = session.execute(statement(reading).limit(MAX_ROWS + 1))
-        names = tuple(result.keys())[width:]
-        rows = result.all()
-        if len(rows) > MAX_ROWS:
-            raise InvalidQuery(f"The answer has more than {MAX_ROWS:,} rows; choose a coarser grain, or a limit.")
-        for row in rows:
-            key = (reading.pieces[row[0]].span, *row[1:width])
-            for name, value in zip(names, row[width:], strict=True):
-                yield key, name, value or 0
+    result = session.execute(statement.limit(MAX_ROWS + 1))
+    names = tuple(result.keys())[width:]
+    rows = result.all()
+    if len(rows) > MAX_ROWS:
+        raise InvalidQuery(f"The answer has more than {MAX_ROWS:,} rows; choose a coarser grain, or a limit.")
+    for row in rows:
+        key = (pieces[row[0]].span, *row[1:width])
+        for name, value in zip(names, row[width:], strict=True):
+            yield key, name, value or 0
 
 
 def _rest(asked: Slice, span: int) -> Key:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from pyroaring import BitMap
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, and_, exists, func, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -70,21 +70,24 @@ def read_sets(
     """Add the valid sets of the days that `pieces` are made of. Returns the days that have none, with what is to be read of each."""
     column, span_of = column_of(asked), _Spans(pieces, zone)
     first, last = day_of(pieces[0].start, zone), day_of(pieces[-1].end, zone)
-    version = DayVersion.__table__.c
-    kept = DayMembers.__table__.c
-    current = (kept.day == version.day) & (kept.version == version.version) & (kept.dimension == column)
-    built = exists(select(kept.day).where(current)).label("built")
-    days = session.execute(select(version.day, built).where(version.day >= first, version.day < last)).all()
-    stale = {row.day: span_of.piece(row.day) for row in days if not row.built and span_of(row.day) is not None}
-    if len(stale) < len(days):
-        within = (version.day >= first) & (version.day < last)
-        wanted = _wanted_values(asked)
-        sets = select(kept.day, kept.value, kept.members).join(DayVersion, current).where(within, *wanted)
-        for day, value, members in session.execute(sets):
-            span = span_of(day)
-            if span is not None and day not in stale:
-                buyers.add_set(_key(asked, span, value), members)
+    version, kept, alias = DayVersion.__table__.c, DayMembers.__table__.c, DayMembers.__table__.alias().c
+    # `asked` may need few of a day's values, or none that it has: whether the day's sets are made is another question
+    built = exists(select(alias.day).where(_valid(alias, version, column))).label("built")
+    wanted = and_(_valid(kept, version, column), *_wanted_values(asked))
+    found = select(version.day, built, kept.value, kept.members).select_from(DayVersion).outerjoin(DayMembers, wanted)
+    stale: dict[date, Piece] = {}
+    for day, is_built, value, members in session.execute(found.where(version.day >= first, version.day < last)):
+        span = span_of(day)
+        if span is not None and not is_built:
+            stale[day] = Piece(midnight(day, zone), midnight(day + ONE_DAY, zone), span)
+        elif span is not None and members is not None:
+            buyers.add_set(_key(asked, span, value), members)
     return stale
+
+
+def _valid(sets: Any, version: Any, column: str) -> ColumnElement[bool]:
+    """That a row of sets, by `column`, is as new as the day."""
+    return and_(sets.day == version.day, sets.version == version.version, sets.dimension == column)
 
 
 class _Spans:
@@ -99,12 +102,6 @@ class _Spans:
         start = midnight(day, self._zone)
         index = bisect_right(self._starts, start) - 1
         return self._pieces[index].span if index >= 0 and start < self._pieces[index].end else None
-
-    def piece(self, day: date) -> Piece:
-        """The whole day, which is in a span."""
-        span = self(day)
-        assert span is not None, "only days of the pieces are asked for"  # noqa: S101 - see the callers
-        return Piece(midnight(day, self._zone), midnight(day + ONE_DAY, self._zone), span)
 
 
 def _wanted_values(asked: Slice) -> list[ColumnElement[bool]]:
@@ -132,8 +129,8 @@ def build(session: Session, column: str, days: Sequence[date], zone: ZoneInfo) -
     if dialect_of(session) == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(_BUILDERS_LOCK)))
     version, kept = DayVersion.__table__.c, DayMembers.__table__.c
-    current = (kept.day == version.day) & (kept.version == version.version) & (kept.dimension == column)
-    stale = select(version.day, version.version).where(version.day.in_(days), ~exists(select(kept.day).where(current)))
+    valid = exists(select(kept.day).where(_valid(kept, version, column)))
+    stale = select(version.day, version.version).where(version.day.in_(days), ~valid)
     # Read before the facts, so that a set is never older than its version says
     versions = {row.day: row.version for row in session.execute(stale.order_by(version.day))}
     if not versions:

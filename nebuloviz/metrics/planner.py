@@ -15,7 +15,7 @@ Sums, orders and customers are planned apart, since they can be added up differe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
@@ -85,12 +85,17 @@ class Reading:
 
 @dataclass(frozen=True)
 class Part:
-    """How the measures of one kind are answered, and why not by anything smaller."""
+    """How measures are answered, and why not by anything smaller. Orders that are read just as the sums are go with them."""
 
     kind: Kind
     measures: tuple[str, ...]
     readings: tuple[Reading, ...]
     reason: str
+
+    @property
+    def rolled(self) -> bool:
+        """Whether any of it is read from a rollup."""
+        return any(isinstance(reading.source, Rollup) for reading in self.readings)
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,10 @@ _ORDER_OF_DETAIL = ("rollup_day", MEMBERS, *(rollup.name for rollup in ROLLUPS i
 
 def plan(asked: Slice, zone: ZoneInfo) -> Plan:
     """The smallest tables that answer `asked` exactly. `zone` is that of the installation, whose days the daily rollups hold."""
-    return Plan(tuple(part for part in (_sums(asked, zone), _orders(asked, zone), _customers(asked, zone)) if part))
+    sums, orders, customers = _sums(asked, zone), _orders(asked, zone), _customers(asked, zone)
+    if sums and orders and sums.readings == orders.readings and sums.rolled and not asked.other:
+        sums, orders = replace(sums, measures=(*sums.measures, *orders.measures)), None
+    return Plan(tuple(part for part in (sums, orders, customers) if part))
 
 
 def _sums(asked: Slice, zone: ZoneInfo) -> Part | None:

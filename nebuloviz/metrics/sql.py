@@ -1,15 +1,15 @@
 """From a planned reading to SQL: one set of statements for PostgreSQL and SQLite.
 
 A statement gives one row for each piece of time and combination of dimension values: `piece` (the index in the reading's
-pieces), the dimensions' columns, then one column per measure. Pieces are told apart where the databases differ: PostgreSQL
-finds a row's piece in a sorted array, or walks the pieces where they have gaps; SQLite always walks them along its index.
+pieces), the dimensions' columns, then one column per measure. Only how a row's piece is found differs: PostgreSQL searches a
+sorted array, SQLite walks the pieces along its index.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from itertools import pairwise
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -17,6 +17,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
+    CompoundSelect,
     DateTime,
     FromClause,
     Integer,
@@ -59,13 +60,25 @@ def dialect_of(session: Session) -> str:
     return session.get_bind().dialect.name
 
 
-def sums(dialect: str, asked: Slice, reading: Reading, measures: Sequence[str]) -> Select[Any]:
-    """The sums of `measures` (and of cells' `orders`, from a rollup) by piece and dimensions."""
+def sums(dialect: str, asked: Slice, readings: Sequence[Reading], measures: Sequence[str]) -> CompoundSelect[Any]:
+    """The sums of `measures` (of `orders` those of the cells) by piece and dimensions; `piece` counts through all readings.
+
+    With `asked.other`, what is not kept is summed together, under `REST`.
+    """
+    selects, offset = [], 0
+    for reading in readings:
+        selects.append(_sums_in(dialect, asked, reading, measures, offset))
+        offset += len(reading.pieces)
+    return union_all(*selects)
+
+
+def _sums_in(dialect: str, asked: Slice, reading: Reading, measures: Sequence[str], offset: int) -> Select[Any]:
     table, time = _table_of(reading)
     source, piece, within = _by_piece(dialect, table, time, reading.pieces)
     columns = _shown(table, asked)
     figures = [_sum_of(table, measure).label(measure) for measure in measures]
-    statement = select(piece.label("piece"), *columns, *figures).select_from(source)
+    place = (piece + literal_column(str(offset), Integer)).label("piece")
+    statement = select(place, *columns, *figures).select_from(source)
     allowed = conditions(table, asked, restrict=not asked.other)
     return statement.where(*within, *allowed).group_by(literal_column("piece"), *columns)
 
@@ -211,8 +224,7 @@ def _summed_in(asked: Slice, reading: Reading, measures: Sequence[str]) -> Selec
     table, time = _table_of(reading)
     columns = [table.c[name] for name in asked.columns]
     figures = [_sum_of(table, measure).label(measure) for measure in measures]
-    within = or_(*(and_(time >= piece.start, time < piece.end) for piece in reading.pieces))
-    return select(*columns, *figures).where(within, *conditions(table, asked)).group_by(*columns)
+    return select(*columns, *figures).where(_within(time, reading.pieces), *conditions(table, asked)).group_by(*columns)
 
 
 def _by_piece(
@@ -223,31 +235,34 @@ def _by_piece(
         return table, _ZERO, [time >= pieces[0].start, time < pieces[0].end]
     if dialect == "sqlite":
         return _walked_in_sqlite(table, time, pieces)
-    if all(a.end == b.start for a, b in pairwise(pieces)):
-        edges = bindparam("edges", [piece.start for piece in pieces], ARRAY(DateTime(timezone=True)), unique=True)
-        return table, func.width_bucket(time, edges) - 1, [time >= pieces[0].start, time < pieces[-1].end]
-    return _walked_in_postgresql(table, time, pieces)
+    return table, _piece_in_postgresql(time, pieces), [_within(time, pieces)]
+
+
+def _piece_in_postgresql(time: Column[Any], pieces: Sequence[Piece]) -> Expression:
+    """Found in a sorted array; joining the pieces instead leaves the planner to guess, and it guesses full scans."""
+    edges = [edge for piece in pieces for edge in (piece.start, piece.end)]
+    array = bindparam("edges", edges, ARRAY(DateTime(timezone=True)), unique=True)
+    return (func.width_bucket(time, array, type_=Integer) - 1) // literal_column("2", Integer)
+
+
+def _within(time: Column[Any], pieces: Sequence[Piece]) -> Expression:
+    """That a moment is in one of the pieces."""
+    ranges: list[tuple[datetime, datetime]] = []
+    for piece in pieces:
+        if ranges and ranges[-1][1] == piece.start:
+            ranges[-1] = (ranges[-1][0], piece.end)
+        else:
+            ranges.append((piece.start, piece.end))
+    return or_(*(and_(time >= start, time < end) for start, end in ranges))
 
 
 def _walked_in_sqlite(
     table: Table, time: Column[Any], pieces: Sequence[Piece]
 ) -> tuple[FromClause, Expression, list[Expression]]:
     edges = json.dumps([[number, microseconds(p.start), microseconds(p.end)] for number, p in enumerate(pieces)])
-    listed = func.json_each(bindparam("edges", edges, Text, unique=True)).table_valued("value", name="listed")
+    listed = func.json_each(bindparam("edges", edges, Text, unique=True)).table_valued("value")
     number, start, end = (func.json_extract(listed.c.value, f"$[{i}]", type_=BigInteger) for i in range(3))
-    walked = select(number.label("number"), start.label("start"), end.label("end")).cte("pieces")
+    walked = select(number.label("number"), start.label("start"), end.label("end")).cte()
     raw = type_coerce(time, BigInteger)  # microseconds, as they are stored
     on = and_(raw >= walked.c.start, raw < walked.c.end)
     return walked.join(table, on), walked.c.number, []
-
-
-def _walked_in_postgresql(
-    table: Table, time: Column[Any], pieces: Sequence[Piece]
-) -> tuple[FromClause, Expression, list[Expression]]:
-    moments = ARRAY(DateTime(timezone=True))
-    starts = bindparam("starts", [piece.start for piece in pieces], moments, unique=True)
-    ends = bindparam("ends", [piece.end for piece in pieces], moments, unique=True)
-    listed = func.unnest(starts, ends).table_valued("start", "end", with_ordinality="number", name="pieces")
-    walked = listed.render_derived()
-    on = and_(time >= walked.c.start, time < walked.c.end)
-    return walked.join(table, on), walked.c.number - 1, []

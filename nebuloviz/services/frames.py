@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nebuloviz.errors import InvalidQuery
-from nebuloviz.metrics.answer import MAX_ROWS, Cells, measure
+from nebuloviz.metrics.answer import MAX_ROWS, Answer, Cells, measure
 from nebuloviz.metrics.buckets import Bucket, buckets
 from nebuloviz.metrics.comparison import compared
 from nebuloviz.metrics.planner import Combination, Key, Slice
@@ -26,7 +26,9 @@ from nebuloviz.services.interfaces import Frame, FrameColumn
 
 Missing = tuple[str, set[date]]  # the column that sets of customers are kept by, and the days
 
-_LINES = "lines"  # asked for with every dimension: a row is there for what has sale lines, whatever the metric makes of them
+_LINES = (
+    "lines"  # asked for with every dimension: a row is there for what has sale lines, whatever the metric makes of them
+)
 _NAMES_AT_ONCE = 500
 
 
@@ -54,13 +56,29 @@ def build_frame(session: Session, query: Query, now: datetime, zone: ZoneInfo) -
     always: set[str] = {_LINES} if query.dimensions else set()
     measures = frozenset(always.union(*(metric(slug).measures for slug in query.metrics)))
     asked = Slice(whole, query.dimensions, query.filters, measures, keep, other)
-    answer = measure(session, asked, zone)
-    earlier = measure(session, replace(asked, spans=past), zone) if past is not None else None
-    figures, before = answer.cells, earlier.cells if earlier else None
+    answer, figures, before = _measured(session, asked, past, zone)
     shown = buckets(query) if query.grain else whole
     rows = _Rows(query, now, shown, past or (), _combinations(query, keep, figures, before), figures, before)
-    missing = answer.column, answer.stale | (earlier.stale if earlier else set())
-    return _frame(session, rows, answer.plan.source), missing
+    return _frame(session, rows, answer.plan.source), (answer.column, answer.stale)
+
+
+def _measured(
+    session: Session, asked: Slice, past: tuple[Bucket, ...] | None, zone: ZoneInfo
+) -> tuple[Answer, Cells, Cells | None]:
+    """The figures of the range and of its comparison: read together, unless they overlap."""
+    if past is None:
+        answer = measure(session, asked, zone)
+        return answer, answer.cells, None
+    if past[-1].end > asked.spans[0].start:
+        answer, earlier = measure(session, asked, zone), measure(session, replace(asked, spans=past), zone)
+        answer.stale.update(earlier.stale)
+        return answer, answer.cells, earlier.cells
+    answer = measure(session, replace(asked, spans=(*past, *asked.spans)), zone)
+    figures: tuple[Cells, Cells] = {}, {}
+    for (span, *values), found in answer.cells.items():
+        is_past = span < len(past)
+        figures[is_past][span if is_past else span - len(past), *values] = found
+    return answer, *figures
 
 
 def _spans(query: Query, now: datetime) -> tuple[tuple[Bucket, ...], tuple[Bucket, ...] | None]:
@@ -168,7 +186,9 @@ def _keys(rows: _Rows) -> list[Key]:
         spans = spans[::-1]
     if not query.dimensions or not query.grain or query.limit is not None:
         return [(span, *combination) for span in spans for combination in rows.combinations]
-    present = {key for cells in (rows.figures, rows.compared or {}) for key, figures in cells.items() if figures.get(_LINES)}
+    present = {
+        key for cells in (rows.figures, rows.compared or {}) for key, figures in cells.items() if figures.get(_LINES)
+    }
     place = {combination: number for number, combination in enumerate(rows.combinations)}
     return sorted((key for key in present if key[1:] in place), key=lambda key: (spans.index(key[0]), place[key[1:]]))
 

@@ -1,0 +1,203 @@
+"""Frames and sale lines as files that people open in a spreadsheet: CSV and XLSX of exactly what is shown, in the reader's words.
+
+Numbers stay numbers and times stay times, on the clock of the frame's zone, which the heading names. Text stays text: whatever it
+begins with, no spreadsheet takes it for a formula.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import xlsxwriter
+
+from nebuloviz.i18n import _, lazy
+from nebuloviz.metrics.registry import dimension, metric
+from nebuloviz.services.interfaces import OTHER, Frame, FrameColumn, SaleLine
+
+_BOM = "\ufeff"  # without it Excel reads UTF-8 as something else
+#: What a spreadsheet takes for the beginning of a formula, full-width forms included.
+_FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+_DATE_ONLY = {"day", "week", "month", "quarter", "year"}
+_FIRST_YEAR = 1900  # Excel knows no earlier dates
+_NUMBER_FORMATS = {"money": "#,##0.00", "count": "#,##0", "quantity": "#,##0.###", "ratio": "0.0%", "": "General"}
+_LINE_WORDS = {
+    "sale_id": lazy("Sale"),
+    "order_id": lazy("Order"),
+    "sold_at": lazy("Sold at"),
+    "customer_id": lazy("Customer"),
+    "product_id": lazy("Product number"),
+    "product": lazy("Product"),
+    "category": lazy("Category"),
+    "region": lazy("Region"),
+    "country": lazy("Country"),
+    "channel": lazy("Channel"),
+    "store": lazy("Store"),
+    "quantity": lazy("Quantity"),
+    "unit_price": lazy("Unit price"),
+    "discount": lazy("Discount"),
+    "revenue": lazy("Revenue"),
+}
+_LINE_UNITS = {"quantity": "quantity", "unit_price": "money", "discount": "money", "revenue": "money"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A heading, what its cells hold (`date` is a time shown without its clock), and for numbers the unit."""
+
+    heading: str
+    kind: Literal["date", "time", "text", "number", "boolean"]
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Cells are str, float (NaN is empty), bool, or datetime without a zone."""
+
+    columns: tuple[Column, ...]
+    rows: Sequence[Sequence[Any]]
+
+
+def sheet_of_frame(frame: Frame) -> Sheet:
+    """A frame as shown: ids beside names, 'Other' and 'Not given' in words."""
+    columns = tuple(_frame_column(column, frame) for column in frame.columns)
+    cells = [_frame_cells(frame, column) for column in frame.columns]
+    return Sheet(columns, list(zip(*cells, strict=True)))
+
+
+def sheet_of_lines(lines: Iterable[SaleLine], zone: ZoneInfo) -> Sheet:
+    """Sale lines with their times on the clock of `zone`."""
+    columns = tuple(_line_column(name, zone) for name in _LINE_WORDS)
+    rows = [[_line_cell(getattr(line, name), zone) for name in _LINE_WORDS] for line in lines]
+    return Sheet(columns, rows)
+
+
+def csv_bytes(sheet: Sheet) -> bytes:
+    """UTF-8 with a byte order mark, commas, a heading row. Text that could pass for a formula gets an apostrophe in front."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(_harmless(column.heading) for column in sheet.columns)
+    for row in sheet.rows:
+        writer.writerow(_csv_cell(value, column) for value, column in zip(row, sheet.columns, strict=True))
+    return (_BOM + out.getvalue()).encode()
+
+
+def xlsx_bytes(sheet: Sheet) -> bytes:
+    """A workbook of one sheet, with typed cells, a fixed heading row and a filter. Text cells are strings, never formulas."""
+    out = io.BytesIO()
+    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    with xlsxwriter.Workbook(out, options) as book:
+        page = book.add_worksheet()
+        heading = book.add_format({"bold": True})
+        for place, column in enumerate(sheet.columns):
+            page.write_string(0, place, column.heading, heading)
+            page.set_column(
+                place, place, max(12, len(column.heading) + 2), book.add_format({"num_format": _format_of(column)})
+            )
+        for number, row in enumerate(sheet.rows, 1):
+            for place, value in enumerate(row):
+                _write(page, number, place, value)
+        page.freeze_panes(1, 0)
+        page.autofilter(0, 0, len(sheet.rows), len(sheet.columns) - 1)
+    return out.getvalue()
+
+
+#: What can be had of a frame: ending of the file -> its content type, and what makes it.
+FORMATS: dict[str, tuple[str, Callable[[Frame], bytes]]] = {
+    "csv": ("text/csv; charset=utf-8", lambda frame: csv_bytes(sheet_of_frame(frame))),
+    "xlsx": (
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        lambda frame: xlsx_bytes(sheet_of_frame(frame)),
+    ),
+}
+
+
+def file_name(frame: Frame, ending: str) -> str:
+    """A name that says what is inside, of letters, digits and hyphens: `revenue-by-store-2026-11-01-2026-11-22.csv`."""
+    query = frame.query
+    last = query.end - timedelta(microseconds=1)
+    days = [moment.astimezone(query.zone).date().isoformat() for moment in (query.start, last)]
+    by = ["by", *query.dimensions] if query.dimensions else []
+    words = "-".join([*query.metrics, *by, *days]).replace("_", "-")
+    return f"{words}.{ending}"
+
+
+def _frame_column(column: FrameColumn, frame: Frame) -> Column:
+    name, _colon, suffix = column.name.partition(":")
+    if column.type == "time":
+        kind: Literal["date", "time"] = "date" if frame.query.grain in _DATE_ONLY else "time"
+        return Column(_("Time ({zone})", zone=frame.query.time_zone), kind)
+    if column.type == "boolean":
+        return Column(_("Unfinished"), "boolean")
+    if column.type == "text":
+        label = dimension(name).label
+        return Column(_("{dimension} (name)", dimension=label) if suffix else str(label), "text")
+    label = metric(name).label
+    return Column(_("{metric} (comparison)", metric=label) if suffix else str(label), "number", column.unit)
+
+
+def _frame_cells(frame: Frame, column: FrameColumn) -> list[Any]:
+    values = frame.data[column.name]
+    if column.type == "time":
+        return [moment.to_pydatetime().replace(tzinfo=None) for moment in values]
+    if column.type == "text":
+        return [_words(value) for value in values]
+    return list(values.tolist())
+
+
+def _words(value: str) -> str:
+    return _("Other") if value == OTHER else value or _("Not given")
+
+
+def _line_column(name: str, zone: ZoneInfo) -> Column:
+    words = str(_LINE_WORDS[name])
+    if name == "sold_at":
+        return Column(f"{words} ({zone.key})", "time")
+    return Column(words, "number" if name in _LINE_UNITS else "text", _LINE_UNITS.get(name, ""))
+
+
+def _line_cell(value: Any, zone: ZoneInfo) -> Any:
+    return value.astimezone(zone).replace(tzinfo=None) if isinstance(value, datetime) else value
+
+
+def _csv_cell(value: Any, column: Column) -> str:
+    if isinstance(value, str):
+        return _harmless(value)
+    if isinstance(value, datetime):
+        return value.date().isoformat() if column.kind == "date" else value.isoformat(" ", "seconds")
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _plain(value)
+
+
+def _plain(value: float) -> str:
+    """A number without grouping or exponent, and without decimals where it is whole; '' for NaN."""
+    if math.isnan(value):
+        return ""
+    return f"{value:.6f}".rstrip("0").rstrip(".") if value % 1 else f"{value:.0f}"
+
+
+def _harmless(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def _format_of(column: Column) -> str:
+    times = {"date": "yyyy-mm-dd", "time": "yyyy-mm-dd hh:mm"}
+    return times.get(column.kind) or ("@" if column.kind == "text" else _NUMBER_FORMATS[column.unit])
+
+
+def _write(page: Any, row: int, place: int, value: Any) -> None:
+    if isinstance(value, bool):
+        page.write_boolean(row, place, value)
+    elif isinstance(value, datetime) and value.year >= _FIRST_YEAR:
+        page.write_datetime(row, place, value)
+    elif isinstance(value, (str, datetime)):
+        page.write_string(row, place, str(value))
+    elif not math.isnan(value):
+        page.write_number(row, place, value)
