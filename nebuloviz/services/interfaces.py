@@ -7,7 +7,7 @@ with a synchronous session, the API through `AsyncSession.run_sync`. No method c
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
@@ -493,6 +493,13 @@ class IngestService(ABC):
     @abstractmethod
     def imports(self, session: Session, actor: Actor, limit: int = 20) -> Sequence[ImportView]:
         """The latest imports, newest first."""
+
+    @abstractmethod
+    def store_upload(self, name: str, chunks: Iterable[bytes]) -> str:
+        """Keep an uploaded file and return its id. Chunks are written as they come. Raises PayloadTooLarge, keeping nothing.
+
+        Who may upload is checked by the edge, before the first byte.
+        """
 
     @abstractmethod
     def preview(self, session: Session, actor: Actor, upload_id: str) -> FilePreview:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dash_ag_grid
 import dash_bootstrap_components
@@ -24,11 +25,15 @@ from nebuloviz.settings import Settings
 from nebuloviz.web import shell
 from nebuloviz.web.access import hand_pages_to_dash
 from nebuloviz.web.context import Context, install_context
+from nebuloviz.web.files import install_files
 from nebuloviz.web.guard import callback_failed, install_guard, verify
 from nebuloviz.web.hooks import ContentSecurityPolicy, allow_index, install_hooks, install_reader
 from nebuloviz.web.login import install_login
 from nebuloviz.web.sessions import install_sessions
 from nebuloviz.web.vendor import install_vendor, locale_version
+
+if TYPE_CHECKING:  # typeshed's, not there at run time
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 ROOT = Path(__file__).resolve().parents[2]
 _MAX_FORM_BYTES = 8 * 1024 * 1024
@@ -83,6 +88,18 @@ class Dashboard(Dash):
         return page
 
 
+class _Unchunked:
+    """Says of a body without a length that it ends by itself, as the ASGI server sees to; Werkzeug would take it for empty."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self._app = app
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if "CONTENT_LENGTH" not in environ and "HTTP_TRANSFER_ENCODING" in environ:
+            environ["wsgi.input_terminated"] = True
+        return self._app(environ, start_response)
+
+
 def create_dash(
     *,
     services: Services,
@@ -98,6 +115,7 @@ def create_dash(
     server = Flask("nebuloviz.web", static_folder=None, template_folder="templates")
     server.config["MAX_CONTENT_LENGTH"] = _MAX_FORM_BYTES
     server.config["MAX_FORM_MEMORY_SIZE"] = 64 * 1024
+    server.wsgi_app = _Unchunked(server.wsgi_app)  # type: ignore[method-assign]  # Flask's own way to wrap it
     policy = ContentSecurityPolicy()
     install_context(server, Context(services, database, settings))
     install_hooks(server, settings, policy)
@@ -106,6 +124,7 @@ def create_dash(
     install_reader(server, settings)
     install_login(server)
     install_vendor(server)
+    install_files(server)
     app = _dash(server)
     for path in sorted((ROOT / "pages").glob("[!_.]*.py")):
         importlib.import_module(f"pages.{path.stem}")

@@ -12,7 +12,6 @@ from typing import Any
 from nebuloviz.errors import InvalidInput
 from nebuloviz.services import strict_json
 
-MAX_BYTES = 8 * 1024 * 1024
 _MAX_CHANGED = 10_000
 
 
