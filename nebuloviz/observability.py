@@ -156,6 +156,9 @@ DETECTOR_SECONDS = Histogram(
     buckets=_WORK_SECONDS,
 )
 SERIES_WATCHED = Gauge("nebuloviz_series_watched", "Series that the detector watches.")
+LINES_UNJUDGED = Counter(
+    "nebuloviz_lines_unjudged_total", "Sale lines that the line detector left out, as more came than it could take."
+)
 ALERTS_RAISED = Counter("nebuloviz_alerts_raised_total", "Alerts raised, by severity.", ["severity"])
 
 

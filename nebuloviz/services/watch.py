@@ -17,12 +17,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Result, Table, delete, exists, func, literal, select
+from sqlalchemy import Result, Table, delete, func, literal, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.db import Database, insert
 from nebuloviz.detection.alerts import Finding
-from nebuloviz.detection.series import HOURS_PER_DAY, FloatArray, HourBuckets, SeriesKey, hour_of_time, time_of_hour
+from nebuloviz.detection.history import COMPANY, Segment
+from nebuloviz.detection.series import (
+    HOURS_PER_DAY,
+    FloatArray,
+    HourBuckets,
+    SeriesKey,
+    hour_of_time,
+    keys_of,
+    time_of_hour,
+)
 from nebuloviz.detection.series_model import WatchSettings
 from nebuloviz.detection.series_watch import SeriesWatch
 from nebuloviz.models import (
@@ -32,12 +41,10 @@ from nebuloviz.models import (
     ROLLUPS,
     DetectorState,
     Expectation,
-    ImportJob,
     IngestMinute,
-    IngestOffset,
 )
 from nebuloviz.observability import DETECTOR_SECONDS, SERIES_WATCHED, timed
-from nebuloviz.services import lease
+from nebuloviz.services import imports, lease
 from nebuloviz.services.alert_store import apply, open_alerts
 
 DETECTOR = "series"
@@ -50,7 +57,6 @@ EXPECTED_DAYS = 35  # of expected ranges that a new watch writes
 KEEP_EXPECTED = timedelta(days=120)
 BACKLOG = 1000  # sales in two minutes, none of them of the hour to be judged: a stream that has yet to catch up
 _BACKLOG_MINUTES = timedelta(minutes=2)
-_IMPORT_SILENCE = timedelta(minutes=10)  # an import that has not moved for so long was killed
 _STEP_HOURS = HISTORY // timedelta(hours=1) + HOURS_PER_DAY
 _ROWS_AT_ONCE = 10_000
 #: metric of the watch -> measure of the rollups, and what the stored number is divided by
@@ -134,7 +140,7 @@ class SeriesWatcher:
         if stored is None:
             return _new(session, self._settings, now, hour_of_time(now - LOOK_BACK))
         judged_until = hour_of_time(stored.scored_until)
-        if _imported_since(session, stored.trained_at):
+        if imports.ended_since(session, stored.trained_at):
             return _new(session, self._settings, now, judged_until)
         if self._running is not None and self._running.watch.next_hour == judged_until:
             return self._running
@@ -211,23 +217,13 @@ def _is_due(session: Session, closed: int, now: datetime) -> bool:
     last = session.execute(known).first()
     if newest is None:
         return False
-    if last is not None and hour_of_time(last.scored_until) >= closed and not _imported_since(session, last.trained_at):
+    if (
+        last is not None
+        and hour_of_time(last.scored_until) >= closed
+        and not imports.ended_since(session, last.trained_at)
+    ):
         return False
-    return not _loading(session, now) and (hour_of_time(newest) >= closed - 1 or not _flooded(session, now))
-
-
-def _imported_since(session: Session, moment: datetime) -> bool:
-    finished = session.scalar(select(func.max(ImportJob.finished_at)))
-    return finished is not None and finished > moment
-
-
-def _loading(session: Session, now: datetime) -> bool:
-    """Whether a file is being imported: history that is still being loaded would be learned with holes."""
-    alive = now - _IMPORT_SILENCE
-    progress = exists().where(IngestOffset.topic == ImportJob.topic, IngestOffset.updated_at > alive)
-    return bool(
-        session.scalar(select(exists().where(ImportJob.state == "running", (ImportJob.updated_at > alive) | progress)))
-    )
+    return not imports.under_way(session, now) and (hour_of_time(newest) >= closed - 1 or not _flooded(session, now))
 
 
 def _flooded(session: Session, now: datetime) -> bool:
@@ -257,20 +253,24 @@ def closed_buckets(session: Session, watch: SeriesWatch, end: int) -> HourBucket
     """Every watched metric from the watch's next hour to `end`: in total and for the largest values of each dimension."""
     start = watch.next_hour or 0
     end = max(start, end)
-    columns: dict[SeriesKey, FloatArray] = {}
+    segments: dict[Segment, FloatArray] = {}
     for dimension in (None, *ROLLED_DIMENSIONS):
         values = _values(session, watch, end, dimension) if dimension else [""]
         for bucket, value, *sums in _hours(session, start, end, dimension, values):
-            pairs = {dimension: value} if dimension else {}
-            for (metric, (_measure, scale)), total in zip(_MEASURES.items(), sums, strict=True):
-                column = columns.setdefault(SeriesKey.of(metric, **pairs), np.zeros(end - start))
-                column[hour_of_time(bucket) - start] = float(total) / scale
-    keys = tuple(sorted(columns))
-    values_of = np.stack([columns[key] for key in keys], axis=1) if keys else np.zeros((end - start, 0))
+            segment = ((dimension, value),) if dimension else COMPANY
+            if segment not in segments:
+                segments[segment] = np.zeros((end - start, len(_MEASURES)))
+            segments[segment][hour_of_time(bucket) - start] = sums
+    keys = keys_of(tuple(_MEASURES), sorted(segments))
+    scales = [scale for _, scale in _MEASURES.values()]
+    columns = [segments[key.dimensions][:, tuple(_MEASURES).index(key.metric)] for key in keys]
+    values_of = np.stack(columns, axis=1) / np.repeat(scales, len(segments)) if keys else np.zeros((end - start, 0))
     return HourBuckets(start, keys, values_of)
 
 
-def _hours(session: Session, start: int, end: int, dimension: str | None, values: Sequence[str]) -> Result[*tuple[Any, ...]]:
+def _hours(
+    session: Session, start: int, end: int, dimension: str | None, values: Sequence[str]
+) -> Result[*tuple[Any, ...]]:
     """Rows of bucket, value and the stored measures, for the hours that have any sale."""
     table = _table("hour", dimension)
     sums = [table.c[measure] for measure, _ in _MEASURES.values()]
@@ -325,7 +325,8 @@ def _store_expected(session: Session, running: _Running, now: datetime) -> None:
     statement = insert(session, Expectation)
     newer = {name: statement.excluded[name] for name in ("expected", "low", "high")}
     statement = statement.on_conflict_do_update(index_elements=["series", "bucket"], set_=newer)
+    connection = session.connection()  # a session would look at each of some 100,000 rows again
     for first in range(0, len(rows), _ROWS_AT_ONCE):
-        session.execute(statement, rows[first : first + _ROWS_AT_ONCE])
+        connection.execute(statement, rows[first : first + _ROWS_AT_ONCE])
     session.execute(delete(Expectation).where(Expectation.bucket < now - KEEP_EXPECTED))
     running.expected_until = watch.history.next_day

@@ -1,0 +1,236 @@
+"""Judges sale lines beside a consumer, in a thread of its own: prices and quantities against each product's past, repeated orders.
+
+A consumer hands over what it has stored and goes on. What comes faster than it can be judged is left out and counted: alerts on
+lines are worth having and not worth waiting for. What is learned is in memory only, and learned again from facts after a restart.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from nebuloviz.background import Repeater
+from nebuloviz.db import Database
+from nebuloviz.detection.alerts import Finding, OpenAlert
+from nebuloviz.detection.line_model import LineSettings
+from nebuloviz.detection.lines import LineWatch as LineDetector
+from nebuloviz.detection.series import Lines
+from nebuloviz.ingest.batch import Written
+from nebuloviz.ingest.sale import Sale
+from nebuloviz.models import MONEY_SCALE, QUANTITY_SCALE, ROLLUPS, SaleRow, microseconds
+from nebuloviz.observability import DETECTOR_SECONDS, LINES_UNJUDGED, timed
+from nebuloviz.services import imports
+from nebuloviz.services.alert_store import raise_alert
+
+DETECTOR = "lines"
+DIMENSIONS = ("region", "country", "channel", "store")  # that price drops are looked for in
+MAX_AGE = timedelta(days=2)  # of a sale that is still judged
+QUEUE_LINES = 20_000
+LEARN_LINES = 200_000  # most lines that are learned from; of more, some minutes of every hour
+MAX_PRODUCTS = 100_000  # beyond it, what is known is learned anew, and products of long ago are forgotten
+_REST = 3.0  # rests so many times as long as it worked, so that the consumer keeps the processor
+_PAUSE_SECONDS = 0.25
+_NAMED = ("category", *DIMENSIONS)
+_DAY = timedelta(days=1)
+
+_log = logging.getLogger(__name__)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class LineWatch:
+    """Give `on_written` to a consumer; `start` judges in the background what it gets, `step` a batch of it at a time.
+
+    `on_alerts` is called after alerts were written.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: LineSettings,
+        *,
+        on_alerts: Callable[[], None] = lambda: None,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._on_alerts = on_alerts
+        self._now = now
+        self._lock = threading.Lock()
+        self._queue: deque[Sequence[Sale]] = deque()
+        self._n_queued = 0
+        self._leaving_out = False
+        self._detector: LineDetector | None = None
+        self._learned_at: datetime | None = None
+        self._found: list[tuple[Finding, Sale | None]] = []  # not yet written
+        self._stopping = threading.Event()
+        self._repeater = Repeater("line watch", self._paced_step, _PAUSE_SECONDS)
+
+    def start(self) -> None:
+        self._repeater.start()
+
+    def stop(self, timeout_seconds: float = 5.0) -> None:
+        """End after the step under way; waits for it at most `timeout_seconds`."""
+        self._stopping.set()
+        self._repeater.stop()
+        self._repeater.join(timeout_seconds)
+
+    def on_written(self, written: Written) -> None:
+        """Take over what a consumer has stored. Never waits; where too much waits already, the batch is left out."""
+        oldest = self._now() - MAX_AGE
+        sales = [sale for sale in written.sales if sale.sold_at >= oldest]
+        if not sales:
+            return
+        with self._lock:
+            fits = not self._queue or self._n_queued + len(sales) <= QUEUE_LINES
+            if fits:
+                self._queue.append(sales)
+                self._n_queued += len(sales)
+            turned = self._leaving_out == fits
+            self._leaving_out = not fits
+        if not fits:
+            LINES_UNJUDGED.inc(len(sales))
+        if turned:
+            _log.warning(
+                "sale lines arrive faster than they can be judged: %s", "no more" if fits else "some are left out"
+            )
+
+    def step(self) -> bool:
+        """Judge one batch of those handed over. Whether more wait."""
+        self._write()
+        sales = self._next()
+        if sales:
+            detector = self._ready(sales)
+            if detector is not None:
+                self._judge(detector, sales)
+        self._write()
+        return bool(self._queue)
+
+    def _paced_step(self) -> bool:
+        started = time.perf_counter()
+        more = self.step()
+        self._stopping.wait(_REST * (time.perf_counter() - started))
+        return more
+
+    def _next(self) -> Sequence[Sale]:
+        with self._lock:
+            sales = self._queue.popleft() if self._queue else ()
+            self._n_queued -= len(sales)
+        return sales
+
+    def _ready(self, sales: Sequence[Sale]) -> LineDetector | None:
+        """What has learned from all other sales; None while history is being loaded, `sales` perhaps among it."""
+        now = self._now()
+        with self._database.session() as session:
+            if imports.under_way(session, now):
+                self._detector = None
+                return None
+            outdated = self._learned_at is None or imports.ended_since(session, self._learned_at)
+            if self._detector is None or outdated or len(self._detector.memory) > MAX_PRODUCTS:
+                with timed(DETECTOR_SECONDS, detector=DETECTOR, step="train"):
+                    self._detector = self._learn(session, now, self._handed_over(sales))
+                self._learned_at = now
+        return self._detector
+
+    def _handed_over(self, sales: Sequence[Sale]) -> set[bytes]:
+        """Keys of sales that are stored, and still to be judged: they must not be known before."""
+        with self._lock:
+            return {sale.key for batch in (sales, *self._queue) for sale in batch}
+
+    def _learn(self, session: Session, now: datetime, without: Collection[bytes]) -> LineDetector:
+        detector = LineDetector(self._settings)
+        for lines in _past_lines(session, now, timedelta(weeks=self._settings.fit_weeks), without):
+            if self._stopping.is_set():
+                break
+            detector.feed(lines)
+        if detector.fit_due:
+            _log.info("line watch trained: %s", detector.train().version)
+        return detector
+
+    def _judge(self, detector: LineDetector, sales: Sequence[Sale]) -> None:
+        with timed(DETECTOR_SECONDS, detector=DETECTOR, step="score"):
+            findings = detector.feed(lines_of(sales))
+        self._found += [(f, None if f.line is None else sales[f.line]) for f in findings if f.novel]
+        if detector.fit_due:
+            with timed(DETECTOR_SECONDS, detector=DETECTOR, step="train"):
+                _log.info("line watch trained: %s", detector.train().version)
+
+    def _write(self) -> None:
+        """Alerts for what was found. Kept for the next step where the database does not answer."""
+        if not self._found:
+            return
+        with self._database.transaction() as session:
+            raised = [_raise(session, finding, sale, self._now()) for finding, sale in self._found]
+        self._found.clear()
+        if any(raised):
+            self._on_alerts()
+
+
+def lines_of(sales: Sequence[Sale]) -> Lines:
+    """As arrays, in order; money in the currency's unit."""
+    return _lines(
+        [
+            (s.sold_at, s.order_id, s.product_id, s.quantity, s.unit_price, *map(s._asdict().get, DIMENSIONS))
+            for s in sales
+        ]
+    )
+
+
+def _raise(session: Session, finding: Finding, sale: Sale | None, now: datetime) -> bool:
+    """One alert for a series and hour, however often its lines are handed over. Whether there was none."""
+    named = None
+    if (
+        sale is not None and finding.key.dimensions
+    ):  # about this very line, so all that is known of it can be filtered by
+        known = {name: getattr(sale, name) for name in _NAMED}
+        named = {name: value for name, value in known.items() if value} | dict(finding.key.dimensions)
+    alert = OpenAlert(replace(finding, detector=DETECTOR), finding.bucket_start, finding.bucket_end)
+    return raise_alert(session, alert, now, named, sale.sale_id if sale else "") is not None
+
+
+def _past_lines(session: Session, now: datetime, reach: timedelta, without: Collection[bytes]) -> Iterator[Lines]:
+    """The stored lines of the time before `now`, day by day; of very many, those of the first minutes of every hour.
+
+    An order's lines are of one moment, so it is learned from whole or not at all.
+    """
+    days = next(rollup.table for rollup in ROLLUPS if rollup.grain == "day" and not rollup.dimensions)
+    total = session.scalar(select(func.sum(days.c.lines)).where(days.c.bucket >= now - reach)) or 0
+    part = min(1.0, LEARN_LINES / max(int(total), 1))
+    columns = (SaleRow.sold_at, SaleRow.order_id, SaleRow.product_id, SaleRow.quantity, SaleRow.unit_price)
+    dimensions = [getattr(SaleRow, name) for name in DIMENSIONS]
+    day = (now - reach).replace(hour=0, minute=0, second=0, microsecond=0)
+    while day <= now:
+        spans = [(day, day + _DAY)]
+        if part < 1:
+            hours = [day + timedelta(hours=hour) for hour in range(24)]
+            spans = [(hour, hour + timedelta(hours=part)) for hour in hours]
+        inside = or_(*((SaleRow.sold_at >= start) & (SaleRow.sold_at < end) for start, end in spans))
+        rows = session.execute(select(SaleRow.key, *columns, *dimensions).where(inside).order_by(SaleRow.sold_at))
+        yield _lines([row[1:] for row in rows if row[0] not in without])
+        day += _DAY
+
+
+def _lines(rows: Sequence[Sequence[Any]]) -> Lines:
+    """From rows of sold_at, order_id, product_id, quantity, unit_price and the dimensions, as stored."""
+    columns = list(zip(*rows, strict=True)) if rows else [()] * (5 + len(DIMENSIONS))
+    texts = [np.array(columns[place], dtype=object) for place in (1, 2, *range(5, 5 + len(DIMENSIONS)))]
+    return Lines(
+        sold_at=np.array([microseconds(moment) for moment in columns[0]], dtype=np.int64),
+        order_id=texts[0],
+        product_id=texts[1],
+        quantity=np.array(columns[3], dtype=float) / QUANTITY_SCALE,
+        unit_price=np.array(columns[4], dtype=float) / MONEY_SCALE,
+        dimensions=dict(zip(DIMENSIONS, texts[2:], strict=True)),
+    )
