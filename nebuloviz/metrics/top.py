@@ -28,10 +28,10 @@ def ranked(
             return []
         order = sql.ranking(sql.dialect_of(session), wanted, part.readings, part.measures, by, descending=descending)
         return [tuple(row) for row in session.execute(order.limit(limit))]
-    cells = measure(session, wanted, zone).cells
-    return sort_combinations({key[1:]: by.value(figures) for key, figures in cells.items()}, descending=descending)[
-        :limit
-    ]
+    # A combination is one that has lines: a set of customers may be there, and empty
+    cells = measure(session, replace(wanted, measures=by.measures | {"lines"}), zone).cells
+    values = {key[1:]: by.value(figures) for key, figures in cells.items() if figures.get("lines")}
+    return sort_combinations(values, descending=descending)[:limit]
 
 
 def sort_combinations(values: dict[Combination, float | None], *, descending: bool) -> list[Combination]:
