@@ -10,14 +10,12 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from nebuloviz.metrics.query import Query
 from nebuloviz.permissions import Permission
-from nebuloviz.services.export import CSV_TYPE, XLSX_TYPE, csv_bytes, sheet_of_frame, xlsx_bytes
+from nebuloviz.services.export import FORMATS, file_name
 from nebuloviz.web.access import route
 from nebuloviz.web.context import ask, services, settings
 
 _CHUNK_BYTES = 256 * 1024
 _SLACK_BYTES = 1024 * 1024  # the store has the exact limit, and better words
-
-_KINDS = {"csv": (csv_bytes, CSV_TYPE), "xlsx": (xlsx_bytes, XLSX_TYPE)}
 
 
 def install_files(server: Flask) -> None:
@@ -35,20 +33,14 @@ def install_files(server: Flask) -> None:
     @route(server, "/export/<kind>", Permission.DATA_READ)
     def export(kind: str) -> Response:
         """The query in the URL's parameters, as a file."""
-        if kind not in _KINDS:
+        if kind not in FORMATS:
             abort(404)
         frame = ask(services().data.frame, Query.from_params(request.args.to_dict(flat=False)))
-        make, content_type = _KINDS[kind]
-        response = make_response(make(sheet_of_frame(frame)))
+        content_type, make = FORMATS[kind]
+        response = make_response(make(frame))
         response.headers["Content-Type"] = content_type
-        response.headers["Content-Disposition"] = f'attachment; filename="{file_name(frame.query, kind)}"'
+        response.headers["Content-Disposition"] = f'attachment; filename="{file_name(frame, kind)}"'
         return response
-
-
-def file_name(query: Query, extension: str) -> str:
-    """Made of slugs and dates alone, so that it is safe in a header and on every disk."""
-    days = [f"{moment.astimezone(query.zone):%Y-%m-%d}" for moment in (query.start, query.end)]
-    return f"nebuloviz-{'-'.join([*query.metrics[:3], *query.dimensions[:2], *days])}.{extension}"
 
 
 def _chunks() -> Iterator[bytes]:
