@@ -1,7 +1,8 @@
 """Places where a test can make the program die, to prove that nothing is lost or counted twice there.
 
 `NEBULOVIZ_FAILPOINT`, read once at start, is for tests only: the name of a place, after a colon how many times to pass it
-first. There the process kills itself with SIGKILL, as a crash would. Without it `reach` does nothing.
+first. There the process kills itself with SIGKILL, as a crash would; with `:stop` at the end it stops itself instead, and goes
+on when it is told to (SIGCONT), as a machine does that slept. Without the variable `reach` does nothing.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ def _nowhere(_name: str) -> None:
 
 
 def _killer(setting: str) -> Callable[[str], None]:
-    name, _, passes = setting.partition(":")
-    left = int(passes or 0)
+    name, *how = setting.split(":")
+    left = int(how[0]) if how else 0
+    fatal = signal.SIGSTOP if how[1:] == ["stop"] else signal.SIGKILL
 
     def die_at(reached: str) -> None:
         nonlocal left
         if reached != name:
             return
         if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), fatal)
         left -= 1
 
     return die_at

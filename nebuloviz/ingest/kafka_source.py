@@ -24,18 +24,26 @@ log = logging.getLogger(__name__)
 REQUEST_TIMEOUT_MS = 10_000
 ADVISORY_TIMEOUT_MS = 1_000
 CLOSE_TIMEOUT_MS = 2_000
-SESSION_TIMEOUT_MS = 10_000
+SESSION_TIMEOUT_MS = 6_000  # a killed member keeps its partitions for so long
 _UNREADABLE = (kafka_errors.CorruptRecordError, kafka_errors.UnsupportedCodecError)
 
 
 class KafkaSource(Source):
     """One member of a consumer group that shares a topic. Opens its connections at the first poll."""
 
-    def __init__(self, bootstrap_servers: str, topic: str, group: str, limit: int = 5000) -> None:
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        topic: str,
+        group: str,
+        limit: int = 5000,
+        session_timeout_ms: int = SESSION_TIMEOUT_MS,
+    ) -> None:
         self._servers = [server.strip() for server in bootstrap_servers.split(",") if server.strip()]
         self._topic = topic
         self._group = group
         self._limit = limit
+        self._session_timeout_ms = session_timeout_ms
         self._consumer: Any = None
         self._assignment = _Assignment()
         self._active: set[Partition] = set()
@@ -142,8 +150,8 @@ class KafkaSource(Source):
             max_partition_fetch_bytes=4 * MAX_RECORD_BYTES,
             fetch_max_bytes=16 * MAX_RECORD_BYTES,
             fetch_max_wait_ms=200,
-            session_timeout_ms=SESSION_TIMEOUT_MS,
-            heartbeat_interval_ms=SESSION_TIMEOUT_MS // 4,
+            session_timeout_ms=self._session_timeout_ms,
+            heartbeat_interval_ms=self._session_timeout_ms // 4,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             bootstrap_timeout_ms=5_000,
             reconnect_backoff_max_ms=2_000,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, except_, func, select, text
+from sqlalchemy import Select, except_, select, text
 from sqlalchemy.orm import Session
 
 from nebuloviz.db import Database, insert
 from nebuloviz.ingest.writer import take_turn
-from nebuloviz.metrics.rollups import day_of, days_between, recount_select
-from nebuloviz.models import MEASURES, ROLLUPS, DayVersion, Rollup, SaleRow
+from nebuloviz.metrics.rollups import day_of, day_start, hour_column, recount_select
+from nebuloviz.models import MEASURES, ROLLUPS, DayVersion, Rollup
 
 MAX_SHOWN = 1_000
 
@@ -56,8 +56,12 @@ def _kept(rollup: Rollup) -> Select[Any]:
 
 
 def _days(session: Session, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
-    ends = session.execute(select(func.min(SaleRow.sold_at), func.max(SaleRow.sold_at))).one()
-    return [] if None in ends else list(days_between(*ends, zone))
+    """[start, end) of the days that have facts."""
+    hour = hour_column(session.get_bind().dialect.name)
+    hours = session.scalars(select(hour).distinct())
+    # In a zone with an offset of half-hours an hour may belong to two days
+    days = {day_of(moment, zone) for start in hours for moment in (start, start + timedelta(minutes=59))}
+    return [(day_start(day, zone), day_start(day + timedelta(days=1), zone)) for day in sorted(days)]
 
 
 def rebuild(database: Database, time_zone: str) -> None:

@@ -6,8 +6,7 @@ must always agree with.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -60,15 +59,6 @@ def day_start(day: date, zone: ZoneInfo) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
-def days_between(first: datetime, last: datetime, zone: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:
-    """[start, end) of every day of `zone` from that of `first` to that of `last`."""
-    day = day_of(first, zone)
-    while day <= day_of(last, zone):
-        following = day + timedelta(days=1)
-        yield day_start(day, zone), day_start(following, zone)
-        day = following
-
-
 def upsert_statement(rollup: Rollup, dialect_name: str) -> Insert:
     """Add the stage's cells of one rollup to it, in the order of their keys."""
     table, keys = rollup.table, ("bucket", *rollup.dimensions)
@@ -107,7 +97,7 @@ def recount_select(rollup: Rollup, days: list[tuple[datetime, datetime]], dialec
     """The rollup's rows as they follow from facts alone. `days` are [start, end) of the days to recount, which must not be empty."""
     dimensions = [getattr(SaleRow, name) for name in rollup.dimensions]
     if rollup.grain == "hour":
-        bucket: ColumnElement[Any] = _hour(dialect_name).label("bucket")
+        bucket: ColumnElement[Any] = hour_column(dialect_name).label("bucket")
         counted = select(bucket, *dimensions, *measure_columns())
         return counted.where(SaleRow.sold_at >= days[0][0], SaleRow.sold_at < days[-1][1]).group_by(bucket, *dimensions)
     spans = _spans(days)
@@ -116,7 +106,8 @@ def recount_select(rollup: Rollup, days: list[tuple[datetime, datetime]], dialec
     return counted.select_from(spans).join(SaleRow, inside).group_by(spans.c.start, *dimensions)
 
 
-def _hour(dialect_name: str) -> ColumnElement[Any]:
+def hour_column(dialect_name: str) -> ColumnElement[Any]:
+    """The start, in UTC, of the hour of a fact."""
     if dialect_name == "sqlite":
         stored = type_coerce(SaleRow.sold_at, BigInteger)  # microseconds since 1970
         return type_coerce(stored - stored % literal_column("3600000000", BigInteger), UtcDateTime())

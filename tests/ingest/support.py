@@ -122,9 +122,8 @@ def assert_kept_exactly_once(database: Database, ledger: Ledger, zone: str = "UT
             (row.topic, row.partition): row.n_ok + row.n_duplicate + row.n_rejected
             for row in session.scalars(select(IngestOffset))
         }
-        letters = dict(
-            session.execute(select(DeadLetter.reason, func.count()).group_by(DeadLetter.reason)).tuples().all()
-        )
+        by_reason = select(DeadLetter.reason, func.count()).group_by(DeadLetter.reason)
+        letters = {reason: number for reason, number in session.execute(by_reason)}  # noqa: C416 - rows are not tuples to mypy
     assert n_facts == n_keys == len(stored)
     assert stored == ledger.sales
     assert differences(database, zone) == []

@@ -27,7 +27,14 @@ class TestFields:
         assert (parsed.quantity, parsed.unit_price, parsed.discount, parsed.revenue) == (2000, 25_000, 5_000, 45_000)
 
     def test_only_the_required_fields_are_required(self) -> None:
-        least = {"sale_id": "1", "order_id": "1", "sold_at": "2026-01-01T00:00Z", "product_id": "p", "quantity": 1, "amount": 1}
+        least = {
+            "sale_id": "1",
+            "order_id": "1",
+            "sold_at": "2026-01-01T00:00Z",
+            "product_id": "p",
+            "quantity": 1,
+            "amount": 1,
+        }
         parsed = parse(orjson.dumps(least), NOW)
         assert isinstance(parsed, Sale)
         assert parsed[4] == parsed.customer_id == parsed.region == parsed.currency == ""

@@ -1,0 +1,124 @@
+"""A producer with a ledger, and ingesting processes that may be killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from kafka import KafkaProducer
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+
+from nebuloviz.db import Database
+from nebuloviz.ingest.failpoints import VARIABLE
+from nebuloviz.models import IngestOffset
+from tests.ingest.support import Ledger
+from tests.servers import KafkaServer
+
+ROOT = Path(__file__).parent.parent.parent
+PATIENCE_SECONDS = 60.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.faults)
+
+
+class Till:
+    """Sends to one topic and keeps the ledger."""
+
+    def __init__(self, kafka: KafkaServer, topic: str) -> None:
+        self.topic = topic
+        self.ledger = Ledger()
+        self._producer = KafkaProducer(bootstrap_servers=kafka.url, acks="all", linger_ms=20, compression_type="lz4")
+
+    def sell(self, sales: list[dict[str, Any]], partitions: int) -> None:
+        """The lines of an order go round the partitions, so that every order is shared between consumers."""
+        for number, sale in enumerate(sales):
+            self.send(orjson.dumps(sale), number % partitions)
+        self.ledger.add(sales)
+        self._producer.flush(30)
+
+    def send(self, value: bytes | None, partition: int) -> None:
+        self._producer.send(self.topic, value=value, partition=partition)
+        key = (self.topic, partition)
+        self.ledger.sent[key] = self.ledger.sent.get(key, 0) + 1
+
+    def reject(self, value: bytes | None, partition: int, reason: str) -> None:
+        """Send what must become a dead letter."""
+        self.send(value, partition)
+        self.ledger.rejected[reason] = self.ledger.rejected.get(reason, 0) + 1
+        self._producer.flush(30)
+
+    @property
+    def sent(self) -> int:
+        return sum(self.ledger.sent.values())
+
+    def close(self) -> None:
+        self._producer.close(timeout=5)
+
+
+@pytest.fixture
+def till(kafka: KafkaServer, kafka_topic: Callable[..., str]) -> Iterator[Till]:
+    """On a topic of three partitions."""
+    till = Till(kafka, kafka_topic(partitions=3))
+    yield till
+    till.close()
+
+
+class Workers:
+    """Ingesting processes of one group."""
+
+    def __init__(self, url: str, kafka: KafkaServer, topic: str) -> None:
+        self.url = url
+        self._arguments = [url, kafka.url, topic, f"group-{topic}"]
+        self._started: list[subprocess.Popen[str]] = []
+
+    def start(self, failpoint: str = "", *how: str) -> subprocess.Popen[str]:
+        environment = {**os.environ, VARIABLE: failpoint} if failpoint else dict(os.environ)
+        command = [sys.executable, "-m", "tests.faults.worker", *self._arguments, *how]
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        for process in self._started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.wait(timeout=10)
+            if process.stderr:
+                process.stderr.close()
+
+
+@pytest.fixture
+def workers(migrated_postgres_url: str, kafka: KafkaServer, till: Till) -> Iterator[Workers]:
+    workers = Workers(migrated_postgres_url, kafka, till.topic)
+    yield workers
+    workers.end()
+
+
+def stored(database: Database) -> int:
+    """Records that have been dealt with; 0 while the database does not answer."""
+    dealt_with = IngestOffset.n_ok + IngestOffset.n_duplicate + IngestOffset.n_rejected
+    try:
+        with database.session() as session:
+            return int(session.scalar(select(func.sum(dealt_with))) or 0)
+    except DBAPIError:
+        return 0
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> float:
+    """Wait until `condition` holds; how long it took."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < seconds, f"{what}: not within {seconds} s"
+        time.sleep(0.05)
+    return time.monotonic() - start

@@ -1,0 +1,115 @@
+"""Processes killed at every place of a batch, stopped past their session, and asked to end: each sale is kept exactly once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from nebuloviz.db import Database
+from nebuloviz.ingest.failpoints import FAILPOINTS
+from nebuloviz.ingest.recount import differences
+from tests.faults.conftest import ROOT, Till, Workers, stored, wait_for
+from tests.ingest.support import assert_kept_exactly_once, shop
+from tests.servers import KafkaServer
+
+PARTITIONS = 3
+
+
+def sales(n_orders: int, seed: int = 1, first: str = "") -> list[dict[str, object]]:
+    return shop(n_orders, seed, first, days=3)
+
+
+@pytest.fixture
+def database(migrated_postgres_url: str) -> Database:
+    return Database(migrated_postgres_url)
+
+
+def die_at_each(workers: Workers, till: Till, database: Database, steady: int) -> None:
+    """A worker dies at each failpoint in its second batch, one after the other; `steady` more live on beside it."""
+    for _ in range(steady):
+        workers.start()
+    for number, failpoint in enumerate(FAILPOINTS):
+        till.sell(sales(200, seed=number, first=f"{failpoint}-"), PARTITIONS)
+        if steady:
+            wait_for(lambda: stored(database) >= till.sent, "the steady workers catch up")
+        victim = workers.start(f"{failpoint}:1")
+        if steady:
+            # Sold while the victim takes its share of the partitions
+            deadline = time.monotonic() + 40
+            extra = 0
+            while victim.poll() is None and time.monotonic() < deadline:
+                till.sell(sales(30, seed=1000 + extra, first=f"{failpoint}+"), PARTITIONS)
+                extra += 1
+                time.sleep(0.3)
+        assert victim.wait(timeout=60) == -signal.SIGKILL, failpoint
+        assert differences(database, "UTC") == [], failpoint
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("steady", [0, 2], ids=["alone", "beside two others"])
+def test_sigkill_at_each_failpoint(workers: Workers, till: Till, database: Database, steady: int) -> None:
+    die_at_each(workers, till, database, steady)
+    workers.start()
+    before = stored(database)
+    if before < till.sent:
+        assert wait_for(lambda: stored(database) > before, "it ingests again") < 15
+    wait_for(lambda: stored(database) >= till.sent, "everything is stored")
+    assert_kept_exactly_once(database, till.ledger)
+
+
+def test_the_mutant_with_rollups_in_a_second_transaction_is_caught(
+    workers: Workers, till: Till, database: Database
+) -> None:
+    till.sell(sales(200), PARTITIONS)
+    assert workers.start("after_commit:1", "mutant").wait(timeout=60) == -signal.SIGKILL
+    workers.start("", "mutant")
+    wait_for(lambda: stored(database) >= till.sent, "everything is stored")
+    with pytest.raises(AssertionError):
+        assert_kept_exactly_once(database, till.ledger)
+
+
+@pytest.mark.parametrize("place", ["before_tx", "after_keys"])
+def test_a_process_stopped_past_its_session_cannot_write_when_it_wakes(
+    workers: Workers, till: Till, database: Database, place: str
+) -> None:
+    """`after_keys`: asleep within its transaction, and holding the writers' lock, which the database takes from it."""
+    till.sell(sales(200), PARTITIONS)
+    zombie = workers.start(f"{place}:1:stop")
+    _, status = os.waitpid(zombie.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
+    workers.start()
+    wait_for(lambda: stored(database) >= till.sent, "the other takes over")
+    zombie.send_signal(signal.SIGCONT)
+    till.sell(sales(200, seed=2), PARTITIONS)
+    wait_for(lambda: stored(database) >= till.sent, "both go on")
+    zombie.terminate()
+    _, log = zombie.communicate(timeout=15)
+    assert ("taken over" in log) if place == "before_tx" else ("after a failure" in log)
+    assert_kept_exactly_once(database, till.ledger)
+
+
+def test_sigterm_in_the_middle_ends_the_command_cleanly_and_another_goes_on(
+    migrated_postgres_url: str, kafka: KafkaServer, till: Till, database: Database
+) -> None:
+    till.sell(sales(3000), PARTITIONS)
+    environment = {
+        **os.environ,
+        "NEBULOVIZ_DATABASE_URL": migrated_postgres_url,
+        "NEBULOVIZ_KAFKA_BOOTSTRAP_SERVERS": kafka.url,
+        "NEBULOVIZ_KAFKA_TOPIC": till.topic,
+        "NEBULOVIZ_KAFKA_GROUP": f"group-{till.topic}",
+        "NEBULOVIZ_SECRET_KEY": "a secret that is used by this test only",
+        "NEBULOVIZ_INGEST_BATCH_SIZE": "200",
+    }
+    command = [sys.executable, "-m", "nebuloviz", "ingest"]
+    for ending in (True, False):
+        with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
+            wait_for(lambda: stored(database) > 0, "it has begun")
+            if not ending:
+                wait_for(lambda: stored(database) >= till.sent, "everything is stored")
+            process.terminate()
+            assert process.wait(timeout=10) == 0
+    assert_kept_exactly_once(database, till.ledger)
