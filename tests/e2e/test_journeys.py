@@ -1,0 +1,163 @@
+"""A reader's way through the real program, in a real browser. No page may ask another host, log an error or throw."""
+
+import csv
+import io
+import re
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from nebuloviz.i18n import Preferences, use
+from nebuloviz.i18n import gettext as _
+
+expect.set_options(timeout=45_000)
+pytestmark = pytest.mark.timeout(300)
+
+Visit = Callable[..., Page]
+
+
+def chart(page: Page, name: str) -> Locator:
+    """The chart of a slot, once it is drawn."""
+    drawn = page.locator(f"#{name}-body.nv-ready .main-svg").first
+    drawn.wait_for()
+    return page.locator(f"#{name}-figure")
+
+
+def bars_of(page: Page, dimension: str) -> Locator:
+    """The bars by a dimension on Overview, largest first, without those of the comparison."""
+    body = page.locator(f'[id*="overview-by-body"][id*="{dimension}"].nv-ready')
+    body.wait_for()
+    return body.locator(".barlayer .trace").last.locator(".point path")
+
+
+def press(page: Page, mark: Locator) -> None:
+    """Click where the mark is: Plotly takes clicks with a layer of its own, above all marks."""
+    mark.scroll_into_view_if_needed()
+    box = mark.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+
+class TestFromSignInToAlerts:
+    def test_by_clicks_with_everything_in_the_url(self, visit: Visit) -> None:
+        page = visit("/")
+        expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
+        tile = page.locator(".nv-tile-figure").first
+        expect(tile).to_contain_text("$")
+        whole = tile.text_content()
+        chart(page, "overview-trend")
+
+        press(page, bars_of(page, "category").first)
+        expect(page).to_have_url(re.compile(r"f\.category=Grocery"))
+        expect(page.locator(".nv-chip-value")).to_have_text("Grocery")
+        expect(tile).not_to_have_text(whole or "")
+        page.go_back()
+        expect(page.locator(".nv-chip")).to_have_count(0)
+        expect(tile).to_have_text(whole or "")
+        page.go_forward()
+        expect(page.locator(".nv-chip")).to_have_count(1)
+
+        page.locator(".nv-rail").get_by_role("link", name="Explore").click()
+        expect(page).to_have_url(re.compile(r"/explore\?.*f\.category=Grocery"))
+        chart(page, "explore-chart")
+        expect(page.locator("#explore-lines-count")).to_contain_text("sale lines")
+        expect(page.locator("#explore-lines .ag-row .ag-cell").first).not_to_be_empty()
+
+        page.locator(".nv-rail").get_by_role("link", name="Alerts").click()
+        expect(page.locator(".nv-alert-row").first).to_be_visible()
+
+    def test_a_category_is_the_same_in_file_chart_and_export(self, visit: Visit, program: object) -> None:
+        page = visit("/explore?range=all&axis=value&by=category&vs=none")
+        chart(page, "explore-chart")
+        page.locator(".nv-card", has=page.locator("#explore-chart-body")).hover()
+        with page.expect_download() as download:
+            page.locator("#explore-chart-links").get_by_role("link", name=re.compile("CSV")).click()
+        rows = list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8-sig"))))
+        sales = pd.read_csv(program.sales)  # type: ignore[attr-defined]
+        wanted = sales.groupby("category")["amount"].sum()
+        heads = list(rows[0])
+        found = {row[heads[0]].lstrip("'"): float(row[heads[1]]) for row in rows}
+        assert found == pytest.approx(wanted.to_dict())
+
+    def test_an_alert_is_acknowledged_with_a_note(self, visit: Visit) -> None:
+        page = visit("/alerts?range=all")
+        page.locator(".nv-alert-row", has_text="Dairy").click()
+        expect(page).to_have_url(re.compile(r"/alerts/\d+"))
+        chart(page, "alert-course")
+        expect(page.locator("#alert-head")).to_contain_text("below expected")
+        page.fill("#alert-note", "the fridge was <b>off</b>")
+        page.get_by_role("button", name="Acknowledge").click()
+        expect(page.locator("#alert-history")).to_contain_text("Acknowledged by admin")
+        expect(page.locator("#alert-history")).to_contain_text("the fridge was <b>off</b>")
+
+
+class TestInArabic:
+    def test_the_whole_page_is_mirrored_and_time_still_runs_to_the_right(self, visit: Visit) -> None:
+        page = visit("/", locale="ar")
+        with use(Preferences(language="ar")):
+            overview, explore = _("Overview"), _("Explore")
+        assert page.locator("html").get_attribute("dir") == "rtl"
+        expect(page.get_by_role("heading", level=1)).to_have_text(overview)
+        trend = chart(page, "overview-trend")
+        assert trend.evaluate("element => getComputedStyle(element).direction") == "ltr"
+        rail = page.locator(".nv-rail").bounding_box()
+        assert rail is not None
+        assert rail["x"] > 600
+        page.locator(".nv-rail").get_by_role("link", name=explore).click()
+        chart(page, "explore-chart")
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= 1280
+
+
+class TestByKeyboard:
+    def test_shortcuts_lead_everywhere(self, visit: Visit) -> None:
+        page = visit("/")
+        chart(page, "overview-trend")
+        page.keyboard.press("g")
+        page.keyboard.press("a")
+        expect(page).to_have_url(re.compile("/alerts"))
+        expect(page.locator("#alerts-list .nv-alert-row, #alerts-list .nv-state").first).to_be_visible()
+        page.keyboard.press("?")
+        expect(page.locator("#nv-help")).to_be_visible()
+        page.keyboard.press("Escape")
+        page.keyboard.press("g")
+        page.keyboard.press("o")
+        expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
+
+    def test_an_alert_is_reached_by_tab_and_enter(self, visit: Visit) -> None:
+        page = visit("/alerts?range=all")
+        page.locator(".nv-alert-row").first.focus()
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile(r"/alerts/\d+"))
+
+    def test_the_table_behind_a_chart_has_its_rows(self, visit: Visit) -> None:
+        page = visit("/explore?axis=value&by=category")
+        chart(page, "explore-chart")
+        button = page.locator("#explore-chart-view")
+        button.focus()
+        page.keyboard.press("Enter")
+        expect(page.locator("#explore-chart-table tbody tr").first).to_contain_text("Grocery")
+
+
+class TestOnAPhone:
+    @pytest.mark.parametrize("path", ["/", "/explore", "/alerts", "/data"])
+    def test_nothing_scrolls_sideways(self, visit: Visit, path: str) -> None:
+        page = visit(path, viewport={"width": 390, "height": 844})
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        page.locator(".nv-skeleton-chart:visible").first.wait_for(state="hidden")
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+
+
+class TestSessions:
+    @pytest.mark.console_errors("status of 401")
+    def test_one_that_has_ended_leads_back_to_the_same_view(self, visit: Visit) -> None:
+        page = visit("/explore?range=7d")
+        chart(page, "explore-chart")
+        page.context.clear_cookies()
+        expect(page).to_have_url(re.compile(r"/login\?next="))
+        from tests.e2e.conftest import sign_in  # noqa: PLC0415 - pytest imports conftest files under its own rules
+
+        sign_in(page)
+        expect(page).to_have_url(re.compile(r"/explore\?range=7d"))
