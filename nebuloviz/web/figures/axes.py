@@ -121,7 +121,9 @@ def _label(at: datetime, grain: str) -> tuple[str, str]:
         return _spelt("MMMd", at), _spelt("y", at)
     if grain == "month":
         return _spelt("MMM", at), _spelt("y", at)
-    return (_spelt("QQQ", at), _spelt("y", at)) if grain == "quarter" else (_spelt("y", at), "")
+    if grain == "quarter":
+        return finish(dates.format_date(at, "QQQ", locale=locale())), _spelt("y", at)
+    return _spelt("y", at), ""
 
 
 def _spelt(skeleton: str, at: datetime) -> str:
@@ -148,6 +150,8 @@ def _hover_title(grain: str) -> str:
     if grain in _WITHIN_DAY:
         return f"%{{x|{d3_date_format('MMMEd')}}}, %{{x|{d3_date_format(_clock() + 'm')}}}"
     shown = f"%{{x|{d3_date_format(_HOVER_SKELETONS[grain])}}}"
+    if grain == "quarter":
+        return _("Quarter from {date}", date=shown)
     return _("Week of {date}", date=shown) if grain == "week" else shown
 
 

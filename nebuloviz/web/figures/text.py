@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Protocol
 
 import pandas as pd
 
-from nebuloviz.i18n import _, change, compact, current, is_rtl, money, number, percent, quantity
+from nebuloviz.i18n import Preferences, _, change, compact, current, is_rtl, money, number, percent, quantity
 from nebuloviz.metrics.registry import Metric, Unit, dimension
 from nebuloviz.services.interfaces import OTHER
 
 LONGEST_LABEL = 24
 LONGEST_DIRECT_LABEL = 16
+#: Formatted texts that are kept: charts that are drawn again every few seconds mostly repeat themselves.
+CACHED_TEXTS = 32_768
 
 
 class MetricLike(Protocol):
@@ -60,7 +63,12 @@ def value_labels(frame: pd.DataFrame, slug: str) -> dict[str, str]:
 def value_text(metric: MetricLike, value: float | None, *, short: bool = False) -> str:
     """`value` by the metric's unit: $1,234.50, 1,234, 12.3%; `short` where space is scarce: $1.2K. Missing is a dash."""
     known = None if value is None or not math.isfinite(value) else float(value)
-    match metric.unit:
+    return _value_text(metric.unit, known, short, current())
+
+
+@lru_cache(maxsize=CACHED_TEXTS)
+def _value_text(unit: Unit, known: float | None, short: bool, _reader: Preferences) -> str:  # noqa: FBT001 - a cache's key
+    match unit:
         case "money":
             return money(
                 known, compact=short and abs(known or 0) >= 1000, digits=_short_digits(known) if short else None
@@ -96,7 +104,12 @@ def _step(metric: MetricLike, value: float, before: float) -> str:
         return points_text(value - before)
     if before == 0:
         return _("unchanged") if value == 0 else _("new")
-    return change((value - before) / abs(before))
+    return _change_text(round((value - before) / abs(before), 4), current())
+
+
+@lru_cache(maxsize=CACHED_TEXTS)
+def _change_text(relative: float, _reader: Preferences) -> str:
+    return change(relative)
 
 
 def points_text(step: float) -> str:
