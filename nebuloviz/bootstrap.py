@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select, text
@@ -20,8 +20,9 @@ from nebuloviz import extensions, migrate
 from nebuloviz.background import Repeater
 from nebuloviz.cache import ROOT, Cache, day_node
 from nebuloviz.db import Database
+from nebuloviz.errors import ConfigurationError
 from nebuloviz.ingest.batch import Written
-from nebuloviz.ingest.consumer import Consumer, ConsumerOptions
+from nebuloviz.ingest.consumer import Consumer, ConsumerOptions, OnWritten
 from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.models import SaleKey, User
 from nebuloviz.observability import Health, HealthChecks
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp
 
+    from nebuloviz.detection.calendar import Calendar
     from nebuloviz.detection.detector import Detector
+    from nebuloviz.services.line_watch import LineWatch
     from nebuloviz.services.watch import SeriesWatcher
     from nebuloviz.settings import Settings
 
@@ -70,6 +73,7 @@ class Parts:
     counters: Counters
     auth: DatabaseAuth
     services: Services
+    listeners: list[OnWritten]  # told of every stored batch, whatever brought it
 
     @property
     def zone(self) -> ZoneInfo:
@@ -80,8 +84,9 @@ class Parts:
         return DatabaseSink(self.database, self.zone, self.settings.currency)
 
     def sales_written(self, written: Written) -> None:
-        """Make stale what was computed from the days that these sales belong to."""
-        self.cache.invalidate(*(day_node(day) for day in written.days))
+        """Tell all listeners."""
+        for listener in self.listeners:
+            listener(written)
 
     def consumer(self) -> Consumer:
         """The consumer of the configured Kafka topic."""
@@ -117,12 +122,15 @@ def parts(settings: Settings) -> Parts:
     data = SalesDataService(cache, zone, sets=BuyerSets(where, zone))
     alerts = SqlAlertService(data)
 
-    def written(batch: Written) -> None:
-        cache.invalidate(*(day_node(day) for day in batch.days))
+    listeners: list[OnWritten] = [lambda written: cache.invalidate(*(day_node(day) for day in written.days))]
 
-    ingest = SalesIngestService(where, settings, on_written=[written])
+    def tell(written: Written) -> None:
+        for listener in listeners:
+            listener(written)
+
+    ingest = SalesIngestService(where, settings, on_written=[tell])
     services = Services(auth, data, alerts, FigureInsights(data, alerts), ingest)
-    return Parts(settings, where, cache, counters, auth, services)
+    return Parts(settings, where, cache, counters, auth, services, listeners)
 
 
 def database(settings: Settings) -> Database:
@@ -169,6 +177,7 @@ class Program:
     say: Callable[[str], None] = _quiet
     _intake: Intake | None = None
     _watcher: SeriesWatcher | None = None
+    _line_watch: LineWatch | None = None
     _repeaters: list[Repeater] = field(default_factory=list)
     _unprepared: str = "The program has just started."
 
@@ -190,6 +199,8 @@ class Program:
         if self._intake is not None:
             self._intake.stop()
             self._intake.join(SHUTDOWN_SECONDS)
+        if self._line_watch is not None:
+            self._line_watch.stop(max(0.1, deadline - time.monotonic()))
         for repeater in self._repeaters:
             repeater.join(max(0.1, deadline - time.monotonic()))
         if self._watcher is not None:
@@ -230,8 +241,9 @@ class Program:
         watch.start()
 
     def _watch(self) -> bool:
-        if self._watcher is None:
+        if self._watcher is None:  # here, since scikit-learn takes seconds to load
             self._watcher = series_watcher(self.parts)
+            self._line_watch = line_watch(self.parts)
         return self._watcher.step()
 
     def _database_health(self) -> Health:
@@ -280,18 +292,42 @@ def _detector(settings: Settings) -> type[Detector]:
 
 def series_watcher(these: Parts) -> SeriesWatcher:
     """The watch over series, as the settings have it."""
-    from nebuloviz.detection.calendar import Calendar, read_closures  # noqa: PLC0415 - scikit-learn takes seconds to load
-    from nebuloviz.detection.series_model import WatchSettings  # noqa: PLC0415
+    from nebuloviz.detection.series_model import WatchSettings  # noqa: PLC0415 - scikit-learn takes seconds to load
     from nebuloviz.services.watch import SeriesWatcher  # noqa: PLC0415
 
     settings = these.settings
     watched = WatchSettings(
-        calendar=Calendar(settings.time_zone, read_closures(settings.closed_days_file)),
+        calendar=_calendar(settings),
         max_series=settings.watched_series,
         false_alerts_per_week=settings.false_alerts_per_week,
         detector=_detector(settings),
     )
     return SeriesWatcher(these.database, watched, secret=settings.secret())
+
+
+def _calendar(settings: Settings) -> Calendar:
+    """When the shop is open. Raises ConfigurationError for a file of closures that cannot be read."""
+    from nebuloviz.detection.calendar import Calendar, read_closures  # noqa: PLC0415 - as above
+
+    try:
+        return Calendar(settings.time_zone, read_closures(settings.closed_days_file))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"NEBULOVIZ_CLOSED_DAYS_FILE: {error}") from error
+
+
+def line_watch(these: Parts) -> LineWatch:
+    """The watch over sale lines, at work, told of every stored batch."""
+    from nebuloviz.detection.line_model import LineSettings  # noqa: PLC0415 - as above
+    from nebuloviz.services.line_watch import DIMENSIONS, LineWatch  # noqa: PLC0415
+
+    settings = these.settings
+    judged = LineSettings(
+        calendar=_calendar(settings), dimensions=DIMENSIONS, false_alerts_per_week=settings.false_alerts_per_week
+    )
+    watch = LineWatch(these.database, judged)
+    these.listeners.append(watch.on_written)
+    watch.start()
+    return watch
 
 
 def build(settings: Settings, say: Callable[[str], None] = _quiet) -> ASGIApp:
@@ -324,7 +360,7 @@ def build(settings: Settings, say: Callable[[str], None] = _quiet) -> ASGIApp:
         settings=settings,
         health=program.health,
         counters=these.counters,
-        dashboard=WSGIMiddleware(dash.server, workers=WEB_THREADS),
+        dashboard=cast("ASGIApp", WSGIMiddleware(dash.server, workers=WEB_THREADS)),
         lifespan=lifespan,
     )
 
@@ -335,8 +371,6 @@ def consume(settings: Settings) -> int:
     Raises:
         ConfigurationError: no Kafka is configured.
     """
-    from nebuloviz.errors import ConfigurationError  # noqa: PLC0415 - only here
-
     if not settings.kafka_bootstrap_servers:
         raise ConfigurationError("There is nothing to ingest from: set NEBULOVIZ_KAFKA_BOOTSTRAP_SERVERS to host:port.")
     these = parts(settings)
@@ -347,7 +381,9 @@ def consume(settings: Settings) -> int:
         _log.error("%s NebuloViz keeps trying.", problem)
         time.sleep(_PREPARE_PAUSE_SECONDS)
     these.cache.invalidate(ROOT)
+    watch = line_watch(these)
     consumer.run()
+    watch.stop()
     return 0
 
 
