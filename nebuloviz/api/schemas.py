@@ -128,7 +128,7 @@ class QueryAnswer(Outgoing):
 
 class Point(Outgoing):
     start: Annotated[datetime, Field(description="Start of the bucket, in the series' time zone.")]
-    value: float | None
+    value: float | int | None
     unfinished: Annotated[bool, Field(description="The bucket has not ended yet; its value will still change.")]
 
 

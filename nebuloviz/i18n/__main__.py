@@ -24,18 +24,20 @@ PLURAL_FORMS = {
 }
 
 
-def sources(root: Path) -> Iterator[Path]:
-    """The Python files whose texts are translated, in a fixed order."""
-    yield from sorted([*root.glob("app.py"), *root.glob("nebuloviz/**/*.py"), *root.glob("pages/**/*.py")])
+def sources(root: Path) -> Iterator[tuple[str, Path]]:
+    """The Python files and the templates whose texts are translated, with Babel's method for each, in a fixed order."""
+    code = [*root.glob("app.py"), *root.glob("nebuloviz/**/*.py"), *root.glob("pages/**/*.py")]
+    yield from (("python", path) for path in sorted(code))
+    yield from (("jinja2", path) for path in sorted(root.glob("nebuloviz/**/templates/*.html")))
 
 
 def extract(root: Path = ROOT) -> Catalog:
     """Every text of the program below `root` that is marked for translation."""
     template = _empty(None)
-    for path in sources(root):
+    for method, path in sources(root):
         name = path.relative_to(root).as_posix()
         for line, message, comments, context in extract_from_file(
-            "python", path, keywords=KEYWORDS, comment_tags=("Translators:",), strip_comment_tags=True
+            method, path, keywords=KEYWORDS, comment_tags=("Translators:",), strip_comment_tags=True
         ):
             template.add(message, locations=[(name, line)], auto_comments=comments, context=context)
     return template

@@ -23,6 +23,7 @@ from nebuloviz.settings import Settings
 from nebuloviz.web.guard import wants_page
 
 _INLINE_SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>(?P<code>.*?)</script>", re.DOTALL)
+LANGUAGE_PARAMETER = "lang"  # of the sign-in page, where nobody's own choice is known yet
 _CACHEABLE = ("/_dash-component-suites/", "/assets/", "/vendor/", "/locale/", "/_favicon")
 
 _log = logging.getLogger(__name__)
@@ -75,7 +76,8 @@ def install_hooks(server: Flask, settings: Settings, policy: ContentSecurityPoli
         g.started = time.perf_counter()
         g.request_id = secrets.token_hex(8)
         set_log_context(request_id=g.request_id, user_id=" ")
-        language = choose_language(request.headers.get("Accept-Language"), default=settings.language)
+        asked = request.args.get(LANGUAGE_PARAMETER) if request.endpoint == "sign_in" else None
+        language = choose_language(request.headers.get("Accept-Language"), asked, settings.language)
         set_current(_preferences(settings, language, settings.time_zone))
 
     def finish(response: Response) -> Response:

@@ -20,9 +20,9 @@ from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web import sessions
 from nebuloviz.web.access import route
 from nebuloviz.web.context import context, current_user, settings
+from nebuloviz.web.hooks import LANGUAGE_PARAMETER
 
 _LONGEST_TARGET = 2_000
-LANGUAGE_PARAMETER = "lang"
 
 
 class FormExpired(PermissionDenied):
@@ -91,15 +91,16 @@ def _sign_in(target: str) -> ResponseReturnValue:
 
 
 def _sign_in_page(target: str, error: NebuloVizError | None = None, username: str = "") -> ResponseReturnValue:
-    query = urlencode({"next": target}) if target != "/" else ""
+    chosen = request.args.get(LANGUAGE_PARAMETER, "")
+    known = {LANGUAGE_PARAMETER: chosen} if chosen in SUPPORTED_LANGUAGES else {}
     page = render_template(
         "sign_in.html",
         problem=error.message if error else "",
         username=username[:64],
         csrf_token=csrf_token(),
-        action=f"/login?{query}" if query else "/login",
+        action=_login_address(target, known),
         languages=[
-            (code, name, f"/login?{urlencode({LANGUAGE_PARAMETER: code})}{'&' + query if query else ''}")
+            (code, name, _login_address(target, {LANGUAGE_PARAMETER: code}))
             for code, name in SUPPORTED_LANGUAGES.items()
         ],
     )
@@ -107,6 +108,11 @@ def _sign_in_page(target: str, error: NebuloVizError | None = None, username: st
     if isinstance(error, TooManyRequests):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response
+
+
+def _login_address(target: str, parameters: dict[str, str]) -> str:
+    query = urlencode(parameters | ({"next": target} if target != "/" else {}))
+    return f"/login?{query}" if query else "/login"
 
 
 def safe_target(given: str | None) -> str:
@@ -154,6 +160,7 @@ def _password_page(error: NebuloVizError | None = None) -> ResponseReturnValue:
         "change_password.html",
         problem=error.message if error else "",
         required=current_user().must_change_password,
+        username=current_user().username,
         csrf_token=csrf_token(),
     )
     response = make_response(page, error.status if error else 200)
