@@ -28,6 +28,10 @@
     const secure = window.location.protocol === "https:" ? "; Secure" : "";
     document.cookie = THEME_COOKIE + "=" + theme + "; Path=/; Max-Age=31536000; SameSite=Lax" + secure;
     window.dispatchEvent(new CustomEvent("nebuloviz:theme", { detail: theme }));
+    /* The shell's store has all charts drawn anew; before the shell stands, the server reads the cookie. */
+    if (document.getElementById("shell-frame-ready")) {
+      window.dash_clientside.set_props("shell-theme", { data: theme });
+    }
   }
 
   function toggleTheme() {
