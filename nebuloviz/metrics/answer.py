@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
 from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.errors import InvalidQuery
 from nebuloviz.metrics import sql
-from nebuloviz.metrics.members import Buyers, column_of, read_sets
-from nebuloviz.metrics.planner import FACTS, MEMBERS, Key, Part, Piece, Plan, Reading, Slice, plan
+from nebuloviz.metrics.members import Buyers, Missing, read_hour_sets, read_sets
+from nebuloviz.metrics.planner import FACTS, HOUR_MEMBERS, MEMBERS, Key, Part, Piece, Plan, Reading, Slice, plan
 from nebuloviz.metrics.query import REST
 from nebuloviz.metrics.spread import counted_twice
 
@@ -28,13 +27,12 @@ Cells = dict[Key, dict[str, int]]
 class Answer:
     """`cells` holds, by (number of the span, *dimension values), each measure as a stored integer; what is missing is 0.
 
-    `stale` are the days whose sets of customers by `column` would have been of use, had they been valid.
+    `missing` are the sets of customers that would have been of use, had they been there and valid.
     """
 
     plan: Plan
     cells: Cells = field(default_factory=lambda: defaultdict(dict))
-    column: str = ""
-    stale: set[date] = field(default_factory=set)
+    missing: set[Missing] = field(default_factory=set)
 
     def add(self, key: Key, measure: str, value: int) -> None:
         figures = self.cells[key]
@@ -47,7 +45,7 @@ def measure(session: Session, asked: Slice, zone: ZoneInfo) -> Answer:
     Raises:
         InvalidQuery: there are more than `MAX_ROWS` figures of a measure.
     """
-    answer = Answer(plan(asked, zone), column=column_of(asked))
+    answer = Answer(plan(asked, zone))
     for part in answer.plan.parts:
         if not part.readings:  # spans that hold no time
             continue
@@ -90,23 +88,39 @@ def _take_off_surplus(session: Session, asked: Slice, part: Part, zone: ZoneInfo
 
 
 def _customers(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: Answer) -> None:
-    """From the days' sets, and from facts what they do not hold: parts of days, and days without a valid set."""
-    days = next((reading.pieces for reading in part.readings if reading.source == MEMBERS), ())
+    """From the sets of days and hours, and from facts what they do not hold: parts of hours, and days without valid sets."""
+    pieces = {reading.source: reading.pieces for reading in part.readings}
     buyers = Buyers()
-    stale = read_sets(session, asked, days, zone, buyers) if days else {}
-    answer.stale.update(stale)
-    if buyers.without_sets:
+    left = list(pieces.get(FACTS, ()))
+    if days := pieces.get(MEMBERS):
+        missing, stale = read_sets(session, asked, days, zone, buyers)
+        answer.missing.update(missing)
+        left += stale
+    if hours := pieces.get(HOUR_MEMBERS):
+        missing, stale = read_hour_sets(session, hours, zone, buyers)
+        answer.missing.update(missing)
+        left += stale
+    if left and buyers.without_sets:
         _count_customers(session, asked, answer)
         return
-    edges = [piece for reading in part.readings if reading.source == FACTS for piece in reading.pieces]
-    pieces = tuple(sorted([*edges, *stale.values()], key=attrgetter("start")))
-    if pieces:
-        reading = Reading(FACTS, pieces)
+    if left:
+        reading = Reading(FACTS, _joined(left))
         width = len(asked.columns) + 1
         for row in session.execute(sql.customers(sql.dialect_of(session), asked, reading)):
-            buyers.add((pieces[row[0]].span, *row[1:width]), row[-2], row[-1])
+            buyers.add((reading.pieces[row[0]].span, *row[1:width]), row[-2], row[-1])
     for key, count in buyers.counts():
         answer.add(key, "customers", count)
+
+
+def _joined(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+    """In order of time, neighbours of one span as one."""
+    found: list[Piece] = []
+    for piece in sorted(pieces, key=attrgetter("start")):
+        if found and found[-1].end == piece.start and found[-1].span == piece.span:
+            found[-1] = Piece(found[-1].start, piece.end, piece.span)
+        else:
+            found.append(piece)
+    return tuple(found)
 
 
 def _count_customers(session: Session, asked: Slice, answer: Answer) -> None:

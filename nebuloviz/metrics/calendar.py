@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 ONE_DAY = timedelta(days=1)
+ONE_HOUR = timedelta(hours=1)
 
 
 def midnight(day: date, zone: tzinfo) -> datetime:
@@ -40,7 +41,7 @@ def hour_floor(moment: datetime) -> datetime:
 def hour_ceiling(moment: datetime) -> datetime:
     """The first whole UTC hour that is not before `moment`."""
     start = hour_floor(moment)
-    return start if start == moment else start + timedelta(hours=1)
+    return start if start == moment else start + ONE_HOUR
 
 
 def week_floor(day: date, week_start: int) -> date:

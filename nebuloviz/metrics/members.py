@@ -1,8 +1,8 @@
 """Who bought on each day: sets of customers as roaring bitmaps, so that distinct customers of any range are counted exactly and fast.
 
-A set is kept per day of the installation's zone and value of one dimension, and holds each customer's number. It is made from
-facts, and is valid only while its version is that of the day: arrivals make it stale without touching it. The version is read
-before the facts, so a set is never older than it says.
+A set is kept per day of the installation's zone and value of one dimension (or hour of the day), and holds each customer's number.
+It is made from facts, and is valid only while its version is that of the day: arrivals make it stale without touching it. The
+version is read before the facts, so a set is never older than it says.
 """
 
 from __future__ import annotations
@@ -10,26 +10,29 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from pyroaring import BitMap
-from sqlalchemy import ColumnElement, and_, exists, func, select
+from sqlalchemy import ColumnElement, Row, and_, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from nebuloviz.metrics import sql
-from nebuloviz.metrics.calendar import ONE_DAY, day_of, midnight
+from nebuloviz.metrics.calendar import ONE_DAY, ONE_HOUR, day_of, hour_ceiling, midnight
 from nebuloviz.metrics.planner import FACTS, Key, Piece, Reading, Slice
 from nebuloviz.metrics.query import REST
 from nebuloviz.metrics.sql import dialect_of
 from nebuloviz.models import CustomerNumber, DayMembers, DayVersion
 
 DAYS_AT_ONCE = 31
+HOURS = "hour"  # sets of all customers by UTC hour are filed under this in place of a column
 _BUILDERS_LOCK = 7_314_406_107  # any constant that nothing else in the database locks
+
+Missing = tuple[str, date]  # the column whose sets are missing or stale ('' for the total, or `HOURS`), and the day
 
 
 class Buyers:
@@ -66,23 +69,76 @@ def column_of(asked: Slice) -> str:
 
 def read_sets(
     session: Session, asked: Slice, pieces: Sequence[Piece], zone: ZoneInfo, buyers: Buyers
-) -> dict[date, Piece]:
-    """Add the valid sets of the days that `pieces` are made of. Returns the days that have none, with what is to be read of each."""
-    column, span_of = column_of(asked), _Spans(pieces, zone)
-    first, last = day_of(pieces[0].start, zone), day_of(pieces[-1].end, zone)
+) -> tuple[set[Missing], list[Piece]]:
+    """Add the valid sets of the whole days that `pieces` are made of. Returns the days that have none, and what to read of facts."""
+    column = column_of(asked)
+    timeline = _Timeline(pieces)
+    missing: set[Missing] = set()
+    left: list[Piece] = []
+    for day, built, value, members in _sets(session, column, pieces, zone, _wanted_values(asked)):
+        start = midnight(day, zone)
+        piece = timeline.at(start)
+        if piece is None:
+            continue
+        if not built:
+            missing.add((column, day))
+            left.append(Piece(start, midnight(day + ONE_DAY, zone), piece.span))
+        elif members is not None and value is not None:
+            buyers.add_set(_key(asked, piece.span, value), members)
+    return missing, left
+
+
+def read_hour_sets(
+    session: Session, pieces: Sequence[Piece], zone: ZoneInfo, buyers: Buyers
+) -> tuple[set[Missing], list[Piece]]:
+    """As `read_sets`, of all customers in the whole hours that `pieces` are made of."""
+    days: dict[date, dict[str, bytes] | None] = {}
+    for day, built, value, members in _sets(session, HOURS, pieces, zone, []):
+        sets = days.setdefault(day, {} if built else None)
+        if sets is not None and members is not None and value is not None:
+            sets[value] = members
+    left: list[Piece] = []
+    for piece in pieces:
+        hour = piece.start
+        while hour < piece.end:
+            day, following = day_of(hour, zone), hour + ONE_HOUR
+            sets = days.get(day, {})
+            if sets is None or midnight(day + ONE_DAY, zone) < following:  # the latter: two days share the hour
+                left.append(Piece(hour, following, piece.span))
+            elif members := sets.get(_hour_name(hour)):
+                buyers.add_set((piece.span,), members)
+            hour = following
+    return {(HOURS, day) for day, sets in days.items() if sets is None}, left
+
+
+def _sets(
+    session: Session, column: str, pieces: Sequence[Piece], zone: ZoneInfo, wanted: Sequence[ColumnElement[bool]]
+) -> Sequence[Row[date, bool, str | None, bytes | None]]:
+    """By day with sales that the pieces touch: whether its sets by `column` are valid, and those with `wanted` values, if any."""
     version, kept, alias = DayVersion.__table__.c, DayMembers.__table__.c, DayMembers.__table__.alias().c
-    # `asked` may need few of a day's values, or none that it has: whether the day's sets are made is another question
+    # Few of a day's values may be wanted, or none that it has: whether the day's sets are made is another question
     built = exists(select(alias.day).where(_valid(alias, version, column))).label("built")
-    wanted = and_(_valid(kept, version, column), *_wanted_values(asked))
-    found = select(version.day, built, kept.value, kept.members).select_from(DayVersion).outerjoin(DayMembers, wanted)
-    stale: dict[date, Piece] = {}
-    for day, is_built, value, members in session.execute(found.where(version.day >= first, version.day < last)):
-        span = span_of(day)
-        if span is not None and not is_built:
-            stale[day] = Piece(midnight(day, zone), midnight(day + ONE_DAY, zone), span)
-        elif span is not None and members is not None:
-            buyers.add_set(_key(asked, span, value), members)
-    return stale
+    valid = and_(_valid(kept, version, column), *wanted)
+    found = select(version.day, built, kept.value, kept.members).select_from(DayVersion).outerjoin(DayMembers, valid)
+    days = [and_(version.day >= first, version.day <= last) for first, last in _days_of(pieces, zone)]
+    return session.execute(found.where(or_(*days))).all()
+
+
+def _days_of(pieces: Sequence[Piece], zone: ZoneInfo) -> list[tuple[date, date]]:
+    """The first and last days of runs that cover the pieces."""
+    runs: list[tuple[date, date]] = []
+    for piece in pieces:
+        first, last = day_of(piece.start, zone), day_of(piece.end - timedelta(microseconds=1), zone)
+        if runs and first <= runs[-1][1] + ONE_DAY:
+            runs[-1] = (runs[-1][0], last)
+        else:
+            runs.append((first, last))
+    return runs
+
+
+def _hour_name(hour: datetime) -> str:
+    """How the set of a UTC hour is filed: `2026-11-22T14`."""
+    return hour.isoformat()[:13]
 
 
 def _valid(sets: Any, version: Any, column: str) -> ColumnElement[bool]:
@@ -90,18 +146,16 @@ def _valid(sets: Any, version: Any, column: str) -> ColumnElement[bool]:
     return and_(sets.day == version.day, sets.version == version.version, sets.dimension == column)
 
 
-class _Spans:
-    """The span that a day belongs to; None for one that no piece holds."""
+class _Timeline:
+    """Finds the piece that a moment is in."""
 
-    def __init__(self, pieces: Sequence[Piece], zone: ZoneInfo) -> None:
+    def __init__(self, pieces: Sequence[Piece]) -> None:
         self._pieces = pieces
         self._starts = [piece.start for piece in pieces]
-        self._zone = zone
 
-    def __call__(self, day: date) -> int | None:
-        start = midnight(day, self._zone)
-        index = bisect_right(self._starts, start) - 1
-        return self._pieces[index].span if index >= 0 and start < self._pieces[index].end else None
+    def at(self, moment: datetime) -> Piece | None:
+        index = bisect_right(self._starts, moment) - 1
+        return self._pieces[index] if index >= 0 and moment < self._pieces[index].end else None
 
 
 def _wanted_values(asked: Slice) -> list[ColumnElement[bool]]:
@@ -122,7 +176,7 @@ def _key(asked: Slice, span: int, value: str) -> Key:
 
 
 def build(session: Session, column: str, days: Sequence[date], zone: ZoneInfo) -> None:
-    """Make the sets of `days` by `column` ('' for the total) from facts, in the caller's write transaction; some `DAYS_AT_ONCE`.
+    """Make the sets of `days` (some `DAYS_AT_ONCE`) by `column` ('' for the total, or `HOURS`), in the caller's write transaction.
 
     New customers get their numbers here. Days without sales, and those whose sets are valid, cost next to nothing.
     """
@@ -135,17 +189,35 @@ def build(session: Session, column: str, days: Sequence[date], zone: ZoneInfo) -
     versions = {row.day: row.version for row in session.execute(stale.order_by(version.day))}
     if not versions:
         return
-    ordered = list(versions)
-    pieces = tuple(Piece(midnight(d, zone), midnight(d + ONE_DAY, zone), n) for n, d in enumerate(ordered))
-    _number_customers(session, pieces)
-    sets = {(day, ""): BitMap() for day in ordered}  # a day without known customers is built as well
-    for place, value, numbers in session.execute(sql.members(dialect_of(session), Reading(FACTS, pieces), column)):
-        sets[ordered[place], value] = BitMap(np.fromstring(numbers, dtype=np.uint32, sep=","))
+    # A day without known customers is built as well: it has one set, which is empty
+    sets = {(day, ""): BitMap() for day in versions} | _made(session, column, list(versions), zone)
     rows = [
         {"day": day, "dimension": column, "value": value, "version": versions[day], "members": _serialised(members)}
         for (day, value), members in sets.items()
     ]
     _store(session, rows)
+
+
+def _made(session: Session, column: str, days: Sequence[date], zone: ZoneInfo) -> dict[tuple[date, str], BitMap]:
+    """The sets by day and value."""
+    whole = [(day, midnight(day, zone), midnight(day + ONE_DAY, zone)) for day in days]
+    filed: list[tuple[date, str]] = []
+    pieces: list[Piece] = []
+    for day, start, end in whole:
+        step = ONE_HOUR if column == HOURS else end - start
+        moment = hour_ceiling(start) if column == HOURS else start
+        while moment + step <= end:
+            filed.append((day, _hour_name(moment) if column == HOURS else ""))
+            pieces.append(Piece(moment, moment + step, len(pieces)))
+            moment += step
+    days_whole = Reading(FACTS, tuple(Piece(start, end, number) for number, (_, start, end) in enumerate(whole)))
+    _number_customers(session, days_whole)
+    found: dict[tuple[date, str], BitMap] = {}
+    by = "" if column == HOURS else column
+    for place, value, numbers in session.execute(sql.members(dialect_of(session), Reading(FACTS, tuple(pieces)), by)):
+        day, name = filed[place]
+        found[day, name or value] = BitMap(np.fromstring(numbers, dtype=np.uint32, sep=","))
+    return found
 
 
 def _store(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -156,11 +228,11 @@ def _store(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     session.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed, where=newer), rows)
 
 
-def _number_customers(session: Session, pieces: Sequence[Piece]) -> None:
-    """Give the customers of these days a number each, in one go after the largest there is; the caller holds the builders' lock."""
+def _number_customers(session: Session, reading: Reading) -> None:
+    """Give the customers in these pieces a number each, in one go after the largest there is; the caller holds the builders' lock."""
     known = CustomerNumber.__table__.c
     largest = session.scalar(select(func.coalesce(func.max(known.number), -1))) or 0
-    found = session.scalars(sql.unnumbered(dialect_of(session), Reading(FACTS, tuple(pieces)))).all()
+    found = session.scalars(sql.unnumbered(dialect_of(session), reading)).all()
     rows = [{"customer_id": found_id, "number": largest + 1 + place} for place, found_id in enumerate(found)]
     if rows:
         session.execute(_insert(session)(CustomerNumber), rows)

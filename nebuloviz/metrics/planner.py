@@ -32,7 +32,8 @@ Kind = Literal["sums", "orders", "customers"]
 
 FACTS: Final = "sale"
 MEMBERS: Final = "day_members"
-Source = Rollup | Literal["day_members", "sale"]
+HOUR_MEMBERS: Final = "hour_members"
+Source = Rollup | Literal["day_members", "hour_members", "sale"]
 SUMS = tuple(measure for measure in MEASURES if measure != "orders")
 
 
@@ -73,7 +74,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Reading:
-    """The pieces that one table answers: a rollup, the daily sets of customers (`MEMBERS`), or the facts (`FACTS`)."""
+    """The pieces that one source answers: a rollup, sets of customers by day or hour (`MEMBERS`, `HOUR_MEMBERS`), or `FACTS`."""
 
     source: Source
     pieces: tuple[Piece, ...]
@@ -113,7 +114,13 @@ class Plan:
         return "\n".join(_explained(part) for part in self.parts)
 
 
-_ORDER_OF_DETAIL = ("rollup_day", MEMBERS, *(rollup.name for rollup in ROLLUPS if rollup.name != "rollup_day"), FACTS)
+_ORDER_OF_DETAIL = (
+    "rollup_day",
+    MEMBERS,
+    HOUR_MEMBERS,
+    *(rollup.name for rollup in ROLLUPS if rollup.name != "rollup_day"),
+    FACTS,
+)
 
 
 def plan(asked: Slice, zone: ZoneInfo) -> Plan:
@@ -149,6 +156,8 @@ def _customers(asked: Slice, zone: ZoneInfo) -> Part | None:
     levels: list[_Level] = []
     if len(_needed(asked)) <= 1 and _needed(asked) <= set(ROLLED_DIMENSIONS):
         levels.append((MEMBERS, lambda moment: day_ceiling(moment, zone), lambda moment: day_floor(moment, zone)))
+    if not _needed(asked):
+        levels.append((HOUR_MEMBERS, hour_ceiling, hour_floor))
     reason = "" if levels else "sets of customers are kept for one dimension at a time"
     return Part("customers", ("customers",), _readings(asked.spans, levels), reason)
 

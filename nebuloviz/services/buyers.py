@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.exc import DBAPIError
 
 from nebuloviz.db import Database
-from nebuloviz.metrics.members import DAYS_AT_ONCE, build
+from nebuloviz.metrics.members import DAYS_AT_ONCE, Missing, build
 
 _PAUSE_SECONDS = 60.0  # the present day is stale after each arrival: not worth making again at once
 
@@ -27,22 +27,22 @@ class BuyerSets:
         self._database = database
         self._zone = zone
         self._clock = clock
-        self._asked_at: dict[tuple[str, date], float] = {}
+        self._asked_at: dict[Missing, float] = {}
         self._lock = threading.Lock()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="buyer-sets")
 
-    def want(self, column: str, days: Iterable[date]) -> None:
-        """Have the sets of `days` by `column` ('' for the total) made, soon. Returns at once."""
-        now = self._clock()
+    def want(self, missing: Iterable[Missing]) -> None:
+        """Have these sets made, soon. Returns at once."""
+        due: dict[str, list[date]] = {}
         with self._lock:
-            due = [
-                day
-                for day in sorted(days)
-                if now - self._asked_at.get((column, day), -_PAUSE_SECONDS) >= _PAUSE_SECONDS
-            ]
-            self._asked_at.update({(column, day): now for day in due})
-        for first in range(0, len(due), DAYS_AT_ONCE):
-            self._executor.submit(self._build, column, due[first : first + DAYS_AT_ONCE])
+            now = self._clock()
+            for column, day in sorted(missing):
+                if now - self._asked_at.get((column, day), -_PAUSE_SECONDS) >= _PAUSE_SECONDS:
+                    self._asked_at[column, day] = now
+                    due.setdefault(column, []).append(day)
+        for column, days in due.items():
+            for first in range(0, len(days), DAYS_AT_ONCE):
+                self._executor.submit(self._build, column, days[first : first + DAYS_AT_ONCE])
 
     def close(self) -> None:
         """Finish the set under way, drop the others."""

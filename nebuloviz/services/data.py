@@ -68,7 +68,7 @@ class SalesDataService(DataService):
             with _up_to_date(session) as current:
                 frame, missing = build_frame(current, scoped, now, self._zone)
             if self._sets is not None:
-                self._sets.want(*missing)
+                self._sets.want(missing)
             QUERY_SECONDS.labels(frame.source).observe(time.perf_counter() - start)
             return frame
 

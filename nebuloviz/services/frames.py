@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,14 +17,13 @@ from nebuloviz.errors import InvalidQuery
 from nebuloviz.metrics.answer import MAX_ROWS, Answer, Cells, measure
 from nebuloviz.metrics.buckets import Bucket, buckets
 from nebuloviz.metrics.comparison import compared
+from nebuloviz.metrics.members import Missing
 from nebuloviz.metrics.planner import Combination, Key, Slice
 from nebuloviz.metrics.query import REST, Query
 from nebuloviz.metrics.registry import METRICS, Metric, metric
 from nebuloviz.metrics.top import ranked, sort_combinations
 from nebuloviz.models import Product
 from nebuloviz.services.interfaces import Frame, FrameColumn
-
-Missing = tuple[str, set[date]]  # the column that sets of customers are kept by, and the days
 
 _LINES = (
     "lines"  # asked for with every dimension: a row is there for what has sale lines, whatever the metric makes of them
@@ -45,7 +44,7 @@ class _Rows:
     compared: Cells | None
 
 
-def build_frame(session: Session, query: Query, now: datetime, zone: ZoneInfo) -> tuple[Frame, Missing]:
+def build_frame(session: Session, query: Query, now: datetime, zone: ZoneInfo) -> tuple[Frame, set[Missing]]:
     """Answer `query` as of `now`; `zone` is that of the installation. Also returns which sets of customers were missing.
 
     Raises:
@@ -59,7 +58,7 @@ def build_frame(session: Session, query: Query, now: datetime, zone: ZoneInfo) -
     answer, figures, before = _measured(session, asked, past, zone)
     shown = buckets(query) if query.grain else whole
     rows = _Rows(query, now, shown, past or (), _combinations(query, keep, figures, before), figures, before)
-    return _frame(session, rows, answer.plan.source), (answer.column, answer.stale)
+    return _frame(session, rows, answer.plan.source), answer.missing
 
 
 def _measured(
@@ -71,7 +70,7 @@ def _measured(
         return answer, answer.cells, None
     if past[-1].end > asked.spans[0].start:
         answer, earlier = measure(session, asked, zone), measure(session, replace(asked, spans=past), zone)
-        answer.stale.update(earlier.stale)
+        answer.missing.update(earlier.missing)
         return answer, answer.cells, earlier.cells
     answer = measure(session, replace(asked, spans=(*past, *asked.spans)), zone)
     figures: tuple[Cells, Cells] = {}, {}

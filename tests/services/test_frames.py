@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nebuloviz.db import Database
 from nebuloviz.errors import InvalidQuery
-from nebuloviz.metrics.members import build
+from nebuloviz.metrics.members import HOURS, build
 from nebuloviz.metrics.query import COMPARISONS, REST, Filter, Grain, Query
 from nebuloviz.metrics.registry import DIMENSIONS, METRICS
 from nebuloviz.services.frames import build_frame
@@ -120,7 +120,7 @@ def build_sets(database: Database, zone: ZoneInfo) -> None:
     """The sets of customers of every other fortnight, so that answers mix them with facts."""
     days = [(FIRST + timedelta(days=day)).date() for day in range(421) if day // 14 % 2]
     with database.transaction() as session:
-        for column in ("", "region", "category", "store"):
+        for column in ("", HOURS, "region", "category", "store"):
             build(session, column, days, zone)
 
 
@@ -133,7 +133,7 @@ class TestAFrame:
         shop.store(database, sales[400:], zone, offset=400)  # some of the sets are stale by now
         table = shop.table(sales)
 
-        @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.generate])
+        @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.generate])
         @given(queries().filter(lambda query: query.start < NOW))
         def check(query: Query) -> None:
             with database.session() as session:
