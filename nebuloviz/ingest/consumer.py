@@ -42,6 +42,8 @@ FIRST_BACKOFF_SECONDS = 0.1
 LAST_BACKOFF_SECONDS = 2.0
 DECODE_ATTEMPTS = 3
 
+_NEVER = 1 << 63  # no offset is that large: a partition that is not placed hands nothing over
+
 OnWritten = Callable[[Written], None]
 
 
@@ -156,8 +158,10 @@ class Consumer:
             self._locate(partition)
         polled = self._source.poll(POLL_SECONDS if self._writer.idle else 0.0)
         for partition, records in polled.items():
-            if partition in self._next:
-                self._hand_over(partition, records)
+            # Whatever a source repeats from before its position must not take the position back
+            fresh = [record for record in records if record.offset >= self._next.get(partition, _NEVER)]
+            if fresh:
+                self._hand_over(partition, fresh)
         if not polled:
             self._finish_write()
         self._commit()

@@ -72,11 +72,12 @@ class KafkaSource(Source):
         name = TopicPartition(*partition)
         if self._consumer is None or name not in self._consumer.assignment():
             return
-        self._consumer.seek(name, offset)
-        self._consumer.resume(name)
+        # First of all: a rebalance from here on, on the library's thread, makes the partition wait again
+        self._assignment.placed(partition)
         self._next[partition] = offset
         self._active.add(partition)
-        self._assignment.placed(partition)
+        self._consumer.seek(name, offset)
+        self._consumer.resume(name)
 
     def pause(self, partition: Partition) -> None:
         self._active.discard(partition)
@@ -238,8 +239,8 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         for name in assigned:
             # A position of any kind keeps the library from looking for one itself; paused, it is not used
-            self.consumer.seek(name, 0)
             self.consumer.pause(name)
+            self.consumer.seek(name, 0)
         with self._lock:
             self._waiting |= {Partition(*name) for name in assigned}
 

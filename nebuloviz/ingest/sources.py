@@ -100,6 +100,7 @@ class ListSource(Source):
         }
         self._limit = limit
         self._left: dict[Partition, list[Record]] = {}
+        self._paused: set[Partition] = set()
         self.committed: dict[Partition, int] = {}
         self.closed = False
 
@@ -111,12 +112,14 @@ class ListSource(Source):
 
     def seek(self, partition: Partition, offset: int) -> None:
         self._left[partition] = [record for record in self._records[partition] if record.offset >= offset]
+        self._paused.discard(partition)
 
     def pause(self, partition: Partition) -> None:
-        self._left[partition] = []
+        self._paused.add(partition)
 
     def poll(self, timeout_seconds: float) -> Mapping[Partition, list[Record]]:  # noqa: ARG002 - nothing to wait for
-        taken = {partition: left[: self._limit] for partition, left in self._left.items() if left}
+        running = {partition: left for partition, left in self._left.items() if left and partition not in self._paused}
+        taken = {partition: left[: self._limit] for partition, left in running.items()}
         for partition, records in taken.items():
             self._left[partition] = self._left[partition][len(records) :]
         return taken
