@@ -10,6 +10,7 @@ from datetime import date
 
 import redis
 
+from benchmarks.table import Figure, show
 from nebuloviz.cache import SALES, Cache, day_node, day_nodes
 from tests.servers import RedisServer
 
@@ -29,26 +30,32 @@ def microseconds(call: Callable[[], object], rounds: int = 2000) -> float:
     return statistics.median(times) * 1e6
 
 
-def rows() -> list[tuple[str, float, str, float]]:
-    """Name of the measurement, its microseconds, what it is compared with, and the ratio."""
+def figures() -> list[Figure]:
+    """Each look-up beside a bare operation of the same run."""
     payload = pickle.dumps(VALUE, pickle.HIGHEST_PROTOCOL)
     unpickle = microseconds(lambda: pickle.loads(payload))  # noqa: S301 - made two lines above
     local = Cache(secret=SECRET, max_age_seconds=3600)
     hit = microseconds(lambda: local.get_or_compute(SALES, "key", lambda: VALUE, NODES))
     bump = microseconds(lambda: local.invalidate(day_node(date(2026, 11, 22))))
     measured = [
-        ("hit in this process", hit, "unpickling the value", hit / unpickle),
-        ("  the same without the unpickling", hit - unpickle, "unpickling the value", (hit - unpickle) / unpickle),
-        ("invalidating a day in this process", bump, "unpickling the value", bump / unpickle),
+        Figure("hit in this process", hit, "µs", "unpickling the value", hit / unpickle),
+        Figure(
+            "  the same without the unpickling",
+            hit - unpickle,
+            "µs",
+            "unpickling the value",
+            (hit - unpickle) / unpickle,
+        ),
+        Figure("invalidating a day in this process", bump, "µs", "unpickling the value", bump / unpickle),
     ]
     server = RedisServer.started()
     try:
-        return measured + _redis_rows(server.url, len(payload))
+        return measured + _redis_figures(server.url, len(payload))
     finally:
         server.close()
 
 
-def _redis_rows(url: str, size: int) -> list[tuple[str, float, str, float]]:
+def _redis_figures(url: str, size: int) -> list[Figure]:
     client = redis.Redis.from_url(url)
     names = [f"bare:{n}" for n in range(2 * len(NODES))]
     client.mset(dict.fromkeys(names, b"x" * 12))
@@ -61,15 +68,10 @@ def _redis_rows(url: str, size: int) -> list[tuple[str, float, str, float]]:
     shared.close()
     client.close()
     return [
-        ("hit in Redis", hit, "a bare MGET and a GET", hit / bare),
-        ("invalidating a day in Redis", bump, "a bare PING", bump / ping),
+        Figure("hit in Redis", hit, "µs", "a bare MGET and a GET", hit / bare),
+        Figure("invalidating a day in Redis", bump, "µs", "a bare PING", bump / ping),
     ]
 
 
-def main() -> None:
-    for name, cost, other, ratio in rows():
-        print(f"{name:<36}{cost:9.1f} µs{ratio:8.2f} x  {other}")
-
-
 if __name__ == "__main__":
-    main()
+    show("Cache", figures())
