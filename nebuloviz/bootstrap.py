@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 from zoneinfo import ZoneInfo
 
@@ -328,6 +329,29 @@ def line_watch(these: Parts) -> LineWatch:
     these.listeners.append(watch.on_written)
     watch.start()
     return watch
+
+
+def backtest(settings: Settings, source: Path, closures: Path | None, output: Path) -> int:
+    """Replay a file of sales past both watches as the settings have them, and write the alerts; 0 for the shell.
+
+    Raises:
+        InvalidInput: the file cannot be replayed.
+        ConfigurationError: the calendar cannot be read.
+    """
+    from nebuloviz.detection.line_model import LineSettings  # noqa: PLC0415 - as above
+    from nebuloviz.detection.lines import LineWatch  # noqa: PLC0415
+    from nebuloviz.detection.series_model import WatchSettings  # noqa: PLC0415
+    from nebuloviz.detection.series_watch import SeriesWatch  # noqa: PLC0415
+    from nebuloviz.services import backtest  # noqa: PLC0415
+    from nebuloviz.services.line_watch import DIMENSIONS  # noqa: PLC0415
+
+    calendar = _calendar(settings.model_copy(update={"closed_days_file": closures}) if closures else settings)
+    allowed, kind = settings.false_alerts_per_week, _detector(settings)
+    series = WatchSettings(calendar, max_series=settings.watched_series, false_alerts_per_week=allowed, detector=kind)
+    # Outsiders know the column of a product by its own name.
+    lines = LineSettings(calendar, DIMENSIONS, product_dimension="product_id", false_alerts_per_week=allowed)
+    backtest.backtest(source, output, SeriesWatch(series), LineWatch(lines), settings.currency)
+    return 0
 
 
 def build(settings: Settings, say: Callable[[str], None] = _quiet) -> ASGIApp:

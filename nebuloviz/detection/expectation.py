@@ -49,7 +49,8 @@ def expect_day(history: DayHistory, *, closed: bool) -> DayExpectation:
     own = profile * level
     expected = OWN_WEIGHT * own + (1 - OWN_WEIGHT) * own[:, :1] * _share(history)
     expected[:, 0] = own[:, 0]
-    return DayExpectation(expected, profile.sum(axis=0), level)
+    # More returns than sales are never what is expected.
+    return DayExpectation(np.maximum(expected, 0.0), profile.sum(axis=0), level)
 
 
 def _profile(history: DayHistory) -> FloatArray:

@@ -35,7 +35,7 @@ class LineSettings:
     fit_weeks: int = 8
     false_alerts_per_week: float = 1.0
     budget_shares: Mapping[str, float] = field(
-        default_factory=lambda: {PRICE: 0.1, QUANTITY: 0.1, DROPS: 0.1, REPEATS: 0.1}
+        default_factory=lambda: {PRICE: 0.1, QUANTITY: 0.1, DROPS: 0.08, REPEATS: 0.06}
     )
     seed: int = 0
     detector: type[Detector] = ForestDetector

@@ -31,10 +31,11 @@ class Watched:
 
 
 # Orders say most: revenue and units jump with single wholesale baskets, so they alert only when the case is plain.
+# With the shares of the line watch these come to one.
 WATCHED = (
-    Watched("orders", Scale.COUNT, 0.5),
-    Watched("revenue", Scale.AMOUNT, 0.05),
-    Watched("units", Scale.AMOUNT, 0.05),
+    Watched("orders", Scale.COUNT, 0.6),
+    Watched("revenue", Scale.AMOUNT, 0.03),
+    Watched("units", Scale.AMOUNT, 0.03),
 )
 
 
@@ -141,7 +142,8 @@ def _unit(history: History, watched: Watched, columns: IntArray, hours: slice, s
     orders = np.nansum(history.of[counted].observed[hours][:, columns], axis=0)
     total = np.nansum(history.of[watched.metric].observed[hours][:, columns], axis=0)
     company = max(total[0] / max(orders[0], 1.0), 1e-9)
-    return np.where((orders > 0) & (total > 0), total / np.maximum(orders, 1.0), company)
+    unit: FloatArray = np.where((orders > 0) & (total > 0), total / np.maximum(orders, 1.0), company)
+    return unit
 
 
 def _spread(residual: FloatArray, rows: BoolArray, scale: Scale) -> FloatArray:

@@ -1,0 +1,73 @@
+"""The detectors over a stream of the past, day by day and strictly forward: which alerts would have been raised, and when."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from nebuloviz.detection.alerts import Finding, OpenAlert, Step, next_state
+from nebuloviz.detection.lines import LineWatch
+from nebuloviz.detection.series import HourBuckets, Lines, SeriesKey, time_of_hour
+from nebuloviz.detection.series_watch import SeriesWatch
+
+
+@dataclass(frozen=True)
+class ReplayedDay:
+    """What arrived in one local day, and the hourly buckets that had closed when it was over."""
+
+    lines: Lines
+    buckets: HourBuckets
+
+
+@dataclass
+class AlertBook:
+    """The alerts that go on, by detector and series. While one metric of a segment has an alert, the others raise none."""
+
+    going_on: dict[tuple[str, SeriesKey], OpenAlert]
+
+    def close_hour(self, findings: Sequence[Finding], end: datetime) -> list[Finding]:
+        """Take the findings of one hour, in order of time; those that raise an alert."""
+        raised = [finding for finding in findings if self._step(finding)]
+        found = {(finding.detector, finding.key) for finding in findings}
+        for place, alert in list(self.going_on.items()):
+            if place not in found and next_state(alert, None, end).step is Step.RESOLVE:
+                del self.going_on[place]
+        return raised
+
+    def _step(self, finding: Finding) -> bool:
+        place = (finding.detector, finding.key)
+        transition = next_state(self.going_on.get(place), finding, finding.moment)
+        if transition.step is Step.RAISE and self._spoken_for(finding):
+            return False
+        if transition.alert is not None:
+            self.going_on[place] = transition.alert
+        return transition.step is Step.RAISE
+
+    def _spoken_for(self, finding: Finding) -> bool:
+        return any(
+            detector == finding.detector and key.dimensions == finding.key.dimensions for detector, key in self.going_on
+        )
+
+
+def replay(days: Iterable[ReplayedDay], series: SeriesWatch, lines: LineWatch) -> Iterator[Finding]:
+    """The findings that raise alerts, in order of time. Models are fitted between two days, on the days before."""
+    book = AlertBook({})
+    for day in days:
+        found = [*lines.feed(day.lines), *lines.close(day.buckets.end), *series.feed(day.buckets)]
+        for hour in range(day.buckets.start, day.buckets.end):
+            end = time_of_hour(hour + 1)
+            due = [finding for finding in found if end - timedelta(hours=1) < finding.moment <= end]
+            yield from book.close_hour(sorted(due, key=lambda finding: finding.moment), end)
+        for watch in (series, lines):
+            if watch.fit_due:
+                watch.train()
+
+
+def as_json_line(finding: Finding) -> str:
+    """`{ts, series, score, severity}`; `ts` in UTC without an offset, and a started second counts as over."""
+    moment = finding.moment + timedelta(seconds=1, microseconds=-1)
+    stamp = moment.replace(microsecond=0, tzinfo=None).isoformat()
+    score = round(finding.score, 4)
+    return json.dumps({"ts": stamp, "series": str(finding.key), "score": score, "severity": str(finding.severity)})

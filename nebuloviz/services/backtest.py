@@ -1,0 +1,92 @@
+"""A file of sales through the real parser, sink and rollups of a database in memory, and past the detectors, day by day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from nebuloviz.db import Database
+from nebuloviz.detection.backtest import ReplayedDay, as_json_line, replay
+from nebuloviz.detection.calendar import Calendar
+from nebuloviz.detection.lines import LineWatch
+from nebuloviz.detection.series import HOURS_PER_DAY, hour_of_time
+from nebuloviz.detection.series_watch import SeriesWatch
+from nebuloviz.errors import InvalidInput
+from nebuloviz.ingest.batch import Batch, Item
+from nebuloviz.ingest.importing import FileImport
+from nebuloviz.ingest.sale import Record, Sale, parse_record
+from nebuloviz.ingest.sinks import DatabaseSink
+from nebuloviz.migrate import upgrade
+from nebuloviz.services.line_watch import lines_of
+from nebuloviz.services.watch import closed_buckets
+
+
+def backtest(source: Path, output: Path, series: SeriesWatch, lines: LineWatch, currency: str = "") -> int:
+    """Write the alerts that the file's sales would have raised, one JSON object a line; how many there were.
+
+    The file is read like an import, in order of time, and no alert depends on a later row. Naive times are of the watches' zone.
+    Both watches must be new.
+
+    Raises:
+        InvalidInput: the file cannot be read, lacks a required column, or does not begin with a sale.
+    """
+    zone = series.settings.calendar.zone
+    job = FileImport(source, {}, zone)
+    database = Database("sqlite://")
+    try:
+        upgrade(database)
+        days = _replayed_days(job, database, DatabaseSink(database, ZoneInfo(zone), currency), series)
+        with output.open("w", encoding="utf-8") as file:
+            return sum(1 for finding in replay(days, series, lines) if file.write(as_json_line(finding) + "\n"))
+    finally:
+        database.dispose()
+
+
+def _replayed_days(
+    job: FileImport, database: Database, sink: DatabaseSink, series: SeriesWatch
+) -> Iterator[ReplayedDay]:
+    """Store the sales of one local day at a time, then read what its hours came to back from the rollups."""
+    calendar = series.settings.calendar
+    topic, partition = job.partition
+    loaded = sink.begin(topic, partition, 0).next_offset
+    for day, items in _by_day(job.records(0), calendar):
+        following = items[-1].record.offset + 1
+        written = sink.write(Batch(topic, partition, loaded, following, items))
+        loaded = following
+        hours, _ = calendar.utc_hours(day * HOURS_PER_DAY, (day + 1) * HOURS_PER_DAY)
+        if series.next_hour is None:
+            series.next_hour = int(hours[0])
+        with database.session() as session:
+            buckets = closed_buckets(session, series, int(hours[-1]) + 1)
+        yield ReplayedDay(lines_of(written.sales), buckets)
+
+
+def _by_day(records: Iterable[Record], calendar: Calendar) -> Iterator[tuple[int, list[Item]]]:
+    """Records in the days of their arrival: a sale of an earlier day, or no sale at all, belongs to the day under way."""
+    parsed = _parsed(records)
+    for day, items in groupby(_with_day(parsed, calendar), key=lambda pair: pair[0]):
+        if day is None:
+            raise InvalidInput(
+                "The file does not begin with a sale that can be read; see `python -m nebuloviz import`."
+            )
+        yield day, [item for _, item in items]
+
+
+def _parsed(records: Iterable[Record]) -> Iterator[Item]:
+    now = datetime.now(UTC)
+    return (Item(record, parse_record(record, now)) for record in records)
+
+
+def _with_day(items: Iterable[Item], calendar: Calendar) -> Iterator[tuple[int | None, Item]]:
+    day: int | None = None
+    hour = -1
+    for item in items:
+        if isinstance(item.parsed, Sale) and hour_of_time(item.parsed.sold_at) > hour:
+            hour = hour_of_time(item.parsed.sold_at)
+            day = int(calendar.wall_hours(np.array([hour]))[0]) // HOURS_PER_DAY
+        yield day, item
