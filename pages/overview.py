@@ -18,7 +18,6 @@ from nebuloviz.web.components import (
     card,
     page,
     page_header,
-    skeleton_bars,
     skeleton_feed,
     skeleton_table,
     skeleton_tile,
@@ -48,7 +47,7 @@ def layout(**_query: str) -> Component:
     with asking(None):
         used = [slug for slug in ask(services().data.dimensions_in_use) if dimension(slug).rolled]
     revenue = metric("revenue")
-    by = [chart_slot(BREAKDOWN, title_of(revenue, slug), of=slug, span=4, skeleton=skeleton_bars(8)) for slug in used]
+    by = [chart_slot(BREAKDOWN, title_of(revenue, slug), of=slug, span=4, outline="bars") for slug in used]
     return page(
         [
             html.Div(page_header(_("Overview"), subtitle=html.Span(id="overview-subtitle")), className="nv-span-12"),
@@ -57,9 +56,9 @@ def layout(**_query: str) -> Component:
             chart_slot(TREND, title_of(revenue), span=8, height=320),
             card(_("What stands out"), html.Div(skeleton_feed(3), id="overview-findings"), span=4),
             *by,
-            chart_slot(PRODUCTS, title_of(revenue, _OWN_CHART), span=4, skeleton=skeleton_bars(8)),
-            chart_slot(SHARES, title_of(revenue), span=6, height=300),
-            chart_slot(HEAT, title_of(revenue), span=6, height=300),
+            chart_slot(PRODUCTS, title_of(revenue, _OWN_CHART), span=4, outline="bars"),
+            chart_slot(SHARES, title_of(revenue), span=6, height=300, outline="grid"),
+            chart_slot(HEAT, title_of(revenue), span=6, height=300, outline="grid"),
             *_live_cards(),
         ]
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 from dash import Input, Output, dcc, html, no_update
@@ -16,15 +16,16 @@ from dash.development.base_component import Component
 
 from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _
-from nebuloviz.web.components import button, card, chart_actions, error_state, skeleton_chart
+from nebuloviz.web.components import button, chart_actions, error_state
 from nebuloviz.web.components.basic import Children, given
 from nebuloviz.web.figures import config
 
 READY = "nv-slot nv-ready"
-WAITING = "nv-slot nv-waiting"
-OLD = "nv-slot nv-ready nv-old"
+OLD = "nv-slot nv-failed"
+NOTHING = "nv-slot nv-nothing"
 
 Id = str | dict[str, Any]
+Outline = Literal["columns", "bars", "grid"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,56 +44,65 @@ class ChartView:
 
 
 def part_id(name: str, part: str, of: Any = None) -> Id:
-    """The id of a part (figure, title, subtitle, table, links, note, body) of the chart `name`; `of` for one of several."""
+    """The id of a part (figure, head, table, note, view, body) of the chart `name`; `of` for one of several."""
     return f"{name}-{part}" if of is None else {"type": f"{name}-{part}", "of": of}
 
 
 def chart_slot(
-    name: str,
-    title: str,
-    *,
-    of: str | None = None,
-    span: int = 6,
-    height: int = 280,
-    skeleton: Component | None = None,
+    name: str, title: str, *, of: str | None = None, span: int = 6, height: int = 280, outline: Outline = "columns"
 ) -> html.Section:
-    """The place of a chart, showing the outline of what comes; `height` pixels, unless a figure has a height of its own."""
+    """The place of a chart, showing the outline of what comes; `height` pixels, unless a figure has a height of its own.
+
+    It has few parts on purpose: Dash visits every one of them whenever anything on the page changes.
+    """
 
     def part(which: str) -> Id:
         return part_id(name, which, of)
 
-    graph = dcc.Graph(id=part("figure"), config=config(f"nebuloviz-{name}"), className="nv-graph")
-    drawing = html.Div(
-        graph,
-        id=part("drawing"),
-        className="nv-chart nv-chart-grows",
-        style={"minBlockSize": f"{height}px"},
-        dir="ltr",  # time runs from left to right in every language
-        role="group",
-        **given(aria_label=title),
-    )
     body = [
-        html.Div(skeleton or skeleton_chart(height), className="nv-slot-skeleton"),
-        drawing,
+        html.Div(id=part("note"), className="nv-slot-note"),
+        html.Div(
+            dcc.Graph(id=part("figure"), config=config(f"nebuloviz-{name}"), className="nv-graph"),
+            className="nv-chart nv-chart-grows",
+            dir="ltr",  # time runs from left to right in every language
+            role="group",
+            **given(aria_label=title),
+        ),
         html.Div(id=part("table"), className="nv-behind", tabIndex=0, role="region", **given(aria_label=title)),
     ]
-    return card(
-        html.Span(title, id=part("title")),
-        [html.Div(id=part("note")), html.Div(body, id=part("body"), className=WAITING)],
-        actions=[_table_button(title, part("view")), *chart_actions(title, table=False), _links(part("links"))],
-        subtitle=html.Span(id=part("subtitle")),
-        span=span,
+    place = html.Div(body, id=part("body"), className=f"nv-slot nv-waiting nv-outline-{outline}", style=_tall(height))
+    return html.Section(
+        [
+            html.Header(
+                [
+                    html.Div(chart_head(ChartView(title)), id=part("head"), className="nv-slot-head"),
+                    html.Div(
+                        [_table_button(title, part("view")), *chart_actions(title, table=False)],
+                        className="nv-card-actions",
+                    ),
+                ],
+                className="nv-card-head",
+            ),
+            html.Div(place, className="nv-card-body"),
+        ],
+        className=f"nv-card nv-span-{span}",
     )
+
+
+def chart_head(view: ChartView) -> list[Component]:
+    """Title, line below it, and downloads."""
+    head: list[Component] = [html.H2(view.title, className="nv-card-title")]
+    if view.subtitle is not None:
+        head.append(html.P(view.subtitle, className="nv-card-subtitle"))
+    if view.links:
+        head.append(html.Div(list(view.links), className="nv-card-links"))
+    return head
 
 
 def _table_button(title: str, id: Id) -> Component:
     label = _("Show as table: {title}", title=title)
     attributes = given(data_nv_action="table", aria_pressed="false")
     return button(label, id=id, icon_name="table", kind="quiet", icon_only=True, **attributes)
-
-
-def _links(id: Id) -> html.Span:
-    return html.Span(id=id, className="nv-card-links")
 
 
 def table_input(name: str, of: Any = None) -> Input:
@@ -104,13 +114,11 @@ def chart_outputs(name: str, of: Any = None) -> dict[str, Output]:
     """The outputs that `chart_answer` fills, for a callback's `output`."""
     return {
         "figure": Output(part_id(name, "figure", of), "figure"),
-        "style": Output(part_id(name, "drawing", of), "style"),
-        "title": Output(part_id(name, "title", of), "children"),
-        "subtitle": Output(part_id(name, "subtitle", of), "children"),
+        "head": Output(part_id(name, "head", of), "children"),
         "table": Output(part_id(name, "table", of), "children"),
-        "links": Output(part_id(name, "links", of), "children"),
         "note": Output(part_id(name, "note", of), "children"),
         "body": Output(part_id(name, "body", of), "className"),
+        "style": Output(part_id(name, "body", of), "style"),
     }
 
 
@@ -122,25 +130,24 @@ def chart_answer(build: Callable[[], ChartView], table_clicks: int | None = None
     try:
         view = build()
     except NebuloVizError as error:
-        kept = dict.fromkeys(("figure", "style", "title", "subtitle", "table", "links"), no_update)
+        kept = dict.fromkeys(("figure", "head", "table", "style"), no_update)
         return {**kept, "note": failure_note(error), "body": OLD}
-    empty = view.figure is None
+    looked_at = view.table is not None and (table_clicks or 0) % 2 == 1
     return {
         "figure": no_update if view.figure is None else view.figure,
-        "style": _style(view.figure),
-        "title": view.title,
-        "subtitle": view.subtitle,
-        "table": view.table() if view.table is not None and (table_clicks or 0) % 2 else None,
-        "links": list(view.links),
-        "note": view.instead,
-        "body": "nv-slot nv-nothing" if empty else READY,
+        "head": chart_head(view),
+        "table": view.table() if view.table is not None and looked_at else no_update,
+        "note": no_update if view.instead is None else view.instead,
+        "body": READY if view.figure is not None else NOTHING,
+        "style": _tall(view.figure.layout.height)
+        if view.figure is not None and view.figure.layout.height
+        else no_update,
     }
 
 
-def _style(figure: go.Figure | None) -> Any:
-    """The height that a figure asks for, as bars do; Plotly itself would grow with its box, and the box with it."""
-    height = figure.layout.height if figure is not None else None
-    return {"minBlockSize": f"{height}px"} if height else no_update
+def _tall(height: int) -> dict[str, str]:
+    """At least that high. Plotly itself would grow with its box, and the box with it."""
+    return {"minBlockSize": f"{height}px"}
 
 
 def part_answer(build: Callable[[], Children]) -> Any:

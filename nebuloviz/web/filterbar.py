@@ -52,18 +52,30 @@ def dropdown_texts() -> Any:
     }
 
 
-def filter_bar(dimensions: Sequence[str]) -> list[Component]:
-    """Range, comparison and the button that opens the filters on `dimensions`."""
-    return [_range(), _days(), _comparison(), _filters(dimensions)]
+def shown(state: State, now: datetime) -> dict[str, str]:
+    """What range, comparison and calendar show."""
+    first, last = chosen_days(state, now)
+    return {
+        "range": CUSTOM if state.span else state.preset,
+        "comparison": state.comparison or NO_COMPARISON,
+        "first": first,
+        "last": last,
+    }
 
 
-def _range() -> html.Div:
-    choices = [{"label": words, "value": slug} for slug, words in preset_choices()]
+def filter_bar(dimensions: Sequence[str], state: State, now: datetime) -> list[Component]:
+    """Range, comparison and the button that opens the filters on `dimensions`, as `state` has them."""
+    values = shown(state, now)
+    return [_range(state, now), _days(state, values), _comparison(values["comparison"]), _filters(dimensions, state)]
+
+
+def _range(state: State, now: datetime) -> html.Div:
     return _labelled(
         _("Range"),
         dcc.Dropdown(
             id=RANGE_ID,
-            options=[*choices, {"label": _("Choose days…"), "value": CUSTOM}],
+            options=range_options(state, now),
+            value=shown(state, now)["range"],
             clearable=False,
             searchable=False,
             labels=dropdown_texts(),
@@ -72,12 +84,14 @@ def _range() -> html.Div:
     )
 
 
-def _days() -> html.Div:
+def _days(state: State, values: Mapping[str, str]) -> html.Div:
     """The calendar for a range of days; hidden while a preset is chosen."""
     picker = date_picker_locale(current().language)
     return html.Div(
         dcc.DatePickerRange(
             id=DAYS_ID,
+            start_date=values["first"],
+            end_date=values["last"],
             minimum_nights=0,
             updatemode="bothdates",
             is_RTL=picker["rtl"],
@@ -89,12 +103,12 @@ def _days() -> html.Div:
             number_of_months_shown=2,
         ),
         id="filter-days-box",
-        hidden=True,
+        hidden=state.span is None,
         className="nv-days",
     )
 
 
-def _comparison() -> html.Div:
+def _comparison(value: str) -> html.Div:
     choices = [
         {"label": _("vs {comparison}", comparison=comparison_words(name)), "value": name} for name in COMPARISONS
     ]
@@ -103,6 +117,7 @@ def _comparison() -> html.Div:
         dcc.Dropdown(
             id=COMPARISON_ID,
             options=[*choices, {"label": _("No comparison"), "value": NO_COMPARISON}],
+            value=value,
             clearable=False,
             searchable=False,
             labels=dropdown_texts(),
@@ -115,26 +130,26 @@ def _labelled(label: str, control: Component) -> html.Div:
     return html.Div([html.Span(label, className="visually-hidden"), control], role="group", **given(aria_label=label))
 
 
-def _filters(dimensions: Sequence[str]) -> html.Details:
+def _filters(dimensions: Sequence[str], state: State) -> html.Details:
     summary = html.Summary(
         [icon("funnel"), html.Span(_("Filter")), html.Span(id=COUNT_ID, className="nv-menu-count nv-num")],
         className="nv-button",
         id=OPEN_ID,
         title=_("Filter (/)"),
     )
-    rows: list[Component] = [_filter_row(slug) for slug in dimensions]
+    rows: list[Component] = [_filter_row(slug, state) for slug in dimensions]
     hint = html.P(_("Charts show what passes all filters."), className="nv-card-subtitle")
     return html.Details(
         [summary, html.Div([*rows, hint], className="nv-menu-body nv-filters")], id="filter-panel", className="nv-menu"
     )
 
 
-def _filter_row(slug: str) -> html.Div:
+def _filter_row(slug: str, state: State) -> html.Div:
     name = str(dimension(slug).label)
     operator = dcc.Dropdown(
         id=operator_id(slug),
         options=[{"label": _("is"), "value": "in"}, {"label": _("is not"), "value": "not_in"}],
-        value="in",
+        value=operator_of(state, slug),
         clearable=False,
         searchable=False,
         labels=dropdown_texts(),
@@ -143,7 +158,8 @@ def _filter_row(slug: str) -> html.Div:
     values = dcc.Dropdown(
         id=value_id(slug),
         multi=True,
-        options=[],
+        options=value_options((), shown_values(state, slug)),
+        value=shown_values(state, slug),
         placeholder=_("Any"),
         labels=dropdown_texts(),
         className="nv-select nv-select-values",

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 import dash
 from dash import ALL, MATCH, ClientsideFunction, Input, Output, State, clientside_callback, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
+from flask import request
 
 from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _, current
@@ -39,7 +41,7 @@ _ARRIVAL_ID, _OPEN_ALERTS_ID, _RAIL_ID, _AGE_ID, _SAVED_ID = (
     "shell-age",
     "shell-saved",
 )
-_LANGUAGE_ID, _ZONE_ID = "shell-language", "shell-zone"
+_LANGUAGE_ID, _ZONE_ID, _MENU_ID = "shell-language", "shell-zone", "shell-menu"
 #: The inputs of everything that shows data: what is asked, whether there is news, and the colours.
 REFRESH = (Input(URL_ID, "search"), Input(STAMP_ID, "data"), Input(THEME_ID, "data"))
 
@@ -48,29 +50,49 @@ _ALERTS_PATH = "/alerts"
 
 def layout() -> Component:
     """The document's body for the signed-in user; Dash asks for it once a visit."""
-    user = current_user()
+    user, visited, at = current_user(), _visited(), now()
     try:
         dimensions: Sequence[str] = ask(services().data.dimensions_in_use)
-    except NebuloVizError:
-        dimensions = ()  # the frame stands even where the database does not: the pages say what is wrong
-    end = [html.Div(data_age(None), id=_AGE_ID), theme_button(), _user_menu(user)]
+        known = _news()
+    except NebuloVizError:  # the frame stands even where the database does not: the pages say what is wrong
+        dimensions, known = (), ("", None, 0)
+    end = [html.Div(age_of(known[1], at), id=_AGE_ID), theme_button(), _user_menu(user)]
     content = [html.Div(id=filterbar.CHIPS_ID, className="nv-chips-row"), dash.page_container]
-    place = html.Div(rail(nav_items(PageState(), 0), ""), id=_RAIL_ID, className="nv-rail-place")
-    return html.Div([frame(place, topbar(filterbar.filter_bar(dimensions), end=end), content), *_machinery(user)])
+    place = html.Div(rail(nav_items(visited, known[2]), ""), id=_RAIL_ID, className="nv-rail-place")
+    bar = topbar(filterbar.filter_bar(dimensions, visited, at), end=end)
+    return html.Div([frame(place, bar, content), *_machinery(user, known)])
 
 
-def _machinery(user: UserView) -> list[Component]:
+def _visited() -> PageState:
+    """The state of the page that is being opened, so that the controls need not be put right afterwards."""
+    return PageState.from_search(urlsplit(request.referrer or "").query)
+
+
+def _news() -> tuple[str, str | None, int]:
+    """The stamp, when the newest sale arrived (ISO 8601), and how many alerts are open."""
+    last = ask(services().data.freshness).last_arrival
+    count = ask(services().alerts.counts).get("open", 0) if may(Permission.ALERTS_READ) else 0
+    return ask(services().data.stamp), last.isoformat() if last else None, count
+
+
+def _machinery(user: UserView, known: tuple[str, str | None, int]) -> list[Component]:
     """What works unseen. No store holds more than a few words: all of them travel with callbacks."""
     return [
         dcc.Interval(id=INTERVAL_ID, interval=settings().refresh_seconds * 1000),
-        dcc.Store(id=STAMP_ID, data=""),
-        dcc.Store(id=THEME_ID, data=user.theme if user.theme in {"light", "dark"} else "light"),
-        dcc.Store(id=_ARRIVAL_ID),
-        dcc.Store(id=_OPEN_ALERTS_ID, data=0),
+        dcc.Store(id=STAMP_ID, data=known[0]),
+        dcc.Store(id=THEME_ID, data=_theme(user)),
+        dcc.Store(id=_ARRIVAL_ID, data=known[1]),
+        dcc.Store(id=_OPEN_ALERTS_ID, data=known[2]),
         dcc.Store(id=_SAVED_ID),
         dcc.Store(id=ERROR_STORE_ID),
         html.Div(id="shell-frame-ready", hidden=True),
     ]
+
+
+def _theme(user: UserView) -> str:
+    """What this browser was set to last; else the user's own choice."""
+    chosen = request.cookies.get("nebuloviz_theme") or user.theme
+    return chosen if chosen in {"light", "dark"} else "light"
 
 
 def nav_items(state: PageState, open_alerts: int) -> list[NavItem]:
@@ -99,7 +121,9 @@ def _user_menu(user: UserView) -> html.Details:
     body = [
         html.Div([html.Strong(html.Bdi(user.username)), html.Span(role_words(user.role))], className="nv-menu-head"),
         _preference(_("Language"), _LANGUAGE_ID, languages, current().language, searchable=False),
-        _preference(_("Time zone"), _ZONE_ID, zone_options(), current().time_zone, searchable=True),
+        _preference(
+            _("Time zone"), _ZONE_ID, zone_options([current().time_zone]), current().time_zone, searchable=True
+        ),
         html.Button(
             [icon("keyboard"), html.Span(_("Keyboard shortcuts"))],
             type="button",
@@ -159,9 +183,10 @@ def _zone_names() -> tuple[str, ...]:
     return ("UTC", *sorted(name for name in available_timezones() if name.partition("/")[0] in areas))
 
 
-def zone_options() -> list[dict[str, str]]:
-    """Every place's zone, readable and searchable."""
-    return [{"label": name.replace("_", " ").replace("/", " / "), "value": name} for name in _zone_names()]
+def zone_options(names: Sequence[str] | None = None) -> list[dict[str, str]]:
+    """Zones as a reader searches them; without `names` every place's."""
+    chosen = _zone_names() if names is None else names
+    return [{"label": name.replace("_", " ").replace("/", " / "), "value": name} for name in chosen]
 
 
 def go(state: PageState, search: str | None) -> None:
@@ -194,16 +219,14 @@ def stay_on_page() -> None:
     State(_ARRIVAL_ID, "data"),
     State(_OPEN_ALERTS_ID, "data"),
     running=[(Output(INTERVAL_ID, "disabled"), True, False)],
+    prevent_initial_call=True,
 )
 def refresh(_ticks: int | None, known: str, arrival: str | None, open_alerts: int) -> tuple[Any, ...]:
     """Ask for the stamp; only where it has changed is anything else asked or redrawn."""
-    stamp = ask(services().data.stamp)
-    if stamp == known:
+    if ask(services().data.stamp) == known:
         return no_update, no_update, age_of(arrival, now()), no_update
-    last = ask(services().data.freshness).last_arrival
-    count = ask(services().alerts.counts).get("open", 0) if may(Permission.ALERTS_READ) else 0
-    shown = last.isoformat() if last else None
-    return stamp, shown, age_of(shown, now()), no_update if count == open_alerts else count
+    stamp, arrival, count = _news()
+    return stamp, arrival, age_of(arrival, now()), no_update if count == open_alerts else count
 
 
 def age_of(arrival: str | None, at: datetime) -> Component:
@@ -234,27 +257,72 @@ def draw_rail(pathname: str | None, search: str | None, open_alerts: object) -> 
 
 @protected_callback(
     Permission.DATA_READ,
+    Output(filterbar.CHIPS_ID, "children"),
+    Output(filterbar.COUNT_ID, "children"),
+    Input(URL_ID, "search"),
+)
+def show_chips(search: str | None) -> tuple[Any, Any]:
+    state = PageState.from_search(search)
+    return filterbar.filter_chips(state), filterbar.filter_count(state)
+
+
+@protected_callback(
+    Permission.DATA_READ,
     Output(filterbar.RANGE_ID, "value"),
     Output(filterbar.RANGE_ID, "options"),
     Output(filterbar.DAYS_ID, "start_date"),
     Output(filterbar.DAYS_ID, "end_date"),
     Output("filter-days-box", "hidden"),
     Output(filterbar.COMPARISON_ID, "value"),
-    Output(filterbar.CHIPS_ID, "children"),
-    Output(filterbar.COUNT_ID, "children"),
     Input(URL_ID, "search"),
+    State(filterbar.RANGE_ID, "value"),
+    State(filterbar.COMPARISON_ID, "value"),
+    State(filterbar.DAYS_ID, "start_date"),
+    State(filterbar.DAYS_ID, "end_date"),
 )
-def show_filters(search: str | None) -> tuple[Any, ...]:
-    """Put the controls where the URL says: after a click on a chart, a link or Back as well."""
+def show_filters(search: str | None, choice: str, comparison: str, first: str, last: str) -> tuple[Any, ...]:
+    """Put the controls where the URL says, after a click on a chart or Back as well; those that stand there are left alone."""
     state, at = PageState.from_search(search), now()
+    shown = filterbar.shown(state, at)
+    known = dict(zip(shown, (choice, comparison, first, last), strict=True))
+    changed = {name: no_update if known[name] == value else value for name, value in shown.items()}
+    options = filterbar.range_options(state, at) if state.span or choice == filterbar.CUSTOM else no_update
     return (
-        filterbar.CUSTOM if state.span else state.preset,
-        filterbar.range_options(state, at),
-        *filterbar.chosen_days(state, at),
+        changed["range"],
+        options,
+        changed["first"],
+        changed["last"],
         state.span is None,
-        state.comparison or filterbar.NO_COMPARISON,
-        filterbar.filter_chips(state),
-        filterbar.filter_count(state),
+        changed["comparison"],
+    )
+
+
+@protected_callback(
+    Permission.DATA_READ,
+    Output(filterbar.value_id(ALL), "value"),
+    Output(filterbar.value_id(ALL), "options"),
+    Output(filterbar.operator_id(ALL), "value"),
+    Input(URL_ID, "search"),
+    State(filterbar.value_id(ALL), "id"),
+    State(filterbar.value_id(ALL), "value"),
+    State(filterbar.operator_id(ALL), "value"),
+)
+def show_values(
+    search: str | None, ids: list[dict[str, str]], values: list[Any], operators: list[str]
+) -> tuple[list[Any], list[Any], list[Any]]:
+    """The same for the filters on dimensions."""
+    state = PageState.from_search(search)
+    shown = [filterbar.shown_values(state, id["of"]) for id in ids]
+    same = [(old or []) == new for old, new in zip(values, shown, strict=True)]
+    options = [no_update if kept else filterbar.value_options((), new) for kept, new in zip(same, shown, strict=True)]
+    wanted = [
+        filterbar.operator_of(state, id["of"]) if new else old
+        for id, new, old in zip(ids, shown, operators, strict=True)
+    ]
+    return (
+        [no_update if kept else new for kept, new in zip(same, shown, strict=True)],
+        options,
+        [no_update if old == new else new for old, new in zip(operators, wanted, strict=True)],
     )
 
 
@@ -288,23 +356,16 @@ def choose_days(first: object, last: object, search: str | None) -> None:
 
 @protected_callback(
     Permission.DATA_READ,
-    Output(filterbar.value_id(MATCH), "options"),
-    Output(filterbar.value_id(MATCH), "value"),
-    Output(filterbar.operator_id(MATCH), "value"),
+    Output(filterbar.value_id(MATCH), "options", allow_duplicate=True),
     Input(filterbar.value_id(MATCH), "search_value"),
-    Input(URL_ID, "search"),
     Input(filterbar.OPEN_ID, "n_clicks"),
+    State(filterbar.value_id(MATCH), "value"),
     State(filterbar.value_id(MATCH), "id"),
+    prevent_initial_call=True,
 )
-def offer_values(typed: str | None, search: str | None, opened: int | None, id: dict[str, str]) -> tuple[Any, Any, Any]:
+def offer_values(typed: str | None, _opened: int | None, chosen: list[str] | None, id: dict[str, str]) -> Any:
     """The values of a dimension that match what is typed, the largest first; and those that are chosen."""
-    slug, state = id["of"], PageState.from_search(search)
-    chosen = filterbar.shown_values(state, slug)
-    found = ask(services().data.values, slug, typed or "") if opened or chosen else ()
-    options = filterbar.value_options(found, chosen)
-    if ctx.triggered_id == filterbar.value_id(slug):  # somebody is typing, and may have chosen what is not applied yet
-        return options, no_update, no_update
-    return options, chosen, filterbar.operator_of(state, slug)
+    return filterbar.value_options(ask(services().data.values, id["of"], typed or ""), chosen or [])
 
 
 @protected_callback(
@@ -362,6 +423,19 @@ def save(language: str, zone: str, theme: str) -> Any:
     user = current_user()
     save_preferences(language=language, time_zone=zone, theme=theme)
     return no_update if (user.language, user.time_zone) == (language, zone) else f"{language} {zone}"
+
+
+@protected_callback(
+    Permission.DATA_READ,
+    Output(_ZONE_ID, "options"),
+    Input(_MENU_ID, "n_clicks"),
+    State(_ZONE_ID, "value"),
+    prevent_initial_call=True,
+)
+def offer_zones(_clicks: int | None, chosen: str) -> list[dict[str, str]]:
+    """All zones, once somebody opens the menu: hundreds of them would slow down every visit."""
+    names = _zone_names()
+    return zone_options(names if chosen in names else (chosen, *names))
 
 
 clientside_callback(
