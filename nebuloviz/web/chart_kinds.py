@@ -117,6 +117,12 @@ def _compared_query(asked: Asking, state: State) -> Query:
     return asked.query(grain="fitting", **split) if state.over_time else asked.query(**split)
 
 
+def _line_query(asked: Asking, state: State) -> Query:
+    """Without 'Other': side by side, the rest of hundreds of values would press all others to the floor."""
+    query = usual_query(asked, state)
+    return query.with_(other=False) if state.by else query
+
+
 def _heat_query(asked: Asking, state: State) -> Query:
     return asked.hours() if state.over_time else usual_query(asked, state)
 
@@ -158,7 +164,15 @@ def _stacked(of: Drawing) -> go.Figure:
 def _heat_map(of: Drawing) -> go.Figure:
     if of.state.over_time:
         return heat_map(of.data, of.metric, style=of.style)
-    return matrix(of.data, of.metric, of.state.by, style=of.style)
+    return matrix(largest(of.data, of.state), of.metric, of.state.by, style=of.style)
+
+
+def largest(data: pd.DataFrame, state: State) -> pd.DataFrame:
+    """The rows of the values that are largest, as many of each dimension as the state says."""
+    for slug in state.by:
+        sums = data.groupby(slug, observed=True)[state.metric].sum()
+        data = data[data[slug].isin(sums.nlargest(state.top).index)]
+    return data
 
 
 def _treemap(of: Drawing) -> go.Figure:
@@ -175,7 +189,7 @@ def _table(of: Drawing) -> Component:
 
 
 CHARTS: list[Chart] = [
-    Chart("line", lazy("Line"), "graph-up", lambda state: state.over_time, _line, expected=True),
+    Chart("line", lazy("Line"), "graph-up", lambda state: state.over_time, _line, ask=_line_query, expected=True),
     Chart(
         "area",
         lazy("Area"),
