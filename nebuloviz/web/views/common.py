@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from dash import html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, ngettext, number
@@ -132,10 +131,6 @@ def nothing(state: State, path: str = "/") -> Component:
 def by_words(grain: Grain) -> str:
     """The grain as a subtitle says it: "by day"."""
     return _("by {grain}", grain=str(GRAIN_WORDS[grain]).lower())
-
-
-def small(words: str) -> Component:
-    return html.P(words, className="nv-card-subtitle")
 
 
 def lines_words(total: int) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _
 from nebuloviz.metrics.query import Query
-from nebuloviz.metrics.registry import metric
 from nebuloviz.services.interfaces import Frame
 from nebuloviz.web.chart_kinds import CHARTS, Chart, Drawing
 from nebuloviz.web.charts import ChartView
@@ -80,10 +78,3 @@ def axis_of(state: State) -> str:
 def split_of(state: State) -> str:
     rest = state.by if state.over_time else state.by[1:]
     return rest[0] if rest else ""
-
-
-def legend_note(state: State) -> Component | None:
-    """Why there is no 'Other', where a reader would look for it."""
-    if state.by and not metric(state.metric).additive:
-        return common.small(_("The rest is left out: values of this metric do not add up."))
-    return None
