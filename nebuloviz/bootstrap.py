@@ -286,8 +286,10 @@ def _intake(these: Parts) -> Intake | None:
 
 
 def _detector(settings: Settings) -> type[Detector]:
+    """The detector of the settings, which may be an extension's. Raises ConfigurationError for one that there is not."""
     from nebuloviz.detection.registry import detector  # noqa: PLC0415 - scikit-learn takes seconds to load
 
+    extensions.load(settings.extensions_dir)
     return detector(settings.detector)
 
 

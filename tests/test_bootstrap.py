@@ -1,8 +1,11 @@
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from nebuloviz import bootstrap, settings
+from nebuloviz import bootstrap, extensions, settings
+from nebuloviz.detection import registry
 from nebuloviz.detection.detector import Detector
 from nebuloviz.detection.forest import ForestDetector, LargestDeviation
 from nebuloviz.errors import ConfigurationError
@@ -23,7 +26,36 @@ class TestTheDetector:
             bootstrap.parts(settings.load(data_dir=tmp_path, detector="oracle"))
 
 
+OWN_DETECTOR = """
+from nebuloviz.detection.forest import LargestDeviation
+from nebuloviz.detection.registry import add_detector
+
+class Own(LargestDeviation):
+    name = "own"
+
+add_detector(Own)
+"""
+
+
 class TestExtensions:
+    @pytest.fixture(autouse=True)
+    def _as_before(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        monkeypatch.setattr(registry, "DETECTORS", list(registry.DETECTORS))
+        yield
+        for name in [name for name in sys.modules if name.startswith(extensions.PACKAGE)]:
+            del sys.modules[name]
+
+    def test_bring_detectors_to_the_back_test_as_well(self, tmp_path: Path) -> None:
+        (tmp_path / "own.py").write_text(OWN_DETECTOR, encoding="utf-8")
+        sales, alerts = tmp_path / "sales.csv", tmp_path / "alerts.jsonl"
+        sales.write_text(
+            "sale_id,order_id,sold_at,product_id,quantity,unit_price\n1,1,2026-11-01T10:00:00Z,p,1,2\n",
+            encoding="utf-8",
+        )
+        loaded = settings.load(data_dir=tmp_path, extensions_dir=tmp_path, detector="own")
+        assert bootstrap.backtest(loaded, sales, None, alerts) == 0
+        assert alerts.read_text(encoding="utf-8") == ""
+
     def test_that_cannot_be_loaded_end_the_start(self, tmp_path: Path) -> None:
         (tmp_path / "broken.py").write_text("1 / 0", encoding="utf-8")
         with pytest.raises(ConfigurationError, match=r"broken\.py, line 1, cannot be loaded: ZeroDivisionError"):
