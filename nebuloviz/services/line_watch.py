@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,7 +37,7 @@ DETECTOR = "lines"
 DIMENSIONS = ("region", "country", "channel", "store")  # that price drops are looked for in
 MAX_AGE = timedelta(days=2)  # of a sale that is still judged
 QUEUE_LINES = 20_000
-LEARN_LINES = 200_000  # most lines that are learned from; of more, some minutes of every hour
+LEARN_LINES = 100_000  # most lines that are learned from; of more, some minutes of every hour
 MAX_PRODUCTS = 100_000  # beyond it, what is known is learned anew, and products of long ago are forgotten
 _REST = 3.0  # rests so many times as long as it worked, so that the consumer keeps the processor
 _PAUSE_SECONDS = 0.25
@@ -75,10 +76,12 @@ class LineWatch:
         self._detector: LineDetector | None = None
         self._learned_at: datetime | None = None
         self._found: list[tuple[Finding, Sale | None]] = []  # not yet written
+        self._rest = 0.0  # none while somebody waits for a step
         self._stopping = threading.Event()
         self._repeater = Repeater("line watch", self._paced_step, _PAUSE_SECONDS)
 
     def start(self) -> None:
+        self._rest = _REST
         self._repeater.start()
 
     def stop(self, timeout_seconds: float = 5.0) -> None:
@@ -119,10 +122,14 @@ class LineWatch:
         return bool(self._queue)
 
     def _paced_step(self) -> bool:
+        with self._rested():
+            return self.step()
+
+    @contextmanager
+    def _rested(self) -> Iterator[None]:
         started = time.perf_counter()
-        more = self.step()
-        self._stopping.wait(_REST * (time.perf_counter() - started))
-        return more
+        yield
+        self._stopping.wait(self._rest * (time.perf_counter() - started))
 
     def _next(self) -> Sequence[Sale]:
         with self._lock:
@@ -138,10 +145,9 @@ class LineWatch:
                 self._detector = None
                 return None
             outdated = self._learned_at is None or imports.ended_since(session, self._learned_at)
-            if self._detector is None or outdated or len(self._detector.memory) > MAX_PRODUCTS:
-                with timed(DETECTOR_SECONDS, detector=DETECTOR, step="train"):
-                    self._detector = self._learn(session, now, self._handed_over(sales))
-                self._learned_at = now
+        if self._detector is None or outdated or len(self._detector.memory) > MAX_PRODUCTS:
+            self._detector = self._learn(now, self._handed_over(sales))
+            self._learned_at = now
         return self._detector
 
     def _handed_over(self, sales: Sequence[Sale]) -> set[bytes]:
@@ -149,14 +155,21 @@ class LineWatch:
         with self._lock:
             return {sale.key for batch in (sales, *self._queue) for sale in batch}
 
-    def _learn(self, session: Session, now: datetime, without: Collection[bytes]) -> LineDetector:
+    def _learn(self, now: datetime, without: Collection[bytes]) -> LineDetector:
+        """A new detector, from the stored lines of the last weeks day by day; from as many as there are when it must stop."""
         detector = LineDetector(self._settings)
-        for lines in _past_lines(session, now, timedelta(weeks=self._settings.fit_weeks), without):
+        first = now - timedelta(weeks=self._settings.fit_weeks)
+        with self._database.session() as session:
+            part = _part_to_learn(session, first)
+        for day in (first + n * _DAY for n in range((now - first) // _DAY + 1)):
+            with self._rested(), self._database.session() as session:
+                detector.feed(
+                    _past_lines(session, day.replace(hour=0, minute=0, second=0, microsecond=0), part, without)
+                )
             if self._stopping.is_set():
                 break
-            detector.feed(lines)
         if detector.fit_due:
-            _log.info("line watch trained: %s", detector.train().version)
+            self._train(detector)
         return detector
 
     def _judge(self, detector: LineDetector, sales: Sequence[Sale]) -> None:
@@ -164,8 +177,12 @@ class LineWatch:
             findings = detector.feed(lines_of(sales))
         self._found += [(f, None if f.line is None else sales[f.line]) for f in findings if f.novel]
         if detector.fit_due:
-            with timed(DETECTOR_SECONDS, detector=DETECTOR, step="train"):
-                _log.info("line watch trained: %s", detector.train().version)
+            self._train(detector)
+
+    def _train(self, detector: LineDetector) -> None:
+        with timed(DETECTOR_SECONDS, detector=DETECTOR, step="train"):
+            version = detector.train().version
+        _log.info("line watch trained: %s", version)
 
     def _write(self) -> None:
         """Alerts for what was found. Kept for the next step where the database does not answer."""
@@ -200,26 +217,27 @@ def _raise(session: Session, finding: Finding, sale: Sale | None, now: datetime)
     return raise_alert(session, alert, now, named, sale.sale_id if sale else "") is not None
 
 
-def _past_lines(session: Session, now: datetime, reach: timedelta, without: Collection[bytes]) -> Iterator[Lines]:
-    """The stored lines of the time before `now`, day by day; of very many, those of the first minutes of every hour.
+def _part_to_learn(session: Session, first: datetime) -> float:
+    """The part of every hour whose lines are learned from."""
+    days = next(rollup.table for rollup in ROLLUPS if rollup.grain == "day" and not rollup.dimensions)
+    total = session.scalar(select(func.sum(days.c.lines)).where(days.c.bucket >= first))
+    return min(1.0, LEARN_LINES / max(int(total or 0), 1))
+
+
+def _past_lines(session: Session, day: datetime, part: float, without: Collection[bytes]) -> Lines:
+    """The stored lines of the UTC day that begins at `day`, as they were sold; of each hour the first `part`.
 
     An order's lines are of one moment, so it is learned from whole or not at all.
     """
-    days = next(rollup.table for rollup in ROLLUPS if rollup.grain == "day" and not rollup.dimensions)
-    total = session.scalar(select(func.sum(days.c.lines)).where(days.c.bucket >= now - reach)) or 0
-    part = min(1.0, LEARN_LINES / max(int(total), 1))
+    spans = [(day, day + _DAY)]
+    if part < 1:
+        hours = [day + timedelta(hours=hour) for hour in range(24)]
+        spans = [(hour, hour + timedelta(hours=part)) for hour in hours]
+    inside = or_(*((SaleRow.sold_at >= start) & (SaleRow.sold_at < end) for start, end in spans))
     columns = (SaleRow.sold_at, SaleRow.order_id, SaleRow.product_id, SaleRow.quantity, SaleRow.unit_price)
     dimensions = [getattr(SaleRow, name) for name in DIMENSIONS]
-    day = (now - reach).replace(hour=0, minute=0, second=0, microsecond=0)
-    while day <= now:
-        spans = [(day, day + _DAY)]
-        if part < 1:
-            hours = [day + timedelta(hours=hour) for hour in range(24)]
-            spans = [(hour, hour + timedelta(hours=part)) for hour in hours]
-        inside = or_(*((SaleRow.sold_at >= start) & (SaleRow.sold_at < end) for start, end in spans))
-        rows = session.execute(select(SaleRow.key, *columns, *dimensions).where(inside).order_by(SaleRow.sold_at))
-        yield _lines([row[1:] for row in rows if row[0] not in without])
-        day += _DAY
+    rows = session.execute(select(SaleRow.key, *columns, *dimensions).where(inside).order_by(SaleRow.sold_at))
+    return _lines([row[1:] for row in rows if row[0] not in without])
 
 
 def _lines(rows: Sequence[Sequence[Any]]) -> Lines:

@@ -11,7 +11,7 @@ import orjson
 from nebuloviz.cache import Cache
 from nebuloviz.db import Database
 from nebuloviz.detection.series_model import WatchSettings
-from nebuloviz.ingest.batch import Batch, Item
+from nebuloviz.ingest.batch import Batch, Item, Written
 from nebuloviz.ingest.sale import Record, parse
 from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.services.alerts import SqlAlertService
@@ -93,15 +93,17 @@ def _hour(hour: datetime, without: Collection[str]) -> Iterator[bytes]:
             yield orjson.dumps(line)
 
 
-def write(database: Database, lines: list[bytes], now: datetime) -> None:
+def write(database: Database, lines: list[bytes], now: datetime) -> list[Written]:
     """Put records into the topic, behind those that are there; they arrive `now`."""
     sink = DatabaseSink(database, ZoneInfo("UTC"), now=lambda: now)
+    batches = []
     for first in range(0, len(lines), 5000):
         offset = sink.begin(_TOPIC, 0, 0).next_offset
         records = [Record(_TOPIC, 0, offset + n, line) for n, line in enumerate(lines[first : first + 5000])]
         items = [Item(record, parse(record.value, now)) for record in records]
-        written = sink.write(Batch(_TOPIC, 0, offset, offset + len(items), items))
-        assert written.accepted == len(items)
+        batches.append(sink.write(Batch(_TOPIC, 0, offset, offset + len(items), items)))
+        assert batches[-1].accepted == len(items)
+    return batches
 
 
 def learn(url: str) -> None:
