@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Engine, Select, SQLColumnExpression, func,
 from sqlalchemy.orm import Session
 
 from nebuloviz.cache import SALES, Cache, Path, day_nodes
+from nebuloviz.errors import InvalidQuery
 from nebuloviz.i18n import _
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.answer import measure
@@ -72,7 +73,10 @@ class SalesDataService(DataService):
             QUERY_SECONDS.labels(frame.source).observe(time.perf_counter() - start)
             return frame
 
-        return self._cache.get_or_compute(SALES, key, compute, depends=self._days(scoped))
+        try:
+            return self._cache.get_or_compute(SALES, key, compute, depends=self._days(scoped))
+        except OverflowError:
+            raise InvalidQuery("The range or its comparison leaves the years 1 to 9999.") from None
 
     @require(Permission.SALES_READ)
     def sales(
@@ -94,7 +98,7 @@ class SalesDataService(DataService):
         self, session: Session, actor: Actor, dimension: str, search: str = "", limit: int = 50
     ) -> Sequence[tuple[str, str]]:
         entry = dimension_of(dimension)
-        if not entry.rolled:
+        if entry.slug == "product" or not entry.rolled:
             found = self._largest(session, actor, entry, search, limit)
             names = product_names(session, found) if entry.slug == "product" else {}
             return [(value, names.get(value, value) or _("Not given")) for value in found]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,17 @@ from nebuloviz.metrics.comparison import compared
 from nebuloviz.metrics.query import REST, Query
 
 Key = tuple[Any, ...]
-METRIC_SLUGS = ("revenue", "orders", "units", "average_order_value", "customers", "lines", "discount_rate", "margin", "returns")
+METRIC_SLUGS = (
+    "revenue",
+    "orders",
+    "units",
+    "average_order_value",
+    "customers",
+    "lines",
+    "discount_rate",
+    "margin",
+    "returns",
+)
 _RATIOS = ("average_order_value", "discount_rate", "margin")
 _NO_LINES = pd.DataFrame()
 _CLOCKS = {"minute": timedelta(minutes=1), "quarter_hour": timedelta(minutes=15), "hour": timedelta(hours=1)}
@@ -71,7 +82,7 @@ def recount(table: pd.DataFrame, query: Query, now: datetime) -> dict[Key, dict[
     """(bucket or None, *dimension values) -> every metric, those of the comparison as `<metric>:comparison`."""
     starts = all_buckets(query) if query.grain else [None]
     edges = [*(max(start, query.start) if start else query.start for start in starts), query.end]
-    spans = [Bucket(start, end) for start, end in zip(edges, edges[1:], strict=False)]
+    spans = [Bucket(start, end) for start, end in pairwise(edges)]
     kept = _kept(table, query, now)
     past = compared(query, spans, now) if query.comparison else [None] * len(spans)
     lines = _filtered(table, query).sort_values("sold_at")
@@ -152,6 +163,8 @@ def _sorted(groups: dict[Key, pd.DataFrame], query: Query) -> list[Key]:
     order = query.order or f"-{query.metrics[0]}"
     by, sign = order.removeprefix("-"), -1 if order.startswith("-") else 1
     if by in query.dimensions or by == "bucket":
-        raise NotImplementedError("the tests that use this order by metrics")
+        raise ValueError("the tests that use this order by metrics")
     values = {key: figures(rows)[by] for key, rows in groups.items()}
-    return sorted(groups, key=lambda key: (math.isnan(values[key]), sign * values[key] if values[key] == values[key] else 0, key))
+    return sorted(
+        groups, key=lambda key: (math.isnan(values[key]), sign * values[key] if values[key] == values[key] else 0, key)
+    )

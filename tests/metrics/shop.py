@@ -21,7 +21,7 @@ FIRST = NOW - timedelta(days=420)
 
 
 def lines(count: int, seed: int, *, first: datetime = FIRST, last: datetime = NOW) -> list[Sale]:
-    """Random lines: more of them lately, some returns, some without a customer, region, cost; some orders spread over hours or places."""
+    """Random lines, most of them late: returns, lines without a customer, region or cost, orders spread over hours and places."""
     dice = random.Random(seed)
     orders: dict[str, tuple[datetime, str, str]] = {}
     return [_line(dice, number, orders, first, last) for number in range(count)]
@@ -31,10 +31,16 @@ def _line(
     dice: random.Random, number: int, orders: dict[str, tuple[datetime, str, str]], first: datetime, last: datetime
 ) -> Sale:
     order = f"order {dice.randrange(1 + number // 2)}"
-    fresh = (last - (last - first) * dice.random() ** 2, dice.choice(["Berlin", "Zürich", "北京"]), dice.choice(["web", "shop"]))
+    fresh = (
+        last - (last - first) * dice.random() ** 2,
+        dice.choice(["Berlin", "Zürich", "北京"]),
+        dice.choice(["web", "shop"]),
+    )
     sold_at, store, channel = orders.setdefault(order, fresh)
     if dice.random() < 0.1:  # this line is an hour or a day apart from its order, or was sold elsewhere
-        sold_at, store, channel = dice.choice([(fresh[0], store, channel), (sold_at, fresh[1], channel), (sold_at, store, fresh[2])])
+        sold_at, store, channel = dice.choice(
+            [(fresh[0], store, channel), (sold_at, fresh[1], channel), (sold_at, store, fresh[2])]
+        )
     product = dice.randrange(8)
     quantity = dice.choice([1, 1, 2, 3, -1]) * QUANTITY_SCALE + dice.choice([0, 0, 500])
     return Sale(

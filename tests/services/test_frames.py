@@ -1,5 +1,3 @@
-import math
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,9 +8,8 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from nebuloviz.db import Database
-from nebuloviz.errors import InvalidQuery
 from nebuloviz.metrics.members import HOURS, build
-from nebuloviz.metrics.query import COMPARISONS, REST, Filter, Grain, Query
+from nebuloviz.metrics.query import COMPARISONS, Filter, Grain, Query
 from nebuloviz.metrics.registry import DIMENSIONS, METRICS
 from nebuloviz.services.frames import build_frame
 from tests.metrics import recount, shop

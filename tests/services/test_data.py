@@ -1,0 +1,223 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy.orm import Session
+
+from nebuloviz.cache import SALES, Cache
+from nebuloviz.db import Database
+from nebuloviz.errors import InvalidInput, InvalidQuery, PermissionDenied
+from nebuloviz.metrics.query import Filter, Query
+from nebuloviz.permissions import SYSTEM, Actor, Permission
+from nebuloviz.services.buyers import BuyerSets
+from nebuloviz.services.data import SalesDataService
+from nebuloviz.services.interfaces import SaleLine
+from nebuloviz.services.sale_pages import SORTABLE
+from tests.metrics import shop
+from tests.metrics.shop import NOW
+
+ZONE = ZoneInfo("UTC")
+WEEK = Query(("revenue", "customers"), NOW - timedelta(days=7), NOW + timedelta(hours=1))
+NORTHERNER = replace(SYSTEM, username="nora", scope=(("region", ("north",)),))
+NOBODY = Actor(9, "nobody", "none", frozenset())
+
+
+@pytest.fixture
+def service() -> SalesDataService:
+    return SalesDataService(Cache(secret="s" * 40), ZONE, now=lambda: NOW)
+
+
+@pytest.fixture
+def session(database: Database) -> Iterator[Session]:
+    shop.store(database, shop.lines(300, seed=5, first=NOW - timedelta(days=20)), ZONE)
+    with database.session() as session:
+        yield session
+
+
+class TestPermission:
+    @pytest.mark.parametrize("method", ["frame", "sales", "values", "dimensions_in_use", "freshness", "stamp"])
+    def test_is_needed_for_everything(self, service: SalesDataService, session: Session, method: str) -> None:
+        arguments = {"frame": (WEEK,), "sales": (WEEK,), "values": ("store",)}.get(method, ())
+        with pytest.raises(PermissionDenied):
+            getattr(service, method)(session, NOBODY, *arguments)
+
+    def test_to_read_figures_is_not_one_to_read_sale_lines(self, service: SalesDataService, session: Session) -> None:
+        viewer = Actor(1, "v", "viewer", frozenset({Permission.DATA_READ}))
+        assert service.frame(session, viewer, WEEK).data["revenue"].notna().all()
+        with pytest.raises(PermissionDenied):
+            service.sales(session, viewer, WEEK)
+
+
+class TestScope:
+    def test_is_all_that_is_counted(self, service: SalesDataService, session: Session) -> None:
+        north = WEEK.with_(filters=(Filter("region", "in", ("north",)),))
+        assert service.frame(session, NORTHERNER, WEEK).data.equals(service.frame(session, SYSTEM, north).data)
+
+    def test_divides_what_is_cached(self, service: SalesDataService, session: Session) -> None:
+        everything = service.frame(session, SYSTEM, WEEK).data["revenue"][0]
+        assert service.frame(session, NORTHERNER, WEEK).data["revenue"][0] < everything
+
+    def test_is_not_widened_by_a_filter_on_the_same_dimension(
+        self, service: SalesDataService, session: Session
+    ) -> None:
+        wide = WEEK.with_(metrics=("lines",), filters=(Filter("region", "in", ("north", "south")),))
+        service.frame(session, SYSTEM, wide)
+        south = WEEK.with_(metrics=("lines",), filters=(Filter("region", "in", ("south",)),))
+        assert service.frame(session, NORTHERNER, south).data["lines"].tolist() == [0.0]
+        assert service.frame(session, NORTHERNER, wide).data.equals(
+            service.frame(session, NORTHERNER, WEEK.with_(metrics=("lines",))).data
+        )
+
+    def test_of_nothing_shows_nothing(self, service: SalesDataService, session: Session) -> None:
+        nothing = replace(SYSTEM, scope=(("store", ()),))
+        assert service.frame(session, nothing, WEEK).data["revenue"].tolist() == [0.0]
+        assert service.sales(session, nothing, WEEK).lines == ()
+        assert service.freshness(session, nothing).lines == 0
+
+    def test_holds_for_lines_values_and_freshness(self, service: SalesDataService, session: Session) -> None:
+        assert {line.region for line in service.sales(session, NORTHERNER, WEEK).lines} == {"north"}
+        assert [value for value, _ in service.values(session, NORTHERNER, "region")] == ["north"]
+        assert "region" not in service.dimensions_in_use(session, NORTHERNER)
+        assert 0 < service.freshness(session, NORTHERNER).lines < service.freshness(session, SYSTEM).lines
+
+
+class TestTheCache:
+    def test_keeps_an_answer_until_its_days_change(self, service: SalesDataService, database: Database) -> None:
+        sales = shop.lines(200, seed=5, first=NOW - timedelta(days=5))
+        shop.store(database, sales[:100], ZONE)
+        with database.session() as session:
+            before = service.frame(session, SYSTEM, WEEK).data
+            shop.store(database, sales[100:], ZONE, offset=100)
+            assert service.frame(session, SYSTEM, WEEK).data.equals(before)
+            service._cache.invalidate(SALES)
+            assert not service.frame(session, SYSTEM, WEEK).data.equals(before)
+
+    def test_never_keeps_an_answer_from_before_the_last_arrival(
+        self, service: SalesDataService, database: Database
+    ) -> None:
+        sales = shop.lines(200, seed=5, first=NOW - timedelta(days=5))
+        shop.store(database, sales[:100], ZONE)
+        with database.session() as session:
+            service.stamp(session, SYSTEM)  # on SQLite, the session sees the database as of now
+            shop.store(database, sales[100:], ZONE, offset=100)
+            service._cache.invalidate(SALES)
+            kept = service.frame(session, SYSTEM, WEEK).data
+        with database.session() as session:
+            fresh = SalesDataService(Cache(secret="s" * 40), ZONE, now=lambda: NOW).frame(session, SYSTEM, WEEK).data
+        assert kept.equals(fresh)
+
+    def test_forgets_what_is_not_over_as_time_passes(self, session: Session) -> None:
+        clock = [NOW]
+        service = SalesDataService(Cache(secret="s" * 40), ZONE, now=lambda: clock[0])
+        today = Query(("revenue",), NOW.replace(hour=0, minute=0), NOW.replace(hour=0, minute=0) + timedelta(days=1))
+        first = service.frame(session, SYSTEM, today)
+        clock[0] += timedelta(minutes=2)
+        assert service.frame(session, SYSTEM, today).as_of > first.as_of
+
+
+class TestSetsOfCustomers:
+    def test_are_made_after_they_were_missed_and_change_no_figure(self, database: Database, session: Session) -> None:
+        sets = BuyerSets(database, ZONE)
+        query = WEEK.with_(metrics=("customers",), grain="day")
+        answers = []
+        for _ in range(2):
+            service = SalesDataService(Cache(secret="s" * 40), ZONE, now=lambda: NOW, sets=sets)
+            with database.session() as fresh:
+                answers.append(service.frame(fresh, SYSTEM, query).data)
+            sets._executor.submit(int).result(30)  # after all that was asked for
+        sets.close()
+        assert answers[0].equals(answers[1])
+        with database.session() as fresh:
+            made = fresh.connection().exec_driver_sql("SELECT count(DISTINCT day) FROM day_members").scalar()
+        assert made is not None
+        assert made >= 6
+
+    def test_are_not_made_again_at_once(self, database: Database) -> None:
+        clock = [0.0]
+        sets = BuyerSets(database, ZONE, clock=lambda: clock[0])
+        asked: list[list[object]] = []
+        sets._build = lambda column, days: asked.append([column, *days])  # type: ignore[method-assign]  # counts only
+        missing = {("", NOW.date())}
+        for moment in (0.0, 1.0, 59.0, 61.0):
+            clock[0] = moment
+            sets.want(missing)
+        sets._executor.submit(int).result(30)
+        sets.close()
+        assert asked == [["", NOW.date()]] * 2
+
+
+class TestSaleLines:
+    @pytest.mark.parametrize("direction", ["", "-"])
+    @pytest.mark.parametrize("field", list(SORTABLE))
+    def test_can_be_ordered_by_every_column_and_each_comes_once(
+        self, service: SalesDataService, session: Session, field: str, direction: str
+    ) -> None:
+        found: list[SaleLine] = []
+        cursor = None
+        while True:
+            page = service.sales(session, SYSTEM, WEEK, cursor, limit=40, order=direction + field)
+            found += page.lines
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        values = [getattr(line, field) for line in found]
+        assert len({line.sale_id for line in found}) == len(found) == page.total > 80
+        if not isinstance(values[0], str):  # texts are ordered as the database's language does
+            assert values == sorted(values, reverse=direction == "-")
+
+    @pytest.mark.parametrize("cursor", ["x", "e30=", "WzEsMiwzLDRd", "é", "=", "WyItc29sZF9hdCIsICJ4IiwgMSwgImFiIl0="])
+    def test_with_a_made_up_cursor_are_refused(self, service: SalesDataService, session: Session, cursor: str) -> None:
+        with pytest.raises(InvalidInput):
+            service.sales(session, SYSTEM, WEEK, cursor)
+
+    @pytest.mark.parametrize(
+        ("limit", "order"), [(0, "-sold_at"), (1001, "-sold_at"), (10, "key"), (10, "--store"), (10, "")]
+    )
+    def test_of_an_impossible_page_are_refused(
+        self, service: SalesDataService, session: Session, limit: int, order: str
+    ) -> None:
+        with pytest.raises(InvalidInput):
+            service.sales(session, SYSTEM, WEEK, None, limit, order)
+
+
+class TestLimits:
+    def test_too_many_buckets_name_the_grain_that_would_do(self, service: SalesDataService, session: Session) -> None:
+        query = Query(("revenue",), datetime(2024, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC), grain="hour")
+        with pytest.raises(InvalidQuery, match="day"):
+            service.frame(session, SYSTEM, query)
+
+    def test_too_many_rows_are_refused(self, service: SalesDataService, session: Session) -> None:
+        query = WEEK.with_(dimensions=("product",), grain="minute", limit=100, start=NOW - timedelta(days=2), end=NOW)
+        with pytest.raises(InvalidQuery, match="rows"):
+            service.frame(session, SYSTEM, query)
+
+    @pytest.mark.parametrize("year", [1, 9999])
+    def test_ranges_at_the_ends_of_time_are_answered_or_refused(
+        self, service: SalesDataService, session: Session, year: int
+    ) -> None:
+        start = datetime(year, 1, 1, tzinfo=UTC)
+        for zone in ("UTC", "Asia/Tokyo", "America/New_York"):
+            for comparison in (None, "previous", "year"):
+                end = start + timedelta(days=300)
+                try:
+                    asked = Query(("revenue",), start, end, grain="month", time_zone=zone, comparison=comparison)
+                    data = service.frame(session, SYSTEM, asked).data
+                except InvalidQuery:
+                    continue
+                assert data["revenue"].fillna(0.0).sum() == 0.0
+
+    def test_all_of_time_is_one_bucket_without_a_grain(self, service: SalesDataService, session: Session) -> None:
+        query = Query(("lines",), datetime(1, 1, 3, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
+        assert service.frame(session, SYSTEM, query).data["lines"].tolist() == [300.0]
+
+
+class TestProducts:
+    @pytest.mark.parametrize(("search", "count"), [("product 3", 1), ("PRODUCT", 8), ("p3", 1), ("%", 0), ("_", 0)])
+    def test_are_found_by_name_or_number(
+        self, service: SalesDataService, session: Session, search: str, count: int
+    ) -> None:
+        found = service.values(session, SYSTEM, "product", search)
+        assert len(found) == count
+        assert all(label.startswith("Product") for _, label in found)
