@@ -13,7 +13,7 @@ import dash_bootstrap_components
 import numpy as np
 import pandas as pd
 from dash import Dash
-from flask import Flask
+from flask import Flask, request
 from flask_login import current_user as signed_in
 
 from nebuloviz.db import Database
@@ -71,6 +71,8 @@ class Dashboard(Dash):
         preferences = current()
         language = preferences.language
         theme = signed_in.user.theme if signed_in and signed_in.is_authenticated else "auto"
+        if request.cookies.get("nebuloviz_theme") in {"light", "dark"}:  # what this browser was set to last
+            theme = request.cookies["nebuloviz_theme"]
         attributes = f'lang="{language}" dir="{"rtl" if is_rtl(language) else "ltr"}"'
         if theme != "auto":
             attributes += f' data-bs-theme="{theme}"'

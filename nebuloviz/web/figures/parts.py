@@ -24,9 +24,11 @@ from nebuloviz.web.figures.text import (
     value_labels,
     value_text,
 )
-from nebuloviz.web.theme import comparison_color, contrast, heat_scale
+from nebuloviz.web.theme import comparison_color, contrast, heat_scale, mix
 
 _BAR_HEIGHT = 28
+#: Large areas are drawn a little paler than lines and bars of the same value.
+_SOFTER = 0.2
 #: What a letter beside a bar takes of the width that a narrow chart has for its bars.
 _LETTER_SHARE = 0.024
 
@@ -121,9 +123,17 @@ def treemap(
     kept = frame[frame[metric.slug] > 0] if not frame.empty else frame
     if kept.empty:
         return empty(title, style, _("No sales in this range"))
-    drawn = drawing(title, style, margin={"l": 0, "r": 0, "t": 0, "b": 0}, hovermode="closest")
+    drawn = drawing(
+        title,
+        style,
+        margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        hovermode="closest",
+        uniformtext={"minsize": 11, "mode": "hide"},
+    )
     outer = by_size(kept, dimensions[0], metric.slug)
-    colors = style.colors(dimensions[0], outer)
+    colors = {
+        value: mix(color, style.tokens.raised, _SOFTER) for value, color in style.colors(dimensions[0], outer).items()
+    }
     nodes = [node for depth in range(1, len(dimensions) + 1) for node in _nodes(kept, metric, dimensions[:depth])]
     total = float(kept[metric.slug].sum())
     drawn.add(

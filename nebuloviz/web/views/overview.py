@@ -13,12 +13,23 @@ from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, current
 from nebuloviz.i18n.formats import locale
-from nebuloviz.metrics.registry import METRICS, Metric, metric
+from nebuloviz.metrics.registry import METRICS, Metric, dimension, metric
 from nebuloviz.services.interfaces import OTHER, AlertView, Frame, Freshness, ImportView, Insight, SaleLine
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components import empty_state, feed, feed_item, link_button, ticker, ticker_row, tile
 from nebuloviz.web.components.basic import icon
-from nebuloviz.web.figures import Style, bars, heat_map, sparkline, title_of, treemap, trend, value_text, weekday_hours
+from nebuloviz.web.figures import (
+    Style,
+    bars,
+    heat_map,
+    heat_map_title,
+    sparkline,
+    title_of,
+    treemap,
+    trend,
+    value_text,
+    weekday_hours,
+)
 from nebuloviz.web.figures.axes import hour_text
 from nebuloviz.web.question import comparison_words
 from nebuloviz.web.state import State
@@ -128,13 +139,13 @@ def treemap_view(frame: Frame, slug: str, state: State, style: Style) -> ChartVi
 
 def shares_dimension(used: Sequence[str]) -> str:
     """The dimension whose shares are worth a treemap: the first in use, or else the products."""
-    return next((slug for slug in used if slug != "product"), "product")
+    return next((slug for slug in used if slug != "product" and dimension(slug).rolled), "product")
 
 
 def heat_view(frame: Frame, state: State, style: Style) -> ChartView:
     """When the week is busy."""
     shown = metric(state.metric)
-    title = _("{metric} an hour, by weekday and hour", metric=title_of(shown))
+    title = heat_map_title(shown)
     if common.is_empty(frame):
         return ChartView(title, instead=common.nothing(state))
     data = common.happened(frame).dropna(subset=[shown.slug])
