@@ -45,7 +45,8 @@ _OWN_CHART = "product"
 def layout(**_query: str) -> Component:
     stay_on_page()
     with asking(None):
-        used = [slug for slug in ask(services().data.dimensions_in_use) if dimension(slug).rolled]
+        in_use = ask(services().data.dimensions_in_use)
+    used = [slug for slug in in_use if slug != _OWN_CHART and dimension(slug).rolled]
     revenue = metric("revenue")
     by = [chart_slot(BREAKDOWN, title_of(revenue, slug), of=slug, span=4, outline="bars") for slug in used]
     return page(

@@ -137,7 +137,9 @@ class FakeDataService(DataService):
         if not keys:
             return pd.DataFrame([{slug: _value(rows, metric(slug)) for slug in query.metrics}])
         groups = rows.groupby(keys, sort=True)
-        table = pd.DataFrame({slug: groups.apply(_value, metric(slug)) for slug in query.metrics}, dtype=float)
+        values = [[_value(part, metric(slug)) for slug in query.metrics] for _key, part in groups]
+        index = groups.size().index
+        table = pd.DataFrame(values, index=index, columns=list(query.metrics), dtype=float)
         if query.grain and not query.dimensions:
             table = table.reindex(self._all_buckets(query), fill_value=0.0).rename_axis("bucket")
         return _ordered(table.reset_index(), query)
@@ -404,7 +406,7 @@ class FakeInsights(AIInsights):
     findings: Sequence[Insight] = ()
 
     def insights(self, session: Session, actor: Actor, query: Query, limit: int = 5) -> Sequence[Insight]:
-        return self.findings[:limit]
+        return sorted(self.findings, key=lambda each: -each.weight)[:limit]
 
 
 @dataclass

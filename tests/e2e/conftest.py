@@ -56,7 +56,9 @@ def program(environment: dict[str, str]) -> Iterator[Program]:
     sales = Path(environment["NEBULOVIZ_DATA_DIR"]) / "sales.csv"
     lines = sale_lines(days=35, now=datetime.now(UTC))
     lines[COLUMNS.split()].rename(columns={"product": "product_id", "revenue": "amount"}).to_csv(sales, index=False)
-    subprocess.run(command("import", str(sales)), env=environment, cwd=ROOT, check=True, capture_output=True, timeout=180)
+    subprocess.run(
+        command("import", str(sales)), env=environment, cwd=ROOT, check=True, capture_output=True, timeout=180
+    )
     add_alerts(Path(environment["NEBULOVIZ_DATA_DIR"]) / "nebuloviz.sqlite3")
     log = sales.with_name("program.log")
     with log.open("w") as said:
@@ -86,7 +88,10 @@ def add_alerts(path: Path) -> None:
     common |= {"expected": 40.0, "expected_low": 25.0, "expected_high": 60.0, "created_at": hour, "updated_at": hour}
     database = Database(f"sqlite:///{path}")
     with database.transaction() as session:
-        for back, series, dimensions in ((20, "revenue", "{}"), (44, "revenue|category=Dairy", '{"category": "Dairy"}')):
+        for back, series, dimensions in (
+            (20, "revenue", "{}"),
+            (44, "revenue|category=Dairy", '{"category": "Dairy"}'),
+        ):
             start = hour - timedelta(hours=back)
             times = {"bucket_start": start, "bucket_end": start + timedelta(hours=1)}
             alert = Alert(series=series, dimensions=dimensions, **times, **common)
@@ -117,5 +122,3 @@ def sign_in(page: Page) -> None:
     page.fill("input[name=password]", PASSWORD)
     page.click("button[type=submit]")
     page.wait_for_selector(".nv-frame")
-
-

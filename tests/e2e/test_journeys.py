@@ -67,6 +67,8 @@ class TestFromSignInToAlerts:
         expect(page.locator("#explore-lines .ag-row .ag-cell").first).not_to_be_empty()
 
         page.locator(".nv-rail").get_by_role("link", name="Alerts").click()
+        expect(page.locator("#alerts-list")).to_contain_text("Category: Grocery")
+        page.locator(".nv-chip-remove").click()
         expect(page.locator(".nv-alert-row").first).to_be_visible()
 
     def test_a_category_is_the_same_in_file_chart_and_export(self, visit: Visit, program: object) -> None:
@@ -74,7 +76,7 @@ class TestFromSignInToAlerts:
         chart(page, "explore-chart")
         page.locator(".nv-card", has=page.locator("#explore-chart-body")).hover()
         with page.expect_download() as download:
-            page.locator("#explore-chart-links").get_by_role("link", name=re.compile("CSV")).click()
+            page.locator("#explore-chart-head").get_by_role("link", name=re.compile("CSV")).click()
         rows = list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8-sig"))))
         sales = pd.read_csv(program.sales)  # type: ignore[attr-defined]
         wanted = sales.groupby("category")["amount"].sum()

@@ -28,6 +28,7 @@ from nebuloviz.web.components import (
 )
 from nebuloviz.web.components.basic import button, given, hidden, icon
 from nebuloviz.web.figures import Style, severity_word, title_of, trend, value_label, value_text
+from nebuloviz.web.question import filter_words
 from nebuloviz.web.state import ALERT_STATES, SEVERITIES, AlertState, Severity, State
 from nebuloviz.web.views import common
 
@@ -86,11 +87,12 @@ def _pill(words: str, then: State, *, pressed: bool, count: int | None = None) -
     return dcc.Link(parts, href=then.to_url("/alerts"), className="nv-pill" + (" nv-active" if pressed else ""))
 
 
-def alert_list(alerts: Sequence[AlertView], now: datetime) -> Component:
-    """The alerts, newest first, each row a link to its page."""
+def alert_list(alerts: Sequence[AlertView], state: State, now: datetime) -> Component:
+    """The alerts, newest first, each row a link to its page; or what leaves none."""
     if not alerts:
+        filters = ", ".join(filter_words(state.filters))
         return empty_state(
-            _("No alerts match"),
+            _("No alerts match {filters}", filters=filters) if filters else _("No alerts match"),
             link_button(_("Show all alerts"), State(preset="all", alert_states=ALERT_STATES).to_url("/alerts")),
             icon_name="check2-circle",
             hint=_("Choose other states or severities, or a longer range."),

@@ -64,7 +64,7 @@ def anomaly_marks(data: pd.DataFrame, alerts: Iterable[AlertView], slug: str) ->
         value = float(data.loc[data["bucket"] == starts[max(place, 0)], slug].iloc[0])
         if place >= 0 and not np.isnan(value):
             bucket = starts[place].to_pydatetime()
-            found[bucket] = AnomalyMark(bucket, value, alert.severity, str(alert.id), alert_words(alert))  # type: ignore[arg-type]
+            found[bucket] = AnomalyMark(bucket, value, alert.severity, alert.id, alert_words(alert))  # type: ignore[arg-type]
     return list(found.values())
 
 

@@ -1,0 +1,112 @@
+"""The pages' layouts and callbacks as plain functions, answered by the doubles of `tests.fakes` for a signed-in reader."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dash import Dash
+from dash._callback_context import context_value
+from dash._utils import AttributeDict
+from flask_login import login_user
+from plotly.utils import PlotlyJSONEncoder
+
+from nebuloviz.db import Database
+from nebuloviz.i18n import Preferences, set_current, use
+from nebuloviz.services.auth import DatabaseAuth
+from nebuloviz.services.interfaces import Services, UserView
+from nebuloviz.settings import Settings
+from nebuloviz.web.app import create_dash
+from nebuloviz.web.context import Context, SignedIn, install_context
+from tests import fakes
+
+SECRET = "an unguessable secret of the tests, 0123456789"
+
+
+@dataclass
+class Shop:
+    """The doubles behind the pages of one test."""
+
+    data: fakes.FakeDataService = field(default_factory=lambda: fakes.FakeDataService(now=datetime.now(UTC)))
+    alerts: fakes.FakeAlertService = field(default_factory=fakes.FakeAlertService)
+    insights: fakes.FakeInsights = field(default_factory=fakes.FakeInsights)
+    ingest: fakes.FakeIngestService = field(default_factory=fakes.FakeIngestService)
+
+
+@pytest.fixture(scope="session")
+def _dashboard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dash, Settings, Database]:
+    """Dash's registries are global: one dashboard a process, whose services each test replaces."""
+    folder: Path = tmp_path_factory.mktemp("pages")
+    settings = Settings(data_dir=folder, secret_key=SECRET, currency="USD")
+    database = Database(f"sqlite:///{folder / 'none.sqlite3'}")
+    return create_dash(services=_services(settings, Shop()), database=database, settings=settings), settings, database
+
+
+def _services(settings: Settings, shop: Shop) -> Services:
+    return Services(DatabaseAuth(settings, rounds=4), shop.data, shop.alerts, shop.insights, shop.ingest)
+
+
+@pytest.fixture(scope="session")
+def _lines() -> Any:
+    return fakes.sale_lines(now=datetime.now(UTC))
+
+
+@pytest.fixture
+def shop(_dashboard: tuple[Dash, Settings, Database], _lines: Any) -> Shop:
+    app, settings, database = _dashboard
+    shop = Shop(data=fakes.FakeDataService(_lines.copy(), datetime.now(UTC)))
+    install_context(app.server, Context(_services(settings, shop), database, settings))
+    return shop
+
+
+@pytest.fixture
+def role() -> str:
+    """Override by parametrizing it."""
+    return "admin"
+
+
+@pytest.fixture
+def _reading(_dashboard: tuple[Dash, Settings, Database], shop: Shop, role: str) -> Iterator[None]:
+    user = UserView(7, "ann", role, "en", "UTC", "light", disabled=False, must_change_password=False, epoch=1)
+    with _dashboard[0].server.test_request_context("/"), use(Preferences(currency="USD")):
+        login_user(SignedIn(user, "token"))
+        set_current(Preferences(currency="USD"))
+        yield
+
+
+@dataclass
+class Browser:
+    """What the browser says triggers a callback, and what callbacks set beside their outputs."""
+
+    props: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def triggers(self, prop: str = "", value: Any = None) -> None:
+        """`prop` as in 'overview-trend.clickData'; an id of several keys as JSON without spaces and with sorted keys."""
+        inputs = [{"prop_id": prop, "value": value}] if prop else []
+        context_value.set(AttributeDict(triggered_inputs=inputs, updated_props=self.props))
+
+    @property
+    def search(self) -> str | None:
+        """The URL's query that a callback went to, None if it went nowhere."""
+        found = self.props.get("_pages_location", {}).get("search")
+        return found if found is None else str(found)
+
+
+@pytest.fixture
+def browser(_reading: None) -> Browser:
+    """A reader who has opened a page."""
+    browser = Browser()
+    browser.triggers()
+    return browser
+
+
+Drawn = Callable[[Any], str]
+
+
+@pytest.fixture
+def drawn() -> Drawn:
+    """Components or an answer of a callback as JSON text: what goes to the browser."""
+    return lambda components: json.dumps(components, cls=PlotlyJSONEncoder, ensure_ascii=False)

@@ -1,0 +1,209 @@
+from typing import Any
+
+import plotly.graph_objects as go
+import pytest
+from dash import no_update
+
+from nebuloviz.errors import InvalidQuery, Unavailable
+from nebuloviz.services.interfaces import ImportView, Insight
+from nebuloviz.web.question import query_of
+from nebuloviz.web.state import State
+from tests.fakes import NOW, alert
+from tests.pages.conftest import Browser, Drawn, Shop
+
+TREND = "overview-trend-figure.clickData"
+
+
+@pytest.fixture
+def page(browser: Browser) -> Any:
+    """The page's module; it can be imported only once there is a dashboard."""
+    from pages import overview  # noqa: PLC0415 - see above
+
+    return overview
+
+
+def full_hour(shop: Shop) -> Any:
+    """The start of the hour that is running."""
+    return shop.data.now.replace(minute=0, second=0, microsecond=0)
+
+
+def point(bucket: Any = None, filters: tuple[tuple[str, str], ...] = (), alert_id: int | None = None) -> dict[str, Any]:
+    return {"points": [{"customdata": [bucket, [list(pair) for pair in filters], alert_id]}]}
+
+
+def traces(answer: dict[str, Any], kind: str) -> list[Any]:
+    figure: go.Figure = answer["figure"]
+    return [trace for trace in figure.data if trace.type == kind]
+
+
+class TestLayout:
+    def test_takes_any_parameter_of_the_url(self, page: Any, drawn: Drawn) -> None:
+        text = drawn(page.layout(utm_source="mail", **{"f.category": "Dairy"}))
+        for part in ("overview-trend-figure", "overview-heat-figure", "overview-shares-figure", "overview-ticker"):
+            assert part in text
+
+    def test_has_a_chart_for_each_dimension_that_the_data_has(self, page: Any, drawn: Drawn) -> None:
+        text = drawn(page.layout())
+        assert [of for of in ("category", "channel", "store", "region") if f'"of": "{of}"' in text] == [
+            "category",
+            "channel",
+            "store",
+        ]
+
+    @pytest.mark.parametrize("role", ["viewer"])
+    def test_leaves_out_what_the_reader_may_not_see(self, page: Any, drawn: Drawn) -> None:
+        text = drawn(page.layout())
+        assert "overview-ticker" not in text
+        assert "overview-feed" in text
+
+
+class TestTiles:
+    def test_show_the_figures_of_the_range_and_lead_to_explore(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        tiles = page.tiles("?range=7d", "", "light")
+        asked = next(query for query in shop.data.asked if query.grain is None)
+        revenue = shop.data.frame(None, None, asked).data["revenue"].iloc[0]  # type: ignore[arg-type]
+        assert f"${revenue:,.2f}" in drawn(tiles[0])
+        assert "/explore?range=7d" in drawn(tiles[0])
+        assert "previous period" in drawn(tiles[0])
+
+    def test_of_metrics_that_the_data_lacks_are_left_out(self, page: Any, drawn: Drawn) -> None:
+        text = drawn(page.tiles("", "", "light"))
+        assert "Returns" in text
+        assert "Margin" not in text
+
+    def test_stay_out_of_the_way_when_the_database_does_not_answer(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        shop.data.failure = Unavailable("The database does not answer.")
+        assert "The database does not answer." in drawn(page.tiles("", "", "light"))
+
+
+class TestTrend:
+    def test_shows_range_band_comparison_and_what_is_not_over(self, page: Any) -> None:
+        answer = page.trend("", "", "light", None)
+        names = {trace.name for trace in answer["figure"].data}
+        assert {"Expected range", "previous period", "So far"} <= names
+        assert answer["body"] == "nv-slot nv-ready"
+
+    def test_hours_that_have_not_begun_are_missing_and_not_zero(self, page: Any) -> None:
+        lines = traces(page.trend("?range=today", "", "light", None), "scatter")
+        running = next(trace for trace in lines if trace.name == "So far")
+        assert [value for value in running.y if value == 0] == []
+
+    @pytest.mark.parametrize(("search", "ringed"), [("", True), ("&f.category=Dairy", False), ("&m=orders", False)])
+    def test_rings_the_alerts_of_exactly_what_is_shown(self, page: Any, shop: Shop, search: str, ringed: bool) -> None:
+        start = full_hour(shop)
+        shop.alerts.alerts = {5: alert(5, dimensions={}, series="revenue", bucket_start=start, bucket_end=start)}
+        lines = traces(page.trend(f"?range=7d{search}", "", "light", None), "scatter")
+        marks = [mark for trace in lines for mark in trace.customdata or () if mark[2] == 5]
+        assert bool(marks) is ringed
+
+    def test_a_filter_that_leaves_nothing_is_named(self, page: Any, drawn: Drawn) -> None:
+        answer = page.trend("?f.category=Nothing%20of%20ours", "", "light", None)
+        assert answer["figure"] is no_update
+        assert "Category: Nothing of ours" in drawn(answer["note"])
+
+    def test_a_failure_keeps_the_old_figure_and_says_what_to_do(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        shop.data.failure = InvalidQuery("Choose the grain day.")
+        answer = page.trend("", "", "light", None)
+        assert answer["figure"] is no_update
+        assert answer["body"] == "nv-slot nv-failed"
+        assert "Choose the grain day." in drawn(answer["note"])
+
+    def test_the_table_is_made_when_somebody_looks_at_it(self, page: Any, drawn: Drawn) -> None:
+        assert page.trend("?range=7d", "", "light", None)["table"] is no_update
+        assert page.trend("?range=7d", "", "light", 2)["table"] is no_update
+        assert drawn(page.trend("?range=7d", "", "light", 1)["table"]).count('"type": "Tr"') == 8
+
+    def test_offers_exactly_what_is_shown_as_downloads(self, page: Any, drawn: Drawn) -> None:
+        head = drawn(page.trend("?range=7d&f.category=Dairy", "", "light", None)["head"])
+        assert "/export/csv?m=revenue" in head
+        assert "/export/xlsx?" in head
+        assert "f.category=Dairy" in head
+
+
+class TestBreakdown:
+    def bars(self, page: Any, search: str, slug: str = "category") -> Any:
+        return traces(page.breakdown(search, "", "light", None, {"of": slug}), "bar")[-1]
+
+    def test_values_that_a_filter_leaves_out_stay_and_are_pale(self, page: Any) -> None:
+        bars = self.bars(page, "?f.category=Dairy")
+        assert len(bars.y) == 5
+        assert [opacity == 1 for opacity in bars.marker.opacity] == [value == "Dairy" for value in bars.y]
+
+    def test_other_filters_hold(self, page: Any) -> None:
+        whole, part = self.bars(page, ""), self.bars(page, "?f.channel=online")
+        assert sum(part.x) < sum(whole.x)
+
+    def test_markup_in_a_name_is_text(self, page: Any, drawn: Drawn) -> None:
+        figure = drawn(page.breakdown("", "", "light", None, {"of": "category"})["figure"])
+        assert "&lt;b&gt;Deli &amp; more&lt;/b&gt;" in figure
+
+    def test_a_rest_that_would_dwarf_all_bars_is_told_in_words(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        shop.data.lines["store"] = [str(number % 90) for number in range(len(shop.data.lines))]
+        answer = page.breakdown("", "", "light", None, {"of": "store"})
+        assert len(traces(answer, "bar")[-1].y) == 8
+        assert "in all others" in drawn(answer["head"])
+
+
+class TestClicks:
+    @pytest.mark.parametrize(
+        ("search", "data", "then"),
+        [
+            ("", point(filters=(("category", "Dairy"),)), "?f.category=Dairy"),
+            ("?f.category=Dairy", point(filters=(("category", "Dairy"),)), ""),
+            ("?f.category=Dairy", point(filters=(("category", "Meat"),)), "?f.category=Meat"),
+            ("?range=7d", point(filters=(("store", "301"),)), "?range=7d&f.store=301"),
+            (
+                "?range=7d",
+                point("2026-11-20T00:00:00+00:00"),
+                "?from=2026-11-20T00%3A00%3A00Z&to=2026-11-21T00%3A00%3A00Z",
+            ),
+        ],
+    )
+    def test_filter_everything_through_the_url(
+        self, page: Any, browser: Browser, search: str, data: Any, then: str
+    ) -> None:
+        browser.triggers(TREND, data)
+        page.click(data, None, None, [], search)
+        assert browser.search == then
+
+    def test_on_a_ring_open_the_alert(self, page: Any, browser: Browser) -> None:
+        data = point("2026-11-20T00:00:00+00:00", alert_id=5)
+        browser.triggers(TREND, data)
+        page.click(data, None, None, [], "")
+        assert browser.props["_pages_location"]["pathname"] == "/alerts/5"
+
+    @pytest.mark.parametrize("data", [None, {}, [], "x", {"points": [{"customdata": "javascript:"}]}, {"points": None}])
+    def test_on_nothing_of_ours_do_nothing(self, page: Any, browser: Browser, data: Any) -> None:
+        browser.triggers(TREND, data)
+        page.click(data, None, None, [], "?range=7d")
+        assert browser.search is None
+
+    def test_can_be_repeated_on_the_same_bar(self, page: Any, browser: Browser) -> None:
+        data = point(filters=(("category", "Dairy"),))
+        browser.triggers(TREND, data)
+        page.click(data, None, None, [], "")
+        assert browser.props["overview-trend-figure"] == {"clickData": None}
+
+
+class TestLive:
+    def test_sales_since_the_last_look_fade_in(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        rows, newest = page.newest_sales("", "", None)
+        assert drawn(rows).count("nv-ticker-row") == 12
+        assert newest == shop.data.lines["sale_id"].iloc[-1]
+        rows, _newest = page.newest_sales("", "", shop.data.lines["sale_id"].iloc[-3])
+        assert drawn(rows).count("nv-fresh") == 2
+
+    def test_findings_lead_to_the_chart_that_shows_them(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        query = query_of(State(), NOW).with_(dimensions=("store",))
+        shop.insights.findings = [Insight("Store 305 lost half of its revenue.", "high", query, 1.0)]
+        text = drawn(page.findings("", "", "light"))
+        assert "Store 305 lost half of its revenue." in text
+        assert "by=store" in text
+
+    def test_an_import_under_way_shows_how_far_it_is(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        shop.ingest.running = [
+            ImportView(1, "The sample", "running", "", 100, 25, 25, 0, 0, "", NOW, NOW, None),
+        ]
+        _words, first = page.head("", "", "light")
+        assert "25%" in drawn(first)
+        assert "The sample" in drawn(first)
