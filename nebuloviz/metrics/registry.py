@@ -14,7 +14,7 @@ from sqlalchemy import Text
 
 from nebuloviz.errors import ConfigurationError, InvalidQuery
 from nebuloviz.i18n import LazyText, lazy
-from nebuloviz.models import MEASURES, MONEY_SCALE, QUANTITY_SCALE, ROLLED_DIMENSIONS, SaleRow
+from nebuloviz.models import MEASURES, MONEY_SCALE, QUANTITY_SCALE, ROLLUPS, SaleRow
 
 Unit = Literal["money", "count", "quantity", "ratio"]
 
@@ -70,8 +70,8 @@ class Dimension:
 
     @property
     def rolled(self) -> bool:
-        """Whether hourly and daily sums of it are kept, so that any question about it is answered at once."""
-        return self.column in ROLLED_DIMENSIONS
+        """Whether daily sums of it are kept. Any other is counted from the facts, and is asked for only when somebody asks."""
+        return any(rollup.dimensions == (self.column,) for rollup in ROLLUPS)
 
 
 METRICS: list[Metric] = [

@@ -70,7 +70,8 @@ class FigureInsights(AIInsights):
 
     def _movers(self, session: Session, actor: Actor, query: Query) -> Iterator[Insight]:
         """The value of each dimension whose revenue moved most, in either direction."""
-        for slug in self._data.dimensions_in_use(session, actor):
+        rolled = [slug for slug in self._data.dimensions_in_use(session, actor) if dimension_of(slug).rolled]
+        for slug in rolled:
             by_value = replace(query, metrics=("revenue",), dimensions=(slug,), order="-revenue", limit=_MAX_VALUES)
             data = self._data.frame(session, actor, by_value).data
             data = data[~data[slug].isin([OTHER, ""])]

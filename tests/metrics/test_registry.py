@@ -74,6 +74,9 @@ class TestADimension:
         with pytest.raises(ConfigurationError, match=words):
             add_dimension(Dimension(slug, LABEL, column))
 
-    @pytest.mark.parametrize(("slug", "rolled"), [("store", True), ("category", True), ("product", False)])
+    @pytest.mark.parametrize(
+        ("slug", "rolled"), [("store", True), ("category", True), ("product", True), ("customer", False)]
+    )
     def test_knows_whether_its_sums_are_kept(self, slug: str, rolled: bool) -> None:
+        add_dimension(Dimension("customer", LABEL, "customer_id"))
         assert registry.dimension(slug).rolled is rolled
