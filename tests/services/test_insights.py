@@ -1,0 +1,153 @@
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import orjson
+import pytest
+
+from nebuloviz.cache import Cache
+from nebuloviz.db import Database
+from nebuloviz.errors import PermissionDenied
+from nebuloviz.i18n import Preferences, use
+from nebuloviz.metrics.query import Filter, Query
+from nebuloviz.models import Alert
+from nebuloviz.permissions import SYSTEM, Actor, Permission
+from nebuloviz.services.alerts import SqlAlertService
+from nebuloviz.services.data import SalesDataService
+from nebuloviz.services.insights import FigureInsights
+from nebuloviz.services.interfaces import Insight
+from tests.services.watched_shop import write
+
+NOW = datetime(2026, 6, 15, tzinfo=UTC)
+WEEK = Query(("revenue",), NOW - timedelta(days=7), NOW)
+Tell = Callable[..., Sequence[Insight]]
+
+
+def sales(days_ago: int, amounts: Sequence[float], region: str = "north") -> list[bytes]:
+    """One order a line."""
+    at = NOW - timedelta(days=days_ago)
+    return [
+        orjson.dumps(
+            {
+                "sale_id": f"{region}-{days_ago}-{n}",
+                "order_id": f"{region}-{days_ago}-{n}",
+                "sold_at": at,
+                "product_id": "p",
+                "region": region,
+                "quantity": 1,
+                "amount": amount,
+            }
+        )
+        for n, amount in enumerate(amounts)
+    ]
+
+
+@pytest.fixture
+def tell(database: Database) -> Tell:
+    """Insights into this week, against the one before, of an installation with `lines`."""
+
+    def insights(
+        lines: Sequence[bytes], query: Query = WEEK, actor: Actor = SYSTEM, language: str = "en", limit: int = 9
+    ) -> Sequence[Insight]:
+        write(database, list(lines), NOW)
+        data = SalesDataService(Cache(secret="of no importance here"), ZoneInfo("UTC"), lambda: NOW)
+        service = FigureInsights(data, SqlAlertService(data, lambda: NOW))
+        with database.session() as session, use(Preferences(language=language, currency="EUR")):
+            return service.insights(session, actor, query, limit)
+
+    return insights
+
+
+class TestTheHeadline:
+    @pytest.mark.parametrize(
+        ("before", "after", "expected", "severity"),
+        [
+            ([100.0], [120.0], "Revenue is €120.00, up 20.0% against €100.00.", "low"),
+            ([100.0], [50.0], "Revenue is €50.00, down 50.0% against €100.00.", "medium"),
+            ([100.0], [101.0], "Revenue is steady at €101.00.", "low"),
+        ],
+    )
+    def test_comes_first_and_says_what_the_tile_says(
+        self, tell: Tell, before: list[float], after: list[float], expected: str, severity: str
+    ) -> None:
+        first, *_ = tell([*sales(10, before), *sales(3, after)])
+        assert (first.text, first.severity, first.weight) == (expected, severity, math.inf)
+        assert first.query.comparison == "previous"
+
+    def test_is_left_out_where_there_is_nothing_to_compare_with(self, tell: Tell) -> None:
+        assert not any("Revenue" in each.text for each in tell(sales(3, [100.0])))
+
+    def test_nothing_is_said_without_sales(self, tell: Tell) -> None:
+        assert list(tell([])) == []
+
+
+class TestTheDriver:
+    def test_is_the_number_of_orders_where_that_changed(self, tell: Tell) -> None:
+        found = tell([*sales(10, [10.0] * 4), *sales(3, [10.0] * 8)])
+        assert any(each.text.startswith("The number of orders moved it most") for each in found)
+
+    def test_is_their_value_where_that_changed(self, tell: Tell) -> None:
+        found = tell([*sales(10, [10.0] * 4), *sales(3, [20.0] * 4)])
+        assert any(each.text.startswith("The value of an order moved it most") for each in found)
+
+
+class TestTheMovers:
+    def test_name_the_value_that_moved_most(self, tell: Tell) -> None:
+        lines = [*sales(10, [100.0]), *sales(3, [100.0]), *sales(10, [80.0], "south"), *sales(3, [20.0], "south")]
+        (mover,) = [each for each in tell(lines) if "Region" in each.text]
+        assert mover.text == "Region south fell by €60.00 (75.0%)."
+        assert mover.weight == pytest.approx(60.0)
+        assert mover.query.dimensions == ("region",)
+
+    def test_say_what_is_new(self, tell: Tell) -> None:
+        found = tell([*sales(10, [100.0]), *sales(3, [100.0]), *sales(3, [30.0], "south")])
+        assert "Region south is new with €30.00." in [each.text for each in found]
+
+    def test_say_what_is_gone(self, tell: Tell) -> None:
+        found = tell([*sales(10, [100.0]), *sales(3, [100.0]), *sales(10, [30.0], "south")])
+        assert "Region south fell by €30.00 (100.0%)." in [each.text for each in found]
+
+
+class TestOpenAlerts:
+    @pytest.fixture
+    def alerted(self, database: Database) -> None:
+        at = {"bucket_start": NOW - timedelta(days=2), "bucket_end": NOW - timedelta(days=2, hours=-1)}
+        figures = {"observed": 2.0, "expected": 12.0, "score": 3.0, "severity": "critical", "metric": "orders"}
+        moments = {"created_at": NOW, "updated_at": NOW}
+        with database.transaction() as session:
+            for region in ("north", "south"):
+                series = {"series": f"orders|region={region}", "dimensions": f'{{"region": "{region}"}}'}
+                session.add(Alert(detector="series", **series, **at, **figures, **moments))
+
+    def test_are_counted_with_the_worst_to_look_at(self, tell: Tell, alerted: None) -> None:
+        (open_alerts,) = [each for each in tell(sales(3, [10.0, 10.0])) if each.alert_id]
+        assert open_alerts.text == "2 alerts are open in this time."
+        assert open_alerts.severity == "critical"
+        assert open_alerts.weight == pytest.approx(2 * 10 * 10.0 * 3.0)  # 10 orders each, of 10 euros, surprising as 3
+
+    def test_are_those_of_the_filters(self, tell: Tell, alerted: None) -> None:
+        query = WEEK.with_(filters=(Filter("region", "in", ("north",)),))
+        assert "One alert is open in this time." in [each.text for each in tell(sales(3, [10.0]), query)]
+
+    def test_of_another_time_are_left_out(self, tell: Tell, alerted: None) -> None:
+        query = WEEK.with_(end=NOW - timedelta(days=4))
+        assert not any(each.alert_id for each in tell(sales(5, [10.0]), query))
+
+    def test_are_not_for_who_may_not_see_alerts(self, tell: Tell, alerted: None) -> None:
+        reader = Actor(1, "reader", "reader", frozenset({Permission.DATA_READ}))
+        assert not any(each.alert_id for each in tell(sales(3, [10.0]), actor=reader))
+
+
+@pytest.mark.parametrize("language", ["de", "es", "ar"])
+def test_everything_is_said_in_the_readers_language(tell: Tell, language: str) -> None:
+    lines = [*sales(10, [100.0] * 2), *sales(3, [70.0] * 3), *sales(10, [80.0], "s"), *sales(3, [20.0], "s")]
+    found = tell(lines, language=language)
+    assert len(found) >= 3
+    for english in ("Revenue", "moved", "fell by", "order"):
+        assert not any(english in each.text for each in found)
+
+
+def test_who_may_not_read_data_is_told_nothing(tell: Tell) -> None:
+    with pytest.raises(PermissionDenied):
+        tell([], actor=Actor(1, "nobody", "none", frozenset()))

@@ -1,0 +1,260 @@
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import orjson
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+
+from nebuloviz.db import Database
+from nebuloviz.detection.forest import LargestDeviation
+from nebuloviz.detection.line_model import LineSettings
+from nebuloviz.ingest.batch import Written
+from nebuloviz.ingest.consumer import Consumer
+from nebuloviz.ingest.sale import Record
+from nebuloviz.ingest.sinks import DatabaseSink
+from nebuloviz.ingest.sources import ListSource
+from nebuloviz.models import Alert, ImportJob
+from nebuloviz.observability import LINES_UNJUDGED
+from nebuloviz.services import line_watch
+from nebuloviz.services.line_watch import DIMENSIONS, LineWatch
+from tests.services.watched_shop import LEARNED, Shop, payloads, write
+
+SETTINGS = LineSettings(dimensions=DIMENSIONS, detector=LargestDeviation)  # which trains at once
+NOON = LEARNED + timedelta(hours=12)
+
+
+@pytest.fixture
+def watch(shop: Shop) -> LineWatch:
+    """At noon of the day after ten weeks of sales."""
+    shop.now = NOON
+    return new_watch(shop)
+
+
+def new_watch(shop: Shop) -> LineWatch:
+    return LineWatch(shop.database, SETTINGS, on_alerts=lambda: shop.alerted.append(shop.now), now=shop.clock)
+
+
+def line(number: int = 1, **fields: object) -> bytes:
+    """A sale of product p5, which costs 10."""
+    usual = {
+        "sale_id": f"line-{number}",
+        "order_id": f"order-{number}",
+        "sold_at": NOON - timedelta(minutes=10),
+        "product_id": "p5",
+        "category": "food",
+        "region": "north",
+        "channel": "web",
+        "quantity": 2,
+        "unit_price": 10,
+    }
+    return orjson.dumps({**usual, **fields})
+
+
+def sell(shop: Shop, *lines: bytes) -> Written:
+    (written,) = write(shop.database, list(lines), shop.now)
+    return written
+
+
+def judge(watch: LineWatch, *batches: Written) -> None:
+    for written in batches:
+        watch.on_written(written)
+    while watch.step():
+        pass
+
+
+def alerts(database: Database) -> list[Alert]:
+    with database.session() as session:
+        return list(session.scalars(select(Alert).where(Alert.detector == "lines").order_by(Alert.id)))
+
+
+class TestFindings:
+    def test_a_price_far_from_the_products_own(self, shop: Shop, watch: LineWatch) -> None:
+        judge(watch, sell(shop, line(1), line(2, unit_price=1000), line(3)))
+        (alert,) = alerts(shop.database)
+        assert (alert.series, alert.metric, alert.sale_id) == ("unit_price|product=p5", "unit_price", "line-2")
+        assert alert.observed == 1000
+        assert alert.expected == pytest.approx(10)
+        assert orjson.loads(alert.dimensions) == {
+            "product": "p5", "category": "food", "region": "north", "channel": "web"
+        }  # fmt: skip
+        assert alert.created_at == NOON - timedelta(minutes=10)
+        assert shop.alerted == [NOON]
+
+    def test_a_quantity_far_from_the_products_own(self, shop: Shop, watch: LineWatch) -> None:
+        judge(watch, sell(shop, line(1), line(2, quantity=5000)))
+        assert [alert.series for alert in alerts(shop.database)] == ["quantity|product=p5"]
+
+    def test_a_day_of_ordinary_lines_raises_nothing(self, shop: Shop, watch: LineWatch) -> None:
+        shop.now = LEARNED + timedelta(days=1)
+        judge(watch, *write(shop.database, payloads(LEARNED, shop.now), shop.now))
+        assert alerts(shop.database) == []
+        assert shop.alerted == []
+
+    def test_a_product_never_seen_before_has_no_usual_price(self, shop: Shop, watch: LineWatch) -> None:
+        judge(watch, sell(shop, line(1, product_id="new", unit_price=99_999)))
+        assert alerts(shop.database) == []
+
+    def test_without_enough_history_nothing_is_raised(self, database: Database) -> None:
+        shop = Shop(database, now=NOON)
+        write(database, payloads(LEARNED - timedelta(days=9), LEARNED), LEARNED)
+        judge(new_watch(shop), sell(shop, line(1, unit_price=1000)))
+        assert alerts(database) == []
+
+
+class TestOnce:
+    def test_a_batch_handed_over_again_raises_nothing_again(self, shop: Shop, watch: LineWatch) -> None:
+        written = sell(shop, line(1, unit_price=1000))
+        judge(watch, written, written)
+        assert len(alerts(shop.database)) == 1
+
+    def test_nor_does_one_handed_to_another_process(self, shop: Shop, watch: LineWatch) -> None:
+        written = sell(shop, line(1, unit_price=1000))
+        judge(watch, written)
+        judge(new_watch(shop), written)
+        assert len(alerts(shop.database)) == 1
+
+    def test_the_same_slip_twice_in_an_hour_is_one_alert(self, shop: Shop, watch: LineWatch) -> None:
+        judge(watch, sell(shop, line(1, unit_price=1000)), sell(shop, line(2, unit_price=100_000)))
+        (alert,) = alerts(shop.database)
+        assert alert.sale_id == "line-1"
+
+    def test_a_line_is_not_known_before_it_is_judged(self, shop: Shop, watch: LineWatch) -> None:
+        """All of them are in the facts already when the first is judged, and would make each other look usual."""
+        slips = [sell(shop, line(number, unit_price=1000, sold_at=NOON - timedelta(hours=3))) for number in range(70)]
+        judge(watch, *slips)
+        assert alerts(shop.database)[0].sale_id == "line-0"
+
+
+class TestWhatIsLeftOut:
+    def test_sales_of_long_ago(self, shop: Shop, watch: LineWatch) -> None:
+        judge(watch, sell(shop, line(1, unit_price=1000, sold_at=NOON - timedelta(days=2, minutes=1))))
+        assert alerts(shop.database) == []
+
+    def test_everything_while_history_is_being_loaded(self, shop: Shop, watch: LineWatch) -> None:
+        with shop.database.transaction() as session:
+            job = ImportJob(topic="file:1", name="past.csv", state="running", started_at=NOON, updated_at=NOON)
+            session.add(job)
+        judge(watch, sell(shop, line(1, unit_price=1000)))
+        assert alerts(shop.database) == []
+        with shop.database.transaction() as session:
+            session.merge(job).state = "done"
+        judge(watch, sell(shop, line(2, unit_price=2000)))
+        assert [alert.sale_id for alert in alerts(shop.database)] == ["line-2"]
+
+    def test_what_comes_faster_than_it_can_be_judged(
+        self, shop: Shop, watch: LineWatch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(line_watch, "QUEUE_LINES", 3)
+        before = LINES_UNJUDGED._value.get()
+        first, second, third, fourth = (sell(shop, line(2 * n), line(2 * n + 1)) for n in range(4))
+        for written in (first, second, third):
+            watch.on_written(written)
+        assert LINES_UNJUDGED._value.get() - before == 4
+        judge(watch)
+        watch.on_written(fourth)
+        assert LINES_UNJUDGED._value.get() - before == 4
+        assert [record.getMessage().rsplit(": ")[-1] for record in caplog.records if "faster" in record.message] == [
+            "some are left out",
+            "no more",
+        ]
+
+    def test_never_a_batch_when_none_waits(self, shop: Shop, watch: LineWatch, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(line_watch, "QUEUE_LINES", 0)
+        judge(watch, sell(shop, line(1), line(2, unit_price=1000)))
+        assert len(alerts(shop.database)) == 1
+
+
+class TestLearning:
+    def test_of_very_many_lines_takes_some_minutes_of_every_hour(
+        self, shop: Shop, watch: LineWatch, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(line_watch, "LEARN_LINES", 2000)
+        with shop.database.session() as session:
+            part = line_watch._part_to_learn(session, NOON - timedelta(weeks=8))
+            friday = line_watch._past_lines(session, LEARNED - timedelta(days=3), part, ())
+            whole = line_watch._past_lines(session, LEARNED - timedelta(days=3), 1.0, ())
+        assert 0.5 * part < len(friday) / len(whole) < 2 * part < 0.5
+        assert {int(hour) % 24 for hour in friday.hour} >= set(range(10, 18))
+        judge(watch, sell(shop, line(1, unit_price=1000)))
+        assert len(alerts(shop.database)) == 1
+
+    def test_lines_come_as_they_are_stored(self, shop: Shop) -> None:
+        shop.now = NOON
+        written = sell(shop, line(1, quantity=1.5, unit_price=0.25, sold_at=NOON))
+        with shop.database.session() as session:
+            past = line_watch._past_lines(session, LEARNED, 1.0, ())
+        handed = line_watch.lines_of(written.sales)
+        for lines in (past, handed):
+            assert (lines.sold_at[-1], lines.order_id[-1], lines.product_id[-1]) == (
+                int(NOON.timestamp() * 1e6), "order-1", "p5"
+            )  # fmt: skip
+            assert (lines.quantity[-1], lines.unit_price[-1]) == (1.5, 0.25)
+            assert {name: values[-1] for name, values in lines.dimensions.items()} == {
+                "region": "north", "country": "", "channel": "web", "store": ""
+            }  # fmt: skip
+
+    def test_an_import_that_ends_is_learned_from(self, shop: Shop, watch: LineWatch) -> None:
+        judge(watch, sell(shop, line(1)))
+        known = watch._detector
+        shop.now += timedelta(hours=1)
+        with shop.database.transaction() as session:
+            moments = {"started_at": NOON, "updated_at": NOON, "finished_at": shop.now - timedelta(minutes=1)}
+            session.add(ImportJob(topic="file:1", name="past.csv", state="done", **moments))
+        judge(watch, sell(shop, line(2)))
+        assert watch._detector is not known
+
+    def test_too_many_products_are_forgotten(
+        self, shop: Shop, watch: LineWatch, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        judge(watch, sell(shop, line(1)))
+        known = watch._detector
+        judge(watch, sell(shop, line(2)))
+        assert watch._detector is known
+        monkeypatch.setattr(line_watch, "MAX_PRODUCTS", 10)
+        judge(watch, sell(shop, line(3)))
+        assert watch._detector is not known
+
+
+class TestTrouble:
+    def test_what_could_not_be_written_is_written_later(
+        self, shop: Shop, watch: LineWatch, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def away(*_args: object) -> None:
+            raise OperationalError("INSERT", {}, Exception("the server is away"))
+
+        watch.on_written(sell(shop, line(1, unit_price=1000)))
+        with monkeypatch.context() as patch:
+            patch.setattr(line_watch, "raise_alert", away)
+            with pytest.raises(OperationalError):
+                watch.step()
+        assert alerts(shop.database) == []
+        watch.step()
+        assert len(alerts(shop.database)) == 1
+
+
+class TestInTheBackground:
+    @pytest.fixture
+    def running(self, watch: LineWatch) -> Iterator[LineWatch]:
+        watch.start()
+        yield watch
+        watch.stop()
+        assert watch._repeater.join(0)
+
+    def test_beside_a_consumer(self, shop: Shop, running: LineWatch) -> None:
+        records = [Record("live", 0, n, line(n, unit_price=1000 if n == 7 else 10)) for n in range(20)]
+        sink = DatabaseSink(shop.database, ZoneInfo("UTC"), now=shop.clock)
+        Consumer(ListSource(records), sink, None, [running.on_written], shop.clock).run()
+        deadline = time.monotonic() + 60
+        while not alerts(shop.database) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert [alert.sale_id for alert in alerts(shop.database)] == ["line-7"]
+
+    def test_handing_over_takes_no_time(self, shop: Shop, watch: LineWatch) -> None:
+        (written,) = write(shop.database, payloads(LEARNED, NOON), NOON)
+        many = Written("live", 0, 1, (), [*written.sales] * (20_000 // len(written.sales)))
+        started = time.perf_counter()
+        watch.on_written(many)
+        assert time.perf_counter() - started < 0.1  # 20,000 sales, which are a second's work for a consumer
