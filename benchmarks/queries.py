@@ -1,0 +1,155 @@
+"""What the questions behind Overview cost: `python -m benchmarks.queries`, or with the URL of a database that is filled already.
+
+Each is asked as the page asks it, without the cache, of PostgreSQL with 5 million sale lines and of SQLite with 1.5 million.
+Beside it stands the same question straight from facts, in the same run.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.orm import Session
+
+from benchmarks.sales import NOW, START, fill
+from benchmarks.table import Figure, show
+from nebuloviz import migrate
+from nebuloviz.db import Database
+from nebuloviz.metrics import sql
+from nebuloviz.metrics.buckets import Bucket, buckets
+from nebuloviz.metrics.comparison import compared
+from nebuloviz.metrics.members import DAYS_AT_ONCE, Missing, build
+from nebuloviz.metrics.planner import FACTS, Piece, Reading, Slice
+from nebuloviz.metrics.query import Query
+from nebuloviz.metrics.registry import metric
+from nebuloviz.services.frames import build_frame
+from tests.servers import PostgresServer
+
+POSTGRESQL_LINES = 5_000_000
+SQLITE_LINES = 1_500_000
+ROUNDS = 40
+
+_ZONE = ZoneInfo("UTC")
+_TOMORROW = NOW.replace(hour=0, minute=0) + timedelta(days=1)
+_TILES = ("revenue", "orders", "average_order_value", "customers", "units", "discount_rate", "returns")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A question's milliseconds at the median and the 95th percentile, and those of its aggregate straight from facts."""
+
+    question: str
+    median: float
+    p95: float
+    from_facts: float
+
+
+def _of(*metrics: str, days: int = 28, **fields: object) -> Query:
+    return Query(metrics, _TOMORROW - timedelta(days=days), _TOMORROW, **fields)  # type: ignore[arg-type]  # fields of Query
+
+
+def _top(dimension: str) -> Query:
+    return _of("revenue", dimensions=(dimension,), limit=10, other=True, comparison="previous")
+
+
+#: The questions behind Overview over the last 28 days, today unfinished, and behind its longest trends.
+QUESTIONS: dict[str, Query] = {
+    "tiles, compared": _of(*_TILES, comparison="previous"),
+    "sparklines by day, compared": _of(*_TILES, grain="day", comparison="previous"),
+    "trend by day, compared": _of("revenue", grain="day", comparison="previous"),
+    "trend by hour of a week": _of("revenue", days=7, grain="hour", comparison="weekdays"),
+    "heat map by hour": _of("revenue", grain="hour"),
+    **{f"top {slug}": _top(slug) for slug in ("category", "region", "country", "channel", "store", "product")},
+    "treemap": _of("revenue", dimensions=("category",)),
+    "trend by month, all time": Query(("revenue", "orders"), START, _TOMORROW, grain="month"),
+    "category by month, all time": Query(("revenue",), START, _TOMORROW, dimensions=("category",), grain="month"),
+}
+
+
+def costs(database: Database, rounds: int = ROUNDS) -> Iterator[Cost]:
+    """The cost of each question, once the sets of customers are there."""
+    for name, query in QUESTIONS.items():
+        with database.session() as session:
+            _, missing = build_frame(session, query, NOW, _ZONE)
+        _make_sets(database, missing)
+        with database.session() as session:
+            times = sorted(_milliseconds(build_frame, session, query, NOW, _ZONE) for _ in range(rounds))
+            facts = statistics.median(_milliseconds(_straight_from_facts, session, query) for _ in range(3))
+        yield Cost(name, statistics.median(times), times[int(0.95 * (rounds - 1))], facts)
+
+
+def figures() -> Iterator[Figure]:
+    """Every question's cost on both databases."""
+    server = PostgresServer.started()
+    try:
+        url = server.database_url(server.create_database())
+        yield from _figures_of(_filled(url, POSTGRESQL_LINES), "PostgreSQL, 5 million", 25)
+    finally:
+        server.close()
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _figures_of(_filled(f"sqlite:///{folder}/sales.sqlite3", SQLITE_LINES), "SQLite, 1.5 million", 50)
+
+
+def _figures_of(database: Database, where: str, most_ms: float) -> Iterator[Figure]:
+    for cost in costs(database):
+        target = f"p95 <= {most_ms:g} ms, ratio >= 50"
+        ratio = cost.from_facts / cost.p95
+        yield Figure(
+            f"{cost.question} ({where})", cost.p95, "ms p95", f"{cost.from_facts:,.0f} ms from facts", ratio, target
+        )
+    database.dispose()
+
+
+def _filled(url: str, lines: int) -> Database:
+    database = Database(url, statement_timeout_seconds=3600)
+    migrate.upgrade(database)
+    fill(database, lines)
+    return database
+
+
+def _make_sets(database: Database, missing: Iterable[Missing]) -> None:
+    by_column: dict[str, list[date]] = {}
+    for column, day in sorted(missing):
+        by_column.setdefault(column, []).append(day)
+    for column, days in by_column.items():
+        for first in range(0, len(days), DAYS_AT_ONCE):
+            with database.transaction() as session:
+                build(session, column, days[first : first + DAYS_AT_ONCE], _ZONE)
+
+
+def _straight_from_facts(session: Session, query: Query) -> None:
+    """The sums and counts of the query and of its comparison by one statement over facts, customers by another."""
+    spans = buckets(query) if query.grain else (Bucket(query.start, query.end),)
+    past = compared(query, spans, NOW) if query.comparison else ()
+    pieces = tuple(Piece(span.start, span.end, number) for number, span in enumerate((*past, *spans)))
+    reading, dialect = Reading(FACTS, pieces), sql.dialect_of(session)
+    measures: frozenset[str] = frozenset().union(*(metric(slug).measures for slug in query.metrics))
+    asked = Slice(tuple(spans), query.dimensions, query.filters, measures)
+    if sums := sorted(measures - {"customers"}):
+        session.execute(sql.sums(dialect, asked, [reading], sums)).all()
+    if "customers" in measures:
+        session.execute(sql.distinct(dialect, asked, reading, "customer_id")).all()
+
+
+def _milliseconds(call: Callable[..., object], *arguments: object) -> float:
+    start = time.perf_counter()
+    call(*arguments)
+    return (time.perf_counter() - start) * 1000
+
+
+def main() -> None:
+    """Measure a database that is filled already (its URL as the argument), or fill new ones."""
+    if len(sys.argv) > 1:
+        show("Queries of Overview", _figures_of(Database(sys.argv[1], statement_timeout_seconds=3600), "given", 25))
+    else:
+        show("Queries of Overview", figures())
+
+
+if __name__ == "__main__":
+    main()
