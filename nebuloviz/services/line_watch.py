@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ MAX_PRODUCTS = 100_000  # beyond it, what is known is learned anew, and products
 _REST = 3.0  # rests so many times as long as it worked, so that the consumer keeps the processor
 _PAUSE_SECONDS = 0.25
 _NAMED = ("category", *DIMENSIONS)
+_STORED = attrgetter("sold_at", "order_id", "product_id", "quantity", "unit_price", *DIMENSIONS)
 _DAY = timedelta(days=1)
 
 _log = logging.getLogger(__name__)
@@ -197,12 +199,7 @@ class LineWatch:
 
 def lines_of(sales: Sequence[Sale]) -> Lines:
     """As arrays, in order; money in the currency's unit."""
-    return _lines(
-        [
-            (s.sold_at, s.order_id, s.product_id, s.quantity, s.unit_price, *map(s._asdict().get, DIMENSIONS))
-            for s in sales
-        ]
-    )
+    return _lines([_STORED(sale) for sale in sales])
 
 
 def _raise(session: Session, finding: Finding, sale: Sale | None, now: datetime) -> bool:
