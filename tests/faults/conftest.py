@@ -83,10 +83,16 @@ class Workers:
 
     def start(self, failpoint: str = "", *how: str) -> subprocess.Popen[str]:
         environment = {**os.environ, VARIABLE: failpoint} if failpoint else dict(os.environ)
-        command = [sys.executable, "-m", "tests.faults.worker", *self._arguments, *how]
+        command = [sys.executable, "-X", "faulthandler", "-m", "tests.faults.worker", *self._arguments, *how]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
         self._started.append(process)
         return process
+
+    def log_of(self, process: subprocess.Popen[str]) -> str:
+        """What a process has said; one that still runs is aborted, and says where it was."""
+        if process.poll() is None:
+            process.send_signal(signal.SIGABRT)
+        return process.communicate(timeout=10)[1]
 
     def end(self) -> None:
         for process in self._started:
