@@ -179,7 +179,10 @@ class Contribution:
 
 @dataclass(frozen=True)
 class AlertFilter:
-    """Which alerts: empty fields do not restrict. `series` matches any part of the series' text."""
+    """Which alerts: empty fields do not restrict. `series` matches any part of the series' text.
+
+    Of a dimension that `filters` keep to some values, an alert's series must name one of these.
+    """
 
     states: tuple[str, ...] = ()
     severities: tuple[str, ...] = ()
@@ -208,7 +211,11 @@ class AlertService(ABC):
         cursor: str | None = None,
         limit: int = 50,
     ) -> AlertPage:
-        """Newest first, in pages of `limit` (at most 500)."""
+        """Newest first, in pages of `limit` (at most 500); under a row scope, those of series inside it.
+
+        Raises:
+            InvalidInput: `cursor` is not one that a page gave.
+        """
 
     @abstractmethod
     def get(self, session: Session, actor: Actor, alert_id: int) -> AlertView:
@@ -226,17 +233,19 @@ class AlertService(ABC):
     def acknowledge(
         self, session: Session, actor: Actor, alert_id: int, note: str = "", version: int | None = None
     ) -> AlertView:
-        """Say that somebody looks after it.
+        """Say that somebody looks after it; once more adds another note.
 
         Raises:
+            NotFound: as `get` does.
             Conflict: it is resolved already, or was changed since `version`.
+            InvalidInput: the note has more than 2,000 characters, or a NUL.
         """
 
     @abstractmethod
     def resolve(
         self, session: Session, actor: Actor, alert_id: int, note: str = "", version: int | None = None
     ) -> AlertView:
-        """Close it. Raises Conflict as `acknowledge` does."""
+        """Close it. Raises what `acknowledge` does."""
 
     @abstractmethod
     def contributions(self, session: Session, actor: Actor, alert_id: int, limit: int = 8) -> Sequence[Contribution]:

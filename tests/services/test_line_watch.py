@@ -256,6 +256,6 @@ class TestInTheBackground:
     def test_handing_over_takes_no_time(self, shop: Shop, watch: LineWatch) -> None:
         (written,) = write(shop.database, payloads(LEARNED, NOON), NOON)
         many = Written("live", 0, 1, (), [*written.sales] * (20_000 // len(written.sales)))
-        started = time.perf_counter()
+        started = time.thread_time()
         watch.on_written(many)
-        assert time.perf_counter() - started < 0.1  # 20,000 sales, which are a second's work for a consumer
+        assert time.thread_time() - started < 0.1  # 20,000 sales, which are a second's work for a consumer
