@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 from nebuloviz.errors import InvalidInput
@@ -41,6 +42,10 @@ def output_of(body: Mapping[str, Any]) -> str:
     if not isinstance(output, str):
         raise MalformedRequest("The body names no output.")
     return output
+
+
+#: Dash's own Location, which most callbacks read: its properties are text, whatever a request says.
+LOCATION_ID = "_pages_location"
 
 
 def check(body: Mapping[str, Any], callback: Mapping[str, Any]) -> None:
@@ -83,6 +88,8 @@ def _check_dependency(item: Any, wanted: Mapping[str, Any]) -> None:
     if not wanted["id"].startswith("{"):
         if not isinstance(item, dict) or item.get("id") != wanted["id"] or not _same_property(item, wanted):
             raise MalformedRequest("An input does not fit the callback.")
+        if wanted["id"] == LOCATION_ID and not isinstance(item.get("value", ""), (str, NoneType)):
+            raise MalformedRequest("The address must be text.")
         return
     keys = set(json.loads(wanted["id"]))
     for part in item if isinstance(item, list) else [item]:

@@ -49,8 +49,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _ROUTER = "router"  # the access of Dash's own page callback: decided by the page that it is asked for
 _PAGE_OUTPUT = Output("_pages_content", "children")
 _PAGE_STORE = Output("_pages_store", "data")
-_PAGE_LOCATION = "_pages_location"
-_LONGEST_PATH = 8_000
+_LONGEST_ADDRESS = 64_000
 
 _log = logging.getLogger(__name__)
 
@@ -110,7 +109,7 @@ def _check_origin() -> None:
     if request.method in _SAFE_METHODS:
         return
     site = request.headers.get("Sec-Fetch-Site")
-    origin = request.headers.get("Origin") or request.headers.get("Referer")
+    origin = request.headers.get("Origin", request.headers.get("Referer"))
     foreign = origin is not None and not _own(origin)
     if foreign or site not in {None, "same-origin", "none"}:
         raise CrossOrigin(_("The request comes from another site."))
@@ -168,11 +167,11 @@ def _authorize_callback() -> None:
 
 def _authorize_router(asked: Mapping[str, Any]) -> None:
     """The router draws whatever page the body names, so the body's path needs what that page needs."""
-    given = {item["property"]: item.get("value") for item in asked["inputs"] if item["id"] == _PAGE_LOCATION}
-    path, search = given.get("pathname"), given.get("search")
-    if not isinstance(path, str) or not (search is None or isinstance(search, str)):
+    given = {item["property"]: item.get("value") for item in asked["inputs"] if item["id"] == body.LOCATION_ID}
+    path = given.get("pathname")
+    if not isinstance(path, str):
         raise body.MalformedRequest("The path must be text.")
-    if len(path) + len(search or "") > _LONGEST_PATH:
+    if len(path) + len(given.get("search") or "") > _LONGEST_ADDRESS:
         raise body.MalformedRequest("The path is too long.")
     _authorize_page(path)
 

@@ -121,7 +121,7 @@ def safe_target(given: str | None) -> str:
     >>> safe_target("/alerts?state=open"), safe_target("//evil.example"), safe_target("https://evil.example")
     ('/alerts?state=open', '/', '/')
     """
-    if not given or len(given) > _LONGEST_TARGET or not given.isprintable() or "\\" in given:
+    if not given or len(given) > _LONGEST_TARGET or not given.isprintable() or "\\" in given or given.startswith("//"):
         return "/"
     try:
         parts = urlsplit(given)
