@@ -232,7 +232,7 @@ def _buckets(times: pd.Series[pd.Timestamp], query: Query) -> pd.Series[pd.Times
     if query.grain in {"minute", "quarter_hour", "hour", "day"}:
         return local.dt.floor(_FREQUENCIES[query.grain])
     if query.grain == "week":
-        return local.dt.floor("D") - pd.to_timedelta((local.dt.weekday - query.week_start) % 7, unit="D")
+        return local.dt.floor("D") - pd.to_timedelta((local.dt.day_of_week - query.week_start) % 7, unit="D")
     period = {"month": "M", "quarter": "Q", "year": "Y"}[query.grain or "month"]
     return local.dt.tz_localize(None).dt.to_period(period).dt.start_time.dt.tz_localize(query.time_zone)
 

@@ -1,0 +1,130 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from dash import no_update
+
+from nebuloviz.errors import Unavailable
+from tests.fakes import alert
+from tests.pages.conftest import Browser, Drawn, Shop
+
+
+@pytest.fixture
+def page(browser: Browser) -> Any:
+    """The module of the list; it can be imported only once there is a dashboard."""
+    from pages import alerts  # noqa: PLC0415 - see above
+
+    return alerts
+
+
+@pytest.fixture
+def detail(browser: Browser) -> Any:
+    """The module of a single alert's page."""
+    from pages import alert  # noqa: PLC0415 - see above
+
+    return alert
+
+
+@pytest.fixture
+def several(shop: Shop) -> Shop:
+    start = shop.data.now - timedelta(hours=5)
+    times = {"bucket_start": start, "bucket_end": start + timedelta(hours=1)}
+    shop.alerts.alerts = {
+        1: alert(1, **times),
+        2: alert(
+            2, severity="critical", series="orders|store=305", metric="orders", dimensions={"store": "305"}, **times
+        ),
+        3: alert(3, state="resolved", **times),
+        4: alert(4, bucket_start=start - timedelta(days=90), bucket_end=start - timedelta(days=90)),
+    }
+    return shop
+
+
+class TestList:
+    @pytest.mark.parametrize(
+        ("search", "shown"),
+        [
+            ("", [2, 1]),
+            ("?range=all", [4, 2, 1]),
+            ("?state=resolved", [3]),
+            ("?severity=critical", [2]),
+            ("?q=store", [2]),
+            ("?f.store=305", [2]),
+        ],
+    )
+    def test_shows_what_the_url_asks_for(
+        self, page: Any, several: Shop, drawn: Drawn, search: str, shown: list[int]
+    ) -> None:
+        listed, *_rest = page.show(search, "", None)
+        text = drawn(listed)
+        places = {number: text.find(f'"/alerts/{number}"') for number in range(1, 5)}
+        assert sorted((number for number in places if places[number] >= 0), key=places.__getitem__) == shown
+
+    def test_says_when_nothing_matches(self, page: Any, drawn: Drawn) -> None:
+        listed, hidden, *_pills = page.show("?f.store=999&range=all", "", None)
+        assert "Store: 999" in drawn(listed)
+        assert hidden
+
+    def test_a_failure_says_what_to_do(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        shop.alerts.failure = Unavailable("The database does not answer.")
+        assert "The database does not answer." in drawn(page.show("", "", None)[0])
+
+    def test_pills_switch_a_state_on_and_off(self, page: Any, several: Shop, drawn: Drawn) -> None:
+        _list, _hidden, states, severities = page.show("", "", None)
+        assert '"/alerts?state=open&state=acknowledged&state=resolved"' in drawn(states)
+        assert '"/alerts?severity=critical"' in drawn(severities)
+
+    @pytest.mark.parametrize(("typed", "then"), [("Dairy", "?q=Dairy"), ("", None), (None, None), ("a\x00b", "?q=ab")])
+    def test_search_goes_into_the_url(self, page: Any, browser: Browser, typed: Any, then: str | None) -> None:
+        page.choose_search(typed, "")
+        assert browser.search == then
+
+
+class TestOne:
+    def test_shows_what_was_expected_and_rings_the_point(self, detail: Any, several: Shop) -> None:
+        answer = detail.course(1, "", "light", None)
+        marks = [mark for trace in answer["figure"].data for mark in trace.customdata or () if mark[2] == 1]
+        assert marks
+
+    def test_shows_where_it_comes_from_and_the_sales(self, detail: Any, several: Shop, drawn: Drawn) -> None:
+        assert "305" in drawn(detail.segments(1))
+        assert "65%" in drawn(detail.segments(1))
+        assert '"rowData"' in drawn(detail.lines(1))
+
+    def test_is_acknowledged_with_a_note(self, detail: Any, several: Shop, browser: Browser, drawn: Drawn) -> None:
+        browser.triggers("alert-acknowledge.n_clicks", 1)
+        version, message = detail.decide(1, None, "the fridge was off", 1, 1)
+        assert (version, message) == ({"version": 2}, None)
+        assert several.alerts.alerts[1].state == "acknowledged"
+        _head, _version, history = detail.show(1, "", None)
+        assert "the fridge was off" in drawn(history)
+        assert "Acknowledged by ann" in drawn(history)
+
+    def test_what_somebody_else_decided_is_not_overwritten(
+        self, detail: Any, several: Shop, browser: Browser, drawn: Drawn
+    ) -> None:
+        several.alerts.alerts[1] = alert(1, state="acknowledged", version=2)
+        browser.triggers("alert-resolve.n_clicks", 1)
+        version, message = detail.decide(None, 1, "", 1, 1)
+        assert several.alerts.alerts[1].state == "acknowledged"
+        assert "Somebody else" in drawn(message)
+        assert version is not no_update, "the page shows it as it is now"
+
+    def test_a_note_being_written_survives_news(self, detail: Any, several: Shop, browser: Browser) -> None:
+        browser.triggers("shell-stamp.data", "new")
+        head, version, history = detail.show(1, "new", None)
+        assert head is no_update
+        assert version is no_update
+        assert history is not no_update
+
+    @pytest.mark.parametrize("role", ["viewer"])
+    def test_who_may_not_decide_sees_no_buttons(self, detail: Any, several: Shop, drawn: Drawn) -> None:
+        head, *_rest = detail.show(1, "", None)
+        assert "alert-resolve" not in drawn(head)
+
+    @pytest.mark.parametrize("alert_id", ["", "x", "-1", "1" * 40, "9999"])
+    def test_one_that_is_not_there_is_said(self, detail: Any, several: Shop, drawn: Drawn, alert_id: str) -> None:
+        drawn(detail.layout(alert_id=alert_id, utm_source="mail"))
+        number = int(alert_id) if alert_id.isdecimal() and len(alert_id) < 18 else 0
+        head, *_rest = detail.show(number, "", None)
+        assert "There is no alert" in drawn(head)

@@ -1,0 +1,163 @@
+from typing import Any
+
+import pytest
+from dash import no_update
+from dash.exceptions import PreventUpdate
+
+from nebuloviz.errors import InvalidInput, Unavailable
+from nebuloviz.services.interfaces import FilePreview, ImportView
+from nebuloviz.web.views.data import readable_bytes
+from tests.fakes import NOW, dead_letter
+from tests.pages.conftest import Browser, Drawn, Shop
+
+PREVIEW = FilePreview(
+    "shop <i>1</i>.csv",
+    ("InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice"),
+    (("536365", "85123A", "6", "2010-12-01 08:26", "2.55"),),
+    {"order_id": "InvoiceNo", "product_id": "StockCode", "quantity": "Quantity", "sold_at": "InvoiceDate"},
+    ("unit_price",),
+)
+MAPPED = {**PREVIEW.mapping, "unit_price": "UnitPrice"}
+
+
+@pytest.fixture
+def page(browser: Browser) -> Any:
+    """The page's module; it can be imported only once there is a dashboard."""
+    from pages import data  # noqa: PLC0415 - see above
+
+    return data
+
+
+def columns(mapping: dict[str, str]) -> tuple[list[Any], list[dict[str, str]]]:
+    return list(mapping.values()), [{"type": "data-field", "of": field} for field in mapping]
+
+
+class TestLayout:
+    @pytest.mark.parametrize(("role", "upload", "settle"), [("admin", True, True), ("analyst", False, False)])
+    def test_offers_what_the_reader_may_do(self, page: Any, drawn: Drawn, upload: bool, settle: bool) -> None:
+        text = drawn(page.layout(x="1"))
+        assert ("data-drop" in text) is upload
+        assert ("data-retry" in text) is settle
+
+
+class TestStream:
+    def test_shows_pace_and_partitions(self, page: Any, drawn: Drawn) -> None:
+        figures, partitions = page.stream("")
+        assert "Sales a minute" in drawn(figures)
+        assert "1,190" in drawn(partitions)
+
+    def test_the_chart_has_accepted_duplicate_and_rejected(self, page: Any) -> None:
+        figure = page.pace("", "dark", None)["figure"]
+        assert [trace.name for trace in figure.data] == ["Accepted", "Duplicate", "Rejected"]
+        assert sum(figure.data[2].y) == 1
+
+    def test_a_failure_keeps_the_old_figures(self, page: Any, shop: Shop) -> None:
+        shop.ingest.failure = Unavailable("The database does not answer.")
+        assert page.pace("", "light", None)["figure"] is no_update
+        assert page.stream("")[1] is no_update
+
+
+class TestImport:
+    def test_a_file_is_shown_with_its_guessed_mapping(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        shop.ingest.previews["f" * 32] = PREVIEW
+        form, message = page.show_form("f" * 32)
+        assert message is None
+        text = drawn(form)
+        assert "shop <i>1</i>.csv" in text
+        assert "85123A" in text
+
+    @pytest.mark.parametrize("upload", ["../../etc/passwd", "gone"])
+    def test_a_file_that_cannot_be_read_says_why(self, page: Any, drawn: Drawn, upload: str) -> None:
+        form, message = page.show_form(upload)
+        assert form is None
+        assert "upload it again" in drawn(message)
+
+    @pytest.mark.parametrize(
+        ("mapping", "words"),
+        [(PREVIEW.mapping, "unit price or amount"), (MAPPED, ""), ({"amount": "UnitPrice"}, "Order number")],
+    )
+    def test_starts_only_when_nothing_is_missing(self, page: Any, mapping: dict[str, str], words: str) -> None:
+        said, disabled = page.check_mapping(*columns(mapping))
+        assert words in said
+        assert disabled is bool(words)
+
+    def test_is_started_with_the_corrected_mapping(self, page: Any, shop: Shop, browser: Browser) -> None:
+        browser.triggers("data-start.n_clicks", 1)
+        values, ids = columns({**MAPPED, "region": "\x1fnone"})
+        upload, _message = page.start(1, None, values, ids, "f" * 32)
+        assert upload is None
+        assert shop.ingest.started == [("f" * 32, MAPPED)]
+
+    def test_what_the_program_refuses_is_said(
+        self, page: Any, shop: Shop, browser: Browser, drawn: Drawn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*_args: Any) -> None:
+            raise InvalidInput("The file has no column Price.")
+
+        monkeypatch.setattr(shop.ingest, "start_import", refuse)
+        browser.triggers("data-start.n_clicks", 1)
+        upload, message = page.start(1, None, *columns(MAPPED), "f" * 32)
+        assert upload is no_update
+        assert "no column Price" in drawn(message)
+
+    def test_nothing_starts_by_itself(self, page: Any) -> None:
+        with pytest.raises(PreventUpdate):
+            page.start(None, None, *columns(MAPPED), "f" * 32)
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"state": "running", "rows_done": 50}, "50%"),
+            ({"state": "done", "accepted": 99, "rejected": 1}, "99 sales accepted"),
+            ({"state": "failed", "message": "Line 7 has 3 columns."}, "Line 7 has 3 columns."),
+        ],
+    )
+    def test_progress_and_result_are_shown(
+        self, page: Any, shop: Shop, drawn: Drawn, changes: dict[str, Any], words: str
+    ) -> None:
+        usual: dict[str, Any] = {"rows_done": 100, "accepted": 0, "rejected": 0, "message": ""}
+        shop.ingest.running = [
+            ImportView(
+                id=1, name="a.csv", rows_total=100, duplicate=0, started_by="ann", started_at=NOW, updated_at=NOW,
+                finished_at=NOW, **(usual | changes),
+            )
+        ]  # fmt: skip
+        assert words in drawn(page.imports(1, None))
+
+
+class TestRejected:
+    def test_are_shown_with_reason_and_bytes(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        shop.ingest.letters = {1: dead_letter(1)}
+        table, options = page.letters("", 0)
+        assert "Not readable" in drawn(table)
+        assert [option["value"] for option in options] == ["", "malformed"]
+
+    def test_are_put_away(self, page: Any, shop: Shop, browser: Browser, drawn: Drawn) -> None:
+        shop.ingest.letters = {1: dead_letter(1), 2: dead_letter(2)}
+        browser.triggers("data-discard.n_clicks", 1)
+        changed, message = page.settle(None, 1, [{"id": 2}, {"id": "x"}, None], 0)
+        assert changed == 1
+        assert "1 record put away." in drawn(message)
+        assert [letter.state for letter in shop.ingest.letters.values()] == ["open", "discarded"]
+
+    @pytest.mark.parametrize("selected", [None, [], [{"id": "1 OR 1=1"}], "x"])
+    def test_nothing_happens_to_what_was_not_chosen(
+        self, page: Any, browser: Browser, drawn: Drawn, selected: Any
+    ) -> None:
+        browser.triggers("data-retry.n_clicks", 1)
+        changed, message = page.settle(1, None, selected, 0)
+        assert changed is no_update
+        assert "Choose records" in drawn(message)
+
+    @pytest.mark.parametrize(
+        ("payload", "text"),
+        [
+            (b"abc", "abc"),
+            (b"a\x00b", "a\\x00b"),
+            (b"\xff", "\\xff"),
+            ("é".encode(), "é"),
+            ("\u202e".encode(), "\\u202e"),
+        ],
+    )
+    def test_bytes_are_readable(self, payload: bytes, text: str) -> None:
+        assert readable_bytes(payload) == text
