@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from dash import Input, Output, State, ctx, dcc, html, no_update
@@ -18,6 +19,7 @@ from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, failur
 from nebuloviz.web.components import card, link_button, page, page_header, skeleton_feed, skeleton_table, skeleton_tile
 from nebuloviz.web.components.basic import badge
 from nebuloviz.web.context import act, ask, may, services
+from nebuloviz.web.question import comparison_words
 from nebuloviz.web.reading import asking
 from nebuloviz.web.shell import STAMP_ID, THEME_ID, stay_on_page
 from nebuloviz.web.views import alerts as views
@@ -102,7 +104,8 @@ def course(number: int, _stamp: str, theme: str, table_clicks: int | None) -> di
                 filters=views.filters_of(alert),
                 comparison="weekdays",
             )
-            return views.course(asked.frame(query), asked.expected(query), alert, asked.style())
+            style = replace(asked.style(), comparison=comparison_words("weekdays"))
+            return views.course(asked.frame(query), asked.expected(query), alert, style)
 
         return chart_answer(build, table_clicks)
 

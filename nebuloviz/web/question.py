@@ -42,6 +42,17 @@ GRAIN_WORDS: dict[Grain, object] = {
     "quarter": lazy("Quarter"),
     "year": lazy("Year"),
 }
+#: The same inside a sentence: "Revenue, by day".
+BY_WORDS: dict[Grain, object] = {
+    "minute": lazy("by minute"),
+    "quarter_hour": lazy("by quarter of an hour"),
+    "hour": lazy("by hour"),
+    "day": lazy("by day"),
+    "week": lazy("by week"),
+    "month": lazy("by month"),
+    "quarter": lazy("by quarter"),
+    "year": lazy("by year"),
+}
 #: A chart with more points than this is neither readable nor quick.
 MOST_POINTS = 1_500
 _SIZES: dict[Grain, timedelta] = {

@@ -18,7 +18,7 @@ from nebuloviz.services.interfaces import OTHER, AlertView, Frame
 from nebuloviz.web.components import alert_words, data_table, link_button, nothing_matches
 from nebuloviz.web.components.cards import download_link
 from nebuloviz.web.figures import AnomalyMark, Click
-from nebuloviz.web.question import GRAIN_WORDS, bucket_end, comparison_words, filter_words
+from nebuloviz.web.question import BY_WORDS, bucket_end, comparison_words, filter_words
 from nebuloviz.web.state import State
 from nebuloviz.web.views.grids import frame_grid
 
@@ -130,7 +130,7 @@ def nothing(state: State, path: str = "/") -> Component:
 
 def by_words(grain: Grain) -> str:
     """The grain as a subtitle says it: "by day"."""
-    return _("by {grain}", grain=str(GRAIN_WORDS[grain]).lower())
+    return str(BY_WORDS[grain])
 
 
 def lines_words(total: int) -> str:

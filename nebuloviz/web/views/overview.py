@@ -125,7 +125,7 @@ def without_dwarfing_rest(data: pd.DataFrame, slug: str, measured: str) -> tuple
 def treemap_view(frame: Frame, slug: str, state: State, style: Style) -> ChartView:
     """Shares of the whole; of revenue where the metric itself has no parts that add up."""
     shown = metric(frame.query.metrics[0])
-    title = _("{metric}: shares by {dimension}", metric=shown.label, dimension=common.dimension_words(slug).lower())
+    title = _("{metric}: share of each {dimension}", metric=shown.label, dimension=common.dimension_words(slug))
     if common.is_empty(frame):
         return ChartView(title, instead=common.nothing(state))
     return ChartView(
