@@ -24,6 +24,7 @@ DEBOUNCE = 400  # a score counts if it is above those of so many values before i
 SAME_TIME = 100  # earlier values of the same half hour of the day, or hour of the week, that make its usual one
 _BINS_PER_DAY = 48
 _MIN_KNOWN = 20
+_TAIL = 0.05
 _LARGEST = 1e6  # of a deviation in spreads, so that a constant that changes is far, not infinite
 
 
@@ -40,12 +41,13 @@ def score_values(timestamps: pd.DatetimeIndex, values: FloatArray, *, seed: int 
         rows = np.flatnonzero(known[start:end]) + start
         if len(past) >= _MIN_KNOWN and len(rows):
             raw[rows] = _detector(seed).fit(past).score(features[rows])
-    return debounced(raw)
+    return debounced(np.minimum(raw, 1.0))
 
 
 def _detector(seed: int) -> Detector:
-    # Without the open tail: a sensor's far outliers are no likelier to matter than its near ones.
-    return ForestDetector(trees=100, samples=512, tail=0.0, seed=seed)
+    # Hardly a tail: a sensor's far outliers are no likelier to matter than its near ones. But a forest grown on a constant
+    # tells nothing from anything, so that without it a constant could change unnoticed.
+    return ForestDetector(trees=100, samples=512, tail=_TAIL, seed=seed)
 
 
 def _blocks(n: int) -> Iterator[tuple[int, int]]:
@@ -108,7 +110,7 @@ def _times(timestamps: pd.DatetimeIndex) -> tuple[IntArray, IntArray]:
     """The half hour of the day, and the hour of the week, of each timestamp; -1 where there is none."""
     missing = np.asarray(timestamps.isna())
     minute = np.nan_to_num(timestamps.hour.to_numpy(float) * 60 + timestamps.minute.to_numpy(float))
-    hour_of_week = np.nan_to_num(timestamps.weekday.to_numpy(float) * 24 + timestamps.hour.to_numpy(float))
+    hour_of_week = np.nan_to_num(timestamps.day_of_week.to_numpy(float) * 24 + timestamps.hour.to_numpy(float))
     half_hour = minute // (24 * 60 / _BINS_PER_DAY)
     return np.where(missing, -1, half_hour).astype(np.int64), np.where(missing, -1, hour_of_week).astype(np.int64)
 
