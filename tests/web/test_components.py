@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pandas as pd
 import pytest
@@ -17,6 +18,7 @@ from nebuloviz.services.interfaces import AlertView, SaleLine
 from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web import components as ui
 from nebuloviz.web import figures
+from nebuloviz.web.components.spark import spark_svg
 
 REVENUE, DISCOUNT, RETURNS = metric("revenue"), metric("discount_rate"), metric("returns")
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -202,6 +204,35 @@ class TestTile:
         made = as_json(ui.tile(REVENUE, 1_234_567.89, href="/"))
         figure = next(part["props"] for part in parts(made) if "nv-tile-figure" in part["props"].get("className", ""))
         assert (figure["children"], figure["title"]) == ("$1.2M", "$1,234,567.89")
+
+
+class TestSparkImage:
+    def days(self, *values: float) -> pd.DataFrame:
+        return pd.DataFrame({"bucket": pd.date_range("2026-11-01", periods=len(values), tz="UTC"), "revenue": values})
+
+    def test_is_drawn_without_a_chart(self) -> None:
+        kinds = {part["type"] for part in parts(as_json(everything()["tile"]))}
+        assert "Img" in kinds
+        assert "Graph" not in kinds
+
+    def test_spans_its_place_from_the_lowest_to_the_highest(self) -> None:
+        drawn = spark_svg(figures.sparkline(self.days(1.0, 3.0, 2.0), REVENUE))
+        assert 'd="M0.0 38.0L100.0 2.0L200.0 20.0"' in drawn
+        assert ET.fromstring(drawn).tag.endswith("svg")  # noqa: S314 - our own text
+
+    def test_a_missing_value_is_a_gap(self) -> None:
+        drawn = spark_svg(figures.sparkline(self.days(1.0, 2.0, float("nan"), 2.0, 1.0), REVENUE))
+        assert 'd="M0.0 38.0L50.0 2.0M150.0 2.0L200.0 38.0"' in drawn
+
+    def test_the_expected_range_lies_below_the_line(self) -> None:
+        frame = self.days(1.0, 2.0).assign(**{"revenue:low": 0.0, "revenue:high": 4.0})
+        band, line_ = spark_svg(figures.sparkline(frame, REVENUE)).split("<path")[1:]
+        assert "Z" in band
+        assert 'fill="none"' in line_
+
+    @pytest.mark.parametrize("values", [(), (5.0,), (5.0, 5.0)])
+    def test_little_or_nothing_is_no_error(self, values: tuple[float, ...]) -> None:
+        assert spark_svg(figures.sparkline(self.days(*values), REVENUE)).startswith("<svg")
 
 
 class TestChartCard:

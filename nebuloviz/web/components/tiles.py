@@ -11,7 +11,8 @@ from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, change, change_words
 from nebuloviz.web.components.basic import Child, Id, given, hidden
-from nebuloviz.web.figures import MetricLike, config, value_text
+from nebuloviz.web.components.spark import spark_image
+from nebuloviz.web.figures import MetricLike, value_text
 from nebuloviz.web.figures.text import points_text
 
 Mood = Literal["good", "bad", "flat"]
@@ -47,18 +48,13 @@ def tile(  # noqa: PLR0913 - all but two are named options
         change_line(metric, value, before, comparison),
     ]
     if spark is not None:
-        parts.append(_spark(spark))
+        parts.append(html.Div(spark_image(spark), className="nv-tile-spark", dir="ltr", **given(aria_hidden="true")))
     return dcc.Link(
         parts,
         href=href,
         className="nv-tile" + (" nv-tile-selected" if selected else ""),
         **given(id=id),
     )
-
-
-def _spark(spark: go.Figure) -> html.Div:
-    graph = dcc.Graph(figure=spark, config=config(static=True), className="nv-spark", style={"height": "40px"})
-    return html.Div(graph, className="nv-tile-spark", dir="ltr", **given(aria_hidden="true"))
 
 
 def mood_of(metric: MetricLike, value: float | None, before: float | None) -> Mood:

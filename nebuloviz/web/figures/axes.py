@@ -42,6 +42,7 @@ def time_axis(buckets: Sequence[datetime], grain: str, *, bars: bool = False) ->
     return {
         "type": "date",
         # By itself Plotly gives points a margin that parts the first one from the axis.
+        "ticklabelstandoff": 8,
         "range": [buckets[0] - slack, buckets[-1] + slack] if slack and not bars else None,
         "tickmode": "array",
         "tickvals": ticks,
