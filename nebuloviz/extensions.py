@@ -32,18 +32,18 @@ def load(folder: Path | None) -> tuple[str, ...]:
     package = sys.modules.setdefault(PACKAGE, ModuleType(PACKAGE))
     package.__path__ = [str(folder.resolve())]
     importlib.invalidate_caches()
-    names = tuple(_load(path) for path in sorted(folder.resolve().glob("[!_.]*.py")))
-    if names:
-        _log.info("Extensions are loaded: %s", ", ".join(names))
-    return names
+    return tuple(_load(path) for path in sorted(folder.resolve().glob("[!_.]*.py")))
 
 
 def _load(path: Path) -> str:
     name = f"{PACKAGE}.{path.stem}"
+    if name in sys.modules:
+        return name
     try:
         importlib.import_module(name)
     except Exception as error:  # a stranger's code can fail in any way, and each must be said
         raise ConfigurationError(f"The extension {_place(path, error)} cannot be loaded: {_words(error)}") from error
+    _log.info("The extension %s is loaded.", path)
     return name
 
 
