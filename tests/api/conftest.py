@@ -1,7 +1,7 @@
 """The API as a real server over a real database, with one user of each role."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -24,7 +24,7 @@ from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import Services
 from nebuloviz.services.limits import Counters
-from nebuloviz.settings import load
+from nebuloviz.settings import Settings, load
 from tests.served import Served
 
 PASSWORD = "correct horse battery"
@@ -75,7 +75,13 @@ def alert(number: int, **changes: object) -> Alert:
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    settings = load(data_dir=tmp_path_factory.mktemp("data"), requests_per_minute=0, demo="off")
+    with running_api(load(data_dir=tmp_path_factory.mktemp("data"), requests_per_minute=0, demo="off")) as running:
+        yield running
+
+
+@contextmanager
+def running_api(settings: Settings) -> Iterator[Api]:
+    """The API over the database of `settings`, with a user of each role and seven alerts in it."""
     database = Database(settings.resolved_database_url)
     migrate.upgrade(database)
     counters = Counters()

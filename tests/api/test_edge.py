@@ -1,10 +1,19 @@
 """Whatever comes over the wire is answered: in one form, without a traceback, and never with a 5xx."""
 
-import pytest
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
 
-from nebuloviz.observability import Health
+import pytest
+from a2wsgi import WSGIMiddleware
+
+from nebuloviz.api.app import create_api
+from nebuloviz.observability import Health, HealthChecks
+from nebuloviz.settings import load
 from tests.api.conftest import Api
-from tests.served import raw
+from tests.served import Served, raw
 
 
 class TestEveryAnswer:
@@ -177,3 +186,35 @@ class TestHealth:
         assert (
             'nebuloviz_http_requests_total{method="GET",route="/api/v1/alerts/{alert_id}",status="401"}' in answer.text
         )
+
+
+class TestSlowDashboard:
+    def test_does_not_slow_health_down(self) -> None:
+        """All of the dashboard's threads are busy, and more requests wait for them."""
+        release = threading.Event()
+
+        def slow(_environ: object, start_response: Callable[[str, list[tuple[str, str]]], object]) -> list[bytes]:
+            release.wait(20)
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [b"done"]
+
+        nothing = cast("Any", None)
+        app = create_api(
+            services=nothing,
+            database=nothing,
+            settings=load(),
+            health=HealthChecks(),
+            dashboard=WSGIMiddleware(slow, workers=4),
+        )
+        with Served(app) as served, served.client() as client, ThreadPoolExecutor(8) as pool:
+            waiting = [pool.submit(client.get, "/") for _ in range(8)]
+            time.sleep(0.5)
+            took = []
+            for path in ("/healthz", "/readyz", "/metrics") * 3:
+                started = time.perf_counter()
+                assert client.get(path).status_code == 200
+                took.append(time.perf_counter() - started)
+            assert not any(answer.done() for answer in waiting)
+            release.set()
+            assert {answer.result().text for answer in waiting} == {"done"}
+        assert min(took) < 0.2

@@ -3,9 +3,11 @@
 import re
 import time
 
-import httpx
 import pytest
+from sqlalchemy import update
 
+from nebuloviz.db import Database
+from nebuloviz.models import User
 from nebuloviz.web.login import safe_target
 from tests.web.conftest import PASSWORD, Program, csrf_token
 
@@ -266,6 +268,24 @@ class TestErrors:
 
     @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "TRACE", "PROPFIND"])
     def test_other_methods_are_refused(self, program: Program, method: str) -> None:
-        for client in (program.as_("viewer"), program.client()):
-            answer: httpx.Response = client.request(method, "/explore")
-            assert answer.status_code in {401, 405}
+        with program.client() as nobody:
+            assert nobody.request(method, "/explore").status_code in {401, 405}
+        assert program.as_("viewer").request(method, "/explore").status_code == 405
+
+
+class TestPasswordThatMustChange:
+    def test_shuts_everything_but_its_own_change(self, program: Program) -> None:
+        program.add_user("newcomer")
+        database = Database(f"sqlite:///{program.environment['NEBULOVIZ_DATA_DIR']}/nebuloviz.sqlite3")
+        with database.transaction() as session:
+            session.execute(update(User).where(User.username == "newcomer").values(must_change_password=True))
+        database.dispose()
+        with program.signed_in("newcomer") as client:
+            for path in ("/", "/explore", "/export/csv"):
+                assert client.get(path).headers["location"] == "/password"
+            assert client.get("/_dash-layout").json()["code"] == "password_change_required"
+            page = client.get("/password")
+            assert "Your password was set for you." in page.text
+            form = {"current": PASSWORD, "new": NEW_PASSWORD, "again": NEW_PASSWORD, "csrf_token": csrf_token(page)}
+            assert client.post("/password", data=form).status_code == 303
+            assert client.get("/").status_code == 200
