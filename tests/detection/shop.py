@@ -45,7 +45,7 @@ def sale_lines(weeks: int, *, seed: int = 1, per_day: int = 40) -> Lines:
         sold_at=(np.repeat(moments, 4) + int(MONDAY.timestamp())) * 1_000_000,
         order_id=np.array([f"O{number}" for number in np.repeat(np.arange(len(moments)), 4)], dtype=object),
         product_id=np.array([f"P{number}" for number in product], dtype=object),
-        quantity=1.0 + random.poisson(2.0, n),
+        quantity=(1.0 + random.poisson(2.0, n)).astype(np.float64),
         unit_price=price,
         dimensions={"region": np.repeat(np.array(["north", "south"], dtype=object)[random.integers(0, 2, n // 4)], 4)},
     )

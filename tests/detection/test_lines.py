@@ -136,8 +136,12 @@ class TestRepeatedOrders:
         again = replace(again, sold_at=again.sold_at[-1] + minutes * 60_000_000 + np.repeat(np.arange(orders), 4))
         both = np.argsort(np.r_[rest.sold_at, again.sold_at], kind="stable")
         return Lines(
-            *(np.r_[getattr(rest, name), getattr(again, name)][both] for name in _COLUMNS),
-            {"region": np.r_[rest.dimensions["region"], again.dimensions["region"]][both]},
+            sold_at=np.r_[rest.sold_at, again.sold_at][both],
+            order_id=np.r_[rest.order_id, again.order_id][both],
+            product_id=np.r_[rest.product_id, again.product_id][both],
+            quantity=np.r_[rest.quantity, again.quantity][both],
+            unit_price=np.r_[rest.unit_price, again.unit_price][both],
+            dimensions={"region": np.r_[rest.dimensions["region"], again.dimensions["region"]][both]},
         )
 
     def test_are_found_from_the_third_on(self) -> None:
@@ -157,9 +161,6 @@ class TestRepeatedOrders:
         rule.feed(lines)
         rule.feed(replace(lines, sold_at=lines.sold_at + 50 * 3_600_000_000, order_id=lines.order_id + "x"))
         assert len(rule.first_seen) == len({(o, p, q) for o, p, q in _identity(lines)})
-
-
-_COLUMNS = ("sold_at", "order_id", "product_id", "quantity", "unit_price")
 
 
 def _identity(lines: Lines) -> list[tuple[str, str, float]]:

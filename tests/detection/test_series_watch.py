@@ -1,6 +1,7 @@
 import pickle
 from datetime import date
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +19,8 @@ OUTAGE = (6 * WEEK + 2 * 24 + 11, 6 * WEEK + 2 * 24 + 14)  # a Wednesday, 11 to 
 ORDERS = (Watched("orders", Scale.COUNT, 1.0),)
 
 
-def _watch(**settings: object) -> SeriesWatch:
-    return SeriesWatch(WatchSettings(**{"watched": ORDERS, **settings}))  # type: ignore[arg-type] - any of its fields
+def _watch(**settings: Any) -> SeriesWatch:
+    return SeriesWatch(WatchSettings(**{"watched": ORDERS, **settings}))
 
 
 def _run(watch: SeriesWatch, buckets: HourBuckets, hours: int = 24) -> list[Finding]:
@@ -82,10 +83,12 @@ class TestCausality:
     def test_a_watch_goes_on_from_where_it_was_pickled(self) -> None:
         watch = _watch()
         _run(watch, _outage().between(START, START + 6 * WEEK))
-        copy = pickle.loads(pickle.dumps(watch))  # noqa: S301 - made on the line itself
+        copy: SeriesWatch = pickle.loads(pickle.dumps(watch))  # noqa: S301 - made on the line itself
         rest = _outage().between(START + 6 * WEEK, START + 7 * WEEK)
         assert copy.feed(rest) == watch.feed(rest)
-        assert copy.model.version == watch.model.version  # type: ignore[union-attr] - both were trained above
+        assert copy.model is not None
+        assert watch.model is not None
+        assert copy.model.version == watch.model.version
 
     def test_hours_left_out_are_refused(self) -> None:
         watch = _watch()
