@@ -48,7 +48,11 @@ def layout(**_query: str) -> Component:
         in_use = ask(services().data.dimensions_in_use)
     used = [slug for slug in in_use if slug != _OWN_CHART and dimension(slug).rolled]
     revenue = metric("revenue")
-    by = [chart_slot(BREAKDOWN, title_of(revenue, slug), of=slug, span=4, outline="bars") for slug in used]
+    *by, products_span, shares_span, heat_span = views.spans(len(used))
+    parts = [
+        chart_slot(BREAKDOWN, title_of(revenue, slug), of=slug, span=span, outline="bars")
+        for slug, span in zip(used, by, strict=True)
+    ]
     return page(
         [
             html.Div(page_header(_("Overview"), subtitle=html.Span(id="overview-subtitle")), className="nv-span-12"),
@@ -56,10 +60,10 @@ def layout(**_query: str) -> Component:
             html.Div([skeleton_tile() for _tile in range(5)], id="overview-tiles", className="nv-tiles nv-span-12"),
             chart_slot(TREND, title_of(revenue), span=8, height=320),
             card(_("What stands out"), html.Div(skeleton_feed(3), id="overview-findings"), span=4),
-            *by,
-            chart_slot(PRODUCTS, title_of(revenue, _OWN_CHART), span=4, outline="bars"),
-            chart_slot(SHARES, title_of(revenue), span=6, height=300, outline="grid"),
-            chart_slot(HEAT, title_of(revenue), span=6, height=300, outline="grid"),
+            *parts,
+            chart_slot(PRODUCTS, title_of(revenue, _OWN_CHART), span=products_span, outline="bars"),
+            chart_slot(SHARES, title_of(revenue), span=shares_span, height=300, outline="grid"),
+            chart_slot(HEAT, title_of(revenue), span=heat_span, height=300, outline="grid"),
             *_live_cards(),
         ]
     )

@@ -50,6 +50,14 @@ class TestLayout:
             "store",
         ]
 
+    @pytest.mark.parametrize("breakdowns", range(7))
+    def test_fills_every_row(self, page: Any, breakdowns: int) -> None:
+        row = 0
+        for span in page.views.spans(breakdowns):
+            assert row + span <= 12
+            row = (row + span) % 12
+        assert row == 0
+
     @pytest.mark.parametrize("role", ["viewer"])
     def test_leaves_out_what_the_reader_may_not_see(self, page: Any, drawn: Drawn) -> None:
         text = drawn(page.layout())

@@ -41,6 +41,21 @@ ALWAYS = ("revenue", "orders", "average_order_value", "units", "customers")
 TOP_VALUES, TOP_PRODUCTS, TICKER_LINES, FEED_ITEMS, FINDINGS = 8, 10, 12, 6, 4
 
 
+def spans(breakdowns: int) -> list[int]:
+    """How many of twelve columns the breakdowns, products, shares and heat map take, so that every row is full.
+
+    >>> spans(2), spans(3)
+    ([4, 4, 4, 6, 6], [4, 4, 4, 4, 4, 4])
+    """
+    parts = breakdowns + 1
+    by_three = [4] * parts
+    if parts % 3 == 1:
+        return [*by_three, 4, 4]
+    if parts % 3 == 2:
+        by_three[-2:] = [6, 6]
+    return [*by_three, 6, 6]
+
+
 def tile_metrics() -> tuple[str, ...]:
     """Every metric that may have a tile."""
     usual = [slug for slug in ALWAYS if any(item.slug == slug for item in METRICS)]
