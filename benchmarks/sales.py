@@ -124,5 +124,6 @@ def _fill_rollup(session: Session, rollup: Rollup) -> None:
     if not {"category", "product_id"} & set(rollup.dimensions):
         # All lines of an order are in one cell, and counting them is quicker than telling orders apart
         figures[MEASURES.index("orders")] = func.count() // literal_column(str(LINES_PER_ORDER), Integer)
-    counted = select(bucket, *columns, *figures).group_by(bucket, *columns)
+    # In order of time, as arrivals would have written them
+    counted = select(bucket, *columns, *figures).group_by(bucket, *columns).order_by(bucket)
     session.execute(insert(rollup.table).from_select(["bucket", *rollup.dimensions, *MEASURES], counted))

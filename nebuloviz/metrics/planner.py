@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any, Final, Literal
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from nebuloviz.metrics.buckets import Bucket
-from nebuloviz.metrics.calendar import day_ceiling, day_floor, hour_ceiling, hour_floor
+from nebuloviz.metrics.calendar import ONE_HOUR, day_ceiling, day_floor, hour_ceiling, hour_floor
 from nebuloviz.metrics.query import Filter
 from nebuloviz.metrics.registry import DIMENSIONS, dimension
 from nebuloviz.models import MEASURES, ROLLED_DIMENSIONS, ROLLUPS, Rollup
@@ -114,6 +114,7 @@ class Plan:
         return "\n".join(_explained(part) for part in self.parts)
 
 
+_SHORTEST_DAY = timedelta(hours=20)  # no clocks have ever been put forward further, within a day
 _ORDER_OF_DETAIL = (
     "rollup_day",
     MEMBERS,
@@ -155,14 +156,30 @@ def _customers(asked: Slice, zone: ZoneInfo) -> Part | None:
         return None
     levels: list[_Level] = []
     if len(_needed(asked)) <= 1 and _needed(asked) <= set(ROLLED_DIMENSIONS):
-        levels.append((MEMBERS, lambda moment: day_ceiling(moment, zone), lambda moment: day_floor(moment, zone)))
+        levels.append(_days(MEMBERS, zone))
     if not _needed(asked):
-        levels.append((HOUR_MEMBERS, hour_ceiling, hour_floor))
+        levels.append(_hours(HOUR_MEMBERS))
     reason = "" if levels else "sets of customers are kept for one dimension at a time"
     return Part("customers", ("customers",), _readings(asked.spans, levels), reason)
 
 
-_Level = tuple[Source, Callable[[datetime], datetime], Callable[[datetime], datetime]]
+class _Level(NamedTuple):
+    """A source, how short its cells can be, and the edges of its cells next to a moment."""
+
+    source: Source
+    shortest: timedelta
+    ceiling: Callable[[datetime], datetime]
+    floor: Callable[[datetime], datetime]
+
+
+def _days(source: Source, zone: ZoneInfo) -> _Level:
+    return _Level(
+        source, _SHORTEST_DAY, lambda moment: day_ceiling(moment, zone), lambda moment: day_floor(moment, zone)
+    )
+
+
+def _hours(source: Source) -> _Level:
+    return _Level(source, ONE_HOUR, hour_ceiling, hour_floor)
 
 
 def _part(
@@ -171,10 +188,8 @@ def _part(
     levels: list[_Level] = []
     for grain in ("day", "hour"):
         smallest = min((r for r in rollups if r.grain == grain), key=lambda r: len(r.dimensions), default=None)
-        if smallest and grain == "day":
-            levels.append((smallest, lambda moment: day_ceiling(moment, zone), lambda moment: day_floor(moment, zone)))
-        elif smallest:
-            levels.append((smallest, hour_ceiling, hour_floor))
+        if smallest:
+            levels.append(_days(smallest, zone) if grain == "day" else _hours(smallest))
     if not levels and not reason:
         reason = f"no rollup has {' and '.join(sorted(_needed(asked)))}"
     return Part(kind, measures, _readings(asked.spans, levels), reason)
@@ -200,7 +215,7 @@ def _readings(spans: Iterable[Bucket], levels: Sequence[_Level]) -> tuple[Readin
     for number, span in enumerate(spans):
         for level, piece in _pieces(Piece(span.start, span.end, number), levels, 0):
             found.setdefault(level, []).append(piece)
-    sources: list[Source] = [*(source for source, *_ in levels), FACTS]
+    sources: list[Source] = [*(level.source for level in levels), FACTS]
     return tuple(Reading(sources[level], tuple(found[level])) for level in sorted(found))
 
 
@@ -208,11 +223,12 @@ def _pieces(piece: Piece, levels: Sequence[_Level], level: int) -> Iterator[tupl
     """The piece, cut: its whole cells of this level, and what is before and after them by the finer ones; in order of time."""
     if piece.start >= piece.end:
         return
+    while level < len(levels) and piece.end - piece.start < levels[level].shortest:
+        level += 1
     if level == len(levels):
         yield level, piece
         return
-    _, ceiling, floor = levels[level]
-    start, end = ceiling(piece.start), floor(piece.end)
+    start, end = levels[level].ceiling(piece.start), levels[level].floor(piece.end)
     if start >= end:
         yield from _pieces(piece, levels, level + 1)
         return
