@@ -204,7 +204,7 @@ class TestSlowDashboard:
             database=nothing,
             settings=load(),
             health=HealthChecks(),
-            dashboard=WSGIMiddleware(slow, workers=4),
+            dashboard=cast("Any", WSGIMiddleware(slow, workers=4)),
         )
         with Served(app) as served, served.client() as client, ThreadPoolExecutor(8) as pool:
             waiting = [pool.submit(client.get, "/") for _ in range(8)]
