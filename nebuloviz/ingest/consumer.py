@@ -87,6 +87,7 @@ class Consumer:
         self._thread: threading.Thread | None = None
         self._writer = _WriterThread(sink)
         self._next: dict[Partition, int] = {}  # behind the last batch handed to the writer
+        self._displaced: set[Partition] = set()  # known to the source, but to be placed anew from the sink
         self._stored: dict[Partition, int] = {}  # what may be committed to the source
         self._rejected_in_row: dict[Partition, int] = {}
         self._undecodable: dict[tuple[Partition, int], int] = {}
@@ -123,7 +124,7 @@ class Consumer:
         """Consume in this thread."""
         self._writer.start()
         try:
-            while not self._stop.is_set() and not (self._source.exhausted and self._writer.idle):
+            while not self._stop.is_set() and not self._all_done():
                 self._beat = time.monotonic()
                 self._guarded_step()
             self._finish_write()
@@ -135,6 +136,9 @@ class Consumer:
         finally:
             self._writer.stop()
             self._source.close()
+
+    def _all_done(self) -> bool:
+        return self._source.exhausted and self._writer.idle and not self._displaced
 
     def _guarded_step(self) -> None:
         try:
@@ -151,11 +155,12 @@ class Consumer:
 
     def _step(self) -> None:
         self._recheck_halted()
-        waiting = list(self._source.waiting())
+        waiting = {*self._source.waiting(), *self._displaced}
         if waiting:
             self._finish_write()  # its batch may be of one of them, and would move the position that is about to be read
-        for partition in waiting:
+        for partition in sorted(waiting):
             self._locate(partition)
+            self._displaced.discard(partition)
         polled = self._source.poll(POLL_SECONDS if self._writer.idle else 0.0)
         for partition, records in polled.items():
             # Whatever a source repeats from before its position must not take the position back
@@ -182,13 +187,11 @@ class Consumer:
             self._halted.pop(partition, None)
 
     def _forget_positions(self) -> None:
-        """After a failure: drop what is under way, and place every partition anew from the sink."""
+        """After a failure: drop what is under way; the next step places every partition anew from the sink."""
         self._writer.drain()
-        partitions = list(self._next)
+        self._displaced.update(self._next)
         self._next.clear()
         self._stored.clear()
-        for partition in partitions:
-            self._locate(partition)
 
     def _recheck_halted(self) -> None:
         """An operator may have set a halted partition going again."""
@@ -254,10 +257,7 @@ class Consumer:
         log.warning("Ingest waits %.1f s after a failure: %s", self._backoff, self._trouble)
         self._stop.wait(self._backoff * random.uniform(0.8, 1.2))  # noqa: S311 - spreads the retries of many processes
         self._backoff = min(self._backoff * 2, LAST_BACKOFF_SECONDS)
-        try:
-            self._forget_positions()
-        except Exception as again:  # noqa: BLE001 - the next step will meet it, and wait longer
-            log.info("The positions cannot be read yet: %s", type(again).__name__)
+        self._forget_positions()
 
     def _patience_is_over(self) -> bool:
         return self._give_up_seconds is not None and time.monotonic() - self._progress > self._give_up_seconds

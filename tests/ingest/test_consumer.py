@@ -130,6 +130,28 @@ class TestFailures:
         consumer_of(ListSource(records(9), limit=2), sink).run()
         assert [sale.sale_id for sale in sink.sales] == [f"0-{number}" for number in range(9)]
 
+    def test_a_database_that_is_away_for_longer_is_waited_for(self) -> None:
+        """Not only the write fails then, but also asking where to go on."""
+
+        class Away(FailingSink):
+            away = 0
+
+            def position(self, topic: str, partition: int) -> Position | None:
+                self.away -= 1
+                if self.away >= 0:
+                    raise lost()
+                return super().position(topic, partition)
+
+            def write(self, batch: Batch) -> Written:
+                if self.failures[:1] != [None]:
+                    self.away = 3
+                return super().write(batch)
+
+        sink = Away([None, lost(), None, None, None, None, None, None])
+        given = [*records(4), *records(4, partition=1)]
+        consumer_of(ListSource(given, limit=2), sink).run()
+        assert len(sink.sales) == len(given)
+
     def test_a_failing_source_is_tried_again(self) -> None:
         sink = ListSink()
         consumer_of(FailingSource([SourceFailed("gone"), None, SourceFailed("gone")], records(5)), sink).run()
