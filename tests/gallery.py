@@ -369,20 +369,6 @@ INDEX = """<!DOCTYPE html><html lang="{language}" dir="{dir}" data-bs-theme="{th
 content="width=device-width, initial-scale=1">{{%metas%}}<title>Gallery</title>{{%css%}}</head><body>{{%app_entry%}}<footer>
 {{%config%}}{{%scripts%}}<script>nebuloviz.registerLocale({locale})</script>{{%renderer%}}</footer></body></html>"""
 
-LOGIN = """<!DOCTYPE html><html lang="en" data-bs-theme="{theme}">
-<head><meta name="viewport" content="width=device-width">
-<link rel="stylesheet" href="/vendor/bootstrap/css/bootstrap.min.css">
-<link rel="stylesheet" href="/vendor/bootstrap/css/font/bootstrap-icons.min.css">
-<link rel="stylesheet" href="/assets/tokens.css"><link rel="stylesheet" href="/assets/components.css"></head>
-<body><main class="nv-login">
-<form class="nv-login-card"><div class="nv-login-brand"><span class="nv-brand-mark"></span>NebuloViz</div>
-<h1 class="nv-page-title">Sign in</h1>
-<div class="nv-login-problem" role="alert"><i class="bi bi-exclamation-octagon"></i>Name or password is wrong.</div>
-<div class="nv-field"><label for="u">User name</label><input class="nv-input" id="u"></div>
-<div class="nv-field"><label for="p">Password</label><input class="nv-input" id="p" type="password"></div>
-<button class="nv-button nv-button-primary">Sign in</button></form>
-<p class="nv-login-foot">Your data stays on this server.</p></main></body></html>"""
-
 
 class Gallery(Dash):
     """A Dash app whose document says its language, direction and theme."""
