@@ -43,7 +43,7 @@ class Repeater:
             try:
                 again = self._step()
                 failures = 0
-            except Exception:
+            except Exception:  # noqa: BLE001 - a step may raise anything, and the next one must still come
                 failures += 1
                 again = False
                 _log.exception("%s failed; it tries again", self.name)
