@@ -396,7 +396,6 @@ def build() -> Dash:
     app.server.add_url_rule(
         "/vendor/bootstrap/<path:name>", "vendor", lambda name: flask.send_from_directory(BOOTSTRAP, name)
     )
-    app.server.add_url_rule("/signin", "signin", lambda: LOGIN.format(theme=cookie("nebuloviz_theme", "light")))
     return app
 
 
