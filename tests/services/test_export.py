@@ -1,0 +1,99 @@
+import csv
+import io
+import math
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import openpyxl
+import pandas as pd
+import pytest
+
+from nebuloviz.metrics.query import Query
+from nebuloviz.services.export import FORMATS, csv_bytes, file_name, sheet_of_frame, sheet_of_lines, xlsx_bytes
+from nebuloviz.services.interfaces import OTHER, Frame, FrameColumn, SaleLine
+
+ZONE = ZoneInfo("Europe/Berlin")
+START, END = datetime(2026, 11, 20, 23, tzinfo=UTC), datetime(2026, 11, 22, 23, tzinfo=UTC)
+
+
+def frame(stores: list[str], revenue: list[float], grain: str | None = "day") -> Frame:
+    query = Query(("revenue",), START, END, ("store",), grain=grain, time_zone=ZONE.key)  # type: ignore[arg-type]  # a grain
+    moments = pd.date_range("2026-11-21", periods=len(stores), tz=ZONE.key)
+    data = pd.DataFrame({"bucket": moments, "store": stores, "revenue": revenue, "unfinished": [False] * len(stores)})
+    columns = (
+        FrameColumn("bucket", "time"),
+        FrameColumn("store", "text"),
+        FrameColumn("revenue", "number", "money"),
+        FrameColumn("unfinished", "boolean"),
+    )
+    return Frame(query, columns, data, END, "rollup_day_store")
+
+
+def csv_rows(content: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
+
+
+def xlsx_rows(content: bytes) -> list[list[object]]:
+    return [[cell.value for cell in row] for row in openpyxl.load_workbook(io.BytesIO(content)).active.iter_rows()]
+
+
+class TestCsv:
+    def test_says_what_is_shown_with_numbers_and_dates_as_such(self) -> None:
+        rows = csv_rows(csv_bytes(sheet_of_frame(frame(["7", OTHER], [1234.5, -20.0]))))
+        assert rows == [
+            ["Time (Europe/Berlin)", "Store", "Revenue", "Unfinished"],
+            ["2026-11-21", "7", "1234.5", "false"],
+            ["2026-11-22", "Other", "-20", "false"],
+        ]
+
+    def test_begins_with_the_mark_that_excel_needs(self) -> None:
+        assert csv_bytes(sheet_of_frame(frame(["Zürich"], [1.0]))).startswith(b"\xef\xbb\xbf")
+
+    @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
+    def test_lets_no_text_pass_for_a_formula(self, start: str) -> None:
+        (_, row) = csv_rows(csv_bytes(sheet_of_frame(frame([f"{start}cmd|' /C calc'!A0"], [1.0]))))
+        assert row[1] == f"'{start}cmd|' /C calc'!A0"
+
+    def test_leaves_out_what_is_missing(self) -> None:
+        (_, row) = csv_rows(csv_bytes(sheet_of_frame(frame([""], [math.nan]))))
+        assert row[1:3] == ["Not given", ""]
+
+    def test_tells_clocks_where_buckets_are_shorter_than_days(self) -> None:
+        (_, row) = csv_rows(csv_bytes(sheet_of_frame(frame(["7"], [1.0], grain="hour"))))
+        assert row[0] == "2026-11-21 00:00:00"
+
+
+class TestXlsx:
+    def test_has_typed_cells(self) -> None:
+        heading, row = xlsx_rows(xlsx_bytes(sheet_of_frame(frame(["7"], [1234.5]))))
+        assert heading == ["Time (Europe/Berlin)", "Store", "Revenue", "Unfinished"]
+        assert row == [datetime(2026, 11, 21), "7", 1234.5, False]
+
+    def test_has_no_formulas_and_no_links(self) -> None:
+        content = xlsx_bytes(sheet_of_frame(frame(["=1+1", "https://example.com"], [1.0, 2.0])))
+        sheet = openpyxl.load_workbook(io.BytesIO(content)).active
+        assert [(cell.data_type, cell.value) for cell in sheet["B"][1:]] == [
+            ("s", "=1+1"),
+            ("s", "https://example.com"),
+        ]
+        assert all(cell.hyperlink is None for cell in sheet["B"])
+
+
+class TestSaleLines:
+    def test_are_in_the_readers_time(self) -> None:
+        line = SaleLine("s", "o", START, "", "p", "=Milk", "Dairy", "", "DE", "web", "7", 1.5, 2.0, 0.0, 3.0)
+        heading, row = csv_rows(csv_bytes(sheet_of_lines([line], ZONE)))
+        assert dict(zip(heading, row, strict=True))["Sold at (Europe/Berlin)"] == "2026-11-21 00:00:00"
+        assert row[-4:] == ["1.5", "2", "0", "3"]
+        assert "'=Milk" in row
+
+
+class TestTheFile:
+    def test_is_named_for_what_is_inside(self) -> None:
+        assert file_name(frame(["7"], [1.0]), "csv") == "revenue-by-store-2026-11-21-2026-11-22.csv"
+
+    @pytest.mark.parametrize(("ending", "start"), [("csv", b"\xef\xbb\xbf"), ("xlsx", b"PK")])
+    def test_comes_in_each_format(self, ending: str, start: bytes) -> None:
+        content_type, make = FORMATS[ending]
+        assert make(frame(["7"], [1.0])).startswith(start)
+        assert "/" in content_type
