@@ -98,7 +98,9 @@ def test_its_sessions_are_killed_again_and_again(start: Running, postgres_databa
     till.sell(sales(400), 3)
     start()
     killer = Database(postgres_database.url.render_as_string(hide_password=False))
-    others = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()")
+    others = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
     for _ in range(4):
         time.sleep(0.7)
         with killer.session() as session:
@@ -196,7 +198,9 @@ def test_a_locked_sqlite_file_is_waited_for(migrated_sqlite_url: str, monkeypatc
     made = shop(60, seed=9)
     records = [Record("list", 0, number, orjson.dumps(sale)) for number, sale in enumerate(made)]
     consumer = Consumer(ListSource(records, 20), DatabaseSink(database, ZoneInfo("UTC")), give_up_seconds=60)
-    locker = sqlite3.connect(migrated_sqlite_url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False)
+    locker = sqlite3.connect(
+        migrated_sqlite_url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False
+    )
     locker.execute("BEGIN IMMEDIATE")
     unlock = threading.Timer(2.0, locker.rollback)
     unlock.start()

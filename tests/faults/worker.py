@@ -24,7 +24,7 @@ BATCH = 100
 
 
 class TwoTransactionSink(DatabaseSink):
-    """The mutant: rollups follow in a second transaction. It survives almost every random kill, and must not survive the failpoints."""
+    """The mutant: rollups follow in a second transaction. It survives most random kills, and must not survive the failpoints."""
 
     def __init__(self, database: Database, zone: ZoneInfo) -> None:
         super().__init__(database, zone)

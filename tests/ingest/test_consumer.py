@@ -22,7 +22,8 @@ HERE = Partition(TOPIC, 0)
 
 def records(count: int, partition: int = 0, first: int = 0) -> list[Record]:
     return [
-        Record(TOPIC, partition, first + number, encoded(sale_id=f"{partition}-{first + number}")) for number in range(count)
+        Record(TOPIC, partition, first + number, encoded(sale_id=f"{partition}-{first + number}"))
+        for number in range(count)
     ]
 
 
@@ -113,7 +114,9 @@ class TestDelivery:
         def broken(_written: Written) -> None:
             raise ValueError
 
-        consumer_of(ListSource(records(6), limit=2), ListSink(), on_written=[broken, lambda w: heard.append(w.next_offset)]).run()
+        consumer_of(
+            ListSource(records(6), limit=2), ListSink(), on_written=[broken, lambda w: heard.append(w.next_offset)]
+        ).run()
         assert heard == [2, 4, 6]
 
     def test_the_horizon_is_applied(self) -> None:

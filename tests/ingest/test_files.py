@@ -71,7 +71,10 @@ class TestText:
     def test_a_huge_cell_or_line_does_not_harm_its_neighbours(self, tmp_path: Path) -> None:
         content = f'a,b\n1,2\n"{"x" * (1 << 21)}",3\n{"y" * (5 << 20)}\n4,5\n'
         rows = list(open_table(written(tmp_path / "t.csv", content)).rows())
-        assert [(list(row.cells), bool(row.problem)) for row in rows if not row.problem] == [(["1", "2"], False), (["4", "5"], False)]
+        assert [(list(row.cells), bool(row.problem)) for row in rows if not row.problem] == [
+            (["1", "2"], False),
+            (["4", "5"], False),
+        ]
         assert any("field larger" in row.problem for row in rows)
         assert all(len(row.original) <= 1 << 16 for row in rows)
 
@@ -146,7 +149,11 @@ class TestBinaryTables:
     def test_a_workbook_has_values_of_its_first_sheet(self, tmp_path: Path) -> None:
         book = openpyxl.Workbook()
         sheet = book.worksheets[0]
-        for row in (["order", "when", "price", None], ["A1", datetime(2026, 1, 2, 3, 4), 2.5, None], [17850.0, None, "x", None]):
+        for row in (
+            ["order", "when", "price", None],
+            ["A1", datetime(2026, 1, 2, 3, 4), 2.5, None],
+            [17850.0, None, "x", None],
+        ):
             sheet.append(row)
         path = tmp_path / "t.xlsx"
         book.save(path)

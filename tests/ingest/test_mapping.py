@@ -21,7 +21,16 @@ from nebuloviz.ingest.mapping import (
 
 RETAIL = ["ts", "invoice", "product", "description", "customer", "country", "quantity", "price"]
 UCI = ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"]
-JOURNEY = ["household_id", "store_id", "basket_id", "product_id", "quantity", "sales_value", "retail_disc", "transaction_timestamp"]
+JOURNEY = [
+    "household_id",
+    "store_id",
+    "basket_id",
+    "product_id",
+    "quantity",
+    "sales_value",
+    "retail_disc",
+    "transaction_timestamp",
+]
 
 
 class TestGuess:
@@ -29,13 +38,27 @@ class TestGuess:
         ("columns", "expected"),
         [
             (RETAIL, {"order_id": "invoice", "product_id": "product", "product": "description", "unit_price": "price"}),
-            (UCI, {"order_id": "InvoiceNo", "product_id": "StockCode", "product": "Description", "sold_at": "InvoiceDate"}),
+            (
+                UCI,
+                {
+                    "order_id": "InvoiceNo",
+                    "product_id": "StockCode",
+                    "product": "Description",
+                    "sold_at": "InvoiceDate",
+                },
+            ),
             (
                 JOURNEY,
                 {"order_id": "basket_id", "amount": "sales_value", "customer_id": "household_id", "store": "store_id"},
             ),
-            (["Order ID", "Order Date", "SKU", "Product Name", "Sales", "Qty"], {"amount": "Sales", "product": "Product Name"}),
-            (["sale_id", "order_id", "product_id", "product", "department"], {"sale_id": "sale_id", "category": "department"}),
+            (
+                ["Order ID", "Order Date", "SKU", "Product Name", "Sales", "Qty"],
+                {"amount": "Sales", "product": "Product Name"},
+            ),
+            (
+                ["sale_id", "order_id", "product_id", "product", "department"],
+                {"sale_id": "sale_id", "category": "department"},
+            ),
         ],
     )
     def test_names_of_the_field_are_understood(self, columns: list[str], expected: dict[str, str]) -> None:

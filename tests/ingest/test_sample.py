@@ -101,7 +101,9 @@ class TestStream:
         assert moved == timedelta(weeks=plan_at(NOW).weeks)
 
     def test_history_comes_newest_days_first_and_ends_now(self, stream: SampleStream) -> None:
-        days = [orjson.loads(record.value or b"")["sold_at"][:10] for record in islice(stream.history(0), 0, 200_000, 500)]
+        days = [
+            orjson.loads(record.value or b"")["sold_at"][:10] for record in islice(stream.history(0), 0, 200_000, 500)
+        ]
         assert days == sorted(days, reverse=True)
         assert days[0] == "2026-11-22"
 
