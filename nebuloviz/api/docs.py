@@ -104,7 +104,8 @@ def _as_3_0(node: Any) -> Any:
     if isinstance(choices, list) and {"type": "null"} in choices:
         rest = [choice for choice in choices if choice != {"type": "null"}]
         node.pop("anyOf")
-        node |= {"nullable": True} | (rest[0] if len(rest) == 1 and "$ref" not in rest[0] else {"allOf": rest})
+        only = rest[0] if len(rest) == 1 else {"anyOf": rest}
+        node |= {"nullable": True} | ({"allOf": rest} if "$ref" in only else only)  # nothing may stand beside a $ref
     if "const" in node:
         node["enum"] = [node.pop("const")]
     return node
