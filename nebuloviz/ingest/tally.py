@@ -149,7 +149,7 @@ def _new_orders(cell_of: _Codes, orders: _Coded, n_new: int) -> _Codes:
 def _spread(columns: dict[str, _Coded]) -> list[str]:
     orders = columns["order_id"]
     spread = np.zeros(len(orders.values), bool)
-    for name in ("hour", *_ORDER_LEVEL):
+    for name in ("hour", "day", *_ORDER_LEVEL):  # a day may begin within a UTC hour
         column = columns[name]
         distinct = np.unique(orders.codes * len(column.values) + column.codes)
         spread |= np.bincount(distinct // len(column.values), minlength=len(orders.values)) > 1

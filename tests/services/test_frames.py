@@ -139,3 +139,19 @@ class TestAFrame:
             assert_equal(found_in(frame.data, query), recount.recount(table, query, NOW))
 
         check()
+
+    def test_counts_an_order_once_that_lies_on_two_days_of_one_utc_hour(self, database: Database) -> None:
+        zone = ZoneInfo("Asia/Kolkata")  # its days begin at half past
+        midnight = datetime(2026, 11, 19, 18, 30, tzinfo=UTC)
+        first, second = shop.lines(2, seed=1)
+        minutes = timedelta(minutes=10)
+        where: dict[str, Any] = {"order_id": "o", "region": "", "channel": "web", "store": "1"}
+        sales = [
+            first._replace(sold_at=midnight - minutes, **where),
+            second._replace(sold_at=midnight + minutes, **where),
+        ]
+        shop.store(database, sales, zone)
+        query = Query(("orders",), midnight - timedelta(days=1), midnight + timedelta(days=1), time_zone=zone.key)
+        with database.session() as session:
+            frame, _ = build_frame(session, query, NOW, zone)
+        assert frame.data["orders"].tolist() == [1.0]
