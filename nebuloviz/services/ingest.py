@@ -8,6 +8,7 @@ import logging
 import re
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -73,7 +74,7 @@ class SalesIngestService(IngestService):
         self._on_written = tuple(on_written)
         self._now = now
         self._uploads = settings.data_dir / "uploads"
-        self._running: dict[str, Consumer] = {}
+        self._running: dict[str, Consumer | None] = {}  # by topic; None until its consumer is made
         self._lock = threading.Lock()
 
     # ---------------------------------------------------------------- sales
@@ -267,10 +268,9 @@ class SalesIngestService(IngestService):
         with self._lock:
             if topic in self._running:
                 raise InvalidInput(_("This file is being imported already."))
-            thread = threading.Thread(
-                target=self._import, args=(job, path, actor.username), name="nebuloviz-import", daemon=True
-            )
-            thread.start()
+            self._running[topic] = None
+        arguments = (job, path, actor.username)
+        threading.Thread(target=self._import, args=arguments, name="nebuloviz-import", daemon=True).start()
 
     def _import(self, job: FileImport, path: Path, username: str) -> None:
         topic = job.partition.topic
@@ -296,12 +296,11 @@ class SalesIngestService(IngestService):
         with self._lock:
             running = list(self._running.values())
         for consumer in running:
-            consumer.stop()
-        deadline = threading.Event()
-        for _try in range(int(timeout_seconds / 0.05)):
-            if not self._running:
-                return
-            deadline.wait(0.05)
+            if consumer is not None:
+                consumer.stop()
+        deadline = time.monotonic() + timeout_seconds
+        while self._running and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     @require(Permission.STREAM_READ)
     def imports(self, session: Session, actor: Actor, limit: int = 20) -> Sequence[ImportView]:  # noqa: ARG002 - `require` looks at the actor

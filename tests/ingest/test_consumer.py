@@ -15,6 +15,7 @@ from nebuloviz.ingest.consumer import Consumer, ConsumerOptions
 from nebuloviz.ingest.sale import Record
 from nebuloviz.ingest.sinks import ListSink, Position
 from nebuloviz.ingest.sources import ListSource, OutOfRange, Partition, SourceFailed, Undecodable
+from nebuloviz.observability import SALES
 from tests.ingest.support import NOW, TOPIC, encoded
 
 HERE = Partition(TOPIC, 0)
@@ -295,6 +296,6 @@ class TestHealth:
         assert consumer.exhausted
 
     def test_the_log_and_metrics_count_what_was_stored(self) -> None:
-        before = consumer_module.SALES.labels("accepted")._value.get()
+        before = SALES.labels("accepted")._value.get()
         consumer_of(ListSource(records(3)), ListSink()).run()
-        assert consumer_module.SALES.labels("accepted")._value.get() == before + 3
+        assert SALES.labels("accepted")._value.get() == before + 3

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -116,7 +117,7 @@ class TestImport:
 
 def _interrupted(path: Path, database: Database) -> ImportResult:
     """An import whose consumer is stopped after the first batch."""
-    stop = []
+    stop: list[Callable[[], None]] = []
 
     def first_batch(_progress: ImportProgress) -> None:
         stop[0]()

@@ -148,8 +148,8 @@ class TestRollups:
             value = encoded(sale_id=f"{number}{lines}"[:200], quantity=quantity, **fields)
             parts.setdefault(part, []).append(value)
         sink = sink_of(database)
-        for part in parts.values():
-            write(sink, part)
+        for values in parts.values():
+            write(sink, values)
         assert differences(database, "UTC") == []
         database.dispose()
 

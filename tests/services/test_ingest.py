@@ -1,0 +1,202 @@
+"""The door for people and programs: posts, dead letters, uploads and imports, on both databases."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import orjson
+import pytest
+
+from nebuloviz.db import Database
+from nebuloviz.errors import InvalidInput, NotFound, PayloadTooLarge, PermissionDenied
+from nebuloviz.ingest.batch import Written
+from nebuloviz.ingest.recount import differences
+from nebuloviz.permissions import ROLES, SYSTEM, Actor
+from nebuloviz.services.ingest import SalesIngestService
+from nebuloviz.services.interfaces import ImportView, PostResult
+from nebuloviz.settings import load
+from tests.ingest.support import line
+
+NOW = datetime(2026, 3, 31, 12, 0, 30, tzinfo=UTC)
+SHOP = (
+    b"InvoiceNo,StockCode,Quantity,InvoiceDate,UnitPrice\n1,A,2,2026-03-01 10:00,1.50\n1,A,2,2026-03-01 10:00,a lot\n"
+)
+
+
+@pytest.fixture
+def told() -> list[Written]:
+    return []
+
+
+@pytest.fixture
+def service(database: Database, tmp_path: Path, told: list[Written]) -> SalesIngestService:
+    settings = load(data_dir=tmp_path, max_upload_mb=1, late_horizon_days=365)
+    return SalesIngestService(database, settings, [told.append], now=lambda: NOW)
+
+
+def post(service: SalesIngestService, database: Database, *values: bytes) -> PostResult:
+    with database.transaction() as session:
+        return service.post(session, SYSTEM, values)
+
+
+def sale(**fields: object) -> bytes:
+    return orjson.dumps(line(**fields))
+
+
+class TestPost:
+    def test_each_item_gets_its_own_answer(self, service: SalesIngestService, database: Database) -> None:
+        result = post(service, database, sale(), sale(), b"{}", sale(quantity=9), sale(sale_id="s2"))
+        assert [row.status for row in result.results] == ["accepted", "duplicate", "rejected", "rejected", "accepted"]
+        assert (result.accepted, result.duplicates, result.rejected) == (2, 1, 2)
+        assert result.results[2].reason == "missing_field: sale_id is missing"
+        assert differences(database, "UTC") == []
+
+    def test_again_it_counts_nothing_twice(self, service: SalesIngestService, database: Database) -> None:
+        post(service, database, sale())
+        assert post(service, database, sale()).duplicates == 1
+
+    def test_nothing_is_nothing(self, service: SalesIngestService, database: Database) -> None:
+        assert post(service, database) == PostResult(0, 0, 0)
+
+    def test_listeners_hear_of_it_once_it_is_committed(
+        self, service: SalesIngestService, database: Database, told: list[Written]
+    ) -> None:
+        with database.transaction() as session:
+            service.post(session, SYSTEM, [sale()])
+            assert not told
+        assert [written.accepted for written in told] == [1]
+
+    def test_what_is_rolled_back_was_never_there(
+        self, service: SalesIngestService, database: Database, told: list[Written]
+    ) -> None:
+        with database.session() as session:
+            service.post(session, SYSTEM, [sale()])
+        assert not told
+        assert post(service, database, sale()).accepted == 1
+
+    def test_the_stream_shows_it(self, service: SalesIngestService, database: Database) -> None:
+        post(service, database, sale(), sale(), b"{")
+        with database.session() as session:
+            status = service.status(session, SYSTEM)
+        assert [(row.topic, row.accepted, row.duplicate, row.rejected) for row in status.partitions] == [
+            ("api", 1, 1, 1)
+        ]
+        assert len(status.minutes) == 60
+        assert status.minutes[-1][:4] == (NOW.replace(second=0), 1, 1, 1)
+        assert status.minutes[0][1:] == (0, 0, 0, 0)
+
+
+class TestDeadLetters:
+    def test_they_are_listed_newest_first_in_pages(self, service: SalesIngestService, database: Database) -> None:
+        post(service, database, *(b"{" for _ in range(5)), sale(quantity="x"))
+        with database.session() as session:
+            first = service.dead_letters(session, SYSTEM, limit=4)
+            second = service.dead_letters(session, SYSTEM, limit=4, cursor=first.next_cursor)
+            only = service.dead_letters(session, SYSTEM, reason="invalid_number")
+        assert [len(first.items), len(second.items), len(only.items)] == [4, 2, 1]
+        assert second.next_cursor is None
+        assert first.items[0].offset == 5
+        assert first.open_by_reason == {"malformed": 5, "invalid_number": 1}
+
+    @pytest.mark.parametrize("cursor", ["x", "-1", "٣", "9" * 30])
+    def test_a_cursor_of_somebody_else_is_refused(
+        self, service: SalesIngestService, database: Database, cursor: str
+    ) -> None:
+        with database.session() as session, pytest.raises(InvalidInput):
+            service.dead_letters(session, SYSTEM, cursor=cursor)
+
+    def test_retried_they_close_or_stay_with_their_new_reason(
+        self, database: Database, tmp_path: Path, service: SalesIngestService
+    ) -> None:
+        old = sale(sold_at="2024-01-01T00:00:00Z")
+        post(service, database, old, sale(sale_id="s9", quantity="x"))
+        patient = SalesIngestService(database, load(data_dir=tmp_path, late_horizon_days=7300), now=lambda: NOW)
+        with database.transaction() as session:
+            ids = [letter.id for letter in patient.dead_letters(session, SYSTEM).items]
+            result = patient.retry(session, SYSTEM, ids)
+        assert (result.accepted, result.rejected) == (1, 1)
+        with database.session() as session:
+            page = patient.dead_letters(session, SYSTEM)
+            assert page.open_by_reason == {"invalid_number": 1}
+            assert [letter.payload for letter in patient.dead_letters(session, SYSTEM, state="retried").items] == [old]
+        assert differences(database, "UTC") == []
+
+    def test_discarded_they_keep_their_bytes(self, service: SalesIngestService, database: Database) -> None:
+        post(service, database, b"junk")
+        with database.transaction() as session:
+            ids = [letter.id for letter in service.dead_letters(session, SYSTEM).items]
+            assert service.discard(session, SYSTEM, ids) == 1
+            assert service.discard(session, SYSTEM, ids) == 0
+        with database.session() as session:
+            assert service.dead_letters(session, SYSTEM, state="discarded").items[0].payload == b"junk"
+
+
+def finished(service: SalesIngestService, database: Database) -> Sequence[ImportView]:
+    deadline = time.monotonic() + 30
+    while True:
+        with database.session() as session:
+            imports = service.imports(session, SYSTEM)
+        if imports and imports[0].state != "running":
+            return imports
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+class TestUploads:
+    def test_a_file_is_looked_into_and_imported(
+        self, service: SalesIngestService, database: Database, told: list[Written]
+    ) -> None:
+        upload = service.store_upload("shop.csv", [SHOP[:30], SHOP[30:]])
+        with database.session() as session:
+            preview = service.preview(session, SYSTEM, upload)
+            assert (preview.name, preview.missing, preview.mapping["order_id"]) == ("shop.csv", (), "InvoiceNo")
+            service.start_import(session, SYSTEM, upload, {})
+        done = finished(service, database)[0]
+        assert (done.name, done.state, done.rows_done, done.accepted, done.rejected) == ("shop.csv", "done", 2, 1, 1)
+        assert sum(written.accepted for written in told) == 1
+        service.stop()
+        with database.session() as session, pytest.raises(NotFound):
+            service.preview(session, SYSTEM, upload)
+
+    def test_a_file_over_the_limit_is_not_kept(self, service: SalesIngestService, tmp_path: Path) -> None:
+        with pytest.raises(PayloadTooLarge):
+            service.store_upload("big.csv", (b"x" * 100_000 for _ in range(11)))
+        assert list((tmp_path / "uploads").iterdir()) == []
+
+    @pytest.mark.parametrize("upload_id", ["", "../secret_key", "0" * 32, "x" * 32])
+    def test_no_other_file_can_be_reached(
+        self, service: SalesIngestService, database: Database, upload_id: str
+    ) -> None:
+        with database.session() as session, pytest.raises(NotFound):
+            service.preview(session, SYSTEM, upload_id)
+
+    def test_a_file_that_cannot_be_read_is_named_as_its_owner_knows_it(
+        self, service: SalesIngestService, database: Database
+    ) -> None:
+        upload = service.store_upload("../../my shop\r\n.csv", [b"\x00\x01\x02\x03" * 50])
+        with database.session() as session, pytest.raises(InvalidInput, match=r"my shop\.csv is not text"):
+            service.preview(session, SYSTEM, upload)
+
+    def test_an_incomplete_mapping_starts_nothing(self, service: SalesIngestService, database: Database) -> None:
+        upload = service.store_upload("t.csv", [b"a,b\n1,2\n"])
+        with database.session() as session, pytest.raises(InvalidInput, match="order_id"):
+            service.start_import(session, SYSTEM, upload, {})
+
+    def test_forgotten_uploads_go(self, service: SalesIngestService, tmp_path: Path) -> None:
+        service.store_upload("a.csv", [b"a"])
+        later = SalesIngestService(
+            service._database, service._settings, now=lambda: datetime.now(UTC) + timedelta(days=2)
+        )
+        later.store_upload("b.csv", [b"b"])
+        assert len(list((tmp_path / "uploads").iterdir())) == 2
+
+
+@pytest.mark.parametrize("role", ["viewer", "analyst"])
+def test_who_may_not_write_is_refused(service: SalesIngestService, database: Database, role: str) -> None:
+    actor = Actor(1, "somebody", role, ROLES[role])
+    with database.session() as session:
+        with pytest.raises(PermissionDenied):
+            service.post(session, actor, [sale()])
+        with pytest.raises(PermissionDenied):
+            service.discard(session, actor, [1])
