@@ -134,7 +134,9 @@ def sample(name: str, **labels: str) -> float:
 class TestMetrics:
     def test_the_exposition_is_valid_and_has_every_metric(self) -> None:
         families = {family.name for family in text_string_to_metric_families(observability.exposition().decode())}
-        declared = {next(iter(m.describe())).name for m in vars(observability).values() if isinstance(m, MetricWrapperBase)}
+        declared = {
+            next(iter(m.describe())).name for m in vars(observability).values() if isinstance(m, MetricWrapperBase)
+        }
         assert len(declared) >= 14
         assert declared <= families
 
