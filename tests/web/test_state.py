@@ -1,4 +1,5 @@
 from datetime import UTC, date, datetime, timedelta
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,11 +16,14 @@ _DAY = st.dates(date(1990, 1, 1), date(2090, 1, 1))
 _MOMENT = st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC))
 
 
+_Value = TypeVar("_Value", bound=str)
+
+
 def _some(values: tuple[str, ...], most: int, least: int = 0) -> st.SearchStrategy[tuple[str, ...]]:
     return st.lists(st.sampled_from(values), unique=True, min_size=least, max_size=most).map(tuple)
 
 
-def _subset(values: tuple[str, ...], least: int = 0) -> st.SearchStrategy[tuple[str, ...]]:
+def _subset(values: tuple[_Value, ...], least: int = 0) -> st.SearchStrategy[tuple[_Value, ...]]:
     return st.sets(st.sampled_from(values), min_size=least).map(lambda chosen: tuple(v for v in values if v in chosen))
 
 
