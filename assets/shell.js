@@ -58,6 +58,26 @@
     }
   });
 
+  /* Where a page has no search of its own, `/` opens the filters, whose lists are searched by typing. */
+  document.addEventListener(
+    "keydown",
+    function (event) {
+      const menu = document.getElementById("filter-panel");
+      const busy = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) || document.querySelector("dialog[open]");
+      if (event.key === "/" && menu && !busy && !document.querySelector("[data-nv-search]")) {
+        event.preventDefault();
+        if (!menu.open) {
+          menu.querySelector("summary").click();
+        }
+        const list = menu.querySelector(".nv-select-values");
+        if (list) {
+          list.focus();
+        }
+      }
+    },
+    true
+  );
+
   /* ------------------------------------------------------------ For Dash */
 
   window.dash_clientside = window.dash_clientside || {};

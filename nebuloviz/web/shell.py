@@ -139,6 +139,7 @@ def _user_menu(user: UserView) -> html.Details:
     label = _("Your account and settings")
     summary = html.Summary(
         icon("person-circle"),
+        id=_MENU_ID,
         className="nv-button nv-button-quiet nv-button-icon",
         title=label,
         **given(aria_label=label),

@@ -37,7 +37,7 @@ class Shop:
 
 
 @pytest.fixture(scope="session")
-def _dashboard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dash, Settings, Database]:
+def dashboard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dash, Settings, Database]:
     """Dash's registries are global: one dashboard a process, whose services each test replaces."""
     folder: Path = tmp_path_factory.mktemp("pages")
     settings = Settings(data_dir=folder, secret_key=SECRET, currency="USD")
@@ -55,8 +55,8 @@ def _lines() -> Any:
 
 
 @pytest.fixture
-def shop(_dashboard: tuple[Dash, Settings, Database], _lines: Any) -> Shop:
-    app, settings, database = _dashboard
+def shop(dashboard: tuple[Dash, Settings, Database], _lines: Any) -> Shop:
+    app, settings, database = dashboard
     shop = Shop(data=fakes.FakeDataService(_lines.copy(), datetime.now(UTC)))
     install_context(app.server, Context(_services(settings, shop), database, settings))
     return shop
@@ -69,9 +69,9 @@ def role() -> str:
 
 
 @pytest.fixture
-def _reading(_dashboard: tuple[Dash, Settings, Database], shop: Shop, role: str) -> Iterator[None]:
+def _reading(dashboard: tuple[Dash, Settings, Database], shop: Shop, role: str) -> Iterator[None]:
     user = UserView(7, "ann", role, "en", "UTC", "light", disabled=False, must_change_password=False, epoch=1)
-    with _dashboard[0].server.test_request_context("/"), use(Preferences(currency="USD")):
+    with dashboard[0].server.test_request_context("/"), use(Preferences(currency="USD")):
         login_user(SignedIn(user, "token"))
         set_current(Preferences(currency="USD"))
         yield
