@@ -2,6 +2,7 @@
 
 import re
 import time
+from contextlib import closing
 
 import pytest
 from sqlalchemy import update
@@ -280,7 +281,7 @@ class TestPasswordThatMustChange:
         with database.transaction() as session:
             session.execute(update(User).where(User.username == "newcomer").values(must_change_password=True))
         database.dispose()
-        with program.signed_in("newcomer") as client:
+        with closing(program.signed_in("newcomer")) as client:
             for path in ("/", "/explore", "/export/csv"):
                 assert client.get(path).headers["location"] == "/password"
             assert client.get("/_dash-layout").json()["code"] == "password_change_required"
