@@ -19,9 +19,9 @@ from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, failur
 from nebuloviz.web.components import card, link_button, page, page_header, skeleton_feed, skeleton_table, skeleton_tile
 from nebuloviz.web.components.basic import badge
 from nebuloviz.web.context import act, ask, may, services
+from nebuloviz.web.navigation import STAMP_ID, THEME_ID, stay_on_page
 from nebuloviz.web.question import comparison_words
 from nebuloviz.web.reading import asking
-from nebuloviz.web.shell import STAMP_ID, THEME_ID, stay_on_page
 from nebuloviz.web.views import alerts as views
 from nebuloviz.web.views import grids
 

@@ -15,9 +15,9 @@ from nebuloviz.web.charts import part_answer
 from nebuloviz.web.components import page, page_header, skeleton_feed
 from nebuloviz.web.components.basic import button, given
 from nebuloviz.web.context import ask, services
+from nebuloviz.web.navigation import STAMP_ID, URL_ID, go, stay_on_page
 from nebuloviz.web.question import bounds
 from nebuloviz.web.reading import Asking, asking
-from nebuloviz.web.shell import STAMP_ID, URL_ID, go, stay_on_page
 from nebuloviz.web.state import State as PageState
 from nebuloviz.web.views import alerts as views
 

@@ -17,8 +17,8 @@ from nebuloviz.web.components import card, page, page_header, skeleton_table, to
 from nebuloviz.web.components.basic import button
 from nebuloviz.web.context import act, ask, may, services, settings
 from nebuloviz.web.filterbar import dropdown_texts
+from nebuloviz.web.navigation import INTERVAL_ID, STAMP_ID, THEME_ID, stay_on_page
 from nebuloviz.web.reading import asking
-from nebuloviz.web.shell import INTERVAL_ID, STAMP_ID, THEME_ID, stay_on_page
 from nebuloviz.web.views import data as views
 
 PACE = "data-pace"

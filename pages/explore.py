@@ -20,9 +20,9 @@ from nebuloviz.web.components.basic import given, icon
 from nebuloviz.web.context import ask, may, services
 from nebuloviz.web.figures import clicked, title_of
 from nebuloviz.web.filterbar import dropdown_texts
+from nebuloviz.web.navigation import REFRESH, URL_ID, go, stay_on_page
 from nebuloviz.web.question import GRAIN_WORDS, bounds, grain_of, grains_for
 from nebuloviz.web.reading import Asking, asking
-from nebuloviz.web.shell import REFRESH, URL_ID, go, stay_on_page
 from nebuloviz.web.state import TOPS
 from nebuloviz.web.state import State as PageState
 from nebuloviz.web.views import common, grids

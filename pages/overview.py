@@ -24,9 +24,9 @@ from nebuloviz.web.components import (
 )
 from nebuloviz.web.context import ask, may, services
 from nebuloviz.web.figures import clicked, title_of
+from nebuloviz.web.navigation import REFRESH, STAMP_ID, URL_ID, go, stay_on_page
 from nebuloviz.web.question import comparison_words, range_words
 from nebuloviz.web.reading import asking
-from nebuloviz.web.shell import REFRESH, STAMP_ID, URL_ID, go, stay_on_page
 from nebuloviz.web.state import State as PageState
 from nebuloviz.web.views import common
 from nebuloviz.web.views import overview as views

@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 import dash
-from dash import ALL, MATCH, ClientsideFunction, Input, Output, State, clientside_callback, ctx, dcc, html, no_update
+from dash import ClientsideFunction, Input, Output, State, clientside_callback, dcc, html, no_update
 from dash.development.base_component import Component
-from dash.exceptions import PreventUpdate
 from flask import request
 
 from nebuloviz.errors import NebuloVizError
@@ -20,20 +19,15 @@ from nebuloviz.i18n import _, current
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import UserView
 from nebuloviz.settings import SUPPORTED_LANGUAGES
-from nebuloviz.web import filterbar
+from nebuloviz.web import filterbar, filtering
 from nebuloviz.web.access import protected_callback
 from nebuloviz.web.components import NavItem, data_age, frame, rail, theme_button, toast, topbar
 from nebuloviz.web.components.basic import given, icon
 from nebuloviz.web.context import ERROR_STORE_ID, ask, current_user, may, save_preferences, services, settings
+from nebuloviz.web.navigation import INTERVAL_ID, STAMP_ID, THEME_ID, URL_ID
 from nebuloviz.web.reading import now
 from nebuloviz.web.state import State as PageState
 
-#: Dash's own: the one Location of the app. Pages read its `search`; `go` changes it.
-URL_ID = "_pages_location"
-#: A short text that changes with the data. What shows data has it as an input, and is asked anew only when it changes.
-STAMP_ID = "shell-stamp"
-THEME_ID = "shell-theme"
-INTERVAL_ID = "shell-interval"
 _ARRIVAL_ID, _OPEN_ALERTS_ID, _RAIL_ID, _AGE_ID, _SAVED_ID = (
     "shell-arrival",
     "shell-open-alerts",
@@ -42,8 +36,8 @@ _ARRIVAL_ID, _OPEN_ALERTS_ID, _RAIL_ID, _AGE_ID, _SAVED_ID = (
     "shell-saved",
 )
 _LANGUAGE_ID, _ZONE_ID, _MENU_ID = "shell-language", "shell-zone", "shell-menu"
-#: The inputs of everything that shows data: what is asked, whether there is news, and the colours.
-REFRESH = (Input(URL_ID, "search"), Input(STAMP_ID, "data"), Input(THEME_ID, "data"))
+#: Imported for its callbacks, which Dash learns of in that way.
+_FILTERING = filtering
 
 _ALERTS_PATH = "/alerts"
 
@@ -190,22 +184,6 @@ def zone_options(names: Sequence[str] | None = None) -> list[dict[str, str]]:
     return [{"label": name.replace("_", " ").replace("/", " / "), "value": name} for name in chosen]
 
 
-def go(state: PageState, search: str | None) -> None:
-    """Show `state` instead of what the URL's `search` says; the browser's Back undoes it. Nothing where both say the same."""
-    if state != PageState.from_search(search):
-        dash.set_props(URL_ID, {"search": state.to_search()})
-
-
-def stay_on_page() -> None:
-    """To be called by a page's layout: ends it where only the URL's query changed, for then the page is there already.
-
-    Raises:
-        PreventUpdate: to Dash, which then leaves the page as it is.
-    """
-    if set(ctx.triggered_prop_ids) == {f"{URL_ID}.search"}:
-        raise PreventUpdate
-
-
 # ---------------------------------------------------------------- live
 
 
@@ -251,161 +229,6 @@ def draw_rail(pathname: str | None, search: str | None, open_alerts: object) -> 
     here = active_path(pathname)
     active = next((item.href for item in items if item.href.partition("?")[0] == here), "")
     return rail(items, active)
-
-
-# ---------------------------------------------------------------- filters
-
-
-@protected_callback(
-    Permission.DATA_READ,
-    Output(filterbar.CHIPS_ID, "children"),
-    Output(filterbar.COUNT_ID, "children"),
-    Input(URL_ID, "search"),
-)
-def show_chips(search: str | None) -> tuple[Any, Any]:
-    state = PageState.from_search(search)
-    return filterbar.filter_chips(state), filterbar.filter_count(state)
-
-
-@protected_callback(
-    Permission.DATA_READ,
-    Output(filterbar.RANGE_ID, "value"),
-    Output(filterbar.RANGE_ID, "options"),
-    Output(filterbar.DAYS_ID, "start_date"),
-    Output(filterbar.DAYS_ID, "end_date"),
-    Output("filter-days-box", "hidden"),
-    Output(filterbar.COMPARISON_ID, "value"),
-    Input(URL_ID, "search"),
-    State(filterbar.RANGE_ID, "value"),
-    State(filterbar.COMPARISON_ID, "value"),
-    State(filterbar.DAYS_ID, "start_date"),
-    State(filterbar.DAYS_ID, "end_date"),
-)
-def show_filters(search: str | None, choice: str, comparison: str, first: str, last: str) -> tuple[Any, ...]:
-    """Put the controls where the URL says, after a click on a chart or Back as well; those that stand there are left alone."""
-    state, at = PageState.from_search(search), now()
-    shown = filterbar.shown(state, at)
-    known = dict(zip(shown, (choice, comparison, first, last), strict=True))
-    changed = {name: no_update if known[name] == value else value for name, value in shown.items()}
-    options = filterbar.range_options(state, at) if state.span or choice == filterbar.CUSTOM else no_update
-    return (
-        changed["range"],
-        options,
-        changed["first"],
-        changed["last"],
-        state.span is None,
-        changed["comparison"],
-    )
-
-
-@protected_callback(
-    Permission.DATA_READ,
-    Output(filterbar.value_id(ALL), "value"),
-    Output(filterbar.value_id(ALL), "options"),
-    Output(filterbar.operator_id(ALL), "value"),
-    Input(URL_ID, "search"),
-    State(filterbar.value_id(ALL), "id"),
-    State(filterbar.value_id(ALL), "value"),
-    State(filterbar.operator_id(ALL), "value"),
-)
-def show_values(
-    search: str | None, ids: list[dict[str, str]], values: list[Any], operators: list[str]
-) -> tuple[list[Any], list[Any], list[Any]]:
-    """The same for the filters on dimensions."""
-    state = PageState.from_search(search)
-    shown = [filterbar.shown_values(state, id["of"]) for id in ids]
-    same = [(old or []) == new for old, new in zip(values, shown, strict=True)]
-    options = [no_update if kept else filterbar.value_options((), new) for kept, new in zip(same, shown, strict=True)]
-    wanted = [
-        filterbar.operator_of(state, id["of"]) if new else old
-        for id, new, old in zip(ids, shown, operators, strict=True)
-    ]
-    return (
-        [no_update if kept else new for kept, new in zip(same, shown, strict=True)],
-        options,
-        [no_update if old == new else new for old, new in zip(operators, wanted, strict=True)],
-    )
-
-
-@protected_callback(
-    Permission.DATA_READ,
-    Input(filterbar.RANGE_ID, "value"),
-    Input(filterbar.COMPARISON_ID, "value"),
-    State(URL_ID, "search"),
-    prevent_initial_call=True,
-)
-def choose_range(choice: object, comparison: object, search: str | None) -> None:
-    state = PageState.from_search(search)
-    if ctx.triggered_id == filterbar.RANGE_ID:
-        go(filterbar.with_range(state, choice, now()), search)
-    else:
-        go(filterbar.with_comparison(state, comparison), search)
-
-
-@protected_callback(
-    Permission.DATA_READ,
-    Input(filterbar.DAYS_ID, "start_date"),
-    Input(filterbar.DAYS_ID, "end_date"),
-    State(URL_ID, "search"),
-    prevent_initial_call=True,
-)
-def choose_days(first: object, last: object, search: str | None) -> None:
-    state = PageState.from_search(search)
-    if state.span is not None and filterbar.chosen_days(state, now()) != (first, last):
-        go(filterbar.with_days(state, first, last), search)
-
-
-@protected_callback(
-    Permission.DATA_READ,
-    Output(filterbar.value_id(MATCH), "options", allow_duplicate=True),
-    Input(filterbar.value_id(MATCH), "search_value"),
-    Input(filterbar.OPEN_ID, "n_clicks"),
-    State(filterbar.value_id(MATCH), "value"),
-    State(filterbar.value_id(MATCH), "id"),
-    prevent_initial_call=True,
-)
-def offer_values(typed: str | None, _opened: int | None, chosen: list[str] | None, id: dict[str, str]) -> Any:
-    """The values of a dimension that match what is typed, the largest first; and those that are chosen."""
-    return filterbar.value_options(ask(services().data.values, id["of"], typed or ""), chosen or [])
-
-
-@protected_callback(
-    Permission.DATA_READ,
-    Input(filterbar.value_id(ALL), "value"),
-    Input(filterbar.operator_id(ALL), "value"),
-    State(filterbar.value_id(ALL), "id"),
-    State(URL_ID, "search"),
-    prevent_initial_call=True,
-)
-def choose_values(values: list[object], operators: list[object], ids: list[dict[str, str]], search: str | None) -> None:
-    state = PageState.from_search(search)
-    for id, chosen, operator in zip(ids, values, operators, strict=True):
-        if ctx.triggered_id and ctx.triggered_id["of"] == id["of"]:
-            state = filterbar.with_values(state, id["of"], chosen, operator)
-    go(state, search)
-
-
-@protected_callback(
-    Permission.DATA_READ,
-    Input(filterbar.remove_id(ALL, ALL, ALL), "n_clicks"),
-    State(URL_ID, "search"),
-    prevent_initial_call=True,
-)
-def remove_value(clicks: list[int | None], search: str | None) -> None:
-    which = ctx.triggered_id
-    if which and any(clicks):  # chips that have just been drawn trigger too, without a click
-        go(PageState.from_search(search).without(which["of"], which["value"], which["op"]), search)
-
-
-@protected_callback(
-    Permission.DATA_READ,
-    Input(filterbar.CLEAR_ID, "n_clicks"),
-    State(URL_ID, "search"),
-    prevent_initial_call=True,
-)
-def clear_filters(clicks: int | None, search: str | None) -> None:
-    if clicks:
-        go(PageState.from_search(search).with_(filters=()), search)
 
 
 # ---------------------------------------------------------------- preferences and messages

@@ -7,7 +7,7 @@ from dash import Dash, no_update
 from dash.exceptions import PreventUpdate
 
 from nebuloviz.errors import Unavailable
-from nebuloviz.web import filterbar, shell
+from nebuloviz.web import filterbar, filtering, navigation, shell
 from nebuloviz.web.filterbar import NOT_GIVEN
 from nebuloviz.web.state import State
 from tests.pages.conftest import Browser, Drawn, Shop
@@ -33,7 +33,7 @@ class TestLayout:
         there = ids(json.loads(drawn(shell.layout())), set()) | {"_pages_location"}
         wanted = set()
         for entry in dashboard[0].callback_map.values():
-            if getattr(entry.get("callback"), "__module__", "") == shell.__name__:
+            if getattr(entry.get("callback"), "__module__", "") in {shell.__name__, filtering.__name__}:
                 names = [item["id"] for item in [*entry["inputs"], *entry["state"]]]
                 wanted |= {json.loads(name)["type"] if name.startswith("{") else name for name in names}
         assert len(wanted) > 10
@@ -84,7 +84,7 @@ class TestFilters:
         self, browser: Browser, trigger: str, choice: Any, comparison: Any, then: str | None
     ) -> None:
         browser.triggers(trigger, choice)
-        shell.choose_range(choice, comparison, "?f.store=1")
+        filtering.choose_range(choice, comparison, "?f.store=1")
         assert browser.search == then
 
     @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ class TestFilters:
         ],
     )
     def test_days_are_chosen_in_the_calendar(self, browser: Browser, first: Any, last: Any, then: str | None) -> None:
-        shell.choose_days(first, last, "?from=2026-11-01&to=2026-11-02")
+        filtering.choose_days(first, last, "?from=2026-11-01&to=2026-11-02")
         assert browser.search == then
 
     @pytest.mark.parametrize(
@@ -114,16 +114,16 @@ class TestFilters:
     )
     def test_values_are_chosen_from_lists(self, browser: Browser, values: Any, op: str, then: str | None) -> None:
         browser.triggers('{"of":"category","type":"filter-values"}.value', values)
-        shell.choose_values([values, None], [op, "in"], [{"of": "category"}, {"of": "store"}], "")
+        filtering.choose_values([values, None], [op, "in"], [{"of": "category"}, {"of": "store"}], "")
         assert browser.search == then
 
     def test_controls_that_stand_right_are_left_alone(self, browser: Browser) -> None:
         shown = filterbar.shown(State(), datetime.now(UTC))
-        answer = shell.show_filters("", shown["range"], shown["comparison"], shown["first"], shown["last"])
+        answer = filtering.show_filters("", shown["range"], shown["comparison"], shown["first"], shown["last"])
         assert [part is no_update for part in answer] == [True, True, True, True, False, True]
 
     def test_controls_follow_the_url(self, browser: Browser) -> None:
-        values, options, operators = shell.show_values(
+        values, options, operators = filtering.show_values(
             "?f.category!=Dairy", [{"of": "category"}, {"of": "store"}], [[], []], ["in", "in"]
         )
         assert values == [["Dairy"], no_update]
@@ -131,20 +131,20 @@ class TestFilters:
         assert operators == ["not_in", no_update]
 
     def test_a_list_offers_what_is_typed_and_what_is_chosen(self, browser: Browser) -> None:
-        offered = shell.offer_values("me", 1, ["Dairy"], {"of": "category"})
+        offered = filtering.offer_values("me", 1, ["Dairy"], {"of": "category"})
         assert [option["value"] for option in offered] == ["Dairy", "Meat"]
 
     def test_chips_say_and_undo_what_is_filtered(self, browser: Browser, drawn: Drawn) -> None:
-        chips, count = shell.show_chips("?f.category=Dairy&f.store!=3")
+        chips, count = filtering.show_chips("?f.category=Dairy&f.store!=3")
         assert count == "2"
         assert "Dairy" in drawn(chips)
         browser.triggers('{"of":"store","op":"not_in","type":"filter-remove","value":"3"}.n_clicks', 1)
-        shell.remove_value([None, 1], "?f.category=Dairy&f.store!=3")
+        filtering.remove_value([None, 1], "?f.category=Dairy&f.store!=3")
         assert browser.search == "?f.category=Dairy"
 
     def test_chips_that_were_just_drawn_remove_nothing(self, browser: Browser) -> None:
         browser.triggers('{"of":"store","op":"in","type":"filter-remove","value":"3"}.n_clicks', None)
-        shell.remove_value([None], "?f.store=3")
+        filtering.remove_value([None], "?f.store=3")
         assert browser.search is None
 
 
@@ -152,12 +152,12 @@ class TestPages:
     def test_stay_where_only_the_query_changed(self, browser: Browser) -> None:
         browser.triggers("_pages_location.search", "?range=7d")
         with pytest.raises(PreventUpdate):
-            shell.stay_on_page()
+            navigation.stay_on_page()
 
     @pytest.mark.parametrize("prop", ["", "_pages_location.pathname"])
     def test_are_drawn_when_they_are_opened(self, browser: Browser, prop: str) -> None:
         browser.triggers(prop)
-        shell.stay_on_page()
+        navigation.stay_on_page()
 
     @pytest.mark.parametrize(
         ("path", "entry"), [("/", "/"), ("/explore", "/explore"), ("/alerts/17", "/alerts"), (None, "/"), ("//", "/")]

@@ -1,0 +1,34 @@
+"""How pages and the shell meet: the URL that says what is shown, the stamp that says when to ask again."""
+
+from __future__ import annotations
+
+import dash
+from dash import Input, ctx
+from dash.exceptions import PreventUpdate
+
+from nebuloviz.web.state import State
+
+#: Dash's own: the one Location of the app. Pages read its `search`; `go` changes it.
+URL_ID = "_pages_location"
+#: A short text that changes with the data. What shows data has it as an input, and is asked anew only when it changes.
+STAMP_ID = "shell-stamp"
+THEME_ID = "shell-theme"
+INTERVAL_ID = "shell-interval"
+#: The inputs of everything that shows data: what is asked, whether there is news, and the colours.
+REFRESH = (Input(URL_ID, "search"), Input(STAMP_ID, "data"), Input(THEME_ID, "data"))
+
+
+def go(state: State, search: str | None) -> None:
+    """Show `state` instead of what the URL's `search` says; the browser's Back undoes it. Nothing where both say the same."""
+    if state != State.from_search(search):
+        dash.set_props(URL_ID, {"search": state.to_search()})
+
+
+def stay_on_page() -> None:
+    """To be called by a page's layout: ends it where only the URL's query changed, for then the page is there already.
+
+    Raises:
+        PreventUpdate: to Dash, which then leaves the page as it is.
+    """
+    if set(ctx.triggered_prop_ids) == {f"{URL_ID}.search"}:
+        raise PreventUpdate
