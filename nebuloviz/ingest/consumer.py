@@ -7,6 +7,7 @@ source is sent back to them: the database alone knows how far all is stored.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import threading
 import time
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
 COMMIT_SECONDS_APART = 1.0
 STALLED_SECONDS = 30.0
+ABANDON_SECONDS = 120.0  # more than the longest statement and the longest call of the Kafka client together
+STALLED_EXIT_CODE = 3
 HALTED_CHECK_SECONDS = 3.0
 FIRST_BACKOFF_SECONDS = 0.1
 LAST_BACKOFF_SECONDS = 2.0
@@ -317,6 +320,21 @@ class Consumer:
     def stalled_seconds(self) -> float:
         """How long the loop has not come round: what a supervisor of the process should look at."""
         return time.monotonic() - self._beat
+
+    def abandon_when_stalled(self, seconds: float = ABANDON_SECONDS) -> None:
+        """For a process that does nothing else: end it, with code 3, once the loop hangs for so long. Its supervisor starts another.
+
+        A thread that hangs in a library cannot be ended; a process can.
+        """
+        watchdog = threading.Thread(target=self._watch, args=(seconds,), name="nebuloviz-watchdog", daemon=True)
+        watchdog.start()
+
+    def _watch(self, seconds: float) -> None:
+        while not self._stop.wait(min(seconds / 4, 5.0)):
+            if self.stalled_seconds > seconds:
+                log.critical("The consumer has not answered for %.0f s; the process ends", self.stalled_seconds)
+                logging.shutdown()
+                os._exit(STALLED_EXIT_CODE)
 
 
 def _observe(written: Written) -> None:

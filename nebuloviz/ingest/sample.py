@@ -93,11 +93,12 @@ class SampleStream:
         self._file = file
         self._plan = plan
         self._currency = currency
+        self._kept: tuple[int, Lines, npt.NDArray[np.int64]] | None = None
 
     def history_size(self) -> int:
         """Number of lines that had arrived at the first start."""
         part = self._file.part_of(self._plan.cut)
-        return self._file.bounds[part] + int(np.count_nonzero(self._arrivals(self._file.part(part)) <= self._plan.cut))
+        return self._file.bounds[part] + int(np.count_nonzero(self._part(part)[1] <= self._plan.cut))
 
     def history(self, offset: int) -> Iterator[Record]:
         """Newest days first, and in order of time within a day."""
@@ -108,8 +109,8 @@ class SampleStream:
             if number != last and start + n_lines <= offset:
                 start += n_lines
                 continue
-            lines = self._file.part(number)
-            past = np.flatnonzero(self._arrivals(lines) <= self._plan.cut) if number == last else np.arange(n_lines)
+            lines, moments = self._part(number)
+            past = np.flatnonzero(moments <= self._plan.cut) if number == last else np.arange(n_lines)
             order = past[np.argsort(-(lines.seconds[past] // DAY_SECONDS), kind="stable")]
             yield from self._records(HISTORY, lines, order, start, max(offset - start, 0), 0)
             start += len(order)
@@ -126,8 +127,7 @@ class SampleStream:
             for part in range(len(self._file.bounds) - 1):
                 if base + self._file.bounds[part + 1] <= offset:
                     continue
-                lines = self._file.part(part)
-                moments = self._arrivals(lines)
+                lines, moments = self._part(part)
                 order = np.argsort(moments, kind="stable")
                 first = max(offset - base - lines.first, 0)
                 records = self._records(LIVE, lines, order, base + lines.first, first, number)
@@ -136,8 +136,13 @@ class SampleStream:
                     if number == 0 or lines.seconds[at] >= REPEAT_START:
                         yield Timed(datetime.fromtimestamp(int(moments[at]) + shift, UTC), record)
 
-    def _arrivals(self, lines: Lines) -> npt.NDArray[np.int64]:
-        return arrivals(lines.seconds, lines.basket, lines.cents)
+    def _part(self, number: int) -> tuple[Lines, npt.NDArray[np.int64]]:
+        """A part's lines and their moments of arrival. The last one is kept: history begins in the part that replay begins in."""
+        if self._kept is None or self._kept[0] != number:
+            self._kept = None  # before the next one is read, so that only one is in memory
+            lines = self._file.part(number)
+            self._kept = number, lines, arrivals(lines.seconds, lines.basket, lines.cents)
+        return self._kept[1], self._kept[2]
 
     def _records(
         self, partition: Partition, lines: Lines, order: npt.NDArray[np.int64], start: int, first: int, number: int

@@ -1,8 +1,11 @@
 """The loop, without servers: sources that fail in every way that a real one can, and a sink in memory."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from nebuloviz.observability import SALES
 from tests.ingest.support import NOW, TOPIC, encoded
 
 HERE = Partition(TOPIC, 0)
+ROOT = Path(__file__).parents[2]
 
 
 def records(count: int, partition: int = 0, first: int = 0) -> list[Record]:
@@ -281,6 +285,24 @@ class TestHealth:
         assert not consumer.health().ok
         release.set()
         assert consumer.join(5)
+
+    def test_a_process_whose_loop_hangs_ends(self) -> None:
+        script = (
+            "import time\n"
+            "from nebuloviz.ingest.consumer import Consumer\n"
+            "from nebuloviz.ingest.sinks import ListSink\n"
+            "from nebuloviz.ingest.sources import ListSource\n"
+            "class Hanging(ListSource):\n"
+            "    exhausted = False\n"
+            "    def poll(self, timeout_seconds):\n"
+            "        time.sleep(60)\n"
+            "consumer = Consumer(Hanging([]), ListSink())\n"
+            "consumer.abandon_when_stalled(0.2)\n"
+            "consumer.run()\n"
+        )
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=30, check=False)
+        assert done.returncode == consumer_module.STALLED_EXIT_CODE
+        assert b"has not answered" in done.stderr
 
     def test_a_database_that_does_not_answer_is_not_well_and_heals(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(consumer_module, "STALLED_SECONDS", 0.1)
