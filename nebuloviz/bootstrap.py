@@ -408,6 +408,7 @@ def consume(settings: Settings) -> int:
         time.sleep(_PREPARE_PAUSE_SECONDS)
     these.cache.invalidate(ROOT)
     watch = line_watch(these)
+    consumer.abandon_when_stalled()
     consumer.run()
     watch.stop()
     return 0
