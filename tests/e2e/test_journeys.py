@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -163,3 +164,25 @@ class TestSessions:
 
         sign_in(page)
         expect(page).to_have_url(re.compile(r"/explore\?range=7d"))
+
+
+class TestImport:
+    def test_a_file_is_sent_mapped_and_counted(self, visit: Visit, tmp_path: Path) -> None:
+        file = tmp_path / "more sales.csv"
+        file.write_text(
+            "InvoiceNo,StockCode,Quantity,InvoiceDate,UnitPrice\n"
+            "900001,85123A,6,2026-11-01 08:26,2.55\n"
+            "900002,85123A,oops,2026-11-01 08:27,2.55\n",
+            encoding="utf-8",
+        )
+        page = visit("/data")
+        page.locator("#data-drop").hover()
+        page.locator("#data-file").set_input_files(file)
+        expect(page.locator(".nv-mapping")).to_be_visible()
+        expect(page.locator("#data-form")).to_contain_text("85123A")
+        page.get_by_role("button", name="Import", exact=True).click()
+        imported = page.locator("#data-imports .nv-import", has_text="more sales.csv")
+        expect(imported).to_contain_text("1 sale accepted")
+        expect(imported).to_contain_text("1 rejected")
+        page.reload()
+        expect(page.locator("#data-letters .ag-row").first).to_contain_text("Not a number")
