@@ -275,4 +275,7 @@ clientside_callback(
 )
 def show_message(problem: dict[str, str] | None) -> Any:
     """Say what a callback could not do; the page itself stays as it was."""
-    return toast(problem["message"], "bad") if problem and isinstance(problem.get("message"), str) else no_update
+    if not problem or not isinstance(problem.get("message"), str):
+        return no_update
+    unknown = _("Something went wrong. It has been noted; please try again.")
+    return toast(problem["message"] or unknown, "bad")
