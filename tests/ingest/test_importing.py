@@ -138,7 +138,7 @@ class TestOnlineRetail:
         assert job.rows_total == 541_909
         assert sum(not record.problem for record in job.records(0)) == 541_909
 
-    @pytest.mark.timeout(300)
+    @pytest.mark.timeout(600)
     def test_totals_equal_a_recount_by_pandas(self, migrated_sqlite_url: str) -> None:
         database = Database(migrated_sqlite_url)
         result = imported(UCI, database)
