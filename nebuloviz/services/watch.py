@@ -34,11 +34,13 @@ from nebuloviz.detection.series import (
 )
 from nebuloviz.detection.series_model import WatchSettings
 from nebuloviz.detection.series_watch import SeriesWatch
+from nebuloviz.ingest.loading import load
 from nebuloviz.models import (
     MONEY_SCALE,
     QUANTITY_SCALE,
     ROLLED_DIMENSIONS,
     ROLLUPS,
+    Base,
     DetectorState,
     Expectation,
     IngestMinute,
@@ -58,7 +60,6 @@ KEEP_EXPECTED = timedelta(days=120)
 BACKLOG = 1000  # sales in two minutes, none of them of the hour to be judged: a stream that has yet to catch up
 _BACKLOG_MINUTES = timedelta(minutes=2)
 _STEP_HOURS = HISTORY // timedelta(hours=1) + HOURS_PER_DAY
-_ROWS_AT_ONCE = 10_000
 #: metric of the watch -> measure of the rollups, and what the stored number is divided by
 _MEASURES = {"revenue": ("revenue", MONEY_SCALE), "orders": ("orders", 1), "units": ("quantity", QUANTITY_SCALE)}
 _TABLES = {(rollup.grain, rollup.dimensions): rollup for rollup in ROLLUPS}
@@ -313,20 +314,21 @@ def _store_expected(session: Session, running: _Running, now: datetime) -> None:
     keys = _keys(watch)
     if days <= 0 or not keys:
         return
-    rows: list[dict[str, object]] = []
+    rows: list[tuple[str, datetime, float, float, float]] = []
     for key in keys:
         band = watch.band(key, days)
         if band is None:
             continue
-        for hour, *figures in zip(band.hours, band.expected, band.low, band.high, strict=True):
-            if np.isfinite(figures[0]):
-                names = zip(("expected", "low", "high"), map(float, figures), strict=True)
-                rows.append({"series": str(key), "bucket": time_of_hour(hour), **dict(names)})
-    statement = insert(session, Expectation)
-    newer = {name: statement.excluded[name] for name in ("expected", "low", "high")}
-    statement = statement.on_conflict_do_update(index_elements=["series", "bucket"], set_=newer)
-    connection = session.connection()  # a session would look at each of some 100,000 rows again
-    for first in range(0, len(rows), _ROWS_AT_ONCE):
-        connection.execute(statement, rows[first : first + _ROWS_AT_ONCE])
-    session.execute(delete(Expectation).where(Expectation.bucket < now - KEEP_EXPECTED))
+        for hour, expected, low, high in zip(band.hours, band.expected, band.low, band.high, strict=True):
+            if np.isfinite(expected):
+                rows.append((str(key), time_of_hour(hour), float(expected), float(low), float(high)))
+    if not rows:
+        return
+    # The first time these are some 100,000 rows, which an upsert would take a minute for
+    first = min(bucket for _, bucket, *_ in rows)
+    replaced = (Expectation.bucket >= first) | (Expectation.bucket < now - KEEP_EXPECTED)
+    session.execute(delete(Expectation).where(replaced))
+    load(
+        session.connection(), Base.metadata.tables["expectation"], ("series", "bucket", "expected", "low", "high"), rows
+    )
     running.expected_until = watch.history.next_day
