@@ -21,12 +21,15 @@
   window.fetch = async function (resource, options) {
     const answer = await ask.call(this, resource, options);
     const address = typeof resource === "string" ? resource : resource.url;
-    if (answer.status === 401 && address.includes("/_dash-") && !leaving) {
+    if (answer.status !== 401 || !address.includes("/_dash-")) {
+      return answer;
+    }
+    if (!leaving) {
       leaving = true;
       const here = window.location.pathname + window.location.search;
       window.location.assign("/login?next=" + encodeURIComponent(here));
     }
-    return answer;
+    return new Promise(function () {}); // the page is left; Dash need not stumble over the refusal first
   };
 
   /* ------------------------------------------------------------ Menus */
