@@ -119,10 +119,14 @@ class Settings(BaseSettings):
     refresh_seconds: int = Field(5, ge=1, le=3600, description="How often an open page asks whether anything is new.")
     session_hours: int = Field(12, ge=1, description="A browser session ends after this, whatever happens in it.")
     session_idle_minutes: int = Field(
-        120, ge=1, description="A browser session ends after this without a request; an open, visible page makes requests."
+        120,
+        ge=1,
+        description="A browser session ends after this without a request; an open, visible page makes requests.",
     )
     requests_per_minute: int = Field(
-        3000, ge=0, description="Most requests a minute of one browser session or API user; beyond it, 429. 0: no limit."
+        3000,
+        ge=0,
+        description="Most requests a minute of one browser session or API user; beyond it, 429. 0: no limit.",
     )
     access_token_minutes: int = Field(15, ge=1, description="Life of an API access token.")
     refresh_token_days: int = Field(14, ge=1, description="Life of an API refresh token.")
