@@ -156,7 +156,7 @@ class KafkaSource(Source):
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             bootstrap_timeout_ms=5_000,
             reconnect_backoff_max_ms=2_000,
-            metadata_max_age_ms=10_000,
+            metadata_max_age_ms=3_000,  # a leader that knows no partitions yet assigns none until it asks again
             metrics_enabled=False,
         )
         self._assignment.consumer = consumer
