@@ -181,7 +181,7 @@ class TestImport:
         expect(page.locator(".nv-mapping")).to_be_visible()
         expect(page.locator("#data-form")).to_contain_text("85123A")
         page.get_by_role("button", name="Import", exact=True).click()
-        imported = page.locator("#data-imports .nv-import", has_text="more sales.csv")
+        imported = page.locator("#data-imports li.nv-import", has_text="more sales.csv")
         expect(imported).to_contain_text("1 sale accepted")
         expect(imported).to_contain_text("1 rejected")
         page.reload()
