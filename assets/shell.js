@@ -92,5 +92,27 @@
       }
       return window.dash_clientside.no_update;
     },
+
+    /* (URL's path, its query, the links' ids) -> the links' targets and classes: range and filters go along to other pages. */
+    follow: function (path, search, ids) {
+      const carried = document.querySelector("[data-nv-carried]").getAttribute("data-nv-carried").split(" ");
+      const params = Array.from(new URLSearchParams(search || "")).filter(function (param) {
+        return carried.includes(param[0]) || param[0].startsWith("f.");
+      });
+      const query = params.length ? "?" + new URLSearchParams(params) : "";
+      const place = "/" + ((path || "").split("/").find(Boolean) || "");
+      return [
+        ids.map(function (id) {
+          return id.path + query;
+        }),
+        ids.map(function (id) {
+          return "nv-rail-item" + (id.path === place ? " nv-active" : "");
+        }),
+      ];
+    },
+
+    countAlerts: function (open) {
+      return open ? (open < 100 ? String(open) : "99+") : "";
+    },
   };
 })();

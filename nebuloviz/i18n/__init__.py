@@ -6,7 +6,7 @@ Everything depends on the current `Preferences`; set them with `use` (a block) o
 from nebuloviz.i18n.browser import ag_grid_locale, date_picker_locale, plotly_locale
 from nebuloviz.i18n.context import Preferences, current, local, set_current, use, zone
 from nebuloviz.i18n.formats import change, change_words, compact, money, number, percent, quantity
-from nebuloviz.i18n.text import LazyText, choose_language, gettext, is_rtl, lazy, ngettext, pgettext
+from nebuloviz.i18n.text import LazyText, choose_language, gettext, is_rtl, lazy, mid_sentence, ngettext, pgettext
 from nebuloviz.i18n.times import bucket_label, date_range, duration, format_date, format_datetime, format_time, relative
 
 _ = gettext
@@ -32,6 +32,7 @@ __all__ = [
     "is_rtl",
     "lazy",
     "local",
+    "mid_sentence",
     "money",
     "ngettext",
     "number",

@@ -163,6 +163,8 @@ def _signed(text: str) -> str:
     if locale().character_order == "right-to-left":
         # The mark ties the sign to the left of its number, as CLDR's own Arabic symbols do.
         text = re.sub(f"[+{MINUS}]", lambda sign: _LEFT_TO_RIGHT + sign[0], text)
+        # And another ties a sign to the letters before it: US$, which would read $US
+        text = re.sub(r"(?<=[A-Z])[$£¥]", lambda sign: sign[0] + _LEFT_TO_RIGHT, text)
     return finish(text)
 
 

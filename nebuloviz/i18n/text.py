@@ -17,6 +17,8 @@ from nebuloviz.settings import SUPPORTED_LANGUAGES
 
 TRANSLATIONS = Path(__file__).resolve().parents[2] / "translations"
 DEFAULT_LANGUAGE = "en"
+#: Languages that write a noun with a capital letter wherever it stands.
+_CAPITAL_NOUNS = {"de"}
 
 
 @lru_cache(maxsize=64)
@@ -52,6 +54,12 @@ def pgettext(context: str, message: str, /, **values: object) -> str:
     """Like `gettext`, for an English word that needs two translations: `context` says which one is meant."""
     text = _catalog().pgettext(context, message)
     return text.format(**values) if values else text
+
+
+def mid_sentence(noun: object) -> str:
+    """A label such as 'Category' as it stands inside a sentence: by category, nach Kategorie."""
+    text = str(noun)
+    return text if current().language in _CAPITAL_NOUNS else text[:1].lower() + text[1:]
 
 
 class LazyText:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 import dash
-from dash import ClientsideFunction, Input, Output, State, clientside_callback, dcc, html, no_update
+from dash import ALL, ClientsideFunction, Input, Output, State, clientside_callback, dcc, html, no_update
 from dash.development.base_component import Component
 from flask import request
 
@@ -21,20 +21,15 @@ from nebuloviz.services.interfaces import UserView
 from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web import filterbar, filtering
 from nebuloviz.web.access import protected_callback
-from nebuloviz.web.components import NavItem, data_age, frame, rail, theme_button, toast, topbar
+from nebuloviz.web.components import RAIL_COUNT, RAIL_LINK, NavItem, data_age, frame, rail, theme_button, toast, topbar
 from nebuloviz.web.components.basic import given, icon
 from nebuloviz.web.context import ERROR_STORE_ID, ask, current_user, may, save_preferences, services, settings
 from nebuloviz.web.navigation import INTERVAL_ID, STAMP_ID, THEME_ID, URL_ID
 from nebuloviz.web.reading import now
+from nebuloviz.web.state import CARRIED_PARAMS
 from nebuloviz.web.state import State as PageState
 
-_ARRIVAL_ID, _OPEN_ALERTS_ID, _RAIL_ID, _AGE_ID, _SAVED_ID = (
-    "shell-arrival",
-    "shell-open-alerts",
-    "shell-rail",
-    "shell-age",
-    "shell-saved",
-)
+_ARRIVAL_ID, _OPEN_ALERTS_ID, _AGE_ID, _SAVED_ID = "shell-arrival", "shell-open-alerts", "shell-age", "shell-saved"
 _LANGUAGE_ID, _ZONE_ID, _MENU_ID = "shell-language", "shell-zone", "shell-menu"
 #: Imported for its callbacks, which Dash learns of in that way.
 _FILTERING = filtering
@@ -52,7 +47,11 @@ def layout() -> Component:
         dimensions, known = (), ("", None, 0)
     end = [html.Div(age_of(known[1], at), id=_AGE_ID), theme_button(), _user_menu(user)]
     content = [html.Div(id=filterbar.CHIPS_ID, className="nv-chips-row"), dash.page_container]
-    place = html.Div(rail(nav_items(visited, known[2]), ""), id=_RAIL_ID, className="nv-rail-place")
+    place = html.Div(
+        rail(nav_items(visited, known[2])),
+        className="nv-rail-place",
+        **given(data_nv_carried=" ".join(CARRIED_PARAMS)),
+    )
     bar = topbar(filterbar.filter_bar(dimensions, visited, at), end=end)
     return html.Div([frame(place, bar, content), *_machinery(user, known)])
 
@@ -102,12 +101,6 @@ def nav_items(state: PageState, open_alerts: int) -> list[NavItem]:
         for page in dash.page_registry.values()
         if page["icon"] and may(page["permission"])
     ]
-
-
-def active_path(pathname: str | None) -> str:
-    """The path of the rail's entry that the page at `pathname` belongs to."""
-    first = (pathname or "/").strip("/").partition("/")[0]
-    return f"/{first}"
 
 
 def _user_menu(user: UserView) -> html.Details:
@@ -217,18 +210,20 @@ def age_of(arrival: str | None, at: datetime) -> Component:
     return data_age(seconds)
 
 
-@protected_callback(
-    Permission.DATA_READ,
-    Output(_RAIL_ID, "children"),
+# In the browser: a click that comes right after a filter was set must take the filter along.
+clientside_callback(
+    ClientsideFunction("shell", "follow"),
+    Output({"type": RAIL_LINK, "path": ALL}, "href"),
+    Output({"type": RAIL_LINK, "path": ALL}, "className"),
     Input(URL_ID, "pathname"),
     Input(URL_ID, "search"),
+    State({"type": RAIL_LINK, "path": ALL}, "id"),
+)
+clientside_callback(
+    ClientsideFunction("shell", "countAlerts"),
+    Output({"type": RAIL_COUNT, "path": _ALERTS_PATH}, "children"),
     Input(_OPEN_ALERTS_ID, "data"),
 )
-def draw_rail(pathname: str | None, search: str | None, open_alerts: object) -> Component:
-    items = nav_items(PageState.from_search(search), open_alerts if isinstance(open_alerts, int) else 0)
-    here = active_path(pathname)
-    active = next((item.href for item in items if item.href.partition("?")[0] == here), "")
-    return rail(items, active)
 
 
 # ---------------------------------------------------------------- preferences and messages

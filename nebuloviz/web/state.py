@@ -37,6 +37,8 @@ PRESETS = ("today", "yesterday", "7d", "28d", "90d", "week", "month", "quarter",
 DEFAULT_PRESET = "28d"
 TOPS = (5, 10, 20, 50)
 MOST_PARAMETERS = 2_000
+#: The names in a URL of what goes along to another page, besides the filters (`State.carried`).
+CARRIED_PARAMS = ("range", "from", "to", "vs", "tz")
 _LONGEST_SEARCH = 100
 _NONE = "none"
 _CHART = re.compile(r"[a-z][a-z_]{0,39}")

@@ -63,6 +63,7 @@ class TestFromSignInToAlerts:
 
         page.locator(".nv-rail").get_by_role("link", name="Explore").click()
         expect(page).to_have_url(re.compile(r"/explore\?.*f\.category=Grocery"))
+        expect(page.locator(".nv-rail .nv-active")).to_contain_text("Explore")
         chart(page, "explore-chart")
         expect(page.locator("#explore-lines-count")).to_contain_text("sale lines")
         expect(page.locator("#explore-lines .ag-row .ag-cell").first).not_to_be_empty()

@@ -117,6 +117,10 @@ class TestRightToLeft:
         assert "\u200e−" in text
         assert unicodedata.bidirectional(text[text.index("−") + 1]) == "EN"
 
+    def test_a_sign_stays_with_the_letters_of_its_currency(self) -> None:
+        with use(Preferences(language="ar", currency="USD")):
+            assert "US$\u200e" in money(5)
+
     def test_a_plain_number_needs_no_marks(self) -> None:
         with use(Preferences(language="ar")):
             assert number(12) == "12"

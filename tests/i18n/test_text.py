@@ -10,7 +10,7 @@ import pytest
 from dash import html
 from plotly.io.json import to_json_plotly
 
-from nebuloviz.i18n import Preferences, _, choose_language, is_rtl, lazy, ngettext, pgettext, text, use
+from nebuloviz.i18n import Preferences, _, choose_language, is_rtl, lazy, mid_sentence, ngettext, pgettext, text, use
 from nebuloviz.settings import SUPPORTED_LANGUAGES
 
 CATALOG = """
@@ -92,6 +92,17 @@ class TestGettext:
     def test_plurals_follow_the_language(self, language: str, n: int, expected: str) -> None:
         with use(Preferences(language=language)):
             assert ngettext("{n} order", "{n} orders", n, n=n) == expected
+
+
+class TestMidSentence:
+    @pytest.mark.parametrize(
+        ("language", "label", "expected"), [("en", "Category", "category"), ("de", "Kategorie", "Kategorie")]
+    )
+    def test_a_noun_keeps_its_capital_where_the_language_wants_it(
+        self, language: str, label: str, expected: str
+    ) -> None:
+        with use(Preferences(language=language)):
+            assert mid_sentence(label) == expected
 
 
 class TestLazy:

@@ -182,10 +182,17 @@ class TestTrend:
     def test_the_unfinished_bucket_is_dotted_open_and_called_so_far(self) -> None:
         drawn = figures.trend(with_all(days(5)), REVENUE, "day")
         solid, dotted = trace(drawn, name="Revenue"), trace(drawn, name="So far")
-        assert (len(solid.x), len(dotted.x)) == (4, 2)
+        assert len(solid.x) == 4
         assert "px" in dotted.line.dash
+        assert set(dotted.x) == {points(drawn).x[-1], None}, "no line falls from the last finished bucket"
+        assert list(dotted.y) == [0, points(drawn).y[-1], None]
         assert "so far" in points(drawn).customdata[-1][3]
         assert points(drawn).marker.color[-1] == LIGHT.raised
+
+    def test_a_ratio_goes_on_to_its_unfinished_bucket(self) -> None:
+        frame = with_all(days(5)).rename(columns={"revenue": "average_order_value"})
+        dotted = trace(figures.trend(frame, AVERAGE, "day"), name="So far")
+        assert list(dotted.y) == frame["average_order_value"].tolist()[-2:]
 
     def test_all_finished_means_no_dots(self) -> None:
         assert [

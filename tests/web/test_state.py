@@ -1,5 +1,6 @@
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
+from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from nebuloviz.metrics.query import COMPARISONS, GRAINS, Filter
 from nebuloviz.metrics.registry import DIMENSIONS, METRICS
 from nebuloviz.web.chart_kinds import CHARTS
-from nebuloviz.web.state import ALERT_STATES, PRESETS, SEVERITIES, TOPS, Span, State
+from nebuloviz.web.state import ALERT_STATES, CARRIED_PARAMS, PRESETS, SEVERITIES, TOPS, Span, State
 
 _TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=12)
 _DAY = st.dates(date(1990, 1, 1), date(2090, 1, 1))
@@ -113,6 +114,11 @@ class TestUrl:
 
     def test_a_value_that_is_not_given_can_be_filtered(self) -> None:
         assert State.from_search("?f.region=").filters == (Filter("region", "in", ("",)),)
+
+    @given(_states())
+    def test_the_browser_knows_what_goes_along_to_another_page(self, state: State) -> None:
+        names = {name for name in parse_qs(state.carried().to_search()[1:]) if not name.startswith("f.")}
+        assert names <= set(CARRIED_PARAMS)
 
 
 class TestSpan:

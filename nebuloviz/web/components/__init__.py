@@ -29,6 +29,8 @@ from nebuloviz.web.components.basic import (
 from nebuloviz.web.components.cards import card, chart_actions, chart_body, chart_card, data_table
 from nebuloviz.web.components.frame import (
     CONTENT_ID,
+    RAIL_COUNT,
+    RAIL_LINK,
     SHORTCUTS,
     NavItem,
     frame,
@@ -56,6 +58,8 @@ from nebuloviz.web.components.tiles import change_line, mood_of, tile
 
 __all__ = [
     "CONTENT_ID",
+    "RAIL_COUNT",
+    "RAIL_LINK",
     "SHORTCUTS",
     "NavItem",
     "alert_card",

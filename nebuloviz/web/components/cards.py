@@ -14,9 +14,9 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, bucket_label
-from nebuloviz.metrics.registry import dimension
+from nebuloviz.metrics.registry import Metric, dimension
 from nebuloviz.web.components.basic import Child, Children, Id, button, given, icon
-from nebuloviz.web.figures import MetricLike, config, value_text
+from nebuloviz.web.figures import config, value_text
 from nebuloviz.web.figures.text import value_label
 
 MOST_TABLE_ROWS = 500
@@ -130,7 +130,7 @@ def download_link(kind: str, title: str, href: str) -> html.A:
 
 def data_table(
     frame: pd.DataFrame,
-    metrics: Sequence[MetricLike],
+    metrics: Sequence[Metric],
     *,
     dimensions: Sequence[str] = (),
     grain: str | None = None,
@@ -154,7 +154,7 @@ def data_table(
 
 
 def _columns(
-    frame: pd.DataFrame, metrics: Sequence[MetricLike], dimensions: Sequence[str], grain: str | None, comparison: str
+    frame: pd.DataFrame, metrics: Sequence[Metric], dimensions: Sequence[str], grain: str | None, comparison: str
 ) -> list[tuple[Any, bool, Any]]:
     """(heading, whether numeric, row -> cell) for each column."""
     columns: list[tuple[Any, bool, Any]] = []
@@ -178,7 +178,7 @@ def _name_cell(slug: str, row: dict[str, Any]) -> html.Td:
     return html.Td(html.Bdi(value_label(row[slug], row.get(f"{slug}:name", ""))))
 
 
-def _number_cell(metric: MetricLike, column: str) -> Any:
+def _number_cell(metric: Metric, column: str) -> Any:
     def cell(row: dict[str, Any]) -> html.Td:
         value = float(row[column]) if row[column] is not None else math.nan
         return html.Td(value_text(metric, value), className="nv-num")

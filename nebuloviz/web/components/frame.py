@@ -9,10 +9,12 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import LazyText, _, lazy
-from nebuloviz.web.components.basic import Child, Children, Id, button, given, hidden, icon
+from nebuloviz.web.components.basic import Child, Children, Id, button, given, icon
 
 #: The id that the skip link leads to.
 CONTENT_ID = "nv-content"
+#: Types of the ids of the rail's links and of their counts; the other key, `path`, is the page's.
+RAIL_LINK, RAIL_COUNT = "rail-link", "rail-count"
 SHORTCUTS: tuple[tuple[str, LazyText], ...] = (
     ("/", lazy("Search")),
     ("g o", lazy("Go to Overview")),
@@ -26,7 +28,10 @@ SHORTCUTS: tuple[tuple[str, LazyText], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
-    """An entry of the rail. `count`: unread alerts and the like; 0 shows nothing. `shortcut`: keys, as in `SHORTCUTS`."""
+    """An entry of the rail. `href`: the page's path, and a query if need be. `shortcut`: keys, as in `SHORTCUTS`.
+
+    `count`: unread alerts and the like; 0 shows nothing.
+    """
 
     label: str | LazyText
     href: str
@@ -40,7 +45,7 @@ def skip_link() -> html.A:
     return html.A(_("Skip to content"), href=f"#{CONTENT_ID}", className="nv-skip")
 
 
-def rail(items: Sequence[NavItem], active_href: str, *, foot: Sequence[Component] = ()) -> html.Nav:
+def rail(items: Sequence[NavItem], active_href: str = "", *, foot: Sequence[Component] = ()) -> html.Nav:
     """The main navigation; collapses to icons on narrow screens, and becomes a bar at the bottom on phones."""
     entries = [html.Li(_entry(item, active=item.href == active_href)) for item in items]
     return html.Nav(
@@ -63,13 +68,21 @@ def rail(items: Sequence[NavItem], active_href: str, *, foot: Sequence[Component
 
 
 def _entry(item: NavItem, *, active: bool) -> dcc.Link:
-    parts: list[Child] = [icon(item.icon_name), html.Span(str(item.label), className="nv-rail-label")]
-    if item.count:
-        parts.append(html.Span(str(item.count) if item.count < 100 else "99+", className="nv-rail-count nv-num"))
-    if active:
-        parts.append(hidden(_("current page")))
-    title = f"{item.label} ({item.shortcut})" if item.shortcut else str(item.label)
-    return dcc.Link(parts, href=item.href, className="nv-rail-item" + (" nv-active" if active else ""), title=title)
+    path = item.href.partition("?")[0]
+    count = ("" if item.count == 0 else str(item.count)) if item.count < 100 else "99+"
+    parts: list[Child] = [
+        icon(item.icon_name),
+        html.Span(str(item.label), className="nv-rail-label"),
+        html.Span(count, id={"type": RAIL_COUNT, "path": path}, className="nv-rail-count nv-num"),
+        html.Span(_("current page"), className="visually-hidden nv-rail-current"),
+    ]
+    return dcc.Link(
+        parts,
+        id={"type": RAIL_LINK, "path": path},
+        href=item.href,
+        className="nv-rail-item" + (" nv-active" if active else ""),
+        title=f"{item.label} ({item.shortcut})" if item.shortcut else str(item.label),
+    )
 
 
 def topbar(filters: Children, *, end: Sequence[Component] = ()) -> html.Div:

@@ -10,16 +10,17 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, change, change_words
+from nebuloviz.metrics.registry import Metric
 from nebuloviz.web.components.basic import Child, Id, given, hidden
 from nebuloviz.web.components.spark import spark_image
-from nebuloviz.web.figures import MetricLike, value_text
+from nebuloviz.web.figures import value_text
 from nebuloviz.web.figures.text import points_text
 
 Mood = Literal["good", "bad", "flat"]
 
 
 def tile(  # noqa: PLR0913 - all but two are named options
-    metric: MetricLike,
+    metric: Metric,
     value: float | None,
     *,
     href: str,
@@ -57,7 +58,7 @@ def tile(  # noqa: PLR0913 - all but two are named options
     )
 
 
-def mood_of(metric: MetricLike, value: float | None, before: float | None) -> Mood:
+def mood_of(metric: Metric, value: float | None, before: float | None) -> Mood:
     """Whether going from `before` to `value` is good news; 'flat' where nobody can say."""
     if not _known(value) or not _known(before) or value == before or metric.up_is_good is None:
         return "flat"
@@ -68,7 +69,7 @@ def _known(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def change_line(metric: MetricLike, value: float | None, before: float | None, comparison: str = "") -> html.Div:
+def change_line(metric: Metric, value: float | None, before: float | None, comparison: str = "") -> html.Div:
     """The change with arrow, sign and the words of the comparison; 'New' where there was nothing before."""
     shown, said = _change(metric, value, before)
     words = _("vs {comparison}", comparison=comparison) if comparison and said else ""
@@ -85,7 +86,7 @@ def change_line(metric: MetricLike, value: float | None, before: float | None, c
     )
 
 
-def _change(metric: MetricLike, value: float | None, before: float | None) -> tuple[str, str]:
+def _change(metric: Metric, value: float | None, before: float | None) -> tuple[str, str]:
     """The change as shown, and as said."""
     if value is None or before is None or not (math.isfinite(value) and math.isfinite(before)):
         return _("No comparison"), ""

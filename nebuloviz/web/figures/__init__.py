@@ -20,7 +20,7 @@ from nebuloviz.web.figures.parts import bars, heat_map, heat_map_title, treemap,
 from nebuloviz.web.figures.relation import scatter, single_value
 from nebuloviz.web.figures.series import severity_word
 from nebuloviz.web.figures.stacks import stacked
-from nebuloviz.web.figures.text import MetricLike, escape, title_of, value_label, value_text
+from nebuloviz.web.figures.text import escape, title_of, value_label, value_text
 from nebuloviz.web.figures.trends import sparkline, trend
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "STATIC_CONFIG",
     "AnomalyMark",
     "Click",
-    "MetricLike",
     "Severity",
     "Style",
     "bars",

@@ -13,7 +13,8 @@ from babel import dates
 from nebuloviz.i18n import _, current
 from nebuloviz.i18n.browser import d3_date_format
 from nebuloviz.i18n.formats import finish, locale
-from nebuloviz.web.figures.text import MetricLike, value_text
+from nebuloviz.metrics.registry import Metric
+from nebuloviz.web.figures.text import value_text
 
 MOST_TIME_TICKS = 7
 MOST_VALUE_STEPS = 4
@@ -156,9 +157,7 @@ def _hover_title(grain: str) -> str:
     return _("Week of {date}", date=shown) if grain == "week" else shown
 
 
-def value_axis(
-    metric: MetricLike, values: Sequence[float], *, zero: bool = True, headroom: float = 0.04
-) -> dict[str, Any]:
+def value_axis(metric: Metric, values: Sequence[float], *, zero: bool = True, headroom: float = 0.04) -> dict[str, Any]:
     """An axis with at most five round ticks that covers `values` (missing ones ignored).
 
     `zero`: from a zero baseline. `headroom` is what is left free above, as a share of the whole.

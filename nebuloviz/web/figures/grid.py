@@ -9,11 +9,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from nebuloviz.i18n import _
+from nebuloviz.metrics.registry import Metric
 from nebuloviz.web.figures.axes import time_axis, value_axis, wall
 from nebuloviz.web.figures.base import Style, drawing, empty, mark
 from nebuloviz.web.figures.series import by_size
 from nebuloviz.web.figures.text import (
-    MetricLike,
     difference_text,
     escape,
     shorten,
@@ -26,7 +26,7 @@ from nebuloviz.web.theme import comparison_color, heat_scale
 _CELL_HEIGHT = 26
 
 
-def columns(frame: pd.DataFrame, metric: MetricLike, grain: str, *, style: Style | None = None) -> go.Figure:
+def columns(frame: pd.DataFrame, metric: Metric, grain: str, *, style: Style | None = None) -> go.Figure:
     """`metric` over time as bars from zero; the comparison as a ghost behind each, the unfinished bucket hatched."""
     style = style or Style()
     if frame.empty:
@@ -57,14 +57,12 @@ def columns(frame: pd.DataFrame, metric: MetricLike, grain: str, *, style: Style
     return drawn.done()
 
 
-def _column_text(metric: MetricLike, value: float, before: float, style: Style, *, still: bool) -> str:
+def _column_text(metric: Metric, value: float, before: float, style: Style, *, still: bool) -> str:
     parts = [f"<b>{value_text(metric, value)}</b>", difference_text(metric, value, before, style.comparison)]
     return " · ".join(part for part in [*parts, _("so far") if still else ""] if part)
 
 
-def matrix(
-    frame: pd.DataFrame, metric: MetricLike, dimensions: Sequence[str], *, style: Style | None = None
-) -> go.Figure:
+def matrix(frame: pd.DataFrame, metric: Metric, dimensions: Sequence[str], *, style: Style | None = None) -> go.Figure:
     """`metric` of each combination of two dimensions as colours: the first down, the second across, the largest first."""
     style = style or Style()
     title = title_of(metric, dimensions[0])
@@ -111,5 +109,5 @@ def matrix(
     return drawn.done()
 
 
-def _cell_text(one: str, other: str, metric: MetricLike, value: float) -> str:
+def _cell_text(one: str, other: str, metric: Metric, value: float) -> str:
     return f"{escape(shorten(one, 80))} · {escape(shorten(other, 80))}<br><b>{value_text(metric, value)}</b>"

@@ -11,11 +11,11 @@ import plotly.graph_objects as go
 
 from nebuloviz.i18n import _, current, percent
 from nebuloviz.i18n.formats import locale
+from nebuloviz.metrics.registry import Metric
 from nebuloviz.web.figures.axes import hour_step, hour_text, value_axis
 from nebuloviz.web.figures.base import Drawing, Style, drawing, empty, mark
 from nebuloviz.web.figures.series import by_size
 from nebuloviz.web.figures.text import (
-    MetricLike,
     difference_text,
     escape,
     shorten,
@@ -33,7 +33,7 @@ _SOFTER = 0.2
 _LETTER_SHARE = 0.024
 
 
-def bars(frame: pd.DataFrame, metric: MetricLike, dimension: str, *, style: Style | None = None) -> go.Figure:
+def bars(frame: pd.DataFrame, metric: Metric, dimension: str, *, style: Style | None = None) -> go.Figure:
     """`metric` by `dimension` as horizontal bars from zero, largest on top, 'Other' at the bottom; comparison as a ghost.
 
     `frame` has one row per value. The figure's height follows the number of bars.
@@ -73,7 +73,7 @@ def _add_bars(
     drawn: Drawing,
     values: list[str],
     rows: pd.DataFrame,
-    metric: MetricLike,
+    metric: Metric,
     labels: dict[str, str],
     colors: dict[str, str],
     style: Style,
@@ -95,7 +95,7 @@ def _add_bars(
     )  # fmt: skip
 
 
-def _bar_axis(drawn: Drawing, metric: MetricLike, amounts: Sequence[float], style: Style) -> None:
+def _bar_axis(drawn: Drawing, metric: Metric, amounts: Sequence[float], style: Style) -> None:
     """No ticks, for each bar bears its value; room for that on the right, and a line at zero."""
     axis = value_axis(metric, amounts)
     low, high = axis["range"]
@@ -106,14 +106,12 @@ def _bar_axis(drawn: Drawing, metric: MetricLike, amounts: Sequence[float], styl
     )  # fmt: skip
 
 
-def _part_hover(label: str, metric: MetricLike, value: float, before: float, style: Style) -> str:
+def _part_hover(label: str, metric: Metric, value: float, before: float, style: Style) -> str:
     parts = [f"{escape(shorten(label, 80))}", f"<b>{value_text(metric, value)}</b>"]
     return "<br>".join([*parts, *filter(None, [difference_text(metric, value, before, style.comparison)])])
 
 
-def treemap(
-    frame: pd.DataFrame, metric: MetricLike, dimensions: Sequence[str], *, style: Style | None = None
-) -> go.Figure:
+def treemap(frame: pd.DataFrame, metric: Metric, dimensions: Sequence[str], *, style: Style | None = None) -> go.Figure:
     """An additive `metric` as nested areas, by one dimension or by several, outermost first.
 
     `frame` has one row per combination. What is zero or negative has no area and is left out.
@@ -167,7 +165,7 @@ def readable(color: str, style: Style) -> str:
     return max((style.tokens.text, style.tokens.raised), key=lambda ink: contrast(ink, color))
 
 
-def _nodes(frame: pd.DataFrame, metric: MetricLike, dimensions: Sequence[str]) -> list[dict[str, Any]]:
+def _nodes(frame: pd.DataFrame, metric: Metric, dimensions: Sequence[str]) -> list[dict[str, Any]]:
     """The nodes at the depth of `dimensions`; ids hold the raw values, so equal labels stay apart."""
     labels = value_labels(frame, dimensions[-1])
     sums = frame.groupby(list(dimensions), sort=False, observed=True)[metric.slug].sum()
@@ -186,13 +184,13 @@ def _nodes(frame: pd.DataFrame, metric: MetricLike, dimensions: Sequence[str]) -
     return nodes
 
 
-def _node_mark(node: dict[str, Any], metric: MetricLike, total: float) -> list[Any]:
+def _node_mark(node: dict[str, Any], metric: Metric, total: float) -> list[Any]:
     share = _("{percent} of all", percent=percent(node["amount"] / total))
     text = f"{escape(shorten(node['label'], 80))}<br><b>{value_text(metric, node['amount'])}</b> · {share}"
     return mark(None, node["path"], None, text)
 
 
-def heat_map(frame: pd.DataFrame, metric: MetricLike, *, style: Style | None = None) -> go.Figure:
+def heat_map(frame: pd.DataFrame, metric: Metric, *, style: Style | None = None) -> go.Figure:
     """The mean of `metric` in an hour, by weekday (down, from the reader's first) and hour of day (across).
 
     `frame` has a `bucket` per hour, in the viewer's zone; hours that it lacks do not count. An unfinished hour is left out.
@@ -229,14 +227,14 @@ def heat_map(frame: pd.DataFrame, metric: MetricLike, *, style: Style | None = N
     return drawn.done()
 
 
-def heat_map_title(metric: MetricLike) -> str:
+def heat_map_title(metric: Metric) -> str:
     """The title of a heat map: "Revenue per hour and weekday, USD"."""
     named = _("{metric} per hour and weekday", metric=metric.label)
     unit = unit_text(metric)
     return _("{metric}, {unit}", metric=named, unit=unit) if unit else named
 
 
-def weekday_hours(frame: pd.DataFrame, metric: MetricLike) -> pd.DataFrame:
+def weekday_hours(frame: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     """Mean of `metric` by weekday (0 = Monday, 7 rows) and hour (24 columns); NaN where there is nothing."""
     whole = frame[~frame["unfinished"].astype(bool)] if "unfinished" in frame else frame
     clock = whole["bucket"].dt
@@ -249,12 +247,12 @@ def _or_none(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _cell_text(value: float, day: int, hours: str, metric: MetricLike) -> str:
+def _cell_text(value: float, day: int, hours: str, metric: Metric) -> str:
     name = str(locale().days["stand-alone"]["wide"][day])
     return f"{name} {hours}<br><b>{value_text(metric, float(value))}</b>"
 
 
-def _color_bar(table: pd.DataFrame, metric: MetricLike, style: Style) -> dict[str, Any]:
+def _color_bar(table: pd.DataFrame, metric: Metric, style: Style) -> dict[str, Any]:
     most = float(table.max().max())
     least = float(table.min().min()) if metric.unit == "ratio" else 0.0
     return {

@@ -8,11 +8,11 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from nebuloviz.i18n import _
+from nebuloviz.metrics.registry import Metric
 from nebuloviz.web.figures.axes import value_axis
 from nebuloviz.web.figures.base import Style, drawing, empty, mark
 from nebuloviz.web.figures.series import by_size
 from nebuloviz.web.figures.text import (
-    MetricLike,
     difference_text,
     escape,
     shorten,
@@ -27,11 +27,11 @@ _SMALLEST, _LARGEST = 8, 40
 
 def scatter(
     frame: pd.DataFrame,
-    across: MetricLike,
-    up: MetricLike,
+    across: Metric,
+    up: Metric,
     dimension: str,
     *,
-    size: MetricLike | None = None,
+    size: Metric | None = None,
     style: Style | None = None,
 ) -> go.Figure:
     """A point per value of `dimension`: `across` on the x axis, `up` on the y axis, the area by `size` if given.
@@ -94,14 +94,14 @@ def _sizes(amounts: list[float]) -> list[float]:
     ]
 
 
-def _point_text(label: str, row: pd.Series, measured: list[MetricLike]) -> str:
+def _point_text(label: str, row: pd.Series, measured: list[Metric]) -> str:
     lines = [
         f"{escape(str(metric.label))}  <b>{value_text(metric, float(row[metric.slug]))}</b>" for metric in measured
     ]
     return "<br>".join([f"<b>{escape(shorten(label, 80))}</b>", *lines])
 
 
-def single_value(frame: pd.DataFrame, metric: MetricLike, *, style: Style | None = None) -> go.Figure:
+def single_value(frame: pd.DataFrame, metric: Metric, *, style: Style | None = None) -> go.Figure:
     """The one value of `metric` in `frame` (its first row), large, and below it how it stands to the comparison."""
     style = style or Style()
     if frame.empty:

@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 
 from nebuloviz.i18n import _
+from nebuloviz.metrics.registry import Metric
 from nebuloviz.services.interfaces import OTHER
 from nebuloviz.web.figures.base import Severity, Style
-from nebuloviz.web.figures.text import MetricLike, difference_text, escape, metric_columns, shorten, value_text
+from nebuloviz.web.figures.text import difference_text, escape, metric_columns, shorten, value_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ def by_size(frame: pd.DataFrame, dimension: str, column: str | None = None) -> l
     return [value for value in values if value != OTHER] + [value for value in values if value == OTHER]
 
 
-def hover_text(row: dict[Any, Any], line: Series, metric: MetricLike, style: Style, *, dot: bool = True) -> str:
+def hover_text(row: dict[Any, Any], line: Series, metric: Metric, style: Style, *, dot: bool = True) -> str:
     """What the shared hover says of one point: value, so far, comparison with difference, expected range.
 
     `dot`: with the series' colour before its label, where Plotly itself shows none.

@@ -8,16 +8,17 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from nebuloviz.i18n import _
+from nebuloviz.metrics.registry import Metric
 from nebuloviz.web.figures.axes import time_axis, value_axis, wall
 from nebuloviz.web.figures.base import Drawing, Style, drawing, empty, mark
 from nebuloviz.web.figures.series import Series, by_size, hover_text
-from nebuloviz.web.figures.text import MetricLike, escape, shorten, title_of, value_labels
+from nebuloviz.web.figures.text import escape, shorten, title_of, value_labels
 from nebuloviz.web.theme import alpha
 
 
 def stacked(
     frame: pd.DataFrame,
-    metric: MetricLike,
+    metric: Metric,
     dimension: str,
     grain: str,
     *,
@@ -48,7 +49,7 @@ def stacked(
     return drawn.done()
 
 
-def _wide(frame: pd.DataFrame, metric: MetricLike, dimension: str, values: list[str]) -> pd.DataFrame:
+def _wide(frame: pd.DataFrame, metric: Metric, dimension: str, values: list[str]) -> pd.DataFrame:
     """Buckets down, values across, nothing missing."""
     table = frame.pivot_table(index="bucket", columns=dimension, values=metric.slug, aggfunc="sum", observed=True)
     return table.reindex(columns=values).fillna(0.0).sort_index()
@@ -61,7 +62,7 @@ def _running(frame: pd.DataFrame, table: pd.DataFrame) -> list[bool]:
     return [bool(ends.get(bucket, False)) for bucket in table.index]
 
 
-def _stack_marks(line: Series, value: str, metric: MetricLike, running: list[bool]) -> list[list[Any]]:
+def _stack_marks(line: Series, value: str, metric: Metric, running: list[bool]) -> list[list[Any]]:
     marks = []
     for (bucket, amount), unfinished in zip(line.rows[value].items(), running, strict=True):
         row = {metric.slug: amount, "unfinished": unfinished}
@@ -70,7 +71,7 @@ def _stack_marks(line: Series, value: str, metric: MetricLike, running: list[boo
     return marks
 
 
-def _add_bars(drawn: Drawing, line: Series, value: str, metric: MetricLike, running: list[bool]) -> None:
+def _add_bars(drawn: Drawing, line: Series, value: str, metric: Metric, running: list[bool]) -> None:
     drawn.add(
         "bar",
         x=wall(line.rows.index.to_series()),
@@ -91,7 +92,7 @@ def _add_bars(drawn: Drawing, line: Series, value: str, metric: MetricLike, runn
     )
 
 
-def _add_area(drawn: Drawing, line: Series, value: str, metric: MetricLike, running: list[bool]) -> None:
+def _add_area(drawn: Drawing, line: Series, value: str, metric: Metric, running: list[bool]) -> None:
     drawn.add(
         "scatter",
         x=wall(line.rows.index.to_series()),

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Protocol
 
 import pandas as pd
 
-from nebuloviz.i18n import Preferences, _, change, compact, current, is_rtl, money, number, percent, quantity
+from nebuloviz.i18n import (
+    Preferences,
+    _,
+    change,
+    compact,
+    current,
+    is_rtl,
+    mid_sentence,
+    money,
+    number,
+    percent,
+    quantity,
+)
 from nebuloviz.metrics.registry import Metric, Unit, dimension
 from nebuloviz.services.interfaces import OTHER
 
@@ -16,19 +27,6 @@ LONGEST_LABEL = 24
 LONGEST_DIRECT_LABEL = 16
 #: Formatted texts that are kept: charts that are drawn again every few seconds mostly repeat themselves.
 CACHED_TEXTS = 32_768
-
-
-class MetricLike(Protocol):
-    """What a figure needs to know of a metric; `nebuloviz.metrics.registry.Metric` has it."""
-
-    @property
-    def slug(self) -> str: ...
-    @property
-    def label(self) -> object: ...
-    @property
-    def unit(self) -> Unit: ...
-    @property
-    def up_is_good(self) -> bool | None: ...
 
 
 def escape(text: str) -> str:
@@ -60,7 +58,7 @@ def value_labels(frame: pd.DataFrame, slug: str) -> dict[str, str]:
     return {value: value_label(value, name) for value, name in zip(frame[slug], names, strict=True)}
 
 
-def value_text(metric: MetricLike, value: float | None, *, short: bool = False) -> str:
+def value_text(metric: Metric, value: float | None, *, short: bool = False) -> str:
     """`value` by the metric's unit: $1,234.50, 1,234, 12.3%; `short` where space is scarce: $1.2K. Missing is a dash."""
     known = None if value is None or not math.isfinite(value) else float(value)
     return _value_text(metric.unit, known, short, current())
@@ -89,7 +87,7 @@ def _short_digits(value: float | None) -> int:
     return 1 if size / 1000 ** int(math.log10(size) // 3) < 100 else 0
 
 
-def difference_text(metric: MetricLike, value: float, before: float, comparison: str) -> str:
+def difference_text(metric: Metric, value: float, before: float, comparison: str) -> str:
     """How `value` stands to `before`: "$90.00 same days last week · ▲ +12%"; '' where there is nothing to compare with."""
     if not (math.isfinite(value) and math.isfinite(before)):
         return ""
@@ -98,7 +96,7 @@ def difference_text(metric: MetricLike, value: float, before: float, comparison:
     return f"{then} · {_step(metric, value, before)}"
 
 
-def _step(metric: MetricLike, value: float, before: float) -> str:
+def _step(metric: Metric, value: float, before: float) -> str:
     """The relative change; 'new' rather than infinity, and points rather than per cent of per cents."""
     if metric.unit == "ratio":
         return points_text(value - before)
@@ -120,22 +118,22 @@ def points_text(step: float) -> str:
     return _("{arrow} {number} pts", arrow=arrow, number=signed)
 
 
-def unit_text(metric: MetricLike) -> str:
+def unit_text(metric: Metric) -> str:
     """The unit as a title names it: the currency's code, '%', or '' for plain counts."""
     if metric.unit == "money":
         return current().currency
     return "%" if metric.unit == "ratio" else ""
 
 
-def title_of(metric: MetricLike, by: str | None = None) -> str:
+def title_of(metric: Metric, by: str | None = None) -> str:
     """The title of a chart of `metric`, by a dimension's slug if split: "Revenue by category, USD"."""
     named = str(metric.label)
     if by is not None:
-        named = _("{metric} by {dimension}", metric=named, dimension=str(dimension(by).label).lower())
+        named = _("{metric} by {dimension}", metric=named, dimension=mid_sentence(dimension(by).label))
     unit = unit_text(metric)
     return _("{metric}, {unit}", metric=named, unit=unit) if unit else named
 
 
-def metric_columns(metric: Metric | MetricLike) -> tuple[str, str, str, str]:
+def metric_columns(metric: Metric) -> tuple[str, str, str, str]:
     """Names of the columns of a metric: value, comparison, expected low, expected high."""
     return metric.slug, f"{metric.slug}:comparison", f"{metric.slug}:low", f"{metric.slug}:high"

@@ -11,12 +11,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from nebuloviz.i18n import _
+from nebuloviz.metrics.registry import Metric
 from nebuloviz.web.figures.axes import time_axis, value_axis, wall
 from nebuloviz.web.figures.base import AnomalyMark, Drawing, Severity, Style, drawing, empty, mark
 from nebuloviz.web.figures.series import Series, by_size, hover_text, severity_color, severity_word
 from nebuloviz.web.figures.text import (
     LONGEST_DIRECT_LABEL,
-    MetricLike,
     escape,
     metric_columns,
     shorten,
@@ -38,7 +38,7 @@ _RINGS: dict[Severity, tuple[str, int]] = {
 
 def trend(
     frame: pd.DataFrame,
-    metric: MetricLike,
+    metric: Metric,
     grain: str,
     *,
     split: str | None = None,
@@ -85,12 +85,12 @@ def _series(frame: pd.DataFrame, split: str | None, style: Style) -> list[Series
     ]
 
 
-def _values(frame: pd.DataFrame, metric: MetricLike, anomalies: Sequence[AnomalyMark] = ()) -> list[float]:
+def _values(frame: pd.DataFrame, metric: Metric, anomalies: Sequence[AnomalyMark] = ()) -> list[float]:
     known = [column for column in metric_columns(metric) if column in frame]
     return [*frame[known].to_numpy().ravel(), *(anomaly.value for anomaly in anomalies)]
 
 
-def _add_band(drawn: Drawing, frame: pd.DataFrame, metric: MetricLike, style: Style) -> None:
+def _add_band(drawn: Drawing, frame: pd.DataFrame, metric: Metric, style: Style) -> None:
     *_ignored, low, high = metric_columns(metric)
     if low not in frame or high not in frame or not frame[low].notna().any():
         return
@@ -109,7 +109,7 @@ def _add_band(drawn: Drawing, frame: pd.DataFrame, metric: MetricLike, style: St
     )
 
 
-def _add_comparison(drawn: Drawing, line: Series, metric: MetricLike, style: Style) -> None:
+def _add_comparison(drawn: Drawing, line: Series, metric: Metric, style: Style) -> None:
     column = f"{metric.slug}:comparison"
     if column not in line.rows or not line.rows[column].notna().any():
         return
@@ -124,32 +124,50 @@ def _add_comparison(drawn: Drawing, line: Series, metric: MetricLike, style: Sty
     )
 
 
-def _add_line(drawn: Drawing, line: Series, metric: MetricLike, style: Style, *, filled: bool) -> None:
-    """The ended part as a solid line; from its end to the unfinished bucket a faint dotted one."""
+def _add_line(drawn: Drawing, line: Series, metric: Metric, style: Style, *, filled: bool) -> None:
+    """The buckets that have ended as a solid line; what is still running apart from it."""
     at, values = wall(line.rows["bucket"]), line.rows[metric.slug].tolist()
     ended = _ended(line.rows)
-    common: dict[str, Any] = {"mode": "lines", "hoverinfo": "skip", "legendgroup": line.label or None}
     if ended:
         drawn.add(
             "scatter",
             x=at[:ended],
             y=values[:ended],
+            mode="lines",
+            hoverinfo="skip",
+            legendgroup=line.label or None,
             line={"color": line.color, "width": 2},
             fill="tozeroy" if filled else None,
             fillcolor=alpha(line.color, 0.14) if filled else None,
             name=escape(line.label or str(metric.label)),
-            **common,
         )
     if ended < len(at):
-        first = max(ended - 1, 0)
+        x, y = _so_far(at, values, ended, rising=not metric.denominator)
         drawn.add(
             "scatter",
-            x=at[first:],
-            y=values[first:],
+            x=x,
+            y=y,
+            mode="lines",
+            hoverinfo="skip",
+            legendgroup=line.label or None,
             line={"color": comparison_color(line.color, style.theme), "width": 1.5, "dash": "2px,3px"},
             name=_("So far"),
-            **common,
         )
+
+
+def _so_far(at: list[Any], values: list[Any], ended: int, *, rising: bool) -> tuple[list[Any], list[Any]]:
+    """The dotted line of unfinished buckets as x and y.
+
+    A sum is still `rising`: a line down to it would look like a crash, so each bucket fills up from zero like a bar. A ratio
+    is what it is, and goes on from the last bucket that has ended.
+    """
+    if not rising:
+        first = max(ended - 1, 0)
+        return at[first:], values[first:]
+    return (
+        [x for moment in at[ended:] for x in (moment, moment, None)],
+        [y for value in values[ended:] for y in (0, value, None)],
+    )
 
 
 def _ended(rows: pd.DataFrame) -> int:
@@ -159,7 +177,7 @@ def _ended(rows: pd.DataFrame) -> int:
 
 
 def _add_points(
-    drawn: Drawing, line: Series, metric: MetricLike, style: Style, anomalies: Mapping[datetime, AnomalyMark]
+    drawn: Drawing, line: Series, metric: Metric, style: Style, anomalies: Mapping[datetime, AnomalyMark]
 ) -> None:
     """A point per bucket that bears hover and click; no larger than the line is wide, but open where it is unfinished.
 
@@ -188,7 +206,7 @@ def _add_points(
 
 
 def _point(
-    row: dict[Any, Any], line: Series, metric: MetricLike, style: Style, anomalies: Mapping[datetime, AnomalyMark]
+    row: dict[Any, Any], line: Series, metric: Metric, style: Style, anomalies: Mapping[datetime, AnomalyMark]
 ) -> list[Any]:
     bucket = row["bucket"].to_pydatetime()
     hover, anomaly = hover_text(row, line, metric, style), anomalies.get(bucket)
@@ -224,7 +242,7 @@ def _anomaly_text(anomaly: AnomalyMark, style: Style) -> str:
     return f"{ring} <b>{severity_word(anomaly.severity)}</b> {escape(shorten(anomaly.words, 80))}".rstrip()
 
 
-def _name_series(drawn: Drawing, series: list[Series], metric: MetricLike, style: Style) -> None:
+def _name_series(drawn: Drawing, series: list[Series], metric: Metric, style: Style) -> None:
     """Up to four lines are named beside their ends; more, or a single line with company, get a legend."""
     if len(series) == 1:
         drawn.layout["showlegend"] = len({trace["name"] for trace in drawn.traces if "name" in trace}) > 1
@@ -238,7 +256,7 @@ def _name_series(drawn: Drawing, series: list[Series], metric: MetricLike, style
     _label_ends(drawn, series, metric)
 
 
-def _label_ends(drawn: Drawing, series: list[Series], metric: MetricLike) -> None:
+def _label_ends(drawn: Drawing, series: list[Series], metric: Metric) -> None:
     low, high = drawn.layout["yaxis"]["range"]
     ends = [_last(line.rows, metric) for line in series]
     texts = [shorten(line.label, LONGEST_DIRECT_LABEL) for line in series]
@@ -249,7 +267,7 @@ def _label_ends(drawn: Drawing, series: list[Series], metric: MetricLike) -> Non
     drawn.layout["margin"] = {"r": 20 + int(max(map(len, texts)) * _LETTER_WIDTH)}
 
 
-def _last(rows: pd.DataFrame, metric: MetricLike) -> float:
+def _last(rows: pd.DataFrame, metric: Metric) -> float:
     """The value that a line's label stands beside: that of the last bucket which has ended."""
     ended = rows[~rows["unfinished"].astype(bool)] if "unfinished" in rows else rows
     known = ended[metric.slug].dropna()
@@ -265,7 +283,7 @@ def _spread(places: Sequence[float], gap: float) -> list[float]:
     return moved
 
 
-def sparkline(frame: pd.DataFrame, metric: MetricLike, *, style: Style | None = None) -> go.Figure:
+def sparkline(frame: pd.DataFrame, metric: Metric, *, style: Style | None = None) -> go.Figure:
     """`metric` over time without axes or words, with its band of expected values, up to the last bucket that has ended; for a tile."""
     style = style or Style()
     drawn = drawing(title_of(metric), style, hovermode=False, margin={"l": 0, "r": 3, "t": 3, "b": 0}, height=40)
