@@ -75,9 +75,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The session's browser; `page` and `new_page` are what tests want."""
+    """A module's browser; `page` and `new_page` are what tests want.
+
+    Playwright keeps an event loop running in the main thread while a browser is open, so no test beside it could have one.
+    """
     with needs_servers():
         program = find_chromium()
     with sync_playwright() as playwright:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from nebuloviz import migrate
 from nebuloviz.db import Database
@@ -32,18 +33,27 @@ MARKERS = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by what they use, and run those with a browser last.
+#: The folders whose files take longest. Where files are shared out among processes, they begin, and the short ones fill up.
+SLOW_FOLDERS = ("e2e", "faults", "ingest", "services")
 
-    Playwright keeps an event loop running in the main thread once a browser is open, so that no test after it could have
-    one of its own.
-    """
+# How fast the machine is decides nothing: not whether an example took long, nor whether making it did.
+settings.register_profile("nebuloviz", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nebuloviz")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by what they use, and put the slow ones first."""
     for item in items:
         for fixture, markers in MARKERS.items():
             if fixture in getattr(item, "fixturenames", ()):
                 for marker in markers:
                     item.add_marker(marker)
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    items.sort(key=_speed)
+
+
+def _speed(item: pytest.Item) -> int:
+    folder = item.path.parent.name
+    return SLOW_FOLDERS.index(folder) if folder in SLOW_FOLDERS else len(SLOW_FOLDERS)
 
 
 def _session_server(kind: type[ServerKind]) -> Iterator[ServerKind]:
