@@ -35,6 +35,7 @@ MARKERS = {
 
 #: The folders whose files take longest. Where files are shared out among processes, they begin, and the short ones fill up.
 SLOW_FOLDERS = ("e2e", "faults", "ingest", "services")
+_LONGEST_ID = 16
 
 # How fast the machine is decides nothing: not whether an example took long, nor whether making it did.
 settings.register_profile("nebuloviz", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -49,6 +50,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 for marker in markers:
                     item.add_marker(marker)
     items.sort(key=_speed)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Long text and bytes are named by their length: readable, and equal in every process, which gzip's time stamps are not."""
+    return f"{argname}-of-{len(val)}" if isinstance(val, bytes | str) and len(val) > _LONGEST_ID else None
 
 
 def _speed(item: pytest.Item) -> int:

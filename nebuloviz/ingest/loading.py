@@ -7,30 +7,19 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import psycopg2
-from sqlalchemy import BigInteger, Column, Connection, LargeBinary, MetaData, Table, Text, delete, exc
+from sqlalchemy import Column, Connection, LargeBinary, Table, Text, delete, exc
 from sqlalchemy.schema import CreateTable
 
 from nebuloviz.metrics.rollups import CELL_STAGE
 from nebuloviz.models import UtcDateTime, microseconds
 
-#: The keys of a batch, on their way into `sale_key`.
-KEY_STAGE = Table(
-    "stage_key",
-    MetaData(),
-    Column("key", LargeBinary(16), primary_key=True),
-    Column("fingerprint", BigInteger, nullable=False),
-    prefixes=["TEMPORARY"],
-    postgresql_on_commit="DELETE ROWS",
-)
-
 _NULL = "\x01"  # no stored text holds a control character
 
 
-def prepare_stages(connection: Connection) -> None:
-    """Make sure that the connection has its temporary tables, and that they are empty."""
-    for table in (KEY_STAGE, CELL_STAGE):
-        connection.execute(CreateTable(table, if_not_exists=True))
-        connection.execute(delete(table))
+def prepare_stage(connection: Connection) -> None:
+    """Make sure that the connection has the rollups' temporary table, and that it is empty."""
+    connection.execute(CreateTable(CELL_STAGE, if_not_exists=True))
+    connection.execute(delete(CELL_STAGE))
 
 
 def load(connection: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Table, any_, case, exc, func, literal, select, text, true
+from sqlalchemy import Connection, LargeBinary, Table, any_, case, exc, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -22,7 +22,7 @@ from sqlalchemy.types import Text
 
 from nebuloviz.ingest.batch import ACCEPTED, DUPLICATE, Batch, Item, Outcome, Written
 from nebuloviz.ingest.failpoints import reach
-from nebuloviz.ingest.loading import KEY_STAGE, load, prepare_stages
+from nebuloviz.ingest.loading import load, prepare_stage
 from nebuloviz.ingest.sale import Reason, Rejected, Sale
 from nebuloviz.ingest.tally import OlderLine, Tally, tally
 from nebuloviz.metrics.rollups import CELL_STAGE, upsert_statement
@@ -46,6 +46,7 @@ _MAX_KNOWN_PRODUCTS = 500_000
 _FACT_COLUMNS = (*Sale._fields[: Sale._fields.index("product")], "received_at")
 _FACT_FIELDS = len(_FACT_COLUMNS) - 1
 _CURRENCY = "currency"
+_KEYS_AT_ONCE = 10_000  # SQLite takes at most 32,766 parameters
 
 
 class SaleWriter:
@@ -74,7 +75,7 @@ class SaleWriter:
         """
         connection = session.connection()
         take_turn(connection)
-        prepare_stages(connection)
+        prepare_stage(connection)
         outcomes: list[Outcome | None] = [None] * len(batch.items)
         wanted = self._wanted(connection, batch.items, outcomes)
         counted = self._store(connection, wanted, batch, outcomes, now)
@@ -161,17 +162,21 @@ class SaleWriter:
         now: datetime,
     ) -> list[Tally]:
         candidates = [cast("Sale", batch.items[place].parsed) for place in wanted.values()]
-        fresh, known = _claim(connection, candidates)
-        reach("after_keys")
+        known = _known_keys(connection, list(wanted))
         sales = []
         for sale, place in zip(candidates, wanted.values(), strict=True):
-            if sale.key in fresh:
+            fingerprint = known.get(sale.key)
+            if fingerprint is None:
                 sales.append(sale)
                 outcomes[place] = ACCEPTED
             else:
-                outcomes[place] = _repeat(sale, known[sale.key])
+                outcomes[place] = _repeat(sale, fingerprint)
         if not sales:
             return []
+        load(
+            connection, _table(SaleKey), ("key", "fingerprint"), sorted((sale.key, sale.fingerprint) for sale in sales)
+        )
+        reach("after_keys")
         self._make_months(connection, sales)
         counted = tally(sales, _older_lines(connection, {sale.order_id for sale in sales}), self._zone)
         load(connection, _table(SaleRow), _FACT_COLUMNS, [(*sale[:_FACT_FIELDS], now) for sale in sales])
@@ -245,19 +250,21 @@ def take_turn(connection: Connection) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(_WRITERS_LOCK)))
 
 
-def _claim(connection: Connection, candidates: Sequence[Sale]) -> tuple[set[bytes], dict[bytes, int]]:
-    """Enter the sales' keys. Returns those that are new, and the fingerprints of those that were there."""
-    connection.execute(KEY_STAGE.delete())
-    load(connection, KEY_STAGE, ("key", "fingerprint"), [(sale.key, sale.fingerprint) for sale in candidates])
-    # SQLite needs the WHERE to tell ON CONFLICT from a join
-    staged = select(KEY_STAGE.c.key, KEY_STAGE.c.fingerprint).where(true()).order_by(KEY_STAGE.c.key)
-    claim = _insert(connection, SaleKey).from_select(["key", "fingerprint"], staged).on_conflict_do_nothing()
-    fresh = {bytes(key) for (key,) in connection.execute(claim.returning(SaleKey.key))}
-    if len(fresh) == len(candidates):
-        return fresh, {}
-    matched = select(SaleKey.key, SaleKey.fingerprint).join(KEY_STAGE, KEY_STAGE.c.key == SaleKey.key)
-    known = {bytes(key): fingerprint for key, fingerprint in connection.execute(matched)}
-    return fresh, known
+def _known_keys(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, int]:
+    """The fingerprints of the keys that are stored already. Nobody else can store one meanwhile: writers take turns."""
+    columns = (SaleKey.key, SaleKey.fingerprint)
+    if connection.dialect.name == "sqlite":
+        found: list[Any] = []
+        for begin in range(0, len(keys), _KEYS_AT_ONCE):
+            some = tuple(keys[begin : begin + _KEYS_AT_ONCE])
+            marks = ", ".join("?" * len(some))
+            # Spelt out: SQLAlchemy would need longer to bind thousands of keys than SQLite to look them up
+            statement = f"SELECT key, fingerprint FROM sale_key WHERE key IN ({marks})"  # noqa: S608 - only question marks
+            found.extend(connection.exec_driver_sql(statement, some))
+    else:
+        among = any_(literal(list(keys), ARRAY(LargeBinary)))
+        found = list(connection.execute(select(*columns).where(SaleKey.key == among)))
+    return {bytes(key): fingerprint for key, fingerprint in found}
 
 
 def _older_lines(connection: Connection, orders: set[str]) -> list[OlderLine]:
