@@ -13,6 +13,7 @@ PARTS = {
     "cache": "Cache",
     "scoring": "Detection",
     "processes": "The program as it is met",
+    "browser": "Overview in a browser",
 }
 
 

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from dash import ALL, MATCH, Input, Output, State, ctx, html, no_update, set_props
+from dash import ALL, MATCH, Input, Output, State, ctx, dcc, html, no_update, set_props
 from dash.development.base_component import Component
+from dash.exceptions import PreventUpdate
 
 from nebuloviz.i18n import _, lazy
 from nebuloviz.metrics.registry import dimension, metric
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import AlertFilter, ImportView
 from nebuloviz.web.access import protected_callback, register_page
-from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, part_answer, part_id, table_input
+from nebuloviz.web.charts import (
+    ChartView,
+    Outline,
+    chart_answer,
+    chart_outline,
+    chart_outputs,
+    chart_slot,
+    part_answer,
+    part_id,
+    table_input,
+)
 from nebuloviz.web.components import (
     card,
     page,
@@ -22,71 +34,174 @@ from nebuloviz.web.components import (
     skeleton_table,
     skeleton_tile,
 )
+from nebuloviz.web.components.basic import given
 from nebuloviz.web.context import ask, may, services
 from nebuloviz.web.figures import clicked, title_of
-from nebuloviz.web.navigation import REFRESH, STAMP_ID, URL_ID, go, stay_on_page
+from nebuloviz.web.navigation import REFRESH, STAMP_ID, THEME_ID, URL_ID, go, stay_on_page
 from nebuloviz.web.question import comparison_words, range_words
-from nebuloviz.web.reading import asking
+from nebuloviz.web.reading import Asking, asking
 from nebuloviz.web.state import State as PageState
 from nebuloviz.web.views import common
 from nebuloviz.web.views import overview as views
 
-TREND, HEAT, SHARES, PRODUCTS, BREAKDOWN = (
-    "overview-trend",
-    "overview-heat",
-    "overview-shares",
-    "overview-products",
-    "overview-by",
-)
+#: The name of all charts here; `of` in their ids says which one: a key of `CHARTS`, or a dimension behind `_BY`.
+CHART = "overview"
+_BY = "by-"
+_BODY_ID, _FILLED_ID = "overview-content", "overview-filled"
 #: Dimensions with more values than bars can show have their own chart of the largest.
 _OWN_CHART = "product"
+_TILES = 5
+
+Place = tuple[str, str, int, int, Outline]  # of a chart: which, title, span, height, outline
 
 
 def layout(**_query: str) -> Component:
+    """The outline of the page; `fill` puts the page itself there at once, which spares the browser most of its work."""
     stay_on_page()
-    with asking(None):
-        in_use = ask(services().data.dimensions_in_use)
+    charts = [
+        chart_outline(title, span=span, height=height, outline=outline)
+        for _of, title, span, height, outline in places()
+    ]
+    cards = [card(title, skeleton, span=span) for title, skeleton, span in _live_outlines()]
+    parts = [
+        html.Div(page_header(_("Overview")), className="nv-span-12"),
+        html.Div([skeleton_tile() for _tile in range(_TILES)], className="nv-tiles nv-span-12"),
+        charts[0],
+        card(_("What stands out"), skeleton_feed(3), span=4),
+        *charts[1:],
+        *cards,
+    ]
+    # an unseen chart has the browser fetch Plotly while the server makes the page
+    plotly = html.Div(dcc.Graph(), hidden=True)
+    return page([html.Div([*parts, plotly], id=_BODY_ID, className="nv-contents"), dcc.Store(id=_FILLED_ID)])
+
+
+def places() -> list[Place]:
+    """Where the charts stand, the trend first; there is one for each dimension that the data has."""
+    in_use = ask(services().data.dimensions_in_use)
     used = [slug for slug in in_use if slug != _OWN_CHART and dimension(slug).rolled]
     revenue = metric("revenue")
     *by, products_span, shares_span, heat_span = views.spans(len(used))
-    parts = [
-        chart_slot(BREAKDOWN, title_of(revenue, slug), of=slug, span=span, outline="bars")
-        for slug, span in zip(used, by, strict=True)
+    return [
+        ("trend", title_of(revenue), 8, 320, "columns"),
+        *((_BY + slug, title_of(revenue, slug), span, 280, "bars") for slug, span in zip(used, by, strict=True)),
+        ("products", title_of(revenue, _OWN_CHART), products_span, 280, "bars"),
+        ("shares", title_of(revenue), shares_span, 300, "grid"),
+        ("heat", title_of(revenue), heat_span, 300, "grid"),
     ]
-    return page(
-        [
-            html.Div(page_header(_("Overview"), subtitle=html.Span(id="overview-subtitle")), className="nv-span-12"),
-            html.Div(id="overview-first", className="nv-span-12"),
-            html.Div([skeleton_tile() for _tile in range(5)], id="overview-tiles", className="nv-tiles nv-span-12"),
-            chart_slot(TREND, title_of(revenue), span=8, height=320),
-            card(_("What stands out"), html.Div(skeleton_feed(3), id="overview-findings"), span=4),
-            *parts,
-            chart_slot(PRODUCTS, title_of(revenue, _OWN_CHART), span=products_span, outline="bars"),
-            chart_slot(SHARES, title_of(revenue), span=shares_span, height=300, outline="grid"),
-            chart_slot(HEAT, title_of(revenue), span=heat_span, height=300, outline="grid"),
-            *_live_cards(),
-        ]
-    )
 
 
-def _live_cards() -> list[Component]:
-    """The newest sales and alerts, for those who may see them."""
-    cards: list[Component] = []
+def _live_outlines() -> list[tuple[str, Component, int]]:
+    """Title, skeleton and span of the newest sales and alerts, for those who may see them."""
+    cards: list[tuple[str, Component, int]] = []
     if may(Permission.SALES_READ):
-        cards.append(card(_("Newest sales"), html.Div(skeleton_table(8, 3), id="overview-ticker"), span=7))
+        cards.append((_("Newest sales"), skeleton_table(8, 1), 7))
     if may(Permission.ALERTS_READ):
-        cards.append(card(_("Alerts"), html.Div(skeleton_feed(4), id="overview-feed"), span=5))
+        cards.append((_("Alerts"), skeleton_feed(4), 5))
     return cards
 
 
 @protected_callback(
-    Permission.DATA_READ, Output("overview-subtitle", "children"), Output("overview-first", "children"), *REFRESH
+    Permission.DATA_READ,
+    Output(_BODY_ID, "children"),
+    Output(_FILLED_ID, "data"),
+    Input(_BODY_ID, "id"),
+    State(URL_ID, "search"),
+    State(STAMP_ID, "data"),
+    State(THEME_ID, "data"),
 )
-def head(search: str | None, _stamp: str, theme: str) -> tuple[Any, Any]:
+def fill(_id: str, search: str | None, stamp: str, theme: str) -> tuple[list[Component], list[Any]]:
+    """The whole page as `search` asks for it, and what it was made for."""
     with asking(search, theme) as asked:
-        words = [range_words(asked.state, asked.now), comparison_words(asked.state.comparison)]
-        said = _("{range}, compared with: {comparison}", range=words[0], comparison=words[1]) if words[1] else words[0]
-        return said, part_answer(lambda: views.first_load(ask(services().data.freshness), running()))
+        subtitle, first = head(asked)
+        trend, *charts = [
+            chart_slot(
+                CHART,
+                title,
+                of=of,
+                span=span,
+                height=height,
+                outline=outline,
+                answer=chart_answer(partial(chart, asked, of)),
+            )
+            for of, title, span, height, outline in places()
+        ]
+        content = [
+            html.Div(
+                page_header(_("Overview"), subtitle=html.Span(subtitle, id="overview-subtitle")), className="nv-span-12"
+            ),
+            html.Div(first, id="overview-first", className="nv-span-12"),
+            html.Div(tiles(asked), id="overview-tiles", className="nv-tiles nv-span-12"),
+            trend,
+            card(_("What stands out"), html.Div(findings(asked), id="overview-findings"), span=4),
+            *charts,
+            *_live_cards(search),
+        ]
+    return content, [search, stamp, theme]
+
+
+def _live_cards(search: str | None) -> list[Component]:
+    """The newest sales and alerts, for those who may see them."""
+    cards: list[Component] = []
+    if may(Permission.SALES_READ):
+        rows, newest = newest_sales("", search, None)
+        shown = html.Div(rows, id="overview-ticker", **given(data_newest="" if newest is no_update else newest))
+        cards.append(card(_("Newest sales"), shown, span=7))
+    if may(Permission.ALERTS_READ):
+        cards.append(card(_("Alerts"), html.Div(newest_alerts("", search), id="overview-feed"), span=5))
+    return cards
+
+
+@protected_callback(
+    Permission.DATA_READ,
+    *REFRESH,
+    Input(_FILLED_ID, "data"),
+    State(part_id(CHART, "view", ALL), "n_clicks"),
+    State(part_id(CHART, "view", ALL), "id"),
+    output={
+        "subtitle": Output("overview-subtitle", "children"),
+        "first": Output("overview-first", "children"),
+        "tiles": Output("overview-tiles", "children"),
+        "findings": Output("overview-findings", "children"),
+        **chart_outputs(CHART, ALL),
+    },
+    prevent_initial_call=True,
+)
+def refresh(
+    search: str | None, stamp: str, theme: str, filled: Any, views_clicked: list[int | None], ids: list[dict[str, str]]
+) -> dict[str, Any]:
+    """All figures anew, in one answer, when question, data or colours have changed since the page was filled."""
+    if set(ctx.triggered_prop_ids) == {f"{_FILLED_ID}.data"} and filled == [search, stamp, theme]:
+        raise PreventUpdate
+    with asking(search, theme) as asked:
+        answers = [
+            chart_answer(partial(chart, asked, id["of"]), clicks) for id, clicks in zip(ids, views_clicked, strict=True)
+        ]
+        subtitle, first = head(asked)
+        drawn = {part: [answer[part] for answer in answers] for part in chart_outputs(CHART, ALL)}
+        return {"subtitle": subtitle, "first": first, "tiles": tiles(asked), "findings": findings(asked), **drawn}
+
+
+@protected_callback(
+    Permission.DATA_READ,
+    table_input(CHART, MATCH),
+    State(URL_ID, "search"),
+    State(THEME_ID, "data"),
+    State(part_id(CHART, "view", MATCH), "id"),
+    output=Output(part_id(CHART, "table", MATCH), "children", allow_duplicate=True),
+    prevent_initial_call=True,
+)
+def show_table(table_clicks: int | None, search: str | None, theme: str, id: dict[str, str]) -> Any:
+    """The table behind a chart, once somebody looks at it."""
+    with asking(search, theme) as asked:
+        return chart_answer(partial(chart, asked, id["of"]), table_clicks)["table"]
+
+
+def head(asked: Asking) -> tuple[str, Any]:
+    """The line below the title, and what to say before there is data."""
+    words = [range_words(asked.state, asked.now), comparison_words(asked.state.comparison)]
+    said = _("{range}, compared with: {comparison}", range=words[0], comparison=words[1]) if words[1] else words[0]
+    return said, part_answer(lambda: views.first_load(ask(services().data.freshness), running()))
 
 
 def running() -> Sequence[ImportView]:
@@ -94,90 +209,64 @@ def running() -> Sequence[ImportView]:
     return ask(services().ingest.imports, 5) if may(Permission.STREAM_READ) else ()
 
 
-@protected_callback(Permission.DATA_READ, Output("overview-tiles", "children"), *REFRESH)
-def tiles(search: str | None, _stamp: str, theme: str) -> Any:
-    with asking(search, theme) as asked:
+def tiles(asked: Asking) -> Any:
+    def build() -> list[Component]:
+        total = asked.frame(asked.query(metrics=views.tile_metrics()))
+        series = asked.frame(asked.query(metrics=views.tile_metrics(), grain="fitting", comparison=None))
+        return views.tiles(total, series, asked.state, asked.style())
 
-        def build() -> list[Component]:
-            total = asked.frame(asked.query(metrics=views.tile_metrics()))
-            series = asked.frame(asked.query(metrics=views.tile_metrics(), grain="fitting", comparison=None))
-            return views.tiles(total, series, asked.state, asked.style())
-
-        return part_answer(build)
+    return part_answer(build)
 
 
-@protected_callback(Permission.DATA_READ, *REFRESH, table_input(TREND), output=chart_outputs(TREND))
-def trend(search: str | None, _stamp: str, theme: str, table_clicks: int | None) -> dict[str, Any]:
-    with asking(search, theme) as asked:
-
-        def build() -> Any:
-            query = asked.query(grain="fitting")
-            about = AlertFilter(metrics=query.metrics, start=query.start, end=query.end)
-            alerts = ask(services().alerts.list, about, None, 200).items if may(Permission.ALERTS_READ) else ()
-            return views.trend_view(asked.frame(query), asked.expected(query), alerts, asked.state, asked.style())
-
-        return chart_answer(build, table_clicks)
+def findings(asked: Asking) -> Any:
+    query = asked.query(comparison=asked.state.comparison or "previous")
+    return part_answer(lambda: views.findings(ask(services().insights.insights, query, views.FINDINGS)))
 
 
-@protected_callback(
-    Permission.DATA_READ,
-    *REFRESH,
-    table_input(BREAKDOWN, MATCH),
-    State(part_id(BREAKDOWN, "figure", MATCH), "id"),
-    output=chart_outputs(BREAKDOWN, MATCH),
-)
-def breakdown(
-    search: str | None, _stamp: str, theme: str, table_clicks: int | None, id: dict[str, str]
-) -> dict[str, Any]:
-    with asking(search, theme) as asked:
-        return chart_answer(
-            lambda: views.breakdown_view(
-                asked.frame(asked.parts(id["of"], views.TOP_VALUES)), id["of"], asked.state, asked.style(id["of"])
-            ),
-            table_clicks,
-        )
+def chart(asked: Asking, of: str) -> ChartView:
+    """The chart `of` that name.
+
+    Raises:
+        InvalidQuery: there is none.
+    """
+    build = CHARTS.get(of)
+    return build(asked) if build else breakdown(asked, of.removeprefix(_BY))
 
 
-@protected_callback(Permission.DATA_READ, *REFRESH, table_input(PRODUCTS), output=chart_outputs(PRODUCTS))
-def products(search: str | None, _stamp: str, theme: str, table_clicks: int | None) -> dict[str, Any]:
-    with asking(search, theme) as asked:
-        return chart_answer(
-            lambda: views.breakdown_view(
-                asked.frame(asked.parts(_OWN_CHART, views.TOP_PRODUCTS, other=False)),
-                _OWN_CHART,
-                asked.state,
-                asked.style(),
-            ),
-            table_clicks,
-        )
+def trend(asked: Asking) -> ChartView:
+    query = asked.query(grain="fitting")
+    about = AlertFilter(metrics=query.metrics, start=query.start, end=query.end)
+    alerts = ask(services().alerts.list, about, None, 200).items if may(Permission.ALERTS_READ) else ()
+    return views.trend_view(asked.frame(query), asked.expected(query), alerts, asked.state, asked.style())
 
 
-@protected_callback(Permission.DATA_READ, *REFRESH, table_input(SHARES), output=chart_outputs(SHARES))
-def shares(search: str | None, _stamp: str, theme: str, table_clicks: int | None) -> dict[str, Any]:
-    with asking(search, theme) as asked:
-
-        def build() -> Any:
-            slug = views.shares_dimension(ask(services().data.dimensions_in_use))
-            shown = asked.state.metric if metric(asked.state.metric).additive else "revenue"
-            query = asked.parts(slug, 40, own_filter=True).with_(metrics=(shown,), order=f"-{shown}", comparison=None)
-            return views.treemap_view(asked.frame(query), slug, asked.state, asked.style(slug))
-
-        return chart_answer(build, table_clicks)
+def breakdown(asked: Asking, slug: str) -> ChartView:
+    frame = asked.frame(asked.parts(slug, views.TOP_VALUES))
+    return views.breakdown_view(frame, slug, asked.state, asked.style(slug))
 
 
-@protected_callback(Permission.DATA_READ, *REFRESH, table_input(HEAT), output=chart_outputs(HEAT))
-def heat(search: str | None, _stamp: str, theme: str, table_clicks: int | None) -> dict[str, Any]:
-    with asking(search, theme) as asked:
-        return chart_answer(
-            lambda: views.heat_view(asked.frame(asked.hours()), asked.state, asked.style()), table_clicks
-        )
+def products(asked: Asking) -> ChartView:
+    frame = asked.frame(asked.parts(_OWN_CHART, views.TOP_PRODUCTS, other=False))
+    return views.breakdown_view(frame, _OWN_CHART, asked.state, asked.style())
 
 
-@protected_callback(Permission.DATA_READ, Output("overview-findings", "children"), *REFRESH)
-def findings(search: str | None, _stamp: str, theme: str) -> Any:
-    with asking(search, theme) as asked:
-        query = asked.query(comparison=asked.state.comparison or "previous")
-        return part_answer(lambda: views.findings(ask(services().insights.insights, query, views.FINDINGS)))
+def shares(asked: Asking) -> ChartView:
+    slug = views.shares_dimension(ask(services().data.dimensions_in_use))
+    shown = asked.state.metric if metric(asked.state.metric).additive else "revenue"
+    query = asked.parts(slug, 40).with_(metrics=(shown,), order=f"-{shown}", comparison=None)
+    return views.treemap_view(asked.frame(query), slug, asked.state, asked.style(slug))
+
+
+def heat(asked: Asking) -> ChartView:
+    return views.heat_view(asked.frame(asked.hours()), asked.state, asked.style())
+
+
+CHARTS: dict[str, Callable[[Asking], ChartView]] = {
+    "trend": trend,
+    "products": products,
+    "shares": shares,
+    "heat": heat,
+}
 
 
 @protected_callback(
@@ -187,6 +276,7 @@ def findings(search: str | None, _stamp: str, theme: str) -> Any:
     Input(STAMP_ID, "data"),
     Input(URL_ID, "search"),
     State("overview-ticker", "data-newest"),
+    prevent_initial_call=True,
 )
 def newest_sales(_stamp: str, search: str | None, known: str | None) -> tuple[Any, Any]:
     with asking(search) as asked:
@@ -200,7 +290,11 @@ def newest_sales(_stamp: str, search: str | None, known: str | None) -> tuple[An
 
 
 @protected_callback(
-    Permission.ALERTS_READ, Output("overview-feed", "children"), Input(STAMP_ID, "data"), Input(URL_ID, "search")
+    Permission.ALERTS_READ,
+    Output("overview-feed", "children"),
+    Input(STAMP_ID, "data"),
+    Input(URL_ID, "search"),
+    prevent_initial_call=True,
 )
 def newest_alerts(_stamp: str, search: str | None) -> Any:
     with asking(search) as asked:
@@ -212,16 +306,13 @@ def newest_alerts(_stamp: str, search: str | None) -> Any:
 
 @protected_callback(
     Permission.DATA_READ,
-    Input(part_id(TREND, "figure"), "clickData"),
-    Input(part_id(SHARES, "figure"), "clickData"),
-    Input(part_id(PRODUCTS, "figure"), "clickData"),
-    Input(part_id(BREAKDOWN, "figure", ALL), "clickData"),
+    Input(part_id(CHART, "figure", ALL), "clickData"),
     State(URL_ID, "search"),
     prevent_initial_call=True,
 )
-def click(*given: Any) -> None:
+def click(_clicked: Any, search: str | None) -> None:
     """A click on a bar, an area or a point filters everything; on a ring it opens the alert."""
-    search, source = given[-1], ctx.triggered_id
+    source = ctx.triggered_id
     for item in ctx.triggered:
         found = clicked(item["value"])
         if found is None:

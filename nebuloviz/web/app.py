@@ -30,7 +30,7 @@ from nebuloviz.web.guard import callback_failed, install_guard, verify
 from nebuloviz.web.hooks import ContentSecurityPolicy, allow_index, install_hooks, install_reader
 from nebuloviz.web.login import install_login
 from nebuloviz.web.sessions import install_sessions
-from nebuloviz.web.vendor import install_vendor, locale_version
+from nebuloviz.web.vendor import install_vendor, locale_version, vendor_address
 
 if TYPE_CHECKING:  # typeshed's, not there at run time
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -47,8 +47,7 @@ _INDEX = """<!DOCTYPE html>
     {%metas%}
     <title>{%title%}</title>
     <link rel="icon" href="/assets/favicon.svg" type="image/svg+xml">
-    <link rel="stylesheet" href="/vendor/bootstrap/bootstrap.min.css">
-    <link rel="stylesheet" href="/vendor/bootstrap/bootstrap-icons.min.css">
+    {%nv_styles%}
     {%css%}
   </head>
   <body>
@@ -62,6 +61,14 @@ _INDEX = """<!DOCTYPE html>
   </body>
 </html>
 """
+
+
+def _stylesheets() -> list[str]:
+    """The links to the styles that come from a package."""
+    return [
+        f'<link rel="stylesheet" href="{vendor_address(name)}">'
+        for name in ("bootstrap/bootstrap.min.css", "bootstrap/bootstrap-icons.min.css")
+    ]
 
 
 class Dashboard(Dash):
@@ -84,6 +91,7 @@ class Dashboard(Dash):
             f'<div id="react-entry-point"><div class="_dash-loading" role="status">{_("Loading…")}</div></div>'
         )
         page = _INDEX.replace("{%nv_attributes%}", attributes)
+        page = page.replace("{%nv_styles%}", "\n    ".join(_stylesheets()))
         page = page.replace("{%nv_locale%}", f'<script src="{locale}"></script>')
         for name, text in parts.items():
             page = page.replace(f"{{%{name}%}}", text)

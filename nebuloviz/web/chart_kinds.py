@@ -154,7 +154,7 @@ def _area(of: Drawing) -> go.Figure:
 def _bar(of: Drawing) -> go.Figure:
     if of.by is None:
         return columns(of.data, of.metric, of.grain, style=of.style)
-    return common.pale_others(bars(of.data, of.metric, of.by, style=of.style), of.state.values_of(of.by))
+    return common.pale_others(bars(of.data, of.metric, of.by, style=of.style), of.state.values_of(of.by), of.style)
 
 
 def _stacked(of: Drawing) -> go.Figure:

@@ -6,7 +6,7 @@ answer fails, the old figure stays, is marked as old, and a note says what to do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from nebuloviz.web.components import button, chart_actions, error_state
 from nebuloviz.web.components.basic import Children, given
 from nebuloviz.web.figures import config
 
+WAITING = "nv-slot nv-waiting"
 READY = "nv-slot nv-ready"
 OLD = "nv-slot nv-failed"
 NOTHING = "nv-slot nv-nothing"
@@ -49,33 +50,63 @@ def part_id(name: str, part: str, of: Any = None) -> Id:
 
 
 def chart_slot(
-    name: str, title: str, *, of: str | None = None, span: int = 6, height: int = 280, outline: Outline = "columns"
+    name: str,
+    title: str,
+    *,
+    of: str | None = None,
+    span: int = 6,
+    height: int = 280,
+    outline: Outline = "columns",
+    answer: Mapping[str, Any] | None = None,
 ) -> html.Section:
-    """The place of a chart, showing the outline of what comes; `height` pixels, unless a figure has a height of its own.
+    """The place of a chart with what `answer` (of `chart_answer`) fills it with, or else the outline of what comes.
 
-    It has few parts on purpose: Dash visits every one of them whenever anything on the page changes.
+    It is `height` pixels high, unless a figure has a height of its own. It has few parts on purpose: Dash visits every one
+    of them whenever anything on the page changes.
     """
+    empty: dict[str, Any] = {
+        "figure": None,
+        "head": chart_head(ChartView(title)),
+        "table": None,
+        "note": None,
+        "body": f"{WAITING} nv-outline-{outline}",
+        "style": _tall(height),
+    }
+    shown = empty | {name: value for name, value in (answer or {}).items() if value is not no_update}
 
     def part(which: str) -> Id:
         return part_id(name, which, of)
 
+    graph = dcc.Graph(
+        id=part("figure"),
+        config=config(f"nebuloviz-{name}"),
+        className="nv-graph",
+        **given(figure=shown["figure"]),
+    )
     body = [
-        html.Div(id=part("note"), className="nv-slot-note"),
+        html.Div(shown["note"], id=part("note"), className="nv-slot-note"),
         html.Div(
-            dcc.Graph(id=part("figure"), config=config(f"nebuloviz-{name}"), className="nv-graph"),
+            graph,
             className="nv-chart nv-chart-grows",
             dir="ltr",  # time runs from left to right in every language
             role="group",
             **given(aria_label=title),
         ),
-        html.Div(id=part("table"), className="nv-behind", tabIndex=0, role="region", **given(aria_label=title)),
+        html.Div(
+            shown["table"],
+            id=part("table"),
+            className="nv-behind",
+            tabIndex=0,
+            role="region",
+            **given(aria_label=title),
+        ),
     ]
-    place = html.Div(body, id=part("body"), className=f"nv-slot nv-waiting nv-outline-{outline}", style=_tall(height))
+    place = html.Div(body, id=part("body"), className=shown["body"], style=shown["style"])
     return html.Section(
         [
             html.Header(
                 [
-                    html.Div(chart_head(ChartView(title)), id=part("head"), className="nv-slot-head"),
+                    html.Div(shown["head"], id=part("head"), className="nv-slot-head"),
                     html.Div(
                         [_table_button(title, part("view")), *chart_actions(title, table=False)],
                         className="nv-card-actions",
@@ -87,6 +118,13 @@ def chart_slot(
         ],
         className=f"nv-card nv-span-{span}",
     )
+
+
+def chart_outline(title: str, *, span: int = 6, height: int = 280, outline: Outline = "columns") -> html.Section:
+    """What stands where a chart will be: its title and the outline of its figure, and nothing that can be used yet."""
+    head = html.Header(html.H2(title, className="nv-card-title"), className="nv-card-head")
+    place = html.Div(className=f"{WAITING} nv-outline-{outline}", style=_tall(height), **given(aria_busy="true"))
+    return html.Section([head, html.Div(place, className="nv-card-body")], className=f"nv-card nv-span-{span}")
 
 
 def chart_head(view: ChartView) -> list[Component]:

@@ -17,31 +17,44 @@ from nebuloviz.web.state import State as PageState
 
 @protected_callback(
     Permission.DATA_READ,
-    Output(filterbar.CHIPS_ID, "children"),
-    Output(filterbar.COUNT_ID, "children"),
-    Input(URL_ID, "search"),
-)
-def show_chips(search: str | None) -> tuple[Any, Any]:
-    state = PageState.from_search(search)
-    return filterbar.filter_chips(state), filterbar.filter_count(state)
-
-
-@protected_callback(
-    Permission.DATA_READ,
-    Output(filterbar.RANGE_ID, "value"),
-    Output(filterbar.RANGE_ID, "options"),
-    Output(filterbar.DAYS_ID, "start_date"),
-    Output(filterbar.DAYS_ID, "end_date"),
-    Output("filter-days-box", "hidden"),
-    Output(filterbar.COMPARISON_ID, "value"),
     Input(URL_ID, "search"),
     State(filterbar.RANGE_ID, "value"),
     State(filterbar.COMPARISON_ID, "value"),
     State(filterbar.DAYS_ID, "start_date"),
     State(filterbar.DAYS_ID, "end_date"),
+    State(filterbar.value_id(ALL), "id"),
+    State(filterbar.value_id(ALL), "value"),
+    State(filterbar.operator_id(ALL), "value"),
+    output=(
+        (Output(filterbar.CHIPS_ID, "children"), Output(filterbar.COUNT_ID, "children")),
+        (
+            Output(filterbar.RANGE_ID, "value"),
+            Output(filterbar.RANGE_ID, "options"),
+            Output(filterbar.DAYS_ID, "start_date"),
+            Output(filterbar.DAYS_ID, "end_date"),
+            Output("filter-days-box", "hidden"),
+            Output(filterbar.COMPARISON_ID, "value"),
+        ),
+        (
+            Output(filterbar.value_id(ALL), "value"),
+            Output(filterbar.value_id(ALL), "options"),
+            Output(filterbar.operator_id(ALL), "value"),
+        ),
+    ),
 )
+def follow_url(search: str | None, *known: Any) -> tuple[tuple[Any, ...], ...]:
+    """The whole bar in one answer, after a click on a chart or Back as well."""
+    return show_chips(search), show_filters(search, *known[:4]), show_values(search, *known[4:])
+
+
+def show_chips(search: str | None) -> tuple[Any, Any]:
+    """A chip for each value that is filtered, and how many dimensions are."""
+    state = PageState.from_search(search)
+    return filterbar.filter_chips(state), filterbar.filter_count(state)
+
+
 def show_filters(search: str | None, choice: str, comparison: str, first: str, last: str) -> tuple[Any, ...]:
-    """Put the controls where the URL says, after a click on a chart or Back as well; those that stand there are left alone."""
+    """Range, days and comparison where the URL says; those that stand there are left alone."""
     state, at = PageState.from_search(search), now()
     shown = filterbar.shown(state, at)
     known = dict(zip(shown, (choice, comparison, first, last), strict=True))
@@ -57,20 +70,10 @@ def show_filters(search: str | None, choice: str, comparison: str, first: str, l
     )
 
 
-@protected_callback(
-    Permission.DATA_READ,
-    Output(filterbar.value_id(ALL), "value"),
-    Output(filterbar.value_id(ALL), "options"),
-    Output(filterbar.operator_id(ALL), "value"),
-    Input(URL_ID, "search"),
-    State(filterbar.value_id(ALL), "id"),
-    State(filterbar.value_id(ALL), "value"),
-    State(filterbar.operator_id(ALL), "value"),
-)
 def show_values(
     search: str | None, ids: list[dict[str, str]], values: list[Any], operators: list[str]
 ) -> tuple[list[Any], list[Any], list[Any]]:
-    """The same for the filters on dimensions."""
+    """The values and operators of the filters on dimensions."""
     state = PageState.from_search(search)
     shown = [filterbar.shown_values(state, id["of"]) for id in ids]
     same = [(old or []) == new for old, new in zip(values, shown, strict=True)]

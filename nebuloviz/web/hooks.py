@@ -123,6 +123,8 @@ def _add_headers(response: Response, policy: ContentSecurityPolicy) -> None:
     headers["Content-Security-Policy"] = str(policy)
     if response.status_code >= 400 or not request.path.startswith(_CACHEABLE):
         headers["Cache-Control"] = "no-store"
+    elif request.path.startswith("/assets/") and "m" in request.args:  # Dash's mark of the file's last change
+        headers["Cache-Control"] = "public, max-age=31536000, immutable"
 
 
 def _http_error(error: HTTPException) -> Response:

@@ -45,12 +45,12 @@ class Asking:
         )
         return query_of(self.state, self.now, first_sale=first, **changes)
 
-    def parts(self, slug: str, most: int, *, other: bool = True, own_filter: bool = False) -> Query:
+    def parts(self, slug: str, most: int, *, other: bool = True) -> Query:
         """The metric by the dimension `slug`: its `most` largest values, and what is left as 'Other'.
 
-        Without `own_filter` also those values that a filter on `slug` leaves out.
+        Those values too that a filter on `slug` leaves out: they stay there to be compared and clicked.
         """
-        filters = self.state.filters if own_filter else without_own_filter(self.state.filters, slug)
+        filters = without_own_filter(self.state.filters, slug)
         additive = metric(self.state.metric).additive
         return self.query(
             dimensions=(slug,), limit=most, other=other and additive, order=f"-{self.state.metric}", filters=filters

@@ -35,6 +35,11 @@ FILES: dict[str, tuple[str, str, str]] = {
 }
 
 
+def vendor_address(name: str) -> str:
+    """The address of one of `FILES`; it carries a version, so that browsers need not ask for the file again."""
+    return f"/vendor/{name}?v={hashlib.sha256(_content(name)).hexdigest()[:12]}"
+
+
 def install_vendor(server: Flask) -> None:
     """The routes /vendor/... and /locale/<language>.js."""
 

@@ -19,16 +19,18 @@ pytestmark = pytest.mark.timeout(300)
 Visit = Callable[..., Page]
 
 
-def chart(page: Page, name: str) -> Locator:
-    """The chart of a slot, once it is drawn."""
-    drawn = page.locator(f"#{name}-body.nv-ready .main-svg").first
-    drawn.wait_for()
-    return page.locator(f"#{name}-figure")
+def chart(page: Page, name: str, of: str = "") -> Locator:
+    """The chart of a slot, once it is drawn; `of` where the page has several under one name."""
+    body, figure = (
+        f'[id=\'{{"of":"{of}","type":"{name}-{part}"}}\']' if of else f"#{name}-{part}" for part in ("body", "figure")
+    )
+    page.locator(f"{body}.nv-ready .main-svg").first.wait_for()
+    return page.locator(figure)
 
 
 def bars_of(page: Page, dimension: str) -> Locator:
     """The bars by a dimension on Overview, largest first, without those of the comparison."""
-    body = page.locator(f'[id*="overview-by-body"][id*="{dimension}"].nv-ready')
+    body = page.locator(f'[id*="overview-body"][id*="by-{dimension}"].nv-ready')
     body.wait_for()
     return body.locator(".barlayer .trace").last.locator(".point path")
 
@@ -49,7 +51,7 @@ class TestFromSignInToAlerts:
         tile = page.locator(".nv-tile-figure").first
         expect(tile).to_contain_text("$")
         whole = tile.text_content()
-        chart(page, "overview-trend")
+        chart(page, "overview", "trend")
 
         press(page, bars_of(page, "category").first)
         expect(page).to_have_url(re.compile(r"f\.category=Grocery"))
@@ -105,7 +107,7 @@ class TestInArabic:
             overview, explore = _("Overview"), _("Explore")
         assert page.locator("html").get_attribute("dir") == "rtl"
         expect(page.get_by_role("heading", level=1)).to_have_text(overview)
-        trend = chart(page, "overview-trend")
+        trend = chart(page, "overview", "trend")
         assert trend.evaluate("element => getComputedStyle(element).direction") == "ltr"
         rail = page.locator(".nv-rail").bounding_box()
         assert rail is not None
@@ -118,7 +120,7 @@ class TestInArabic:
 class TestByKeyboard:
     def test_shortcuts_lead_everywhere(self, visit: Visit) -> None:
         page = visit("/")
-        chart(page, "overview-trend")
+        chart(page, "overview", "trend")
         page.keyboard.press("g")
         page.keyboard.press("a")
         expect(page).to_have_url(re.compile("/alerts"))

@@ -1,18 +1,35 @@
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import plotly.graph_objects as go
 import pytest
 from dash import no_update
+from dash.exceptions import PreventUpdate
 
 from nebuloviz.errors import InvalidQuery, Unavailable
 from nebuloviz.services.interfaces import ImportView, Insight
+from nebuloviz.web.charts import chart_answer
 from nebuloviz.web.question import query_of
+from nebuloviz.web.reading import Asking, asking
 from nebuloviz.web.state import State
 from tests.fakes import NOW, alert
 from tests.pages.conftest import Browser, Drawn, Shop
 
-TREND = "overview-trend-figure.clickData"
+TREND = '{"of":"trend","type":"overview-figure"}'
+
+
+def answer(page: Any, of: str, search: str = "", table_clicks: int | None = None) -> dict[str, Any]:
+    """What the chart `of` is filled with for the URL's query `search`."""
+    with asking(search) as asked:
+        found: dict[str, Any] = chart_answer(partial(page.chart, asked, of), table_clicks)
+        return found
+
+
+def part(build: Callable[[Asking], Any], search: str = "") -> Any:
+    with asking(search) as asked:
+        return build(asked)
 
 
 @pytest.fixture
@@ -39,13 +56,32 @@ def traces(answer: dict[str, Any], kind: str) -> list[Any]:
 
 class TestLayout:
     def test_takes_any_parameter_of_the_url(self, page: Any, drawn: Drawn) -> None:
-        text = drawn(page.layout(utm_source="mail", **{"f.category": "Dairy"}))
-        for part in ("overview-trend-figure", "overview-heat-figure", "overview-shares-figure", "overview-ticker"):
-            assert part in text
+        assert drawn(page.layout(utm_source="mail", **{"f.category": "Dairy"})).count("nv-waiting") == 7
+
+    def test_is_the_outline_of_exactly_the_page_that_fills_it(self, page: Any, drawn: Drawn) -> None:
+        content, filled_for = page.fill("overview-content", "?range=7d", "stamp", "light")
+        outline, filled = drawn(page.layout()), drawn(content)
+        assert outline.count('"type": "Section"') == filled.count('"type": "Section"')
+        assert outline.count("nv-span-4") == filled.count("nv-span-4")
+        assert "nv-waiting" not in filled
+        assert "nv-skeleton" not in filled
+        assert filled_for == ["?range=7d", "stamp", "light"]
+
+    def test_is_not_filled_again_for_the_same_question(self, page: Any, browser: Browser) -> None:
+        browser.triggers("overview-filled.data", ["", "stamp", "light"])
+        with pytest.raises(PreventUpdate):
+            page.refresh("", "stamp", "light", ["", "stamp", "light"], [None], [{"of": "trend"}])
+
+    def test_a_question_that_changed_while_it_was_filled_is_answered(self, page: Any, browser: Browser) -> None:
+        browser.triggers("overview-filled.data", ["", "stamp", "light"])
+        ids = [{"of": "trend"}, {"of": "by-category"}]
+        new = page.refresh("?range=7d", "stamp", "light", ["", "stamp", "light"], [1, None], ids)
+        assert [figure is not no_update for figure in new["figure"]] == [True, True]
+        assert [table is no_update for table in new["table"]] == [False, True]
 
     def test_has_a_chart_for_each_dimension_that_the_data_has(self, page: Any, drawn: Drawn) -> None:
-        text = drawn(page.layout())
-        assert [of for of in ("category", "channel", "store", "region") if f'"of": "{of}"' in text] == [
+        text = drawn(page.fill("", "", "", "light"))
+        assert [of for of in ("category", "channel", "store", "region") if f'"of": "by-{of}"' in text] == [
             "category",
             "channel",
             "store",
@@ -61,14 +97,14 @@ class TestLayout:
 
     @pytest.mark.parametrize("role", ["viewer"])
     def test_leaves_out_what_the_reader_may_not_see(self, page: Any, drawn: Drawn) -> None:
-        text = drawn(page.layout())
+        text = drawn(page.fill("", "", "", "light"))
         assert "overview-ticker" not in text
         assert "overview-feed" in text
 
 
 class TestTiles:
     def test_show_the_figures_of_the_range_and_lead_to_explore(self, page: Any, shop: Shop, drawn: Drawn) -> None:
-        tiles = page.tiles("?range=7d", "", "light")
+        tiles = part(page.tiles, "?range=7d")
         asked = next(query for query in shop.data.asked if query.grain is None)
         revenue = shop.data.frame(None, None, asked).data["revenue"].iloc[0]  # type: ignore[arg-type]
         assert f"${revenue:,.2f}" in drawn(tiles[0])
@@ -76,24 +112,24 @@ class TestTiles:
         assert "previous period" in drawn(tiles[0])
 
     def test_of_metrics_that_the_data_lacks_are_left_out(self, page: Any, drawn: Drawn) -> None:
-        text = drawn(page.tiles("", "", "light"))
+        text = drawn(part(page.tiles))
         assert "Returns" in text
         assert "Margin" not in text
 
     def test_stay_out_of_the_way_when_the_database_does_not_answer(self, page: Any, shop: Shop, drawn: Drawn) -> None:
         shop.data.failure = Unavailable("The database does not answer.")
-        assert "The database does not answer." in drawn(page.tiles("", "", "light"))
+        assert "The database does not answer." in drawn(part(page.tiles))
 
 
 class TestTrend:
     def test_shows_range_band_comparison_and_what_is_not_over(self, page: Any) -> None:
-        answer = page.trend("", "", "light", None)
-        names = {trace.name for trace in answer["figure"].data}
+        found = answer(page, "trend")
+        names = {trace.name for trace in found["figure"].data}
         assert {"Expected range", "previous period", "So far"} <= names
-        assert answer["body"] == "nv-slot nv-ready"
+        assert found["body"] == "nv-slot nv-ready"
 
     def test_hours_that_have_not_begun_are_missing_and_not_zero(self, page: Any) -> None:
-        lines = traces(page.trend("?range=today", "", "light", None), "scatter")
+        lines = traces(answer(page, "trend", "?range=today"), "scatter")
         running = next(trace for trace in lines if trace.name == "So far")
         not_begun = running.y[2:]  # behind the last hour that has ended and the one that is running
         assert [value for value in not_begun if value is not None and not math.isnan(value)] == []
@@ -102,29 +138,29 @@ class TestTrend:
     def test_rings_the_alerts_of_exactly_what_is_shown(self, page: Any, shop: Shop, search: str, ringed: bool) -> None:
         start = full_hour(shop)
         shop.alerts.alerts = {5: alert(5, dimensions={}, series="revenue", bucket_start=start, bucket_end=start)}
-        lines = traces(page.trend(f"?range=7d{search}", "", "light", None), "scatter")
+        lines = traces(answer(page, "trend", f"?range=7d{search}"), "scatter")
         marks = [mark for trace in lines for mark in trace.customdata or () if mark[2] == 5]
         assert bool(marks) is ringed
 
     def test_a_filter_that_leaves_nothing_is_named(self, page: Any, drawn: Drawn) -> None:
-        answer = page.trend("?f.category=Nothing%20of%20ours", "", "light", None)
-        assert answer["figure"] is no_update
-        assert "Category: Nothing of ours" in drawn(answer["note"])
+        found = answer(page, "trend", "?f.category=Nothing%20of%20ours")
+        assert found["figure"] is no_update
+        assert "Category: Nothing of ours" in drawn(found["note"])
 
     def test_a_failure_keeps_the_old_figure_and_says_what_to_do(self, page: Any, shop: Shop, drawn: Drawn) -> None:
         shop.data.failure = InvalidQuery("Choose the grain day.")
-        answer = page.trend("", "", "light", None)
-        assert answer["figure"] is no_update
-        assert answer["body"] == "nv-slot nv-failed"
-        assert "Choose the grain day." in drawn(answer["note"])
+        found = answer(page, "trend")
+        assert found["figure"] is no_update
+        assert found["body"] == "nv-slot nv-failed"
+        assert "Choose the grain day." in drawn(found["note"])
 
     def test_the_table_is_made_when_somebody_looks_at_it(self, page: Any, drawn: Drawn) -> None:
-        assert page.trend("?range=7d", "", "light", None)["table"] is no_update
-        assert page.trend("?range=7d", "", "light", 2)["table"] is no_update
-        assert drawn(page.trend("?range=7d", "", "light", 1)["table"]).count('"type": "Tr"') == 8
+        assert answer(page, "trend", "?range=7d")["table"] is no_update
+        assert answer(page, "trend", "?range=7d", 2)["table"] is no_update
+        assert drawn(answer(page, "trend", "?range=7d", 1)["table"]).count('"type": "Tr"') == 8
 
     def test_offers_exactly_what_is_shown_as_downloads(self, page: Any, drawn: Drawn) -> None:
-        head = drawn(page.trend("?range=7d&f.category=Dairy", "", "light", None)["head"])
+        head = drawn(answer(page, "trend", "?range=7d&f.category=Dairy")["head"])
         assert "/export/csv?m=revenue" in head
         assert "/export/xlsx?" in head
         assert "f.category=Dairy" in head
@@ -132,26 +168,32 @@ class TestTrend:
 
 class TestBreakdown:
     def bars(self, page: Any, search: str, slug: str = "category") -> Any:
-        return traces(page.breakdown(search, "", "light", None, {"of": slug}), "bar")[-1]
+        return traces(answer(page, f"by-{slug}", search), "bar")[-1]
 
     def test_values_that_a_filter_leaves_out_stay_and_are_pale(self, page: Any) -> None:
         bars = self.bars(page, "?f.category=Dairy")
         assert len(bars.y) == 5
         assert [opacity == 1 for opacity in bars.marker.opacity] == [value == "Dairy" for value in bars.y]
 
+    def test_so_do_areas(self, page: Any) -> None:
+        whole, part = (traces(answer(page, "shares", search), "treemap")[0] for search in ("", "?f.category=Dairy"))
+        assert list(part.values) == list(whole.values)
+        kept = [color == old for color, old in zip(part.marker.colors, whole.marker.colors, strict=True)]
+        assert kept == [label == "Dairy" for label in part.labels]
+
     def test_other_filters_hold(self, page: Any) -> None:
         whole, part = self.bars(page, ""), self.bars(page, "?f.channel=online")
         assert sum(part.x) < sum(whole.x)
 
     def test_markup_in_a_name_is_text(self, page: Any, drawn: Drawn) -> None:
-        figure = drawn(page.breakdown("", "", "light", None, {"of": "category"})["figure"])
+        figure = drawn(answer(page, "by-category")["figure"])
         assert "&lt;b&gt;Deli &amp; more&lt;/b&gt;" in figure
 
     def test_a_rest_that_would_dwarf_all_bars_is_told_in_words(self, page: Any, shop: Shop, drawn: Drawn) -> None:
         shop.data.lines["store"] = [str(number % 90) for number in range(len(shop.data.lines))]
-        answer = page.breakdown("", "", "light", None, {"of": "store"})
-        assert len(traces(answer, "bar")[-1].y) == 8
-        assert "in all others" in drawn(answer["head"])
+        found = answer(page, "by-store")
+        assert len(traces(found, "bar")[-1].y) == 8
+        assert "in all others" in drawn(found["head"])
 
 
 class TestClicks:
@@ -172,27 +214,27 @@ class TestClicks:
     def test_filter_everything_through_the_url(
         self, page: Any, browser: Browser, search: str, data: Any, then: str
     ) -> None:
-        browser.triggers(TREND, data)
-        page.click(data, None, None, [], search)
+        browser.triggers(f"{TREND}.clickData", data)
+        page.click([data], search)
         assert browser.search == then
 
     def test_on_a_ring_open_the_alert(self, page: Any, browser: Browser) -> None:
         data = point("2026-11-20T00:00:00+00:00", alert_id=5)
-        browser.triggers(TREND, data)
-        page.click(data, None, None, [], "")
+        browser.triggers(f"{TREND}.clickData", data)
+        page.click([data], "")
         assert browser.props["_pages_location"]["pathname"] == "/alerts/5"
 
     @pytest.mark.parametrize("data", [None, {}, [], "x", {"points": [{"customdata": "javascript:"}]}, {"points": None}])
     def test_on_nothing_of_ours_do_nothing(self, page: Any, browser: Browser, data: Any) -> None:
-        browser.triggers(TREND, data)
-        page.click(data, None, None, [], "?range=7d")
+        browser.triggers(f"{TREND}.clickData", data)
+        page.click([data], "?range=7d")
         assert browser.search is None
 
     def test_can_be_repeated_on_the_same_bar(self, page: Any, browser: Browser) -> None:
         data = point(filters=(("category", "Dairy"),))
-        browser.triggers(TREND, data)
-        page.click(data, None, None, [], "")
-        assert browser.props["overview-trend-figure"] == {"clickData": None}
+        browser.triggers(f"{TREND}.clickData", data)
+        page.click([data], "")
+        assert browser.props[TREND] == {"clickData": None}
 
 
 class TestLive:
@@ -206,7 +248,7 @@ class TestLive:
     def test_findings_lead_to_the_chart_that_shows_them(self, page: Any, shop: Shop, drawn: Drawn) -> None:
         query = query_of(State(), NOW).with_(dimensions=("store",))
         shop.insights.findings = [Insight("Store 305 lost half of its revenue.", "high", query, 1.0)]
-        text = drawn(page.findings("", "", "light"))
+        text = drawn(part(page.findings))
         assert "Store 305 lost half of its revenue." in text
         assert "by=store" in text
 
@@ -214,6 +256,6 @@ class TestLive:
         shop.ingest.running = [
             ImportView(1, "The sample", "running", "", 100, 25, 25, 0, 0, "", NOW, NOW, None),
         ]
-        _words, first = page.head("", "", "light")
+        _words, first = part(page.head)
         assert "25%" in drawn(first)
         assert "The sample" in drawn(first)

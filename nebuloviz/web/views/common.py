@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
@@ -17,9 +18,10 @@ from nebuloviz.metrics.registry import Metric, dimension, metric
 from nebuloviz.services.interfaces import OTHER, AlertView, Frame
 from nebuloviz.web.components import alert_words, data_table, link_button, nothing_matches
 from nebuloviz.web.components.cards import download_link
-from nebuloviz.web.figures import AnomalyMark, Click
+from nebuloviz.web.figures import AnomalyMark, Click, Style
 from nebuloviz.web.question import BY_WORDS, bucket_end, comparison_words, filter_words
 from nebuloviz.web.state import State
+from nebuloviz.web.theme import mix
 from nebuloviz.web.views.grids import frame_grid
 
 _PALE = 0.28
@@ -80,14 +82,27 @@ def after_click(state: State, click: Click | None, grain: Grain | None) -> State
     return state
 
 
-def pale_others(figure: go.Figure, chosen: Sequence[str]) -> go.Figure:
-    """Bars that the filter leaves out, drawn pale so that they can still be compared and clicked."""
+def pale_others(figure: go.Figure, chosen: Sequence[str], style: Style) -> go.Figure:
+    """Bars and areas that the filter leaves out, drawn pale so that they can still be compared and clicked."""
     if not chosen:
         return figure
     for trace in figure.data:
         if trace.type == "bar" and trace.orientation == "h":
             trace.marker.opacity = [1.0 if value in chosen else _PALE for value in trace.y]
+        elif trace.type == "treemap":
+            _pale_areas(trace, chosen, style)
     return figure
+
+
+def _pale_areas(trace: Any, chosen: Sequence[str], style: Style) -> None:
+    """Areas have no opacity of their own, so they are mixed with the ground, and their text is that of the ground."""
+    tokens = style.tokens
+    left_out = [{value for _slug, value in mark[1]}.isdisjoint(chosen) for mark in trace.customdata]
+    colors, texts = trace.marker.colors, trace.insidetextfont.color
+    trace.marker.colors = [
+        mix(color, tokens.raised, 1 - _PALE) if pale else color for color, pale in zip(colors, left_out, strict=True)
+    ]
+    trace.insidetextfont.color = [tokens.text if pale else color for color, pale in zip(texts, left_out, strict=True)]
 
 
 def downloads(query: Query, title: str) -> list[Component]:

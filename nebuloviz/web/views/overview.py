@@ -121,7 +121,7 @@ def breakdown_view(frame: Frame, slug: str, state: State, style: Style) -> Chart
     if common.is_empty(frame):
         return ChartView(title, instead=common.nothing(state))
     drawn, rest = without_dwarfing_rest(frame.data, slug, shown.slug)
-    figure = common.pale_others(bars(drawn, shown, slug, style=style), state.values_of(slug))
+    figure = common.pale_others(bars(drawn, shown, slug, style=style), state.values_of(slug), style)
     note = _("and {amount} in all others", amount=value_text(shown, rest)) if rest is not None else None
     return ChartView(
         title, figure, common.table_of(frame, frame.data, title), note, common.downloads(frame.query, title)
@@ -145,7 +145,7 @@ def treemap_view(frame: Frame, slug: str, state: State, style: Style) -> ChartVi
         return ChartView(title, instead=common.nothing(state))
     return ChartView(
         title,
-        treemap(frame.data, shown, [slug], style=style),
+        common.pale_others(treemap(frame.data, shown, [slug], style=style), state.values_of(slug), style),
         common.table_of(frame, frame.data, title),
         None,
         common.downloads(frame.query, title),
