@@ -73,7 +73,7 @@ def layout(**_query: str) -> Component:
     ]
     # an unseen chart has the browser fetch Plotly while the server makes the page
     plotly = html.Div(dcc.Graph(), hidden=True)
-    return page([html.Div([*parts, plotly], id=_BODY_ID, className="nv-contents"), dcc.Store(id=_FILLED_ID)])
+    return page([html.Div([*parts, plotly], id=_BODY_ID, className="nv-grid"), dcc.Store(id=_FILLED_ID)])
 
 
 def places() -> list[Place]:
