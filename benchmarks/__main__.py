@@ -14,6 +14,7 @@ PARTS = {
     "scoring": "Detection",
     "processes": "The program as it is met",
     "browser": "Overview in a browser",
+    "memory": "Resident memory",
 }
 
 

@@ -27,8 +27,9 @@ from nebuloviz.ingest.consumer import Consumer
 from nebuloviz.ingest.kafka_source import KafkaSource
 from nebuloviz.ingest.produce import encoded, send, simulated_sales
 from nebuloviz.ingest.sale import Sale, parse
-from nebuloviz.ingest.sample import HISTORY, SampleStream, plan_at
 from nebuloviz.ingest.sample_data import SampleFile
+from nebuloviz.ingest.sample_plan import HISTORY, plan_at
+from nebuloviz.ingest.sample_stream import SampleStream
 from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.ingest.sources import IteratorSource
 from nebuloviz.models import ROLLUPS, Rollup

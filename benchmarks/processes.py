@@ -27,7 +27,7 @@ from tests.servers.base import free_port
 
 PASSWORD = "a password for the benchmark"  # noqa: S105 - guards a database of made-up sales
 SALES = 500_000
-_ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def figures() -> Iterator[Figure]:
@@ -47,7 +47,7 @@ def filled_program() -> Iterator[tuple[subprocess.Popen[bytes], str, str]]:
         database = Database(server.url)
         migrate.upgrade(database)
         fill(database, SALES)
-        with _running(NEBULOVIZ_DATABASE_URL=server.url) as (process, address):
+        with running(NEBULOVIZ_DATABASE_URL=server.url) as (process, address, _folder):
             yield process, address, PASSWORD
     finally:
         server.close()
@@ -55,14 +55,14 @@ def filled_program() -> Iterator[tuple[subprocess.Popen[bytes], str, str]]:
 
 def _first_page() -> Iterator[Figure]:
     start = time.perf_counter()
-    with _running(NEBULOVIZ_DEMO="auto"):
+    with running(NEBULOVIZ_DEMO="auto"):
         seconds = time.perf_counter() - start
     yield Figure("start to first page, embedded", seconds, "s", "5 s", seconds / 5, "<= 1")
 
 
 @contextmanager
-def _running(**environment: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`python app.py`, ended by its process id; yields once its first page has answered."""
+def running(**environment: str) -> Iterator[tuple[subprocess.Popen[bytes], str, Path]]:
+    """`python app.py`, ended by its process id, with its address and data folder; yields once its first page has answered."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as folder:
@@ -74,14 +74,14 @@ def _running(**environment: str) -> Iterator[tuple[subprocess.Popen[bytes], str]
         }
         process = subprocess.Popen(
             [sys.executable, "app.py"],
-            cwd=_ROOT,
+            cwd=ROOT,
             env=os.environ | settings | environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         try:
             _answers(address)
-            yield process, address
+            yield process, address, Path(folder)
         finally:
             process.terminate()
             process.wait(20)

@@ -25,7 +25,10 @@ from nebuloviz.db import Database
 from nebuloviz.errors import ConfigurationError
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.consumer import Consumer, ConsumerOptions, OnWritten
+from nebuloviz.ingest.sample import Demo
+from nebuloviz.ingest.sample_plan import is_started
 from nebuloviz.ingest.sinks import DatabaseSink
+from nebuloviz.ingest.tasks import Storage
 from nebuloviz.models import SaleKey, User
 from nebuloviz.observability import Health, HealthChecks
 from nebuloviz.services.alerts import SqlAlertService
@@ -74,6 +77,7 @@ class Parts:
     cache: Cache
     counters: Counters
     auth: DatabaseAuth
+    ingest: SalesIngestService
     services: Services
     listeners: list[OnWritten]  # told of every stored batch, whatever brought it
 
@@ -132,7 +136,7 @@ def parts(settings: Settings) -> Parts:
 
     ingest = SalesIngestService(where, settings, on_written=[tell])
     services = Services(auth, data, alerts, FigureInsights(data, alerts), ingest)
-    return Parts(settings, where, cache, counters, auth, services, listeners)
+    return Parts(settings, where, cache, counters, auth, ingest, services, listeners)
 
 
 def database(settings: Settings) -> Database:
@@ -200,7 +204,9 @@ class Program:
             repeater.stop()
         if self._intake is not None:
             self._intake.stop()
-            self._intake.join(SHUTDOWN_SECONDS)
+        self.parts.ingest.stop(max(0.1, deadline - time.monotonic()))
+        if self._intake is not None:
+            self._intake.join(max(0.1, deadline - time.monotonic()))
         if self._line_watch is not None:
             self._line_watch.stop(max(0.1, deadline - time.monotonic()))
         for repeater in self._repeaters:
@@ -277,13 +283,12 @@ def _intake(these: Parts) -> Intake | None:
         return these.consumer() if settings.ingest_in_app else None
     if not settings.demo_wanted:
         return None
-    from nebuloviz.ingest.sample import Demo, is_started  # noqa: PLC0415 - loads pyarrow
-
     with these.database.session() as session:
         empty = session.scalar(select(func.count()).select_from(select(SaleKey.key).limit(1).subquery())) == 0
     if not empty and not is_started(these.database):
         return None
-    return Demo(these.database, these.sink(), [these.sales_written], currency=settings.currency)
+    storage = Storage.of(these.database, settings.time_zone, settings.currency)
+    return Demo(these.database, these.sink(), storage, [these.sales_written], currency=settings.currency)
 
 
 def _detector(settings: Settings) -> type[Detector]:

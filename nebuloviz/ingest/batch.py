@@ -58,7 +58,7 @@ class Written:
 
     @property
     def accepted(self) -> int:
-        return len(self.sales)
+        return sum(outcome.status == "accepted" for outcome in self.outcomes)
 
     @property
     def duplicates(self) -> int:

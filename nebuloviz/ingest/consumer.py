@@ -227,12 +227,7 @@ class Consumer:
         self._backoff, self._trouble = FIRST_BACKOFF_SECONDS, ""
         partition = Partition(written.topic, written.partition)
         self._stored[partition] = written.next_offset
-        _observe(written)
-        for callback in self._on_written:
-            try:
-                callback(written)
-            except Exception:
-                log.exception("A listener failed after a batch of %s was stored", partition)
+        announce(written, self._on_written)
         self._limit_rejections(partition, written)
 
     def _limit_rejections(self, partition: Partition, written: Written) -> None:
@@ -335,6 +330,16 @@ class Consumer:
                 log.critical("The consumer has not answered for %.0f s; the process ends", self.stalled_seconds)
                 logging.shutdown()
                 os._exit(STALLED_EXIT_CODE)
+
+
+def announce(written: Written, listeners: Sequence[OnWritten]) -> None:
+    """Count a stored batch and tell those who want to know; what they raise is logged and goes no further."""
+    _observe(written)
+    for listener in listeners:
+        try:
+            listener(written)
+        except Exception:
+            log.exception("A listener failed after a batch of %s/%s was stored", written.topic, written.partition)
 
 
 def _observe(written: Written) -> None:

@@ -87,8 +87,8 @@ def progress_of(session: Session, topics: Sequence[str]) -> dict[str, Progress]:
     return {topic: Progress(*figures) for topic, *figures in rows}
 
 
-def mark_interrupted(database: Database, now: datetime) -> None:
-    """At the start of the program: imports that still count as running were cut off with the process that ran them."""
-    running = (ImportJob.state == "running") & ImportJob.topic.startswith("file:")
+def mark_interrupted(database: Database, topic: str, now: datetime) -> None:
+    """The process that ran this import has ended without a word."""
+    cut_off = (ImportJob.topic == topic) & (ImportJob.state == "running")
     with database.transaction() as session:
-        session.execute(update(ImportJob).where(running).values(state="failed", message=STALE_MESSAGE, updated_at=now))
+        session.execute(update(ImportJob).where(cut_off).values(state="failed", message=STALE_MESSAGE, updated_at=now))

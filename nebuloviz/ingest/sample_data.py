@@ -20,13 +20,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-DAY_SECONDS = 86_400
-WEEK_SECONDS = 7 * DAY_SECONDS
+from nebuloviz.ingest.sample_plan import WEEK_SECONDS
+
 PART_SECONDS = 8 * WEEK_SECONDS
 #: A Wednesday at 20:00, the busiest time of day: no delivery is held back over it (see `sample_schedule`).
 FIRST_PART_END = int(datetime(2017, 1, 25, 20, tzinfo=UTC).timestamp())
-#: The first 44 weeks end here; a week of the file begins on Monday at this time.
-HISTORY_END = int(datetime(2017, 10, 30, 4, tzinfo=UTC).timestamp())
 #: The file's second week, 364 days before the first moment behind its end: from here on it can be played again and again.
 REPEAT_START = int(datetime(2017, 1, 2, 5, tzinfo=UTC).timestamp())
 REPEAT_SECONDS = 52 * WEEK_SECONDS

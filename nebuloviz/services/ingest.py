@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import re
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import event, func, select, update
 from sqlalchemy.orm import Session
 
 from nebuloviz.db import Database, insert
-from nebuloviz.errors import InvalidInput, NebuloVizError, NotFound, PayloadTooLarge
+from nebuloviz.errors import InvalidInput, NebuloVizError, NotFound, PayloadTooLarge, Unavailable
 from nebuloviz.i18n import gettext as _
+from nebuloviz.ingest import tasks
 from nebuloviz.ingest.batch import Batch, Item, Written
-from nebuloviz.ingest.consumer import Consumer, OnWritten
-from nebuloviz.ingest.importing import FileImport, preview, run_import
-from nebuloviz.ingest.jobs import progress_of
+from nebuloviz.ingest.child import Child, ChildLostError, Children
+from nebuloviz.ingest.consumer import OnWritten, announce
+from nebuloviz.ingest.jobs import mark_interrupted, progress_of
 from nebuloviz.ingest.sale import Reason, Record, parse
-from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.ingest.writer import SaleWriter
 from nebuloviz.models import DeadLetter, ImportJob, IngestMinute, IngestOffset
 from nebuloviz.observability import CONSUMER_LAG
@@ -58,6 +59,14 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class _Upload(NamedTuple):
+    """An uploaded file, its owner's name for it, and the SHA-256 of its bytes."""
+
+    path: Path
+    name: str
+    digest: str
+
+
 class SalesIngestService(IngestService):
     """The pipeline's door for people and programs. `on_written` are told of sales once they are committed."""
 
@@ -74,7 +83,8 @@ class SalesIngestService(IngestService):
         self._on_written = tuple(on_written)
         self._now = now
         self._uploads = settings.data_dir / "uploads"
-        self._running: dict[str, Consumer | None] = {}  # by topic; None until its consumer is made
+        self._children = Children()
+        self._imported: set[str] = set()  # digests of the files being imported
         self._lock = threading.Lock()
 
     # ---------------------------------------------------------------- sales
@@ -223,6 +233,7 @@ class SalesIngestService(IngestService):
         upload_id = secrets.token_hex(16)
         path = self._uploads / upload_id
         left = self._settings.max_upload_mb * 1_000_000
+        digest = hashlib.sha256()
         try:
             with path.open("wb") as file:
                 for chunk in chunks:
@@ -231,11 +242,13 @@ class SalesIngestService(IngestService):
                         limit = self._settings.max_upload_mb
                         raise PayloadTooLarge(_("The file is larger than {limit} MB.", limit=limit))
                     file.write(chunk)
+                    digest.update(chunk)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
         shown = "".join(character for character in name if character.isprintable())[-_MAX_UPLOAD_NAME:]
-        path.with_suffix(".json").write_text(json.dumps({"name": shown or "upload"}), encoding="utf-8")
+        about = {"name": shown or "upload", "digest": digest.hexdigest()}
+        path.with_suffix(".json").write_text(json.dumps(about), encoding="utf-8")
         return upload_id
 
     def _sweep(self) -> None:
@@ -246,61 +259,59 @@ class SalesIngestService(IngestService):
                 if path.stat().st_mtime < oldest:
                     path.unlink()
 
-    def _upload(self, upload_id: str) -> tuple[Path, str]:
+    def _upload(self, upload_id: str) -> _Upload:
         path = self._uploads / upload_id
         if not _UPLOAD_ID.match(upload_id) or not path.is_file():
             raise NotFound(_("This upload is not there any more. Please choose the file again."))
-        return path, str(json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["name"])
+        about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        return _Upload(path, about["name"], about["digest"])
 
     @require(Permission.SALES_WRITE)
     def preview(self, session: Session, actor: Actor, upload_id: str) -> FilePreview:  # noqa: ARG002 - the interface's
-        path, name = self._upload(upload_id)
-        with _about(path, name):
-            seen = preview(path)
-        return FilePreview(name, seen.columns, seen.rows, seen.mapping, seen.missing)
+        upload = self._upload(upload_id)
+        with _about(upload), self._children.running(Child(tasks.look_into, upload.path)) as child:
+            [seen] = child.messages()
+        return FilePreview(upload.name, seen.columns, seen.rows, seen.mapping, seen.missing)
 
     @require(Permission.SALES_WRITE)
     def start_import(self, session: Session, actor: Actor, upload_id: str, mapping: Mapping[str, str]) -> None:  # noqa: ARG002 - the interface's
-        path, name = self._upload(upload_id)
-        with _about(path, name):
-            job = FileImport(path, mapping, self._settings.time_zone, name)
-        topic = job.partition.topic
+        upload = self._upload(upload_id)
         with self._lock:
-            if topic in self._running:
+            if upload.digest in self._imported:
                 raise InvalidInput(_("This file is being imported already."))
-            self._running[topic] = None
-        arguments = (job, path, actor.username)
-        threading.Thread(target=self._import, args=arguments, name="nebuloviz-import", daemon=True).start()
+            self._imported.add(upload.digest)
+        storage = tasks.Storage.of(self._database, self._settings.time_zone, self._settings.currency)
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._imported.discard, upload.digest)
+            child = Child(tasks.import_file, storage, upload.path, dict(mapping), upload.name, actor.username)
+            messages = stack.enter_context(self._children.running(child)).messages()
+            with _about(upload):
+                topic = next(messages)
+            arguments = (upload, topic, messages, stack.pop_all())
+        threading.Thread(target=self._follow, args=arguments, name="nebuloviz-import", daemon=True).start()
 
-    def _import(self, job: FileImport, path: Path, username: str) -> None:
-        topic = job.partition.topic
-
-        def note(consumer: Consumer) -> None:
-            with self._lock:
-                self._running[topic] = consumer
-
-        try:
-            sink = DatabaseSink(self._database, self._zone, self._settings.currency)
-            run_import(job, self._database, sink, started_by=username, on_written=self._on_written, on_consumer=note)
-        except Exception:
-            log.exception("The import of %s has failed", job.name)  # the list of imports shows it
-        else:
-            for leftover in (path, path.with_suffix(".json")):
-                leftover.unlink(missing_ok=True)
-        finally:
-            with self._lock:
-                self._running.pop(topic, None)
+    def _follow(
+        self, upload: _Upload, topic: str, stored: Iterator[Written], whole: contextlib.AbstractContextManager[object]
+    ) -> None:
+        """Pass on what a child imports, until it has ended. The list of imports shows what it could not."""
+        with whole:
+            try:
+                for written in stored:
+                    announce(written, self._on_written)
+            except ChildLostError:
+                log.exception("The import of %s has ended", upload.name)
+                mark_interrupted(self._database, topic, self._now())
+            except NebuloVizError:
+                log.exception("The import of %s has failed", upload.name)
+            else:
+                if not self._children.stopping:
+                    for leftover in (upload.path, upload.path.with_suffix(".json")):
+                        leftover.unlink(missing_ok=True)
 
     def stop(self, timeout_seconds: float = 5.0) -> None:
         """Interrupt imports under way, as the program ends; the same file continues where it stopped."""
-        with self._lock:
-            running = list(self._running.values())
-        for consumer in running:
-            if consumer is not None:
-                consumer.stop()
-        deadline = time.monotonic() + timeout_seconds
-        while self._running and time.monotonic() < deadline:
-            time.sleep(0.05)
+        self._children.stop()
+        self._children.join(timeout_seconds)
 
     @require(Permission.STREAM_READ)
     def imports(self, session: Session, actor: Actor, limit: int = 20) -> Sequence[ImportView]:  # noqa: ARG002 - `require` looks at the actor
@@ -331,12 +342,14 @@ def _cursor_id(cursor: str) -> int:
 
 
 @contextlib.contextmanager
-def _about(path: Path, name: str) -> Iterator[None]:
+def _about(upload: _Upload) -> Iterator[None]:
     """Errors about an upload name the file as its owner knows it."""
     try:
         yield
     except NebuloVizError as error:
-        raise InvalidInput(error.message.replace(path.name, name)) from error
+        raise InvalidInput(error.message.replace(upload.path.name, upload.name)) from error
+    except ChildLostError as error:
+        raise Unavailable(_("Reading the file has failed. Please try again.")) from error
 
 
 def _letter_view(row: DeadLetter) -> DeadLetterView:

@@ -11,9 +11,10 @@ import pytest
 
 from nebuloviz.db import Database
 from nebuloviz.ingest.consumer import Consumer
-from nebuloviz.ingest.sample import HISTORY, LIVE, PASS_OFFSETS, Plan, SampleStream, plan_at, settled_plan
-from nebuloviz.ingest.sample_data import HISTORY_END, REPEAT_SECONDS, WEEK_SECONDS, SampleFile, data_folder
+from nebuloviz.ingest.sample_data import REPEAT_SECONDS, SampleFile, data_folder
+from nebuloviz.ingest.sample_plan import HISTORY, HISTORY_END, LIVE, WEEK_SECONDS, Plan, plan_at, settled_plan
 from nebuloviz.ingest.sample_schedule import LONGEST_SILENCE_SECONDS, arrivals
+from nebuloviz.ingest.sample_stream import PASS_OFFSETS, SampleStream
 from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.ingest.sources import IteratorSource
 

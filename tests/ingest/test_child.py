@@ -1,0 +1,118 @@
+"""Processes of the program's own: what they tell, how they end, and that none outlives its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from nebuloviz.errors import InvalidInput
+from nebuloviz.ingest.child import Child, ChildLostError, Children, Parent
+
+PATIENCE_SECONDS = 20.0
+
+
+def count(parent: Parent, up_to: int) -> None:
+    for number in range(up_to):
+        parent.tell(number)
+    print("this is no message")  # noqa: T201 - what it must survive
+
+
+def refuse(parent: Parent) -> None:
+    parent.tell("read")
+    raise InvalidInput("no such column")
+
+
+def fail(_parent: Parent) -> None:
+    raise ZeroDivisionError
+
+
+def die(_parent: Parent) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wait(parent: Parent) -> None:
+    parent.tell(os.getpid())
+    time.sleep(600)
+
+
+def wait_politely(parent: Parent) -> None:
+    stopped: list[bool] = []
+    parent.when_stopped(lambda: stopped.append(True))
+    parent.tell("waiting")
+    while not stopped:
+        time.sleep(0.02)
+    parent.tell("ended well")
+
+
+class TestMessages:
+    def test_they_come_in_order_until_the_task_has_returned(self) -> None:
+        with Child(count, 3) as child:
+            assert list(child.messages()) == [0, 1, 2]
+
+    def test_what_the_task_refuses_is_raised_here(self) -> None:
+        with Child(refuse) as child:
+            messages = child.messages()
+            assert next(messages) == "read"
+            with pytest.raises(InvalidInput, match="no such column"):
+                next(messages)
+
+    @pytest.mark.parametrize("task", [fail, die])
+    def test_a_process_that_dies_is_noticed(self, task: object) -> None:
+        with Child(task) as child, pytest.raises(ChildLostError):  # type: ignore[arg-type]  # one of the functions above
+            list(child.messages())
+
+
+class TestTheEnd:
+    def test_a_task_told_to_stop_ends_in_its_own_way(self) -> None:
+        with Child(wait_politely) as child:
+            messages = child.messages()
+            assert next(messages) == "waiting"
+            child.stop()
+            assert list(messages) == ["ended well"]
+
+    def test_leaving_ends_a_task_that_knows_no_stopping(self) -> None:
+        with Child(wait) as child:
+            pid = next(child.messages())
+            assert psutil.pid_exists(pid)
+        assert not psutil.pid_exists(pid)
+
+    def test_the_program_s_end_ends_all(self) -> None:
+        children = Children()
+        with children.running(Child(wait)) as child:
+            next(messages := child.messages())
+            children.stop()
+            with pytest.raises(ChildLostError):
+                list(messages)
+            assert not children.join(0)
+        assert children.join(0)
+
+    @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+    def test_it_does_not_outlive_its_parent(self, how: signal.Signals) -> None:
+        program = (
+            "from nebuloviz.ingest.child import Child\n"
+            "from tests.ingest.test_child import wait\n"
+            "messages = Child(wait).messages()\n"
+            "print(next(messages), flush=True)\n"
+            "next(messages)\n"
+        )
+        root = Path(__file__).resolve().parents[2]
+        with subprocess.Popen(
+            [sys.executable, "-c", program], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as parent:
+            assert parent.stdout is not None
+            pid = int(parent.stdout.readline())
+            parent.send_signal(how)
+            parent.wait(PATIENCE_SECONDS)
+        _await_end(pid)
+
+
+def _await_end(pid: int) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, f"process {pid} has outlived its parent"
+        time.sleep(0.05)
