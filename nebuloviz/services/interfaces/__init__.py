@@ -1,0 +1,89 @@
+"""The services' interfaces, and the values that they take and give.
+
+Every method takes a SQLAlchemy `Session` and, where somebody asks, the `Actor`; it is ordinary synchronous code. Pages call it
+with a synchronous session, the API through `AsyncSession.run_sync`. No method commits: the edge that opened the session does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nebuloviz.services.interfaces.alerts import (
+    AlertFilter,
+    AlertHistoryEntry,
+    AlertPage,
+    AlertService,
+    AlertView,
+    Contribution,
+)
+from nebuloviz.services.interfaces.auth import (
+    AuthService,
+    TokenPair,
+    UserView,
+)
+from nebuloviz.services.interfaces.data import (
+    OTHER,
+    DataService,
+    Frame,
+    FrameColumn,
+    Freshness,
+    SaleLine,
+    SalePage,
+)
+from nebuloviz.services.interfaces.ingest import (
+    DeadLetterPage,
+    DeadLetterView,
+    FilePreview,
+    ImportView,
+    IngestService,
+    PartitionStatus,
+    PostResult,
+    RowResult,
+    StreamStatus,
+)
+from nebuloviz.services.interfaces.insights import (
+    AIInsights,
+    Insight,
+)
+
+__all__ = [
+    "OTHER",
+    "AIInsights",
+    "AlertFilter",
+    "AlertHistoryEntry",
+    "AlertPage",
+    "AlertService",
+    "AlertView",
+    "AuthService",
+    "Contribution",
+    "DataService",
+    "DeadLetterPage",
+    "DeadLetterView",
+    "FilePreview",
+    "Frame",
+    "FrameColumn",
+    "Freshness",
+    "ImportView",
+    "IngestService",
+    "Insight",
+    "PartitionStatus",
+    "PostResult",
+    "RowResult",
+    "SaleLine",
+    "SalePage",
+    "Services",
+    "StreamStatus",
+    "TokenPair",
+    "UserView",
+]
+
+
+@dataclass(frozen=True)
+class Services:
+    """The implementations that `nebuloviz.bootstrap` chose."""
+
+    auth: AuthService
+    data: DataService
+    alerts: AlertService
+    insights: AIInsights
+    ingest: IngestService

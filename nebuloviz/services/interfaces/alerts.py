@@ -1,0 +1,147 @@
+"""Alerts, and what may be done with them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy.orm import Session
+
+from nebuloviz.metrics.query import Filter, Query
+from nebuloviz.permissions import Actor
+
+if TYPE_CHECKING:  # importing pandas costs half a second, and the command line may not need it
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class AlertView:
+    """An alert as shown. Figures are in the metric's unit; times are UTC."""
+
+    id: int
+    detector: str
+    series: str
+    metric: str
+    dimensions: Mapping[str, str]
+    bucket_start: datetime
+    bucket_end: datetime
+    observed: float
+    expected: float | None
+    expected_low: float | None
+    expected_high: float | None
+    score: float
+    severity: str
+    state: str
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    sale_id: str = ""
+
+
+@dataclass(frozen=True)
+class AlertHistoryEntry:
+    at: datetime
+    kind: str
+    username: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """How much of an alert's deviation one segment carries: `share` of it, from `expected` to `observed`."""
+
+    dimension: str
+    value: str
+    observed: float
+    expected: float
+    share: float
+
+
+@dataclass(frozen=True)
+class AlertFilter:
+    """Which alerts: empty fields do not restrict. `series` matches any part of the series' text.
+
+    Of a dimension that `filters` keep to some values, an alert's series must name one of these.
+    """
+
+    states: tuple[str, ...] = ()
+    severities: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    series: str = ""
+    start: datetime | None = None
+    end: datetime | None = None
+    filters: tuple[Filter, ...] = ()
+
+
+@dataclass(frozen=True)
+class AlertPage:
+    items: tuple[AlertView, ...]
+    next_cursor: str | None
+
+
+class AlertService(ABC):
+    """Reads alerts and moves them through their life."""
+
+    @abstractmethod
+    def list(
+        self,
+        session: Session,
+        actor: Actor,
+        which: AlertFilter | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> AlertPage:
+        """Newest first, in pages of `limit` (at most 500); under a row scope, those of series inside it.
+
+        Raises:
+            InvalidInput: `cursor` is not one that a page gave.
+        """
+
+    @abstractmethod
+    def get(self, session: Session, actor: Actor, alert_id: int) -> AlertView:
+        """One alert.
+
+        Raises:
+            NotFound: there is none, or it is outside the actor's scope.
+        """
+
+    @abstractmethod
+    def history(self, session: Session, actor: Actor, alert_id: int) -> Sequence[AlertHistoryEntry]:
+        """What happened to it, oldest first."""
+
+    @abstractmethod
+    def acknowledge(
+        self, session: Session, actor: Actor, alert_id: int, note: str = "", version: int | None = None
+    ) -> AlertView:
+        """Say that somebody looks after it; once more adds another note.
+
+        Raises:
+            NotFound: as `get` does.
+            Conflict: it is resolved already, or was changed since `version`.
+            InvalidInput: the note has more than 2,000 characters, or a NUL.
+        """
+
+    @abstractmethod
+    def resolve(
+        self, session: Session, actor: Actor, alert_id: int, note: str = "", version: int | None = None
+    ) -> AlertView:
+        """Close it. Raises what `acknowledge` does."""
+
+    @abstractmethod
+    def contributions(self, session: Session, actor: Actor, alert_id: int, limit: int = 8) -> Sequence[Contribution]:
+        """The segments that carry most of the deviation, largest share first, over every dimension in use."""
+
+    @abstractmethod
+    def expected(self, session: Session, actor: Actor, query: Query) -> pd.DataFrame | None:
+        """The range that `query`'s only metric would normally keep, per bucket of its grain (hour or coarser).
+
+        Columns: bucket (aware, in the query's zone), expected, expected_low, expected_high, in the metric's unit. None where the
+        detector does not watch that series, or has not learned it yet.
+        """
+
+    @abstractmethod
+    def counts(self, session: Session, actor: Actor) -> Mapping[str, int]:
+        """Number of alerts by state, zeros included."""

@@ -1,0 +1,111 @@
+"""Users, their browser sessions and their API tokens."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from nebuloviz.permissions import Actor
+
+
+@dataclass(frozen=True)
+class UserView:
+    id: int
+    username: str
+    role: str
+    language: str
+    time_zone: str
+    theme: str
+    disabled: bool
+    must_change_password: bool
+    epoch: int
+
+
+@dataclass(frozen=True)
+class TokenPair:
+    """API tokens; `expires_in` is the access token's life in seconds."""
+
+    access_token: str
+    refresh_token: str
+    expires_in: int
+    token_type: str = "bearer"  # noqa: S105 - the OAuth term
+
+
+class AuthService(ABC):
+    """Knows who somebody is."""
+
+    @abstractmethod
+    def sign_in(self, session: Session, username: str, password: str, address: str) -> UserView:
+        """Check a password. Unknown user and wrong password take the same time and say the same.
+
+        Raises:
+            NotSignedIn: wrong, or the account is disabled.
+            TooManyRequests: five failures for this account or address.
+        """
+
+    @abstractmethod
+    def start_session(self, session: Session, user: UserView) -> str:
+        """A new browser session; returns the secret for its cookie, of which only a hash is stored."""
+
+    @abstractmethod
+    def user_of_session(self, session: Session, token: str) -> UserView | None:
+        """Whose session it is; None when unknown, expired or revoked, or the user is disabled."""
+
+    @abstractmethod
+    def touch_session(self, session: Session, token: str) -> None:
+        """Say that it is in use: its idle time starts anew, its absolute end stays. Called now and then, in a transaction."""
+
+    @abstractmethod
+    def end_session(self, session: Session, token: str) -> None:
+        """Sign out: the cookie is worth nothing afterwards."""
+
+    @abstractmethod
+    def issue_tokens(self, session: Session, user: UserView) -> TokenPair:
+        """A new family of API tokens."""
+
+    @abstractmethod
+    def refresh_tokens(self, session: Session, refresh_token: str) -> TokenPair:
+        """Exchange a refresh token, once. A second use revokes the family, access tokens included.
+
+        Raises:
+            NotSignedIn: not valid or expired.
+            TokenReused: used before; the revocation is committed although this is raised.
+        """
+
+    @abstractmethod
+    def user_of_access_token(self, session: Session, token: str) -> UserView:
+        """Whose access token it is. Raises NotSignedIn."""
+
+    @abstractmethod
+    def actor(self, user: UserView) -> Actor:
+        """The user as an actor, with the permissions of the role."""
+
+    @abstractmethod
+    def change_password(self, session: Session, user_id: int, old: str, new: str) -> UserView:
+        """Set a new password and end all of the user's sessions and tokens.
+
+        Raises:
+            NotSignedIn: `old` is wrong.
+            InvalidInput: `new` is too short, too common or hardly more than the name.
+        """
+
+    @abstractmethod
+    def set_preferences(self, session: Session, user_id: int, *, language: str, time_zone: str, theme: str) -> UserView:
+        """Store how the user wants to see things. Raises InvalidInput."""
+
+    @abstractmethod
+    def create_user(
+        self, session: Session, username: str, password: str, role: str, *, must_change_password: bool = False
+    ) -> UserView:
+        """Add a user. Raises Conflict when the name (or a twin by case or Unicode form) exists, InvalidInput for a bad one."""
+
+    @abstractmethod
+    def set_password(self, session: Session, username: str, password: str) -> UserView:
+        """Set a user's password without the old one (command line). Ends all sessions and tokens. Raises NotFound."""
+
+    @abstractmethod
+    def users(self, session: Session) -> Sequence[UserView]:
+        """All users by name."""

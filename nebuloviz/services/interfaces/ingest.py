@@ -1,0 +1,149 @@
+"""Sales that people and programs bring, and what the pipeline does with them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy.orm import Session
+
+from nebuloviz.permissions import Actor
+
+
+@dataclass(frozen=True)
+class PartitionStatus:
+    topic: str
+    partition: int
+    next_offset: int
+    lag: int | None
+    accepted: int
+    duplicate: int
+    rejected: int
+    updated_at: datetime
+    halted_reason: str
+
+
+@dataclass(frozen=True)
+class StreamStatus:
+    """What streams in: partitions, pace by minute of arrival (newest last, 60 of them), lateness."""
+
+    partitions: tuple[PartitionStatus, ...]
+    minutes: tuple[tuple[datetime, int, int, int, int], ...]  # minute, accepted, duplicate, rejected, late_seconds
+
+
+@dataclass(frozen=True)
+class DeadLetterView:
+    id: int
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    detail: str
+    payload: bytes
+    payload_size: int
+    state: str
+    received_at: datetime
+
+
+@dataclass(frozen=True)
+class DeadLetterPage:
+    items: tuple[DeadLetterView, ...]
+    next_cursor: str | None
+    open_by_reason: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ImportView:
+    id: int
+    name: str
+    state: str
+    message: str
+    rows_total: int | None
+    rows_done: int
+    accepted: int
+    duplicate: int
+    rejected: int
+    started_by: str
+    started_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class FilePreview:
+    """The first rows of an uploaded file, the guessed mapping (field -> column), and what is still missing."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    mapping: Mapping[str, str]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RowResult:
+    index: int
+    status: Literal["accepted", "duplicate", "rejected"]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class PostResult:
+    accepted: int
+    duplicates: int
+    rejected: int
+    results: tuple[RowResult, ...] = field(default=())
+
+
+class IngestService(ABC):
+    """Takes sales in from people and programs, and shows what the pipeline does."""
+
+    @abstractmethod
+    def post(self, session: Session, actor: Actor, items: Sequence[bytes]) -> PostResult:
+        """Write sales given as JSON objects; each item gets its own answer. Idempotent by sale id."""
+
+    @abstractmethod
+    def status(self, session: Session, actor: Actor) -> StreamStatus:
+        """What streams in, how fast, how late."""
+
+    @abstractmethod
+    def dead_letters(
+        self,
+        session: Session,
+        actor: Actor,
+        state: str = "open",
+        reason: str = "",
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> DeadLetterPage:
+        """Rejected records, newest first."""
+
+    @abstractmethod
+    def retry(self, session: Session, actor: Actor, ids: Sequence[int]) -> PostResult:
+        """Parse and write dead letters again; those that succeed close, the others stay with their new reason."""
+
+    @abstractmethod
+    def discard(self, session: Session, actor: Actor, ids: Sequence[int]) -> int:
+        """Close dead letters without writing them; their bytes stay. Returns how many."""
+
+    @abstractmethod
+    def imports(self, session: Session, actor: Actor, limit: int = 20) -> Sequence[ImportView]:
+        """The latest imports, newest first."""
+
+    @abstractmethod
+    def store_upload(self, name: str, chunks: Iterable[bytes]) -> str:
+        """Keep an uploaded file and return its id. Chunks are written as they come. Raises PayloadTooLarge, keeping nothing.
+
+        Who may upload is checked by the edge, before the first byte.
+        """
+
+    @abstractmethod
+    def preview(self, session: Session, actor: Actor, upload_id: str) -> FilePreview:
+        """Look into an uploaded file. Raises InvalidInput when it cannot be read, and says why."""
+
+    @abstractmethod
+    def start_import(self, session: Session, actor: Actor, upload_id: str, mapping: Mapping[str, str]) -> None:
+        """Import an uploaded file in the background; `imports` shows its progress. Raises InvalidInput for an incomplete mapping."""
