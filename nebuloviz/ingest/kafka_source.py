@@ -25,6 +25,7 @@ REQUEST_TIMEOUT_MS = 10_000
 ADVISORY_TIMEOUT_MS = 1_000
 CLOSE_TIMEOUT_MS = 2_000
 SESSION_TIMEOUT_MS = 6_000  # a killed member keeps its partitions for so long
+METADATA_MAX_AGE_MS = 3_000  # a topic or partition made later is noticed within so long
 _UNREADABLE = (kafka_errors.CorruptRecordError, kafka_errors.UnsupportedCodecError)
 
 
@@ -156,7 +157,7 @@ class KafkaSource(Source):
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             bootstrap_timeout_ms=5_000,
             reconnect_backoff_max_ms=2_000,
-            metadata_max_age_ms=3_000,  # a leader that knows no partitions yet assigns none until it asks again
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
             metrics_enabled=False,
         )
         self._assignment.consumer = consumer
@@ -233,6 +234,10 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         self._waiting: set[Partition] = set()
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        # Called as the group forms anew. Where that is because the leader has seen other partitions, the library counts it as
+        # done once it has shared them out; a poll that ends before the group has agreed would leave this member outside, silent
+        # for ever. Asked to join, it goes on until it has.
+        self.consumer._coordinator.request_rejoin()  # noqa: SLF001 - there is no other way to ask
         with self._lock:
             self._waiting -= {Partition(*name) for name in revoked}
 

@@ -6,8 +6,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
@@ -16,13 +18,19 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from nebuloviz.db import Database
+from nebuloviz.ingest.consumer import Consumer, ConsumerOptions
 from nebuloviz.ingest.failpoints import VARIABLE
+from nebuloviz.ingest.kafka_source import KafkaSource
+from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.models import IngestOffset
+from tests.faults.worker import BATCH, SESSION_TIMEOUT_MS
 from tests.ingest.support import Ledger
 from tests.servers import KafkaServer
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_SECONDS = 60.0
+HORIZON = timedelta(days=30)
+Running = Callable[[], Consumer]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,7 +54,7 @@ class Till:
         for number, sale in enumerate(sales):
             self.send(orjson.dumps(sale), number % partitions)
         self.ledger.add(sales)
-        self._producer.flush(30)
+        self.flush()
 
     def send(self, value: bytes | None, partition: int) -> None:
         self._producer.send(self.topic, key=b"order", value=value, partition=partition)
@@ -57,6 +65,10 @@ class Till:
         """Send what must become a dead letter."""
         self.send(value, partition)
         self.ledger.rejected[reason] = self.ledger.rejected.get(reason, 0) + 1
+        self.flush()
+
+    def flush(self) -> None:
+        """Wait until the broker has all of it: what follows is in other batches."""
         self._producer.flush(30)
 
     @property
@@ -111,6 +123,31 @@ def workers(migrated_postgres_url: str, kafka: KafkaServer, till: Till) -> Itera
     workers = Workers(migrated_postgres_url, kafka, till.topic)
     yield workers
     workers.end()
+
+
+@pytest.fixture
+def postgres_database(migrated_postgres_url: str) -> Iterator[Database]:
+    database = Database(migrated_postgres_url)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def start(postgres_database: Database, kafka: KafkaServer, till: Till) -> Iterator[Running]:
+    """Starts the program's consumer in a thread."""
+    running: list[Consumer] = []
+
+    def start_one() -> Consumer:
+        source = KafkaSource(kafka.url, till.topic, f"group-{till.topic}", BATCH, SESSION_TIMEOUT_MS)
+        consumer = Consumer(source, DatabaseSink(postgres_database, ZoneInfo("UTC")), ConsumerOptions(HORIZON, 100))
+        consumer.start()
+        running.append(consumer)
+        return consumer
+
+    yield start_one
+    for consumer in running:
+        consumer.stop()
+    assert all(consumer.join(15) for consumer in running)
 
 
 def stored(database: Database) -> int:

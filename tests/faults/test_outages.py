@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,44 +14,14 @@ from sqlalchemy import select, text
 
 from nebuloviz import db
 from nebuloviz.db import Database
-from nebuloviz.ingest.consumer import Consumer, ConsumerOptions
-from nebuloviz.ingest.kafka_source import KafkaSource
+from nebuloviz.ingest.consumer import Consumer
 from nebuloviz.ingest.sale import Record
 from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.ingest.sources import ListSource
 from nebuloviz.models import IngestGap, IngestOffset
-from tests.faults.conftest import Till, stored, wait_for
-from tests.faults.worker import BATCH, SESSION_TIMEOUT_MS
+from tests.faults.conftest import HORIZON, Running, Till, stored, wait_for
 from tests.ingest.support import Ledger, assert_kept_exactly_once, encoded, line, shop
 from tests.servers import KafkaServer, PostgresServer
-
-HORIZON = timedelta(days=30)
-Running = Callable[[], Consumer]
-
-
-@pytest.fixture
-def postgres_database(migrated_postgres_url: str) -> Iterator[Database]:
-    database = Database(migrated_postgres_url)
-    yield database
-    database.dispose()
-
-
-@pytest.fixture
-def start(postgres_database: Database, kafka: KafkaServer, till: Till) -> Iterator[Running]:
-    """Starts the program's consumer in a thread."""
-    running: list[Consumer] = []
-
-    def start_one() -> Consumer:
-        source = KafkaSource(kafka.url, till.topic, f"group-{till.topic}", BATCH, SESSION_TIMEOUT_MS)
-        consumer = Consumer(source, DatabaseSink(postgres_database, ZoneInfo("UTC")), ConsumerOptions(HORIZON, 100))
-        consumer.start()
-        running.append(consumer)
-        return consumer
-
-    yield start_one
-    for consumer in running:
-        consumer.stop()
-    assert all(consumer.join(15) for consumer in running)
 
 
 def sales(n_orders: int, seed: int = 1, first: str = "") -> list[dict[str, object]]:
