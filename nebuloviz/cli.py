@@ -104,6 +104,11 @@ def _add_care(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     password.set_defaults(command=_user_password)
     listing = actions.add_parser("list", help="list the users")
     listing.set_defaults(command=_user_list)
+    resume = commands.add_parser("resume", help="let a halted partition of the stream go on")
+    resume.add_argument("topic")
+    resume.add_argument("partition", type=int)
+    resume.add_argument("--skip-to", type=int, metavar="OFFSET", help="give up what is before this offset")
+    resume.set_defaults(command=_resume)
     doctor = commands.add_parser("doctor", help="check settings and servers, and say what to do")
     doctor.add_argument("--recount", action="store_true", help="also compare all rollups with a recount from the sales")
     doctor.set_defaults(command=_doctor)
@@ -254,6 +259,16 @@ def _user_list(_options: argparse.Namespace) -> int:
     with bootstrap.database(loaded).session() as session:
         for user in bootstrap.auth_service(loaded).users(session):
             print(f"{user.username:<32}{user.role:<16}{'disabled' if user.disabled else 'active'}")
+    return 0
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from nebuloviz.permissions import SYSTEM
+
+    these = _ready_parts()
+    with these.database.transaction() as session:
+        at = these.services.ingest.resume(session, SYSTEM, options.topic, options.partition, options.skip_to)
+    print(f"Partition {at.partition} of {at.topic} goes on at offset {at.next_offset:,}.")
     return 0
 
 

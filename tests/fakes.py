@@ -431,6 +431,11 @@ class FakeIngestService(IngestService):
         )
         return StreamStatus((partition,), minutes)
 
+    def resume(
+        self, session: Session, actor: Actor, topic: str, partition: int, skip_to: int | None = None
+    ) -> PartitionStatus:
+        raise InvalidInput("This partition is not halted.")
+
     def dead_letters(
         self,
         session: Session,

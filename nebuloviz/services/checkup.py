@@ -108,7 +108,7 @@ def _stream(database: Database) -> Health:
         halted = session.scalars(select(IngestOffset).where(IngestOffset.halted_reason != "")).all()
     if halted:
         what = "; ".join(f"{row.topic}/{row.partition}: {row.halted_reason}" for row in halted)
-        return Health(ok=False, detail=f"Halted: {what}. See the page Data.")
+        return Health(ok=False, detail=f"Halted: {what}. The command resume lets it go on.")
     return Health(ok=True, detail="No partition is halted.")
 
 

@@ -28,7 +28,7 @@ from nebuloviz.ingest.consumer import OnWritten, announce
 from nebuloviz.ingest.jobs import mark_interrupted, progress_of
 from nebuloviz.ingest.sale import Reason, Record, parse
 from nebuloviz.ingest.writer import SaleWriter
-from nebuloviz.models import DeadLetter, ImportJob, IngestMinute, IngestOffset
+from nebuloviz.models import DeadLetter, ImportJob, IngestGap, IngestMinute, IngestOffset
 from nebuloviz.observability import CONSUMER_LAG
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.interfaces import (
@@ -135,21 +135,33 @@ class SalesIngestService(IngestService):
         offsets = session.scalars(
             select(IngestOffset).where(~hidden).order_by(IngestOffset.topic, IngestOffset.partition)
         )
+        kafka = self._settings.kafka_topic
         partitions = tuple(
-            PartitionStatus(
-                topic=row.topic,
-                partition=row.partition,
-                next_offset=row.next_offset,
-                lag=lags.get(row.partition) if row.topic == self._settings.kafka_topic else None,
-                accepted=row.n_ok,
-                duplicate=row.n_duplicate,
-                rejected=row.n_rejected,
-                updated_at=row.updated_at,
-                halted_reason=row.halted_reason,
-            )
-            for row in offsets
+            _partition_status(row, lags.get(row.partition) if row.topic == kafka else None) for row in offsets
         )
         return StreamStatus(partitions, self._minutes(session))
+
+    @require(Permission.STREAM_MANAGE)
+    def resume(
+        self, session: Session, actor: Actor, topic: str, partition: int, skip_to: int | None = None
+    ) -> PartitionStatus:
+        here = session.get(IngestOffset, (topic, partition), with_for_update=True)
+        if here is None:
+            raise NotFound(_("There is no partition {partition} of {topic}.", partition=partition, topic=topic))
+        if not here.halted_reason:
+            raise InvalidInput(_("This partition is not halted."))
+        if skip_to is not None and skip_to < here.next_offset:
+            raise InvalidInput(_("The partition stands at {offset} and cannot go back.", offset=here.next_offset))
+        now, first = self._now(), here.next_offset
+        if skip_to is not None and skip_to > first:
+            session.add(
+                IngestGap(topic=topic, partition=partition, first_offset=first, next_offset=skip_to, noticed_at=now)
+            )
+            here.next_offset = skip_to
+        log.warning("%s lets %s/%d go on at %d", actor.username, topic, partition, here.next_offset)
+        here.halted_reason, here.updated_at = "", now
+        session.flush()
+        return _partition_status(here, None)
 
     def _minutes(self, session: Session) -> tuple[tuple[datetime, int, int, int, int], ...]:
         last = self._now().replace(second=0, microsecond=0)
@@ -350,6 +362,20 @@ def _about(upload: _Upload) -> Iterator[None]:
         raise InvalidInput(error.message.replace(upload.path.name, upload.name)) from error
     except ChildLostError as error:
         raise Unavailable(_("Reading the file has failed. Please try again.")) from error
+
+
+def _partition_status(row: IngestOffset, lag: int | None) -> PartitionStatus:
+    return PartitionStatus(
+        topic=row.topic,
+        partition=row.partition,
+        next_offset=row.next_offset,
+        lag=lag,
+        accepted=row.n_ok,
+        duplicate=row.n_duplicate,
+        rejected=row.n_rejected,
+        updated_at=row.updated_at,
+        halted_reason=row.halted_reason,
+    )
 
 
 def _letter_view(row: DeadLetter) -> DeadLetterView:

@@ -110,6 +110,17 @@ class IngestService(ABC):
         """What streams in, how fast, how late."""
 
     @abstractmethod
+    def resume(
+        self, session: Session, actor: Actor, topic: str, partition: int, skip_to: int | None = None
+    ) -> PartitionStatus:
+        """Let a halted partition go on; its consumer notices within seconds. What is before `skip_to` is not read: a gap on record.
+
+        Raises:
+            NotFound: there is no such partition.
+            InvalidInput: it is not halted, or `skip_to` is behind where it stands.
+        """
+
+    @abstractmethod
     def dead_letters(
         self,
         session: Session,
