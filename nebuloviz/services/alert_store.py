@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import exists, select, update
+from sqlalchemy.orm import Session, aliased
 
 from nebuloviz.db import insert
 from nebuloviz.detection.alerts import QUIET, Finding, OpenAlert, Severity, Step, next_state
@@ -126,6 +126,20 @@ def _resolve(session: Session, alert_id: int, at: datetime) -> None:
     values = {"state": "resolved", "updated_at": at, "version": Alert.version + 1}
     if session.scalar(update(Alert).where(going_on).values(values).returning(Alert.id)) is not None:
         session.add(AlertEvent(alert_id=alert_id, at=at, kind="closed", note=""))
+
+
+def resolve_past(session: Session, detector: str, until: datetime, at: datetime) -> bool:
+    """Resolve the alerts that nothing has happened to since `until`, unless their series has another of later. Whether there were any.
+
+    For findings that are over when they are found, and have no quiet to wait for.
+    """
+    later = aliased(Alert)
+    again = exists().where(later.detector == detector, later.series == Alert.series, later.bucket_end > until)
+    past = (Alert.detector == detector) & (Alert.state != "resolved") & (Alert.updated_at <= until) & ~again
+    found = session.scalars(select(Alert.id).where(past)).all()
+    for alert_id in found:
+        _resolve(session, alert_id, at)
+    return bool(found)
 
 
 def _figures(alert: OpenAlert) -> dict[str, object]:

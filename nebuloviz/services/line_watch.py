@@ -32,7 +32,7 @@ from nebuloviz.ingest.sale import Sale
 from nebuloviz.models import MONEY_SCALE, QUANTITY_SCALE, ROLLUPS, SaleRow, microseconds
 from nebuloviz.observability import DETECTOR_SECONDS, LINES_UNJUDGED, timed
 from nebuloviz.services import imports
-from nebuloviz.services.alert_store import raise_alert
+from nebuloviz.services.alert_store import raise_alert, resolve_past
 
 DETECTOR = "lines"
 DIMENSIONS = ("region", "country", "channel", "store")  # that price drops are looked for in
@@ -40,6 +40,8 @@ MAX_AGE = timedelta(days=2)  # of a sale that is still judged
 QUEUE_LINES = 20_000
 LEARN_LINES = 100_000  # most lines that are learned from; of more, some minutes of every hour
 MAX_PRODUCTS = 100_000  # beyond it, what is known is learned anew, and products of long ago are forgotten
+ALERT_LIFE = timedelta(days=1)  # of an alert that nothing like it follows, and nobody looks after
+_SETTLE_APART = timedelta(minutes=10)
 _REST = 3.0  # rests so many times as long as it worked, so that the consumer keeps the processor
 _PAUSE_SECONDS = 0.25
 _NAMED = ("category", *DIMENSIONS)
@@ -78,6 +80,7 @@ class LineWatch:
         self._leaving_out = False
         self._detector: LineDetector | None = None
         self._learned_at: datetime | None = None
+        self._settled_at: datetime | None = None
         self._found: list[tuple[Finding, Sale | None]] = []  # not yet written
         self._rest = 0.0  # none while somebody waits for a step
         self._stopping = threading.Event()
@@ -122,6 +125,7 @@ class LineWatch:
             if detector is not None:
                 self._judge(detector, sales)
         self._write()
+        self._settle()
         return bool(self._queue)
 
     def _paced_step(self) -> bool:
@@ -195,6 +199,17 @@ class LineWatch:
             raised = [_raise(session, finding, sale, self._now()) for finding, sale in self._found]
         self._found.clear()
         if any(raised):
+            self._on_alerts()
+
+    def _settle(self) -> None:
+        """Now and then: a line is sold and gone, so its alert resolves by itself."""
+        now = self._now()
+        if self._settled_at is not None and now - self._settled_at < _SETTLE_APART:
+            return
+        with self._database.transaction() as session:
+            resolved = resolve_past(session, DETECTOR, now - ALERT_LIFE, now)
+        self._settled_at = now
+        if resolved:
             self._on_alerts()
 
 

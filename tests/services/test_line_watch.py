@@ -18,6 +18,7 @@ from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.ingest.sources import ListSource
 from nebuloviz.models import Alert, ImportJob
 from nebuloviz.observability import LINES_UNJUDGED
+from nebuloviz.permissions import SYSTEM
 from nebuloviz.services import line_watch
 from nebuloviz.services.line_watch import DIMENSIONS, LineWatch
 from tests.services.watched_shop import LEARNED, Shop, payloads, write
@@ -217,6 +218,49 @@ class TestLearning:
         monkeypatch.setattr(line_watch, "MAX_PRODUCTS", 10)
         judge(watch, sell(shop, line(3)))
         assert watch._detector is not known
+
+
+class TestLife:
+    """Of alerts on one product: a day after the last of them, they are history."""
+
+    def test_an_alert_resolves_by_itself_after_a_day(self, shop: Shop, watch: LineWatch) -> None:
+        judge(watch, sell(shop, line(1, unit_price=1000)))
+        shop.now = NOON + timedelta(hours=23)
+        judge(watch)
+        assert [alert.state for alert in alerts(shop.database)] == ["open"]
+        shop.now = NOON + timedelta(days=1)
+        judge(watch)
+        (alert,) = alerts(shop.database)
+        assert (alert.state, alert.updated_at) == ("resolved", shop.now)
+        with shop.database.session() as session:
+            assert [event.kind for event in shop.alerts.history(session, SYSTEM, alert.id)] == ["raised", "closed"]
+        assert shop.alerted == [NOON, shop.now]
+
+    def test_not_while_it_is_repeated(self, shop: Shop, watch: LineWatch) -> None:
+        judge(watch, sell(shop, line(1, unit_price=1000)))
+        later = timedelta(hours=20)
+        with shop.database.transaction() as session:
+            first = session.scalars(select(Alert).where(Alert.detector == "lines")).one()
+            same = {
+                column.name: getattr(first, column.name) for column in Alert.__table__.columns if not column.primary_key
+            }
+            moved = {name: same[name] + later for name in ("bucket_start", "bucket_end", "created_at", "updated_at")}
+            session.add(Alert(**same | moved))
+        states = []
+        for hours in (30, 43, 45):
+            shop.now = NOON + timedelta(hours=hours)
+            judge(watch)
+            states.append([alert.state for alert in alerts(shop.database)])
+        assert states == [["open", "open"], ["open", "open"], ["resolved", "resolved"]]
+
+    def test_not_while_somebody_looks_after_it(self, shop: Shop, watch: LineWatch) -> None:
+        judge(watch, sell(shop, line(1, unit_price=1000)))
+        shop.now = NOON + timedelta(hours=20)
+        with shop.database.transaction() as session:
+            shop.alerts.acknowledge(session, SYSTEM, alerts(shop.database)[0].id)
+        shop.now = NOON + timedelta(days=1)
+        judge(watch)
+        assert [alert.state for alert in alerts(shop.database)] == ["acknowledged"]
 
 
 class TestTrouble:
