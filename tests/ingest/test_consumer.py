@@ -3,8 +3,10 @@
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from datetime import timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +131,19 @@ class TestDelivery:
         old = Record(TOPIC, 0, 0, encoded(sold_at="2026-01-01T00:00:00Z"))
         consumer_of(ListSource([old]), sink, options=ConsumerOptions(timedelta(days=30))).run()
         assert [rejected.reason for _, rejected in sink.rejected] == ["too_late"]
+
+
+class TestClock:
+    def test_set_forth_and_back_by_an_hour_it_changes_neither_pace_nor_health(self) -> None:
+        """Waits and deadlines go by the monotonic clock; the time of day says how old a sale is, and nothing else."""
+        jumps = cycle([NOW, NOW + timedelta(hours=1), NOW - timedelta(hours=1)])
+        source, sink = ListSource(records(30), limit=2), ListSink()
+        consumer = Consumer(source, sink, now=lambda: next(jumps))
+        began = time.monotonic()
+        consumer.run()
+        assert len(sink.sales) == 30
+        assert consumer.health().ok
+        assert time.monotonic() - began < 30
 
 
 class TestFailures:
