@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -198,14 +199,35 @@ def _produce(options: argparse.Namespace) -> int:
 def _backtest(options: argparse.Namespace) -> int:
     from nebuloviz import bootstrap
 
-    return bootstrap.backtest(_settings(), options.input, options.calendar, options.output)
+    with _readable(options.input):
+        return bootstrap.backtest(_settings(), options.input, options.calendar, options.output)
 
 
 def _score_series(options: argparse.Namespace) -> int:
     from nebuloviz.detection.score_series import score_series
 
-    score_series(options.input, options.output)
+    with _readable(options.input):
+        score_series(options.input, options.output)
     return 0
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Says which file it was that cannot be read, and why.
+
+    Raises:
+        InvalidInput: as said.
+    """
+    from csv import Error as CsvError
+    from zlib import error as ZlibError  # noqa: N812 - a class, whatever its name
+
+    from nebuloviz.errors import InvalidInput
+
+    try:
+        yield
+    except (OSError, EOFError, ValueError, CsvError, ZlibError) as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise InvalidInput(f"{path} cannot be read: {reason}") from error
 
 
 def _migrate(options: argparse.Namespace) -> int:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import orjson
 import pytest
+from sqlalchemy import select
 
 from nebuloviz.db import Database
 from nebuloviz.errors import InvalidInput, NotFound, PayloadTooLarge, PermissionDenied
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.recount import differences
+from nebuloviz.models import IngestGap, IngestOffset
 from nebuloviz.permissions import ROLES, SYSTEM, Actor
 from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.interfaces import ImportView, PostResult
@@ -200,3 +202,46 @@ def test_who_may_not_write_is_refused(service: SalesIngestService, database: Dat
             service.post(session, actor, [sale()])
         with pytest.raises(PermissionDenied):
             service.discard(session, actor, [1])
+
+
+class TestResume:
+    @pytest.fixture
+    def halted(self, database: Database) -> IngestOffset:
+        with database.transaction() as session:
+            here = IngestOffset(topic="sales", partition=1, next_offset=40, halted_reason="unreadable", updated_at=NOW)
+            session.add(here)
+        return here
+
+    @pytest.mark.parametrize(("skip_to", "goes_on_at", "gaps"), [(None, 40, []), (40, 40, []), (45, 45, [(40, 45)])])
+    def test_a_halted_partition_goes_on(
+        self,
+        service: SalesIngestService,
+        database: Database,
+        halted: IngestOffset,
+        skip_to: int | None,
+        goes_on_at: int,
+        gaps: list[tuple[int, int]],
+    ) -> None:
+        with database.transaction() as session:
+            status = service.resume(session, SYSTEM, halted.topic, halted.partition, skip_to)
+        assert (status.next_offset, status.halted_reason) == (goes_on_at, "")
+        with database.session() as session:
+            assert session.get_one(IngestOffset, ("sales", 1)).halted_reason == ""
+            assert [(gap.first_offset, gap.next_offset) for gap in session.scalars(select(IngestGap))] == gaps
+
+    def test_what_makes_no_sense_is_refused(
+        self, service: SalesIngestService, database: Database, halted: IngestOffset
+    ) -> None:
+        with database.session() as session:
+            with pytest.raises(InvalidInput):
+                service.resume(session, SYSTEM, halted.topic, halted.partition, skip_to=39)
+            with pytest.raises(NotFound):
+                service.resume(session, SYSTEM, halted.topic, 7)
+            service.resume(session, SYSTEM, halted.topic, halted.partition)
+            with pytest.raises(InvalidInput):
+                service.resume(session, SYSTEM, halted.topic, halted.partition)
+
+    def test_an_analyst_may_not(self, service: SalesIngestService, database: Database, halted: IngestOffset) -> None:
+        analyst = Actor(1, "ana", "analyst", ROLES["analyst"])
+        with database.session() as session, pytest.raises(PermissionDenied):
+            service.resume(session, analyst, halted.topic, halted.partition)
