@@ -1,5 +1,6 @@
 """A producer with a ledger, and ingesting processes that may be killed."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -39,6 +40,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.faults)
             # When a broker dies, kafka-python leaves its sockets to the garbage collector
             item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+
+
+@pytest.fixture(autouse=True)
+def _no_garbage_for_others() -> Iterator[None]:
+    """Collects those sockets here, where they are expected, and not in whatever test comes next."""
+    yield
+    gc.collect()
 
 
 class Till:
