@@ -44,8 +44,30 @@ def output_of(body: Mapping[str, Any]) -> str:
     return output
 
 
-#: Dash's own Location, which most callbacks read: its properties are text, whatever a request says.
+#: Dash's own Location, which most callbacks read.
 LOCATION_ID = "_pages_location"
+_TEXT, _COUNT = (str, NoneType), (int, NoneType)
+_PLAIN = (str, int, float, NoneType)
+#: What properties hold that callbacks read, by name or, where it differs, by component; a browser sends nothing else.
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "alert-id.data": (int,),
+    "alert-note.value": _TEXT,
+    "data-letters-changed.data": _COUNT,
+    "end_date": _TEXT,
+    "hash": _TEXT,
+    "href": _TEXT,
+    "n_clicks": _COUNT,
+    "n_intervals": _COUNT,
+    "pathname": _TEXT,
+    "search": _TEXT,
+    "search_value": _TEXT,
+    "selectedRows": (list, NoneType),
+    "shell-error.data": (dict, NoneType),
+    "shell-language.value": (str,),
+    "shell-zone.value": (str,),
+    "start_date": _TEXT,
+    "value": (*_PLAIN, list),
+}
 
 
 def check(body: Mapping[str, Any], callback: Mapping[str, Any]) -> None:
@@ -88,13 +110,26 @@ def _check_dependency(item: Any, wanted: Mapping[str, Any]) -> None:
     if not wanted["id"].startswith("{"):
         if not isinstance(item, dict) or item.get("id") != wanted["id"] or not _same_property(item, wanted):
             raise MalformedRequest("An input does not fit the callback.")
-        if wanted["id"] == LOCATION_ID and not isinstance(item.get("value", ""), (str, NoneType)):
-            raise MalformedRequest("The address must be text.")
+        _check_value(item)
         return
     keys = set(json.loads(wanted["id"]))
     for part in item if isinstance(item, list) else [item]:
         if not isinstance(part, dict) or not _same_property(part, wanted) or not _is_pattern_id(part.get("id"), keys):
             raise MalformedRequest("An input does not fit the callback's pattern.")
+        _check_value(part)
+
+
+def _check_value(item: Mapping[str, Any]) -> None:
+    """The value is of its property's type, the id is the component's own, and a list of values holds plain ones."""
+    name, value = item["property"], item.get("value")
+    types = _TYPES.get(f"{item['id']}.{name}", _TYPES.get(name))
+    fits = types is None or (isinstance(value, types) and not isinstance(value, bool))
+    if name == "value" and isinstance(value, list):
+        fits = fits and all(isinstance(each, str) for each in value)
+    if name == "id" and "value" in item:
+        fits = value == item["id"]
+    if "value" in item and not fits:
+        raise MalformedRequest("A value does not fit its property.")
 
 
 def _same_property(item: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

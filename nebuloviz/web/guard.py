@@ -169,11 +169,15 @@ def _authorize_router(asked: Mapping[str, Any]) -> None:
     """The router draws whatever page the body names, so the body's path needs what that page needs."""
     given = {item["property"]: item.get("value") for item in asked["inputs"] if item["id"] == body.LOCATION_ID}
     path = given.get("pathname")
-    if not isinstance(path, str):
-        raise body.MalformedRequest("The path must be text.")
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise body.MalformedRequest("The path must be text that begins with a slash.")
     if len(path) + len(given.get("search") or "") > _LONGEST_ADDRESS:
         raise body.MalformedRequest("The path is too long.")
-    _authorize_page(path)
+    page, variables = find_page(path)
+    if page is None and not _drawable(path):
+        raise NotFound(_("There is no such page."))
+    _demand(page["permission"] if page else Permission.DATA_READ)  # the page that says so is the readers' own
+    g.page_variables = variables
 
 
 def _authorize_page(path: str) -> None:
@@ -191,6 +195,15 @@ def find_page(path: str) -> tuple[dict[str, Any] | None, dict[str, str]]:
     except (IndexError, ValueError):  # a line break inside a variable
         return None, {}
     return page or None, variables or {}
+
+
+def _drawable(path: str) -> bool:
+    """Whether Dash's matching gets through `path`, so that its router shows the page that stands where none is."""
+    try:
+        _path_to_page(path.strip("/"))  # type: ignore[no-untyped-call]  # see above
+    except (IndexError, ValueError):
+        return False
+    return True
 
 
 def _app() -> Dash:

@@ -251,13 +251,13 @@ class TestTrend:
     @pytest.mark.parametrize(
         ("grain", "count", "freq", "expected"),
         [
-            ("hour", 48, "h", ["12 AM<br>Sep 28", "12 PM", "12 AM<br>Sep 29", "12 PM"]),
-            ("day", 5, "D", ["Sep 28<br>2026", "Sep 29", "Sep 30", "Oct 1", "Oct 2"]),
-            ("day", 28, "D", ["Sep 28<br>2026", "Oct 5", "Oct 12", "Oct 19"]),
-            ("day", 150, "D", ["Oct 1<br>2026", "Nov 1", "Dec 1", "Jan 1<br>2027", "Feb 1"]),
-            ("week", 5, "W-MON", ["Sep 28<br>2026", "Oct 5", "Oct 12", "Oct 19", "Oct 26"]),
-            ("month", 3, "MS", ["Oct<br>2026", "Nov", "Dec"]),
-            ("quarter", 3, "QS", ["Q4<br>2026", "Q1<br>2027", "Q2"]),
+            ("hour", 48, "h", ["12 AM <br>Sep 28", "12 PM", "12 AM <br>Sep 29", "12 PM"]),
+            ("day", 5, "D", ["Sep 28 <br>2026", "Sep 29", "Sep 30", "Oct 1", "Oct 2"]),
+            ("day", 28, "D", ["Sep 28 <br>2026", "Oct 5", "Oct 12", "Oct 19"]),
+            ("day", 150, "D", ["Oct 1 <br>2026", "Nov 1", "Dec 1", "Jan 1 <br>2027", "Feb 1"]),
+            ("week", 5, "W-MON", ["Sep 28 <br>2026", "Oct 5", "Oct 12", "Oct 19", "Oct 26"]),
+            ("month", 3, "MS", ["Oct <br>2026", "Nov", "Dec"]),
+            ("quarter", 3, "QS", ["Q4 <br>2026", "Q1 <br>2027", "Q2"]),
             ("year", 2, "YS", ["2027", "2028"]),
         ],
     )

@@ -102,11 +102,14 @@ def _week_start(at: datetime) -> datetime:
 
 
 def _labels(ticks: Sequence[datetime], grain: str) -> list[str]:
-    """A label per tick; what changes seldom (the day of hours, the year of days) stands below it, once."""
+    """A label per tick; what changes seldom (the day of hours, the year of days) stands below it, once.
+
+    The space before the break keeps the two apart where the label is read aloud.
+    """
     labels, last = [], ""
     for tick in ticks:
         upper, lower = _label(tick, grain)
-        labels.append(f"{upper}<br>{lower}" if lower != last else upper)
+        labels.append(f"{upper} <br>{lower}" if lower != last else upper)
         last = lower
     return labels
 

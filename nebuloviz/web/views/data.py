@@ -317,7 +317,7 @@ def reason_options(page: DeadLetterPage) -> list[dict[str, str]]:
     total = sum(page.open_by_reason.values())
     most_first = sorted(page.open_by_reason.items(), key=lambda item: -item[1])
     listed = [{"label": f"{reason_words(name)} ({number(count)})", "value": name} for name, count in most_first]
-    return [{"label": f"{_('All reasons')} ({number(total)})", "value": ""}, *listed]
+    return [{"label": _("All reasons ({count})", count=number(total)), "value": ""}, *listed]
 
 
 def dead_letters(page: DeadLetterPage, *, manageable: bool) -> Component:

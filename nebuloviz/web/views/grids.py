@@ -8,6 +8,7 @@ from typing import Any
 
 import dash_ag_grid as dag
 import pandas as pd
+from dash import html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import (
@@ -20,6 +21,7 @@ from nebuloviz.i18n import (
     is_rtl,
     lazy,
     money,
+    number,
     quantity,
 )
 from nebuloviz.metrics.registry import Metric, dimension, metric
@@ -77,7 +79,13 @@ def lines_table(page: SalePage, present: Sequence[str]) -> Component:
     """The lines of one page, all at once; says where there are more."""
     rows = [line_row(line) for line in page.lines]
     height = min(420, 44 + 34 * max(len(rows), 2))
-    return _grid(columnDefs=_line_columns(present), rowData=rows, dashGridOptions=_options(), height=height)
+    grid = _grid(columnDefs=_line_columns(present), rowData=rows, dashGridOptions=_options(), height=height)
+    if page.total <= len(rows):
+        return grid
+    words = _(
+        "The {shown} largest of {total} lines. Explore has them all.", shown=number(len(rows)), total=number(page.total)
+    )
+    return html.Div([html.P(words, className="nv-table-note"), grid])
 
 
 def _line_columns(present: Sequence[str]) -> list[dict[str, Any]]:

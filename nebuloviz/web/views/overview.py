@@ -11,7 +11,7 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _, current
+from nebuloviz.i18n import _, current, mid_sentence
 from nebuloviz.i18n.formats import locale
 from nebuloviz.metrics.registry import METRICS, Metric, dimension, metric
 from nebuloviz.services.interfaces import OTHER, AlertView, Frame, Freshness, ImportView, Insight, SaleLine
@@ -140,7 +140,7 @@ def without_dwarfing_rest(data: pd.DataFrame, slug: str, measured: str) -> tuple
 def treemap_view(frame: Frame, slug: str, state: State, style: Style) -> ChartView:
     """Shares of the whole; of revenue where the metric itself has no parts that add up."""
     shown = metric(frame.query.metrics[0])
-    title = _("{metric}: share of each {dimension}", metric=shown.label, dimension=common.dimension_words(slug))
+    title = _("{metric}: share of each {dimension}", metric=shown.label, dimension=mid_sentence(dimension(slug).label))
     if common.is_empty(frame):
         return ChartView(title, instead=common.nothing(state))
     return ChartView(
