@@ -275,7 +275,7 @@ class TestTrend:
 
     def test_weeks_begin_where_the_readers_do(self) -> None:
         with use(Preferences("en", BERLIN, "USD", week_start=6)):
-            assert figures.trend(days(28), REVENUE, "day").layout.xaxis.ticktext[0] == "Oct 4<br>2026"
+            assert figures.trend(days(28), REVENUE, "day").layout.xaxis.ticktext[0] == "Oct 4 <br>2026"
 
     @pytest.mark.parametrize("grain", ["minute", "quarter_hour", "hour", "day", "week", "month", "quarter", "year"])
     @pytest.mark.parametrize("language", SUPPORTED_LANGUAGES)
