@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.db import Database, insert
 from nebuloviz.ingest.writer import take_turn
-from nebuloviz.metrics.rollups import day_of, day_start, hour_column, recount_select
+from nebuloviz.metrics.calendar import ONE_DAY, day_of, midnight
+from nebuloviz.metrics.rollups import hour_column, recount_select
 from nebuloviz.models import MEASURES, ROLLUPS, DayVersion, Rollup
 
 MAX_SHOWN = 1_000
@@ -61,7 +62,7 @@ def _days(session: Session, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
     hours = session.scalars(select(hour).distinct())
     # In a zone with an offset of half-hours an hour may belong to two days
     days = {day_of(moment, zone) for start in hours for moment in (start, start + timedelta(minutes=59))}
-    return [(day_start(day, zone), day_start(day + timedelta(days=1), zone)) for day in sorted(days)]
+    return [(midnight(day, zone), midnight(day + ONE_DAY, zone)) for day in sorted(days)]
 
 
 def rebuild(database: Database, time_zone: str) -> None:

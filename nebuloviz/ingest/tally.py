@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nebuloviz.ingest.sale import Sale
-from nebuloviz.metrics.rollups import CELL_STAGE, day_of, day_start
+from nebuloviz.metrics.calendar import day_of, midnight
+from nebuloviz.metrics.rollups import CELL_STAGE
 from nebuloviz.models import MEASURES, ROLLED_DIMENSIONS, ROLLUPS, Rollup
 
 _Codes = npt.NDArray[np.int64]
@@ -84,7 +85,7 @@ def _buckets(moments: list[datetime], n_new: int, zone: ZoneInfo) -> tuple[_Code
     hours = _coded(start.replace(minute=0) for start in starts)
     days = _coded(day_of(start, zone) for start in starts)
     touched = frozenset(days.values[code] for code in np.unique(days.codes[place[:n_new]]))
-    day_starts = [day_start(day, zone) for day in days.values]
+    day_starts = [midnight(day, zone) for day in days.values]
     return _Coded(hours.codes[place], hours.values), _Coded(days.codes[place], day_starts), touched
 
 

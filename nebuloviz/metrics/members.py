@@ -17,10 +17,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from pyroaring import BitMap
 from sqlalchemy import ColumnElement, Row, and_, exists, func, or_, select
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
+from nebuloviz.db import insert
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.calendar import ONE_DAY, ONE_HOUR, day_of, hour_ceiling, midnight
 from nebuloviz.metrics.planner import FACTS, Key, Piece, Reading, Slice
@@ -221,7 +220,7 @@ def _made(session: Session, column: str, days: Sequence[date], zone: ZoneInfo) -
 
 
 def _store(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    statement = _insert(session)(DayMembers)
+    statement = insert(session, DayMembers)
     newer = DayMembers.version < statement.excluded.version
     changed = {"version": statement.excluded.version, "members": statement.excluded.members}
     keys = ["day", "dimension", "value"]
@@ -235,14 +234,9 @@ def _number_customers(session: Session, reading: Reading) -> None:
     found = session.scalars(sql.unnumbered(dialect_of(session), reading)).all()
     rows = [{"customer_id": found_id, "number": largest + 1 + place} for place, found_id in enumerate(found)]
     if rows:
-        session.execute(_insert(session)(CustomerNumber), rows)
+        session.execute(insert(session, CustomerNumber), rows)
 
 
 def _serialised(members: BitMap) -> bytes:
     members.run_optimize()
     return members.serialize()
-
-
-def _insert(session: Session) -> Any:
-    """An INSERT that knows ON CONFLICT, which both databases spell alike and SQLAlchemy keeps in two classes."""
-    return sqlite_insert if dialect_of(session) == "sqlite" else postgresql_insert

@@ -6,9 +6,8 @@ must always agree with.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
     CTE,
@@ -47,16 +46,6 @@ CELL_STAGE = Table(
     prefixes=["TEMPORARY"],
     postgresql_on_commit="DELETE ROWS",
 )
-
-
-def day_of(moment: datetime, zone: ZoneInfo) -> date:
-    """The calendar day in `zone` that an aware moment belongs to."""
-    return moment.astimezone(zone).date()
-
-
-def day_start(day: date, zone: ZoneInfo) -> datetime:
-    """The moment, in UTC, at which a day of `zone` begins; where its midnight is skipped, the moment of the skip."""
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
 def upsert_statement(rollup: Rollup, dialect_name: str) -> Insert:
