@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nebuloviz import __version__, settings
+from nebuloviz import __version__, lean, settings
 from nebuloviz.errors import NebuloVizError
 
 if TYPE_CHECKING:
@@ -124,12 +124,14 @@ def _settings(**overrides: object) -> Settings:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    lean.without_pyarrow()
     from nebuloviz.serving import serve
 
     return serve(_settings(host=options.host, port=options.port, demo="off" if options.no_demo else None))
 
 
 def _ingest(_options: argparse.Namespace) -> int:
+    lean.without_pyarrow()
     from nebuloviz import bootstrap
 
     return bootstrap.consume(_settings())

@@ -26,13 +26,17 @@ BUSY_TIMEOUT_MS = 15_000
 class Database:
     """One database, reached by synchronous code (pages, consumer, command line) and by the asynchronous API.
 
-    Connections are opened on first use, so constructing one needs no server.
+    Connections are opened on first use, so constructing one needs no server. Of SQLite, each one keeps up to `sqlite_cache_mb`
+    of pages; who writes in bulk wants more than who reads.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 10, statement_timeout_seconds: int = 30) -> None:
+    def __init__(
+        self, url: str, *, pool_size: int = 10, statement_timeout_seconds: int = 30, sqlite_cache_mb: int = 16
+    ) -> None:
         self.url = _normalised(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._pool_size = pool_size
+        self._sqlite_cache_mb = sqlite_cache_mb
         self._timeout_ms = statement_timeout_seconds * 1000
         self.engine = self._sync_engine()
         self._async_engine: AsyncEngine | None = None
@@ -108,7 +112,7 @@ class Database:
             engine = create_engine(
                 self.url, connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000}
             )
-            _prepare_sqlite(engine)
+            _prepare_sqlite(engine, self._sqlite_cache_mb)
             return engine
         options = f"-c statement_timeout={self._timeout_ms} -c timezone=UTC -c jit=off"
         connect = {"options": options, "connect_timeout": 5, "application_name": "nebuloviz"}
@@ -121,7 +125,7 @@ class Database:
             engine = create_async_engine(
                 self.url.set(drivername="sqlite+aiosqlite"), connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}
             )
-            _prepare_sqlite(engine.sync_engine)
+            _prepare_sqlite(engine.sync_engine, self._sqlite_cache_mb)
             return engine
         server = {
             "statement_timeout": str(self._timeout_ms),
@@ -186,7 +190,7 @@ def _normalised(text: str) -> URL:
     raise ConfigurationError(message)
 
 
-def _prepare_sqlite(engine: Engine) -> None:
+def _prepare_sqlite(engine: Engine, cache_mb: int) -> None:
     """WAL, so that readers never wait for the writer, and BEGIN IMMEDIATE, so that a writer waits at its start and not mid-way."""
 
     @event.listens_for(engine, "connect")
@@ -198,7 +202,7 @@ def _prepare_sqlite(engine: Engine) -> None:
             "synchronous=FULL",
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             "foreign_keys=ON",
-            "cache_size=-65536",
+            f"cache_size=-{cache_mb * 1024}",
             "temp_store=MEMORY",
         ):
             cursor.execute(f"PRAGMA {pragma}")

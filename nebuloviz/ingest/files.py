@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nebuloviz.errors import InvalidInput
+from nebuloviz.ingest.encoding import json_bytes
 
 MAX_COLUMNS: Final = 1_000
 MAX_LINE_BYTES: Final = 4 << 20
@@ -358,4 +359,4 @@ def _trimmed(cells: Sequence[Any]) -> Sequence[Any]:
 
 
 def _as_json(cells: Sequence[Any]) -> bytes:
-    return orjson.dumps(list(cells), default=str, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
+    return json_bytes(list(cells), default=str, option=orjson.OPT_PASSTHROUGH_SUBCLASS)

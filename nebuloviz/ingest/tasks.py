@@ -20,6 +20,7 @@ from nebuloviz.ingest.sources import IteratorSource
 
 #: Others who wait for SQLite's one write lock look for it at least this often.
 _TURN_SECONDS = 0.1
+_CACHE_MB = 64  # the indexes that a large load writes to all over
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Storage:
 
     def open(self) -> tuple[Database, DatabaseSink]:
         """The database and a sink of one's own."""
-        database = Database(self.database_url)
+        database = Database(self.database_url, sqlite_cache_mb=_CACHE_MB)
         return database, DatabaseSink(database, ZoneInfo(self.time_zone), self.currency)
 
 
