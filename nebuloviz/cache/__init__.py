@@ -1,7 +1,7 @@
 """Answers kept until what they were computed from changes. Slower without it, never wrong.
 
     >>> november = day_nodes(date(2026, 11, 1), date(2026, 12, 1))
-    >>> cache.get_or_compute(SALES, query.cache_key, lambda: frame(query), depends=november)
+    >>> cache.get_or_compute(SALES, query.key, lambda: frame(query), depends=november)
     >>> cache.invalidate(day_node(date(2026, 11, 22)))  # sales of that day arrived: November is stale, October is not
 
 `nodes` explains how a day's arrivals leave last year's answers alone.
@@ -104,12 +104,6 @@ class Cache:
         Call it after the change is committed. Never raises because Redis is away: everything is stale once it is back.
         """
         self._store.bump(sorted({name for path in paths for name in generations_changed(path)}))
-
-    def stamp(self, path: Path) -> str:
-        """A short text that differs once anything at, above or below `path` has changed; for "is there anything new?"."""
-        digest, _ = self._store.read(generations_below(path, (path,)))
-        age = self._store.max_age_seconds
-        return digest.hex()[:16] + (f"-{int(time.monotonic() / age)}" if age else "")
 
     def health(self) -> Health:
         """Whether the configured store answers."""

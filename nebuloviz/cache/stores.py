@@ -48,10 +48,6 @@ class Store(Protocol):
     def unlock(self, entry: str) -> None: ...
 
     @property
-    def max_age_seconds(self) -> float | None:
-        """How old an entry may be whose change was not noticed; None if every change is noticed at once."""
-
-    @property
     def reachable(self) -> bool: ...
 
     def close(self) -> None: ...
@@ -62,7 +58,7 @@ class LocalStore:
 
     def __init__(self, max_entries: int, max_age_seconds: float) -> None:
         self._entries: Any = _backend({"CACHE_TYPE": "SimpleCache", "CACHE_THRESHOLD": max_entries})
-        self.max_age_seconds = max_age_seconds
+        self._max_age_seconds = max_age_seconds
         self.reachable = True
         self._generations: dict[str, int] = {}
         self._next = itertools.count(1)
@@ -79,7 +75,7 @@ class LocalStore:
         return stamp, payload if time.monotonic() < deadline else None
 
     def write(self, entry: str, payload: bytes, ttl_seconds: int) -> None:
-        age = min(float(ttl_seconds), self.max_age_seconds)
+        age = min(float(ttl_seconds), self._max_age_seconds)
         self._entries.set(entry, (time.monotonic() + age, payload), timeout=max(1, round(age)))
 
     def bump(self, generations: Names) -> None:
@@ -177,10 +173,6 @@ class SharedStore:
     @property
     def reachable(self) -> bool:
         return not self._away
-
-    @property
-    def max_age_seconds(self) -> float | None:
-        return self._fallback.max_age_seconds if self._away else None
 
     def read(self, generations: Names, entry: str | None = None) -> tuple[bytes, bytes | None]:
         return self._either(lambda store: store.read(generations, entry))

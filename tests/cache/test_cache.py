@@ -190,24 +190,6 @@ class TestInvalidation:
         assert runs() == [int(touched) for touched in expected]
 
 
-class TestStamp:
-    def test_it_stays_while_nothing_changes(self, new_cache: Callable[..., Cache]) -> None:
-        cache = new_cache(max_age_seconds=1e9)
-        assert cache.stamp(SALES) == cache.stamp(SALES)
-
-    @pytest.mark.parametrize("changed", [ROOT, SALES, day_node(date(2026, 11, 22))])
-    def test_it_changes_with_anything_above_or_below(self, cache: Cache, changed: Path) -> None:
-        before = cache.stamp(SALES)
-        cache.invalidate(changed)
-        assert cache.stamp(SALES) != before
-
-    def test_it_ignores_other_branches(self, new_cache: Callable[..., Cache]) -> None:
-        cache = new_cache(max_age_seconds=1e9)
-        before = cache.stamp(SALES)
-        cache.invalidate(("alerts",))
-        assert cache.stamp(SALES) == before
-
-
 class TestSingleFlight:
     def test_of_many_threads_one_computes(self, cache: Cache) -> None:
         compute, together = Counting(), threading.Barrier(8)
@@ -303,10 +285,8 @@ class TestInProcess:
     def test_nothing_is_older_than_the_limit_as_another_process_may_have_written(self) -> None:
         cache, compute = Cache(secret=SECRET, max_age_seconds=0.1), Counting()
         cache.get_or_compute(SALES, "key", compute)
-        stamp = cache.stamp(SALES)
         threading.Event().wait(0.15)
         assert cache.get_or_compute(SALES, "key", compute) == 2
-        assert cache.stamp(SALES) != stamp, "a page that waits for a new stamp must come and look"
 
     def test_the_number_of_entries_is_bounded(self) -> None:
         cache, compute = Cache(secret=SECRET, max_entries=10), Counting()
