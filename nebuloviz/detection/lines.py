@@ -14,6 +14,7 @@ from nebuloviz.detection.line_model import (
     PRICE,
     QUANTITY,
     REPEATS,
+    DropCounts,
     LineModel,
     LineSettings,
     Sample,
@@ -21,7 +22,7 @@ from nebuloviz.detection.line_model import (
     fit_lines,
 )
 from nebuloviz.detection.price_drops import DropCounter
-from nebuloviz.detection.product_memory import Known, LineFeatures, ProductMemory, judged_lines, line_features
+from nebuloviz.detection.product_memory import Known, LineFeatures, ProductMemory, judged_places, line_features
 from nebuloviz.detection.repeats import RepeatRule
 from nebuloviz.detection.residuals import WINDOWS
 from nebuloviz.detection.series import HOURS_PER_DAY, FloatArray, IntArray, Lines, SeriesKey, runs, time_of_hour
@@ -131,8 +132,8 @@ class LineWatch:
 
     def _feed_hour(self, lines: Lines, offset: int) -> list[Finding]:
         found = list(self._judge_repeats(lines, offset))
-        place = np.flatnonzero((lines.unit_price > 0) & (lines.quantity > 0))
-        judged = judged_lines(lines)
+        place = judged_places(lines)
+        judged = lines[place]
         if not len(judged) or self._open is None:
             return found
         rows = self.memory.rows(judged.product_id)
@@ -175,7 +176,7 @@ class LineWatch:
         wall, n = self._wall(hour), len(self.model.drop_share)
         counts = self.drops.table(wall // HOURS_PER_DAY - 1, wall + 1)
         deviations = drop_deviations(
-            type(counts)(counts.first_day, counts.invoices[:, :n], counts.drops[:, :n]), self.model.drop_share
+            DropCounts(counts.first_day, counts.invoices[:, :n], counts.drops[:, :n]), self.model.drop_share
         )[-1]
         judged = counts.invoices[-1, :n] > 0
         surprise = np.where(judged, self.model.drops.surprise(deviations), -np.inf)

@@ -102,9 +102,9 @@ class LineFeatures:
     known: Known = field(repr=False)
 
 
-def judged_lines(lines: Lines) -> Lines:
-    """The lines that have a price and sell something: gifts and returns are not judged, and teach nothing."""
-    return lines[np.flatnonzero((lines.unit_price > 0) & (lines.quantity > 0))]
+def judged_places(lines: Lines) -> IntArray:
+    """Where the lines stand that have a price and sell something: gifts and returns are not judged, and teach nothing."""
+    return np.flatnonzero((lines.unit_price > 0) & (lines.quantity > 0))
 
 
 def invoices(lines: Lines) -> IntArray:

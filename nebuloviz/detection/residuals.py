@@ -16,7 +16,6 @@ import numpy as np
 from nebuloviz.detection.series import HOURS_PER_DAY, FloatArray
 
 WINDOWS = (1, 2, 4, 8)
-N_FEATURES = 3 * len(WINDOWS)
 _PRIOR_SALES = (10.0, 20.0)  # how many orders' worth of expectation damp the two scales
 
 

@@ -106,7 +106,6 @@ class Lines:
     quantity: FloatArray  # units, negative for returns
     unit_price: FloatArray  # currency units; 0 or NaN where there is none
     dimensions: Mapping[str, TextArray] = field(default_factory=dict)  # '' where a line has no value
-    revenue: FloatArray | None = None  # currency units; None: quantity x unit price
 
     def __len__(self) -> int:
         return len(self.sold_at)
@@ -119,17 +118,12 @@ class Lines:
             self.quantity[which],
             self.unit_price[which],
             {name: values[which] for name, values in self.dimensions.items()},
-            None if self.revenue is None else self.revenue[which],
         )
 
     @cached_property
     def hour(self) -> IntArray:
         """The hourly bucket of each line."""
         return self.sold_at // MICROSECONDS_PER_HOUR
-
-    @cached_property
-    def amount(self) -> FloatArray:
-        return self.revenue if self.revenue is not None else self.quantity * self.unit_price
 
 
 def runs(values: npt.NDArray[Any]) -> list[tuple[int, int]]:

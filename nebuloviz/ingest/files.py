@@ -15,7 +15,6 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
@@ -25,7 +24,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from nebuloviz.errors import InvalidInput
-from nebuloviz.ingest.encoding import json_bytes
 
 MAX_COLUMNS: Final = 1_000
 MAX_LINE_BYTES: Final = 4 << 20
@@ -37,8 +35,6 @@ MAX_WORKBOOK_BYTES: Final = 1 << 30
 _DELIMITERS = (",", ";", "\t", "|")
 _SNIFFED_BYTES = 1 << 16
 _ROWS_AT_ONCE = 10_000
-
-Cell = str | int | float | bool | datetime | date | None
 
 
 class Row(NamedTuple):
@@ -359,4 +355,4 @@ def _trimmed(cells: Sequence[Any]) -> Sequence[Any]:
 
 
 def _as_json(cells: Sequence[Any]) -> bytes:
-    return json_bytes(list(cells), default=str, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
+    return orjson.dumps(list(cells), default=str, option=orjson.OPT_PASSTHROUGH_SUBCLASS)

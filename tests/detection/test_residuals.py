@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nebuloviz.detection.residuals import N_FEATURES, WINDOWS, Scale, residuals, rolling_sum
+from nebuloviz.detection.residuals import WINDOWS, Scale, residuals, rolling_sum
 from nebuloviz.detection.series import FloatArray
 
 PLAIN, SHARE, TODAY = slice(0, 4), slice(4, 8), slice(8, 12)
@@ -20,7 +20,7 @@ class TestResiduals:
     def test_are_zero_as_expected(self, scale: Scale) -> None:
         observed, expected = _two_days()
         got = residuals(observed, expected, np.ones(2), scale)
-        assert got.shape == (48, 2, N_FEATURES)
+        assert got.shape == (48, 2, 3 * len(WINDOWS))
         assert np.allclose(got, 0.0)
 
     def test_of_an_hour_do_not_depend_on_later_ones(self, scale: Scale) -> None:

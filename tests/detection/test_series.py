@@ -3,7 +3,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nebuloviz.detection.buckets import buckets_from_rows
 from nebuloviz.detection.series import HourBuckets, Lines, SeriesKey, hour_of_time, runs, time_of_hour
 
 _NAMES = st.text("abcdefghij_", min_size=1, max_size=8)
@@ -60,27 +59,3 @@ def _lines(*rows: tuple[float, str, str, float, float]) -> Lines:
         unit_price=np.array(prices, float),
         dimensions={"region": np.array(regions, object)},
     )
-
-
-class TestBucketsFromRows:
-    def test_add_up_revenue_and_units_and_count_an_order_once_a_cell(self) -> None:
-        lines = _lines(
-            (5.1, "A", "north", 2, 10.0),
-            (5.9, "A", "north", 1, 5.0),
-            (5.9, "B", "south", 1, 1.0),
-            (6.5, "A", "", -1, 10.0),
-            (9.0, "C", "north", 1, 1.0),
-        )
-        buckets = buckets_from_rows(lines, ["region"], 5, 7)
-        got = {str(key): buckets.values[:, k].tolist() for k, key in enumerate(buckets.keys)}
-        assert got == {
-            "revenue": [26.0, -10.0],
-            "orders": [2.0, 1.0],
-            "units": [4.0, -1.0],
-            "revenue|region=north": [25.0, 0.0],
-            "orders|region=north": [1.0, 0.0],
-            "units|region=north": [3.0, 0.0],
-            "revenue|region=south": [1.0, 0.0],
-            "orders|region=south": [1.0, 0.0],
-            "units|region=south": [1.0, 0.0],
-        }
