@@ -1,17 +1,22 @@
 """Every error that NebuloViz raises on purpose.
 
     NebuloVizError
-    ├── ConfigurationError      a setting is missing, weak or contradicts another (the program does not start)
-    ├── NotSignedIn       401   nobody is signed in, or the token is not valid
-    │   └── TokenReused   401   a refresh token came twice; its family is revoked, and that is committed
-    ├── PermissionDenied  403   somebody is, but may not do this
-    ├── NotFound          404
-    ├── Conflict          409   the thing changed meanwhile, or exists already
-    ├── PayloadTooLarge   413
-    ├── InvalidInput      422   the request is understood and cannot be carried out as it stands
-    │   └── InvalidQuery  422
-    ├── TooManyRequests   429
-    └── Unavailable       503   a server that we need does not answer
+    ├── ConfigurationError                a setting is missing, weak or contradicts another (the program does not start)
+    ├── NotSignedIn                 401   nobody is signed in, or the token is not valid
+    │   └── TokenReused             401   a refresh token came twice; its family is revoked, and that is committed
+    ├── PermissionDenied            403   somebody is, but may not do this
+    │   ├── CrossOrigin             403   another site made the browser ask
+    │   ├── FormExpired             403   the form does not belong to this browser's session
+    │   └── PasswordChangeRequired  403   not before a password of one's own is chosen
+    ├── NotFound                    404
+    ├── Conflict                    409   the thing changed meanwhile, or exists already
+    ├── PayloadTooLarge             413
+    ├── InvalidInput                422   the request is understood and cannot be carried out as it stands
+    │   ├── InvalidQuery            422
+    │   ├── MalformedRequest        400   it cannot even be read
+    │   └── UnsupportedMediaType    415
+    ├── TooManyRequests             429
+    └── Unavailable                 503   a server that we need does not answer
 
 Messages are written for the reader who caused them: what is wrong, and what to do. They never carry secrets.
 """
@@ -51,6 +56,18 @@ class PermissionDenied(NebuloVizError):
     code = "permission_denied"
 
 
+class CrossOrigin(PermissionDenied):
+    code = "cross_origin"
+
+
+class FormExpired(PermissionDenied):
+    code = "form_expired"
+
+
+class PasswordChangeRequired(PermissionDenied):
+    code = "password_change_required"
+
+
 class NotFound(NebuloVizError):
     status = 404
     code = "not_found"
@@ -73,6 +90,16 @@ class InvalidInput(NebuloVizError):
 
 class InvalidQuery(InvalidInput):
     code = "invalid_query"
+
+
+class MalformedRequest(InvalidInput):
+    status = 400
+    code = "malformed_request"
+
+
+class UnsupportedMediaType(InvalidInput):
+    status = 415
+    code = "unsupported_media_type"
 
 
 class TooManyRequests(NebuloVizError):

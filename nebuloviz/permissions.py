@@ -1,6 +1,7 @@
 """Who may do what: one enum of permissions, roles made of them, and the decorator that enforces them.
 
-Enforcement fails closed: a method without `@require` cannot be called through the edges (they check `required_permission`).
+Both edges refuse what they do not know: a page, callback or route that declares no permission is not served. Services check once more,
+by `@require` on each method, whoever calls.
 """
 
 from __future__ import annotations
@@ -53,8 +54,14 @@ class Actor:
     def may(self, permission: Permission) -> bool:
         return permission in self.permissions
 
+    def demand(self, permission: Permission) -> None:
+        """Raise PermissionDenied unless the role includes `permission`."""
+        if not self.may(permission):
+            message = f"Your role does not include the permission {permission}. Ask an administrator for it."
+            raise PermissionDenied(message)
 
-#: The program itself: the consumer, the detector and the command line act as this.
+
+#: The operator at the command line, who can reach the database anyway: all permissions, no scope. No request is answered as this.
 SYSTEM = Actor(user_id=0, username="system", role="system", permissions=frozenset(Permission))
 
 
@@ -76,9 +83,7 @@ def require(
     ) -> Callable[Concatenate[_Self, _Session, Actor, _P], _R]:
         @functools.wraps(method)
         def guarded(self: _Self, session: _Session, actor: Actor, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-            if not actor.may(permission):
-                message = f"Your role does not include the permission {permission}. Ask an administrator for it."
-                raise PermissionDenied(message)
+            actor.demand(permission)
             return method(self, session, actor, *args, **kwargs)
 
         guarded.required_permission = permission  # type: ignore[attr-defined]  # read by `required_permission` below

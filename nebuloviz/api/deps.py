@@ -12,7 +12,7 @@ from fastapi.security import HTTPBearer
 from sqlalchemy.orm import Session
 
 from nebuloviz.db import Database, answering
-from nebuloviz.errors import NotSignedIn, PermissionDenied
+from nebuloviz.errors import NotSignedIn
 from nebuloviz.observability import HealthChecks, set_log_context
 from nebuloviz.permissions import Actor, Permission
 from nebuloviz.services.interfaces import Services, UserView
@@ -121,10 +121,7 @@ def needs(permission: Permission) -> Callable[..., Awaitable[Asker]]:
     async def asker(request: Request, user: Annotated[UserView, Depends(signed_in)]) -> Asker:
         parts = parts_of(request)
         actor = parts.services.auth.actor(user)
-        if not actor.may(permission):
-            raise PermissionDenied(
-                f"Your role does not include the permission {permission}. Ask an administrator for it."
-            )
+        actor.demand(permission)
         return Asker(parts, user, actor)
 
     asker.required_permission = permission  # type: ignore[attr-defined]  # read by the test that walks all routes

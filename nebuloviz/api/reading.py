@@ -11,22 +11,12 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from nebuloviz.errors import InvalidInput, PayloadTooLarge
+from nebuloviz.errors import MalformedRequest, PayloadTooLarge, UnsupportedMediaType
 from nebuloviz.services import strict_json
 
 MAX_JSON_BYTES = 1024 * 1024
 MAX_SALES_BYTES = 20 * 1024 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
-
-
-class MalformedRequest(InvalidInput):
-    status = 400
-    code = "malformed_request"
-
-
-class UnsupportedMediaType(InvalidInput):
-    status = 415
-    code = "unsupported_media_type"
 
 
 async def read_body(request: Request, limit: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Alerts, their history, the messages that they cause, and the detector's trained models."""
+"""Alerts and their history, what was expected, the detectors' trained state, and who is elected to run them."""
 
 from __future__ import annotations
 

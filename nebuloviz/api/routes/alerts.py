@@ -26,8 +26,12 @@ async def alerts(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
     severity: Annotated[list[Literal["low", "medium", "high", "critical"]], Parameter(default_factory=list)],
     metric: Annotated[list[Slug], Parameter(default_factory=list, max_length=20)],
     series: Annotated[str, Parameter(max_length=500, description="Any part of the series' text.")] = "",
-    start: Annotated[Moment | None, Parameter(description="Alerts whose bucket begins here or later.")] = None,
-    end: Annotated[Moment | None, Parameter(description="Alerts whose bucket begins before this.")] = None,
+    start: Annotated[
+        Moment | None, Parameter(description="Alerts that end after this; without an offset it is in UTC.")
+    ] = None,
+    end: Annotated[
+        Moment | None, Parameter(description="Alerts that begin before this; without an offset it is in UTC.")
+    ] = None,
     cursor: Annotated[str | None, Parameter(max_length=200, description="`next` of the page before.")] = None,
     limit: Annotated[int, Parameter(ge=1, le=500)] = 50,
 ) -> AlertList:

@@ -13,14 +13,10 @@ from nebuloviz.api.deps import Parts, address_of, parts_of, signed_in
 from nebuloviz.api.reading import StrictRoute
 from nebuloviz.api.schemas import Credentials, Me, RefreshRequest, Tokens
 from nebuloviz.db import answering
-from nebuloviz.errors import PermissionDenied
+from nebuloviz.errors import PasswordChangeRequired
 from nebuloviz.services.interfaces import TokenPair, UserView
 
 _R = TypeVar("_R")
-
-
-class PasswordChangeRequired(PermissionDenied):
-    code = "password_change_required"
 
 
 #: Reached without a token.

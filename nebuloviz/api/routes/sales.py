@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 
 from nebuloviz.api.deps import Asker, needs
-from nebuloviz.api.reading import MAX_SALES_BYTES, MalformedRequest, StrictRoute, UnsupportedMediaType, read_body
+from nebuloviz.api.reading import MAX_SALES_BYTES, StrictRoute, read_body
 from nebuloviz.api.schemas import SaleResult, SalesAnswer
+from nebuloviz.errors import MalformedRequest, UnsupportedMediaType
 from nebuloviz.permissions import Permission
 from nebuloviz.services import strict_json
 from nebuloviz.services.interfaces import PostResult
