@@ -17,10 +17,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _build() -> ASGIApp:
-    from nebuloviz import lean  # noqa: PLC0415 - see __getattr__
-
-    lean.without_pyarrow()
-    from nebuloviz import bootstrap, settings  # noqa: PLC0415 - as above
+    from nebuloviz import bootstrap, settings  # noqa: PLC0415 - see __getattr__
     from nebuloviz.observability import configure_logging  # noqa: PLC0415
 
     loaded = settings.load()

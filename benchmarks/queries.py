@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from benchmarks.sales import NOW, START, fill
 from benchmarks.table import Figure, show
 from nebuloviz import migrate
-from nebuloviz.db import Database
+from nebuloviz.db import Database, dialect_of
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.buckets import Bucket, buckets
 from nebuloviz.metrics.comparison import compared
@@ -128,7 +128,7 @@ def _straight_from_facts(session: Session, query: Query) -> None:
     spans = buckets(query) if query.grain else (Bucket(query.start, query.end),)
     past = compared(query, spans, NOW) if query.comparison else ()
     pieces = tuple(Piece(span.start, span.end, number) for number, span in enumerate((*past, *spans)))
-    reading, dialect = Reading(FACTS, pieces), sql.dialect_of(session)
+    reading, dialect = Reading(FACTS, pieces), dialect_of(session)
     measures: frozenset[str] = frozenset().union(*(metric(slug).measures for slug in query.metrics))
     asked = Slice(tuple(spans), query.dimensions, query.filters, measures)
     if sums := sorted(measures - {"customers"}):

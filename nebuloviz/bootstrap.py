@@ -23,6 +23,7 @@ from nebuloviz.background import Repeater
 from nebuloviz.cache import ROOT, Cache, day_node
 from nebuloviz.db import Database
 from nebuloviz.errors import ConfigurationError
+from nebuloviz.ingest import installation
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.consumer import Consumer, ConsumerOptions, OnWritten
 from nebuloviz.ingest.sample import Demo
@@ -154,20 +155,23 @@ def auth_service(settings: Settings) -> DatabaseAuth:
 
 
 def prepare_database(settings: Settings, where: Database) -> str:
-    """Bring an embedded database to this version, and see whether a production one is; '' or what is wrong and what to do."""
+    """'' once an embedded database is brought to this version, a production one is at it, and its sales were stored by these settings.
+
+    Otherwise what is wrong, and what to do.
+    """
     try:
         if not settings.production:
             migrate.upgrade(where)
         found = migrate.current(where)
+        if found == migrate.head():
+            return installation.contradiction(where, settings.time_zone, settings.currency)
     except DBAPIError as error:
         reason = str(error.orig or error).strip().splitlines()[0]
         return f"The database at {where.where} does not answer ({reason}). Check NEBULOVIZ_DATABASE_URL and the server."
-    if found != migrate.head():
-        return (
-            f"The database at {where.where} is at revision {found or 'none'}, this version needs {migrate.head()}. "
-            "Run: python -m nebuloviz migrate"
-        )
-    return ""
+    return (
+        f"The database at {where.where} is at revision {found or 'none'}, this version needs {migrate.head()}. "
+        "Run: python -m nebuloviz migrate"
+    )
 
 
 def _quiet(_line: str) -> None:
@@ -419,6 +423,13 @@ def consume(settings: Settings) -> int:
     consumer.run()
     watch.stop()
     return 0
+
+
+def rebuild_rollups(settings: Settings) -> None:
+    """Make all rollups anew from the sales, by the days of the configured zone. Nothing else may write meanwhile."""
+    from nebuloviz.ingest.recount import rebuild  # noqa: PLC0415 - only here
+
+    rebuild(database(settings), settings.time_zone)
 
 
 def doctor(settings: Settings, *, recount: bool) -> Mapping[str, Health]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nebuloviz import __version__, lean, settings
+from nebuloviz import __version__, settings
 from nebuloviz.errors import NebuloVizError
 
 if TYPE_CHECKING:
@@ -112,6 +112,11 @@ def _add_care(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     resume.set_defaults(command=_resume)
     doctor = commands.add_parser("doctor", help="check settings and servers, and say what to do")
     doctor.add_argument("--recount", action="store_true", help="also compare all rollups with a recount from the sales")
+    doctor.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="first make all rollups anew from the sales; stop every other process before",
+    )
     doctor.set_defaults(command=_doctor)
 
 
@@ -124,14 +129,12 @@ def _settings(**overrides: object) -> Settings:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    lean.without_pyarrow()
     from nebuloviz.serving import serve
 
     return serve(_settings(host=options.host, port=options.port, demo="off" if options.no_demo else None))
 
 
 def _ingest(_options: argparse.Namespace) -> int:
-    lean.without_pyarrow()
     from nebuloviz import bootstrap
 
     return bootstrap.consume(_settings())
@@ -299,7 +302,10 @@ def _resume(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     from nebuloviz import bootstrap
 
-    findings = bootstrap.doctor(_settings(), recount=options.recount)
+    loaded = _settings()
+    if options.rebuild:
+        bootstrap.rebuild_rollups(loaded)
+    findings = bootstrap.doctor(loaded, recount=options.recount)
     for name, health in findings.items():
         print(f"{'ok    ' if health.ok else 'FAILED'}  {name:<12}{health.detail}")
     return 0 if all(health.ok for health in findings.values()) else 1

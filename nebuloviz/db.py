@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import URL, Connection, CursorResult, Engine, Result, create_engine, event, make_url
+from sqlalchemy import URL, Connection, CursorResult, Engine, Result, Table, create_engine, event, make_url
 from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
@@ -26,17 +26,13 @@ BUSY_TIMEOUT_MS = 15_000
 class Database:
     """One database, reached by synchronous code (pages, consumer, command line) and by the asynchronous API.
 
-    Connections are opened on first use, so constructing one needs no server. Of SQLite, each one keeps up to `sqlite_cache_mb`
-    of pages; who writes in bulk wants more than who reads.
+    Connections are opened on first use, so constructing one needs no server.
     """
 
-    def __init__(
-        self, url: str, *, pool_size: int = 10, statement_timeout_seconds: int = 30, sqlite_cache_mb: int = 16
-    ) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, statement_timeout_seconds: int = 30) -> None:
         self.url = _normalised(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._pool_size = pool_size
-        self._sqlite_cache_mb = sqlite_cache_mb
         self._timeout_ms = statement_timeout_seconds * 1000
         self.engine = self._sync_engine()
         self._async_engine: AsyncEngine | None = None
@@ -112,7 +108,7 @@ class Database:
             engine = create_engine(
                 self.url, connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000}
             )
-            _prepare_sqlite(engine, self._sqlite_cache_mb)
+            _prepare_sqlite(engine)
             return engine
         options = f"-c statement_timeout={self._timeout_ms} -c timezone=UTC -c jit=off"
         connect = {"options": options, "connect_timeout": 5, "application_name": "nebuloviz"}
@@ -125,7 +121,7 @@ class Database:
             engine = create_async_engine(
                 self.url.set(drivername="sqlite+aiosqlite"), connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}
             )
-            _prepare_sqlite(engine.sync_engine, self._sqlite_cache_mb)
+            _prepare_sqlite(engine.sync_engine)
             return engine
         server = {
             "statement_timeout": str(self._timeout_ms),
@@ -143,10 +139,14 @@ class Database:
         )
 
 
-def insert(session: Session, table: type[DeclarativeBase]) -> PostgresqlInsert | SqliteInsert:
-    """An INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`, in the session's own dialect."""
-    make = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgresql_insert
-    return make(table)
+def dialect_of(where: Session | Connection) -> str:
+    """`postgresql` or `sqlite`."""
+    return (where.get_bind() if isinstance(where, Session) else where).dialect.name
+
+
+def insert(where: Session | Connection, table: type[DeclarativeBase] | Table) -> PostgresqlInsert | SqliteInsert:
+    """An INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`, which SQLAlchemy has once a dialect."""
+    return (sqlite_insert if dialect_of(where) == "sqlite" else postgresql_insert)(table)
 
 
 def rows_changed(result: Result[Any]) -> int:
@@ -190,7 +190,7 @@ def _normalised(text: str) -> URL:
     raise ConfigurationError(message)
 
 
-def _prepare_sqlite(engine: Engine, cache_mb: int) -> None:
+def _prepare_sqlite(engine: Engine) -> None:
     """WAL, so that readers never wait for the writer, and BEGIN IMMEDIATE, so that a writer waits at its start and not mid-way."""
 
     @event.listens_for(engine, "connect")
@@ -202,7 +202,7 @@ def _prepare_sqlite(engine: Engine, cache_mb: int) -> None:
             "synchronous=FULL",
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             "foreign_keys=ON",
-            f"cache_size=-{cache_mb * 1024}",
+            "cache_size=-65536",
             "temp_store=MEMORY",
         ):
             cursor.execute(f"PRAGMA {pragma}")

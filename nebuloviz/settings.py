@@ -108,12 +108,14 @@ class Settings(BaseSettings):
     )
     language: str = Field("en", description="Language before a user has chosen one: en, de, es or ar.")
     time_zone: str = Field(
-        "UTC", description="IANA name of the zone whose days the daily rollups hold; the default of new users."
+        "UTC",
+        description="IANA name of the zone whose days the daily rollups hold; the default of new users. The first sale settles it: "
+        "for another one, stop every process and run `doctor --rebuild`.",
     )
     currency: str = Field(
         "",
         pattern=r"^([A-Z]{3})?$",
-        description="ISO 4217 code of all amounts. Empty: that of the first sale that names one.",
+        description="ISO 4217 code of all amounts, settled by the first sale. Empty: that of the first sale that names one.",
     )
     week_start: int = Field(0, ge=0, le=6, description="First day of the week: 0 = Monday ... 6 = Sunday.")
     refresh_seconds: int = Field(5, ge=1, le=3600, description="How often an open page asks whether anything is new.")

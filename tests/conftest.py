@@ -122,8 +122,11 @@ def kafka() -> Iterator[KafkaServer]:
 @pytest.fixture
 def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     """URL of a database that is new and empty."""
-    with postgres.temporary_database() as url:
-        yield url
+    postgres.start()
+    name = postgres.create_database()
+    yield postgres.database_url(name)
+    postgres.start()
+    postgres.drop_database(name)
 
 
 @pytest.fixture
@@ -170,8 +173,11 @@ def migrated_sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
 @pytest.fixture
 def migrated_postgres_url(postgres: PostgresServer, _postgres_template: str) -> Iterator[str]:
     """URL of a new PostgreSQL database with all tables, and no rows."""
-    with postgres.temporary_database(_postgres_template) as url:
-        yield url
+    postgres.start()
+    name = postgres.create_database(template=_postgres_template)
+    yield postgres.database_url(name)
+    postgres.start()
+    postgres.drop_database(name)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])

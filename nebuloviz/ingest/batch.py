@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from typing import Literal, NamedTuple
 
 from nebuloviz.ingest.sale import Record, Rejected, Sale
@@ -54,7 +54,6 @@ class Written:
     outcomes: Sequence[Outcome]
     sales: Sequence[Sale]
     days: frozenset[date] = field(default=frozenset())
-    hours: frozenset[datetime] = field(default=frozenset())
 
     @property
     def accepted(self) -> int:

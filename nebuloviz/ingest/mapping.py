@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from nebuloviz.errors import InvalidInput
-from nebuloviz.ingest.encoding import json_bytes
 from nebuloviz.ingest.files import Row, TableFile
 
 #: Field -> column names that mean it, most telling first, compared without case, spaces and signs.
@@ -148,7 +147,7 @@ class TableMapping:
 
     def text(self) -> str:
         """Canonical, for the identity of an import."""
-        return json_bytes(
+        return orjson.dumps(
             {"columns": dict(self.columns), "time_zone": self.time_zone, "date_order": self.date_order},
             option=orjson.OPT_SORT_KEYS,
         ).decode()
@@ -223,7 +222,7 @@ class RowEncoder:
             sale["sold_at"] = self._moment(cells[self._sold_at])
         if self._own_ids:
             self._add_id(sale)
-        return json_bytes(sale, default=str)
+        return orjson.dumps(sale, default=str)
 
     def _add_id(self, sale: dict[str, Any]) -> None:
         order, product = sale.get("order_id"), sale.get("product_id")

@@ -14,7 +14,6 @@ from kafka import errors as kafka_errors
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from nebuloviz.errors import Unavailable
-from nebuloviz.ingest.encoding import json_bytes
 from nebuloviz.ingest.importing import FileImport
 
 PARTITIONS_OF_A_NEW_TOPIC = 3
@@ -140,7 +139,7 @@ def _paced(values: Iterable[tuple[bytes, bytes]], rate: float) -> Iterator[tuple
 
 def encoded(sales: Iterable[dict[str, Any]]) -> Iterator[tuple[bytes, bytes]]:
     """(key, value) as `send` takes them."""
-    return ((str(sale["order_id"]).encode(), json_bytes(sale)) for sale in sales)
+    return ((str(sale["order_id"]).encode(), orjson.dumps(sale)) for sale in sales)
 
 
 def file_sales(job: FileImport) -> Iterator[tuple[bytes, bytes]]:

@@ -6,14 +6,15 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, except_, select, text
+from sqlalchemy import Select, except_, func, select, text
 from sqlalchemy.orm import Session
 
-from nebuloviz.db import Database, insert
+from nebuloviz.db import Database, dialect_of, insert
+from nebuloviz.ingest.installation import TIME_ZONE
 from nebuloviz.ingest.writer import take_turn
 from nebuloviz.metrics.calendar import ONE_DAY, day_of, midnight
-from nebuloviz.metrics.rollups import hour_column, recount_select
-from nebuloviz.models import MEASURES, ROLLUPS, DayVersion, Rollup
+from nebuloviz.metrics.rollups import day_spans, hour_column, recount_select
+from nebuloviz.models import MEASURES, ROLLUPS, DayVersion, Installation, Rollup, SaleRow, SpreadOrder
 
 MAX_SHOWN = 1_000
 
@@ -43,7 +44,7 @@ def _differences(session: Session, rollup: Rollup, zone: ZoneInfo) -> list[Diffe
     days = _days(session, zone)
     if not days:
         return [Difference(rollup.name, "rollup", tuple(row)) for row in session.execute(kept.limit(MAX_SHOWN))]
-    counted = recount_select(rollup, days, session.get_bind().dialect.name)
+    counted = recount_select(rollup, days, dialect_of(session))
     surplus = session.execute(except_(kept, counted).limit(MAX_SHOWN))
     lacking = session.execute(except_(counted, kept).limit(MAX_SHOWN))
     return [
@@ -58,7 +59,7 @@ def _kept(rollup: Rollup) -> Select[Any]:
 
 def _days(session: Session, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
     """[start, end) of the days that have facts."""
-    hour = hour_column(session.get_bind().dialect.name)
+    hour = hour_column(dialect_of(session))
     hours = session.scalars(select(hour).distinct())
     # In a zone with an offset of half-hours an hour may belong to two days
     days = {day_of(moment, zone) for start in hours for moment in (start, start + timedelta(minutes=59))}
@@ -66,21 +67,40 @@ def _days(session: Session, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
 
 
 def rebuild(database: Database, time_zone: str) -> None:
-    """Make all rollups anew from the facts, in one transaction: when the installation's zone has changed, or a cell was wrong."""
+    """Make all rollups anew from the facts, in one transaction: for another zone of the installation, or where a cell was wrong.
+
+    Nothing else may write meanwhile that still goes by the days of the old zone.
+    """
     zone = ZoneInfo(time_zone)
     with database.transaction() as session:
         take_turn(session.connection())
         if not database.is_sqlite:
             session.execute(text("SET LOCAL statement_timeout = 0"))
         days = _days(session, zone)
+        session.merge(Installation(key=TIME_ZONE, value=time_zone))
         for rollup in ROLLUPS:
             session.execute(rollup.table.delete())
             if days:
-                counted = recount_select(rollup, days, session.get_bind().dialect.name)
+                counted = recount_select(rollup, days, dialect_of(session))
                 names = ["bucket", *rollup.dimensions, *MEASURES]
                 session.execute(rollup.table.insert().from_select(names, counted))
         if days:
+            _note_spread_orders(session, days)
             newer = insert(session, DayVersion).on_conflict_do_update(
                 index_elements=["day"], set_={"version": DayVersion.version + 1}
             )
             session.execute(newer, [{"day": day_of(start, zone), "version": 1} for start, _ in days])
+
+
+def _note_spread_orders(session: Session, days: list[tuple[datetime, datetime]]) -> None:
+    """The orders with lines on several days; where a day of the zone begins within an hour, the hour alone does not tell."""
+    spans = day_spans(days)
+    inside = (SaleRow.sold_at >= spans.c.start) & (SaleRow.sold_at < spans.c.end)
+    spread = (
+        select(SaleRow.order_id)
+        .select_from(spans)
+        .join(SaleRow, inside)
+        .group_by(SaleRow.order_id)
+        .having(func.count(spans.c.start.distinct()) > 1)
+    )
+    session.execute(insert(session, SpreadOrder).from_select(["order_id"], spread).on_conflict_do_nothing())

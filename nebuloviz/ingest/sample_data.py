@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nebuloviz.ingest.encoding import json_bytes
 from nebuloviz.ingest.sample_plan import WEEK_SECONDS
 
 PART_SECONDS = 8 * WEEK_SECONDS
@@ -167,7 +167,7 @@ class SampleFile:
             ]
             for seconds, household, store, basket, product, quantity, cents, discount in zip(*columns, strict=True):
                 name, department = products.get(product, ("", ""))
-                yield json_bytes(
+                yield orjson.dumps(
                     {
                         "sale_id": f"{basket}-{product}{suffix}",
                         "order_id": f"{basket}{suffix}",

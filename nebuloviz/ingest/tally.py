@@ -38,12 +38,11 @@ class OlderLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """`cells` are rows of the stage table; `spread` are orders in several hours or places; `days` are of the zone, `hours` in UTC."""
+    """`cells` are rows of the stage table; `spread` are orders in several hours or places; `days` are of the zone."""
 
     cells: list[tuple[Any, ...]]
     spread: list[str]
     days: frozenset[date]
-    hours: frozenset[datetime]
 
 
 class _Coded(NamedTuple):
@@ -66,9 +65,7 @@ def tally(sales: Sequence[Sale], older: Sequence[OlderLine], zone: ZoneInfo) -> 
     cells: list[tuple[Any, ...]] = []
     for number, rollup in enumerate(ROLLUPS):
         cells.extend(_cells(number, rollup, columns, measures))
-    hours = columns["hour"]
-    touched = frozenset(hours.values[code] for code in np.unique(hours.codes[: len(sales)]).tolist())
-    return Tally(cells, _spread(columns), days, touched)
+    return Tally(cells, _spread(columns), days)
 
 
 def _coded(values: Iterable[Any]) -> _Coded:

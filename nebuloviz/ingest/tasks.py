@@ -20,7 +20,6 @@ from nebuloviz.ingest.sources import IteratorSource
 
 #: Others who wait for SQLite's one write lock look for it at least this often.
 _TURN_SECONDS = 0.1
-_CACHE_MB = 64  # the indexes that a large load writes to all over
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Storage:
 
     def open(self) -> tuple[Database, DatabaseSink]:
         """The database and a sink of one's own."""
-        database = Database(self.database_url, sqlite_cache_mb=_CACHE_MB)
+        database = Database(self.database_url)
         return database, DatabaseSink(database, ZoneInfo(self.time_zone), self.currency)
 
 

@@ -15,13 +15,13 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, LargeBinary, Table, any_, case, exc, func, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 from sqlalchemy.types import Text
 
+from nebuloviz.db import insert
 from nebuloviz.ingest.batch import ACCEPTED, DUPLICATE, Batch, Item, Outcome, Written
 from nebuloviz.ingest.failpoints import reach
+from nebuloviz.ingest.installation import CURRENCY, settled
 from nebuloviz.ingest.loading import load, prepare_stage
 from nebuloviz.ingest.sale import Reason, Rejected, Sale
 from nebuloviz.ingest.tally import OlderLine, Tally, tally
@@ -32,7 +32,6 @@ from nebuloviz.models import (
     DeadLetter,
     IngestMinute,
     IngestOffset,
-    Installation,
     Product,
     SaleKey,
     SaleRow,
@@ -45,7 +44,6 @@ _WRITERS_LOCK = 7_314_406_106  # any constant that nothing else in the database 
 _MAX_KNOWN_PRODUCTS = 500_000
 _FACT_COLUMNS = (*Sale._fields[: Sale._fields.index("product")], "received_at")
 _FACT_FIELDS = len(_FACT_COLUMNS) - 1
-_CURRENCY = "currency"
 _KEYS_AT_ONCE = 10_000  # SQLite takes at most 32,766 parameters
 
 
@@ -87,7 +85,6 @@ class SaleWriter:
             cast("list[Outcome]", outcomes),
             sales,
             frozenset().union(*(part.days for part in counted)),
-            frozenset().union(*(part.hours for part in counted)),
         )
         if bury:
             _bury(connection, batch.items, written.outcomes, now)
@@ -117,12 +114,7 @@ class SaleWriter:
     def _settled_currency(self, connection: Connection, items: Sequence[Item]) -> str:
         if not self._currency:
             named = (item.parsed.currency for item in items if isinstance(item.parsed, Sale) and item.parsed.currency)
-            offered = next(named, "")
-            if offered:
-                row = {"key": _CURRENCY, "value": offered}
-                connection.execute(_insert(connection, Installation).values(row).on_conflict_do_nothing())
-            known = select(Installation.value).where(Installation.key == _CURRENCY)
-            self._currency = connection.execute(known).scalar_one_or_none() or ""
+            self._currency = settled(connection, CURRENCY, next(named, ""))
         return self._currency
 
     # ---------------------------------------------------------------- storing, and bisecting to a record that cannot be
@@ -213,13 +205,13 @@ class SaleWriter:
             {"product_id": key, "name": name or key, "category": category}
             for key, (name, category) in sorted(changed.items())
         ]
-        insert = _insert(connection, Product)
-        name, category = insert.excluded.name, insert.excluded.category
+        named = insert(connection, Product)
+        name, category = named.excluded.name, named.excluded.category
         latest_known = {
-            "name": case((name == insert.excluded.product_id, Product.name), else_=name),
+            "name": case((name == named.excluded.product_id, Product.name), else_=name),
             "category": case((category == "", Product.category), else_=category),
         }
-        connection.execute(insert.on_conflict_do_update(index_elements=["product_id"], set_=latest_known), rows)
+        connection.execute(named.on_conflict_do_update(index_elements=["product_id"], set_=latest_known), rows)
         if len(self._products) > _MAX_KNOWN_PRODUCTS:
             self._products.clear()
         self._products.update(changed)
@@ -227,11 +219,6 @@ class SaleWriter:
 
 def _table(model: type[Any]) -> Table:
     return cast("Table", model.__table__)
-
-
-def _insert(connection: Connection, model: type[Any]) -> Any:
-    """An INSERT that knows ON CONFLICT, which both databases spell alike and SQLAlchemy keeps in two classes."""
-    return (sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert)(model)
 
 
 def _repeat(sale: Sale, fingerprint: int) -> Outcome:
@@ -282,14 +269,14 @@ def _add_to_rollups(connection: Connection, counted: Tally) -> None:
     connection.execute(CELL_STAGE.delete())
     load(connection, CELL_STAGE, [column.name for column in CELL_STAGE.columns], counted.cells)
     for rollup in ROLLUPS:
-        connection.execute(upsert_statement(rollup, connection.dialect.name))
+        connection.execute(upsert_statement(connection, rollup))
     if counted.spread:
         rows = [{"order_id": order} for order in counted.spread]
-        connection.execute(_insert(connection, SpreadOrder).on_conflict_do_nothing(), rows)
-    insert = _insert(connection, DayVersion)
+        connection.execute(insert(connection, SpreadOrder).on_conflict_do_nothing(), rows)
+    touched = insert(connection, DayVersion)
     newer = {"version": DayVersion.version + 1}
     days = [{"day": day, "version": 1} for day in sorted(counted.days)]
-    connection.execute(insert.on_conflict_do_update(index_elements=["day"], set_=newer), days)
+    connection.execute(touched.on_conflict_do_update(index_elements=["day"], set_=newer), days)
 
 
 def _bury(connection: Connection, items: Sequence[Item], outcomes: Sequence[Outcome], now: datetime) -> None:
@@ -310,7 +297,7 @@ def _bury(connection: Connection, items: Sequence[Item], outcomes: Sequence[Outc
     ]
     if rows:
         unique = ["topic", "partition", "offset"]
-        connection.execute(_insert(connection, DeadLetter).on_conflict_do_nothing(index_elements=unique), rows)
+        connection.execute(insert(connection, DeadLetter).on_conflict_do_nothing(index_elements=unique), rows)
 
 
 def _kept_bytes(original: bytes | None, value: bytes | None) -> bytes:
@@ -328,7 +315,7 @@ def _count(connection: Connection, written: Written, now: datetime) -> None:
     }
     here = (offset.c.topic == written.topic) & (offset.c.partition == written.partition)
     connection.execute(offset.update().where(here).values(advanced))
-    insert = _insert(connection, IngestMinute)
+    pace = insert(connection, IngestMinute)
     late = max((now - min((sale.sold_at for sale in written.sales), default=now)) // timedelta(seconds=1), 0)
     row = {
         "minute": now.astimezone(UTC).replace(second=0, microsecond=0),
@@ -338,9 +325,9 @@ def _count(connection: Connection, written: Written, now: datetime) -> None:
         "rejected": written.rejected,
         "late_seconds": late,
     }
-    larger = insert.excluded.late_seconds
+    larger = pace.excluded.late_seconds
     sums = {
-        **{name: getattr(IngestMinute, name) + insert.excluded[name] for name in ("accepted", "duplicate", "rejected")},
+        **{name: getattr(IngestMinute, name) + pace.excluded[name] for name in ("accepted", "duplicate", "rejected")},
         "late_seconds": case((larger > IngestMinute.late_seconds, larger), else_=IngestMinute.late_seconds),
     }
-    connection.execute(insert.values(row).on_conflict_do_update(index_elements=["minute", "topic"], set_=sums))
+    connection.execute(pace.values(row).on_conflict_do_update(index_elements=["minute", "topic"], set_=sums))

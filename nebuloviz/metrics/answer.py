@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
+from nebuloviz.db import dialect_of
 from nebuloviz.errors import InvalidQuery
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.members import Buyers, Missing, read_hour_sets, read_sets
@@ -56,7 +57,7 @@ def measure(session: Session, asked: Slice, zone: ZoneInfo) -> Answer:
 def _sums(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: Answer) -> None:
     """The sums; those of the rest are the whole less what is kept, and a smaller rollup tells the whole."""
     kept = replace(asked, other=False)
-    statement = sql.sums(sql.dialect_of(session), kept, part.readings, part.measures)
+    statement = sql.sums(dialect_of(session), kept, part.readings, part.measures)
     for key, name, value in _read(session, kept, part.readings, statement):
         answer.add(key, name, value)
         if asked.other:
@@ -71,7 +72,7 @@ def _sums(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: An
 
 
 def _orders(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: Answer) -> None:
-    dialect = sql.dialect_of(session)
+    dialect = dialect_of(session)
     if part.rolled:
         statement: Any = sql.sums(dialect, asked, part.readings, ("orders",))
     else:
@@ -106,7 +107,7 @@ def _customers(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answe
     if left:
         reading = Reading(FACTS, _joined(left))
         width = len(asked.columns) + 1
-        for row in session.execute(sql.customers(sql.dialect_of(session), asked, reading)):
+        for row in session.execute(sql.customers(dialect_of(session), asked, reading)):
             buyers.add((reading.pieces[row[0]].span, *row[1:width]), row[-2], row[-1])
     for key, count in buyers.counts():
         answer.add(key, "customers", count)
@@ -127,7 +128,7 @@ def _count_customers(session: Session, asked: Slice, answer: Answer) -> None:
     """From facts alone, counted by the database."""
     pieces = tuple(Piece(s.start, s.end, number) for number, s in enumerate(asked.spans) if s.start < s.end)
     reading = Reading(FACTS, pieces)
-    statement = sql.distinct(sql.dialect_of(session), asked, reading, "customer_id")
+    statement = sql.distinct(dialect_of(session), asked, reading, "customer_id")
     for key, _, value in _read(session, asked, (reading,), statement):
         answer.add(key, "customers", value)
 

@@ -19,12 +19,11 @@ from pyroaring import BitMap
 from sqlalchemy import ColumnElement, Row, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
-from nebuloviz.db import insert
+from nebuloviz.db import dialect_of, insert
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.calendar import ONE_DAY, ONE_HOUR, day_of, hour_ceiling, midnight
 from nebuloviz.metrics.planner import FACTS, Key, Piece, Reading, Slice
 from nebuloviz.metrics.query import REST
-from nebuloviz.metrics.sql import dialect_of
 from nebuloviz.models import CustomerNumber, DayMembers, DayVersion
 
 DAYS_AT_ONCE = 31

@@ -14,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
+    Connection,
     Integer,
     MetaData,
     Select,
@@ -27,10 +28,9 @@ from sqlalchemy import (
     type_coerce,
     values,
 )
-from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.sql.dml import Insert
 
+from nebuloviz.db import insert
 from nebuloviz.models import MEASURES, ROLLED_DIMENSIONS, ROLLUPS, Rollup, SaleRow, UtcDateTime
 
 _KEY_COLUMNS = tuple(f"k{number}" for number in range(1, len(ROLLED_DIMENSIONS) + 1))
@@ -48,7 +48,7 @@ CELL_STAGE = Table(
 )
 
 
-def upsert_statement(rollup: Rollup, dialect_name: str) -> Insert:
+def upsert_statement(connection: Connection, rollup: Rollup) -> Insert:
     """Add the stage's cells of one rollup to it, in the order of their keys."""
     table, keys = rollup.table, ("bucket", *rollup.dimensions)
     staged = [CELL_STAGE.c.bucket, *(CELL_STAGE.c[name] for name in _KEY_COLUMNS[: len(rollup.dimensions)])]
@@ -57,8 +57,7 @@ def upsert_statement(rollup: Rollup, dialect_name: str) -> Insert:
         .where(CELL_STAGE.c.rollup == ROLLUPS.index(rollup))
         .order_by(*staged)
     )
-    insert = sqlite_insert if dialect_name == "sqlite" else postgresql_insert
-    statement = insert(table).from_select([*keys, *MEASURES], source)
+    statement = insert(connection, table).from_select([*keys, *MEASURES], source)
     sums = {measure: table.c[measure] + statement.excluded[measure] for measure in MEASURES}
     return statement.on_conflict_do_update(index_elements=list(keys), set_=sums)
 
@@ -89,7 +88,7 @@ def recount_select(rollup: Rollup, days: list[tuple[datetime, datetime]], dialec
         bucket: ColumnElement[Any] = hour_column(dialect_name).label("bucket")
         counted = select(bucket, *dimensions, *measure_columns())
         return counted.where(SaleRow.sold_at >= days[0][0], SaleRow.sold_at < days[-1][1]).group_by(bucket, *dimensions)
-    spans = _spans(days)
+    spans = day_spans(days)
     inside = (SaleRow.sold_at >= spans.c.start) & (SaleRow.sold_at < spans.c.end)
     counted = select(spans.c.start.label("bucket"), *dimensions, *measure_columns())
     return counted.select_from(spans).join(SaleRow, inside).group_by(spans.c.start, *dimensions)
@@ -103,6 +102,7 @@ def hour_column(dialect_name: str) -> ColumnElement[Any]:
     return func.date_trunc("hour", SaleRow.sold_at, "UTC", type_=UtcDateTime())
 
 
-def _spans(days: list[tuple[datetime, datetime]]) -> CTE:
+def day_spans(days: list[tuple[datetime, datetime]]) -> CTE:
+    """The days as rows of `start` and `end`, to join facts to."""
     # SQLite can name the columns of VALUES in a WITH only
     return values(column("start", UtcDateTime), column("end", UtcDateTime), name="days").data(days).cte("span")

@@ -37,7 +37,6 @@ from sqlalchemy import (
     type_coerce,
     union_all,
 )
-from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import aggregate_strings
 
 from nebuloviz.metrics.planner import Combination, Piece, Reading, Slice
@@ -53,11 +52,6 @@ _S = SALE.c
 _ZERO: Expression = literal_column("0", Integer)
 #: The measures as aggregates over facts.
 _FACT_SUMS: dict[str, Expression] = {found.name: found for found in measure_columns()}
-
-
-def dialect_of(session: Session) -> str:
-    """`postgresql` or `sqlite`."""
-    return session.get_bind().dialect.name
 
 
 def sums(dialect: str, asked: Slice, readings: Sequence[Reading], measures: Sequence[str]) -> CompoundSelect[Any]:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
+from nebuloviz.db import dialect_of
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.answer import measure
 from nebuloviz.metrics.planner import SUMS, Combination, Slice, plan
@@ -26,7 +27,7 @@ def ranked(
         (part,) = plan(wanted, zone).parts
         if not part.readings:
             return []
-        order = sql.ranking(sql.dialect_of(session), wanted, part.readings, part.measures, by, descending=descending)
+        order = sql.ranking(dialect_of(session), wanted, part.readings, part.measures, by, descending=descending)
         return [tuple(row) for row in session.execute(order.limit(limit))]
     # A combination is one that has lines: a set of customers may be there, and empty
     cells = measure(session, replace(wanted, measures=by.measures | {"lines"}), zone).cells

@@ -73,7 +73,7 @@ class SpreadOrder(Base):
 
 
 class Installation(Base):
-    """Facts about this installation that are settled once: its currency, the zone of its daily rollups, the sample's shift."""
+    """What is settled once for this installation: its currency, the zone of its daily rollups, the sample's plan."""
 
     __tablename__ = "installation"
 

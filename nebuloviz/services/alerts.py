@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 from nebuloviz.db import rows_changed
 from nebuloviz.detection.series import SeriesKey
 from nebuloviz.errors import Conflict, InvalidInput, NotFound
+from nebuloviz.i18n import gettext as _
 from nebuloviz.metrics.buckets import buckets
-from nebuloviz.metrics.query import REST, Filter, Query
+from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.models import Alert, AlertEvent, Expectation
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.interfaces import (
@@ -27,9 +28,10 @@ from nebuloviz.services.interfaces import (
     Contribution,
     DataService,
 )
+from nebuloviz.services.paging import last_id, page_size
+from nebuloviz.services.scope import scope_filters
 
 STATES = ("open", "acknowledged", "resolved")
-MAX_PAGE = 500
 BASELINE_WEEKS = 4  # a segment's normal is its mean at the same hours of so many weeks before
 MAX_NOTE = 2_000
 #: Metrics of which a segment's part in a deviation can be told, as sales by segment add up (orders nearly do).
@@ -56,11 +58,12 @@ class SqlAlertService(AlertService):
         cursor: str | None = None,
         limit: int = 50,
     ) -> AlertPage:
-        limit = max(1, min(limit, MAX_PAGE))
+        limit = page_size(limit)
         which = which or AlertFilter()
         statement = _restricted(select(Alert), which)
-        alerts = _newest_first(session, statement, _cursor_id(cursor), batch=limit + 1)
-        wanted = (alert for alert in alerts if _passes(alert, (*which.filters, *_scope_filters(actor))))
+        before = None if cursor is None else last_id(cursor)
+        alerts = _newest_first(session, statement, before, batch=limit + 1)
+        wanted = (alert for alert in alerts if _passes(alert, (*which.filters, *scope_filters(actor))))
         found = [_view(alert) for alert in islice(wanted, limit + 1)]
         return AlertPage(tuple(found[:limit]), str(found[limit - 1].id) if len(found) > limit else None)
 
@@ -124,25 +127,25 @@ class SqlAlertService(AlertService):
     @require(Permission.ALERTS_READ)
     def counts(self, session: Session, actor: Actor) -> dict[str, int]:
         if actor.scope:
-            inside = [alert.state for alert in session.scalars(select(Alert)) if _passes(alert, _scope_filters(actor))]
+            inside = [alert.state for alert in session.scalars(select(Alert)) if _passes(alert, scope_filters(actor))]
             return {state: inside.count(state) for state in STATES}
         rows = session.execute(select(Alert.state, func.count()).group_by(Alert.state)).all()
         return dict.fromkeys(STATES, 0) | {state: int(n) for state, n in rows}
 
     def _visible(self, session: Session, actor: Actor, alert_id: int) -> Alert:
         alert = session.get(Alert, alert_id) if 0 < alert_id < 2**63 else None
-        if alert is None or not _passes(alert, _scope_filters(actor)):
-            raise NotFound(f"There is no alert {alert_id}.")
+        if alert is None or not _passes(alert, scope_filters(actor)):
+            raise NotFound(_("There is no alert {number}.", number=alert_id))
         return alert
 
     def _move(
         self, session: Session, actor: Actor, alert_id: int, state: str, note: str, version: int | None
     ) -> AlertView:
         if len(note) > MAX_NOTE or "\x00" in note:
-            raise InvalidInput(f"A note has at most {MAX_NOTE} characters and no NUL.")
+            raise InvalidInput(_("A note has at most {limit} characters and no NUL.", limit=MAX_NOTE))
         alert = self._visible(session, actor, alert_id)
         if alert.state == "resolved" or version not in {None, alert.version}:
-            raise Conflict("This alert was changed meanwhile; look at it again before you decide.")
+            raise _changed_meanwhile()
         now = self._now()
         changed = session.execute(
             update(Alert)
@@ -150,7 +153,7 @@ class SqlAlertService(AlertService):
             .values(state=state, version=alert.version + 1, updated_at=now)
         )
         if rows_changed(changed) != 1:  # somebody else was faster by a hair
-            raise Conflict("This alert was changed meanwhile; look at it again before you decide.")
+            raise _changed_meanwhile()
         session.add(AlertEvent(alert_id=alert_id, at=now, kind=state, username=actor.username, note=note))
         session.flush()
         session.refresh(alert)
@@ -167,6 +170,10 @@ class SqlAlertService(AlertService):
         data = self._data.frame(session, actor, query).data
         index = data[query.dimensions[0]] if query.dimensions else [""]
         return pd.Series(data[query.metrics[0]].astype(float).to_numpy(), index=pd.Index(index))
+
+
+def _changed_meanwhile() -> Conflict:
+    return Conflict(_("This alert was changed meanwhile; look at it again before you decide."))
 
 
 def _contributions(parts: pd.DataFrame, dimension: str, deviation: float) -> Iterator[Contribution]:
@@ -238,18 +245,6 @@ def _newest_first(session: Session, statement: Select[Alert], before: int | None
         if len(rows) < batch:
             return
         before = rows[-1].id
-
-
-def _cursor_id(cursor: str | None) -> int | None:
-    if cursor is None:
-        return None
-    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
-        raise InvalidInput("The cursor is not one that this list gave out; start again without it.")
-    return int(cursor)
-
-
-def _scope_filters(actor: Actor) -> tuple[Filter, ...]:
-    return tuple(Filter(dimension, "in", values or (REST,)) for dimension, values in actor.scope)
 
 
 def _passes(alert: Alert, filters: Iterable[Filter]) -> bool:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from nebuloviz import migrate
 from nebuloviz.cache import Cache
 from nebuloviz.db import Database
+from nebuloviz.ingest.installation import contradiction
 from nebuloviz.ingest.recount import differences
 from nebuloviz.models import IngestOffset
 from nebuloviz.observability import Health
@@ -28,7 +29,7 @@ def run(settings: Settings, database: Database, cache: Cache, *, recount: bool =
     checks: dict[str, Check] = {
         "settings": lambda: _settings(settings),
         "disk": lambda: _disk(settings),
-        "database": lambda: _database(database),
+        "database": lambda: _database(settings, database),
         "cache": cache.health,
         "kafka": lambda: _kafka(settings),
         "stream": lambda: _stream(database),
@@ -58,7 +59,7 @@ def _disk(settings: Settings) -> Health:
     return Health(free >= _LEAST_FREE_BYTES, detail if free >= _LEAST_FREE_BYTES else f"{detail} Make room.")
 
 
-def _database(database: Database) -> Health:
+def _database(settings: Settings, database: Database) -> Health:
     try:
         found = migrate.current(database)
     except DBAPIError as error:
@@ -68,6 +69,9 @@ def _database(database: Database) -> Health:
         return Health(
             ok=False, detail=f"{database.where} is at revision {found or 'none'}. Run: python -m nebuloviz migrate"
         )
+    problem = contradiction(database, settings.time_zone, settings.currency)
+    if problem:
+        return Health(ok=False, detail=problem)
     drift = _clock_drift_seconds(database)
     if drift > _MOST_CLOCK_SECONDS:
         return Health(
@@ -115,5 +119,6 @@ def _stream(database: Database) -> Health:
 def _rollups(settings: Settings, database: Database) -> Health:
     found = differences(database, settings.time_zone)
     if found:
-        return Health(ok=False, detail=f"{len(found)} cells differ from a recount, for example {found[0]}.")
+        detail = f"{len(found)} cells differ from a recount, for example {found[0]}."
+        return Health(ok=False, detail=f"{detail} Stop every process and run: python -m nebuloviz doctor --rebuild")
     return Health(ok=True, detail="Every rollup equals a recount from the sales.")

@@ -12,15 +12,17 @@ from sqlalchemy import ColumnElement, Engine, Select, SQLColumnExpression, func,
 from sqlalchemy.orm import Session
 
 from nebuloviz.cache import SALES, Cache, Path, day_nodes
+from nebuloviz.db import dialect_of
 from nebuloviz.errors import InvalidQuery
 from nebuloviz.i18n import _
+from nebuloviz.ingest.installation import CURRENCY
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.answer import measure
 from nebuloviz.metrics.buckets import Bucket
 from nebuloviz.metrics.calendar import ONE_DAY, day_of
 from nebuloviz.metrics.comparison import comparison_range
 from nebuloviz.metrics.planner import Slice
-from nebuloviz.metrics.query import REST, Filter, Query
+from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.metrics.registry import DIMENSIONS, Dimension, metric
 from nebuloviz.metrics.registry import dimension as dimension_of
 from nebuloviz.metrics.top import ranked
@@ -31,6 +33,7 @@ from nebuloviz.services.buyers import BuyerSets
 from nebuloviz.services.frames import build_frame, product_names
 from nebuloviz.services.interfaces import DataService, Frame, Freshness, SalePage
 from nebuloviz.services.sale_pages import sale_page
+from nebuloviz.services.scope import scope_filters, within_scope
 
 _RECENT = timedelta(days=90)
 _VALUES_SECONDS = 60
@@ -59,7 +62,7 @@ class SalesDataService(DataService):
     @require(Permission.DATA_READ)
     def frame(self, session: Session, actor: Actor, query: Query) -> Frame:
         now = self._now()
-        scoped = _scoped(query, actor)
+        scoped = within_scope(query, actor)
         # What is not over changes as time passes: the comparison of today ends where today has got to.
         minute = f"{now:%Y%m%d%H%M}" if query.end > now else ""
         key = f"frame|{minute}|{scoped.key}"
@@ -76,7 +79,7 @@ class SalesDataService(DataService):
         try:
             return self._cache.get_or_compute(SALES, key, compute, depends=self._days(scoped))
         except OverflowError:
-            raise InvalidQuery("The range or its comparison leaves the years 1 to 9999.") from None
+            raise InvalidQuery(_("The range or its comparison leaves the years 1 to 9999.")) from None
 
     @require(Permission.SALES_READ)
     def sales(
@@ -88,7 +91,7 @@ class SalesDataService(DataService):
         limit: int = 100,
         order: str = "-sold_at",
     ) -> SalePage:
-        scoped = _scoped(query, actor)
+        scoped = within_scope(query, actor)
         asked = Slice((Bucket(query.start, query.end),), (), scoped.filters, frozenset({"lines"}))
         total = measure(session, asked, self._zone).cells.get((0,), {}).get("lines", 0)
         return sale_page(session, asked, cursor, limit, order, total)
@@ -111,7 +114,7 @@ class SalesDataService(DataService):
 
     @require(Permission.DATA_READ)
     def freshness(self, session: Session, actor: Actor) -> Freshness:
-        scope = _scope_filters(actor)
+        scope = scope_filters(actor)
         within = sql.conditions(sql.SALE, Slice((), (), scope, frozenset()))
         first, last = (
             session.scalar(select(SaleRow.sold_at).where(*within).order_by(order).limit(1))
@@ -122,7 +125,7 @@ class SalesDataService(DataService):
             asked = Slice((Bucket(first, last + timedelta(microseconds=1)),), (), scope, frozenset({"lines"}))
             lines = measure(session, asked, self._zone).cells[0,]["lines"]
         arrival = session.scalar(select(func.max(IngestOffset.updated_at)))
-        currency = session.scalar(select(Installation.value).where(Installation.key == "currency"))
+        currency = session.scalar(select(Installation.value).where(Installation.key == CURRENCY))
         return Freshness(first, last, arrival if lines else None, currency or "", lines)
 
     @require(Permission.DATA_READ)
@@ -148,7 +151,7 @@ class SalesDataService(DataService):
 
         def compute() -> list[str]:
             spans = self._recent_last(session)
-            asked = Slice(spans, (entry.slug,), _scope_filters(actor), frozenset({"revenue"}))
+            asked = Slice(spans, (entry.slug,), scope_filters(actor), frozenset({"revenue"}))
             cells = measure(session, asked, self._zone).cells if spans else {}
             values = {value for _, value in cells}
             recent, older = ({v: cells.get((n, v), {}).get("revenue", 0) for v in values} for n in (1, 0))
@@ -161,7 +164,7 @@ class SalesDataService(DataService):
         spans = self._recent_last(session)[1:]
         if not spans:
             return []
-        filters = _scope_filters(actor)
+        filters = scope_filters(actor)
         if search:
             like = _products_like(search) if entry.slug == "product" else _values_like(entry.column, search, spans[0])
             matching = tuple(session.scalars(like))
@@ -183,7 +186,7 @@ class SalesDataService(DataService):
         """Whether sales have more than one value of it: of a rollup the ends of an index tell, of facts the first that differs."""
         rollup = next((r for r in ROLLUPS if r.dimensions == (entry.column,) and r.grain == "day"), None)
         table = rollup.table if rollup else sql.SALE
-        scope = tuple(item for item in _scope_filters(actor) if item.dimension == entry.slug)
+        scope = tuple(item for item in scope_filters(actor) if item.dimension == entry.slug)
         within = sql.conditions(table, Slice((), (), scope, frozenset()))
         column = table.c[entry.column]
         if rollup:
@@ -198,20 +201,11 @@ def _up_to_date(session: Session) -> Iterator[Session]:
     """A session that sees all that is committed by now, as what is cached must: on SQLite one reads as of its first statement."""
     bind = session.get_bind()
     writes = bind.get_execution_options().get("write", False)  # nobody can have committed since such a one began
-    if sql.dialect_of(session) == "sqlite" and session.in_transaction() and isinstance(bind, Engine) and not writes:
+    if dialect_of(session) == "sqlite" and session.in_transaction() and isinstance(bind, Engine) and not writes:
         with Session(bind) as fresh:
             yield fresh
     else:
         yield session
-
-
-def _scoped(query: Query, actor: Actor) -> Query:
-    return query.with_(filters=(*query.filters, *_scope_filters(actor))) if actor.scope else query
-
-
-def _scope_filters(actor: Actor) -> tuple[Filter, ...]:
-    """The actor's row scope; a dimension of which nothing is allowed leaves nothing."""
-    return tuple(Filter(slug, "in", allowed or (REST,)) for slug, allowed in actor.scope)
 
 
 def _products_like(search: str) -> Select[str]:

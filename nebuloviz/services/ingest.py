@@ -42,12 +42,12 @@ from nebuloviz.services.interfaces import (
     RowResult,
     StreamStatus,
 )
+from nebuloviz.services.paging import MAX_PAGE, last_id, page_size
 from nebuloviz.settings import Settings
 
 API_TOPIC = "api"
 RETRY_TOPIC = "retry"
 SHOWN_MINUTES = 60
-MAX_PAGE = 500
 _UPLOAD_ID = re.compile(r"^[0-9a-f]{32}$")
 _UPLOAD_LIFE = timedelta(days=1)
 _MAX_UPLOAD_NAME = 200
@@ -188,12 +188,12 @@ class SalesIngestService(IngestService):
         cursor: str | None = None,
         limit: int = 50,
     ) -> DeadLetterPage:
-        limit = max(1, min(limit, MAX_PAGE))
+        limit = page_size(limit)
         found = select(DeadLetter).where(DeadLetter.state == state).order_by(DeadLetter.id.desc()).limit(limit + 1)
         if reason:
             found = found.where(DeadLetter.reason == reason)
         if cursor:
-            found = found.where(DeadLetter.id < _cursor_id(cursor))
+            found = found.where(DeadLetter.id < last_id(cursor))
         rows = list(session.scalars(found))
         counts = select(DeadLetter.reason, func.count()).where(DeadLetter.state == "open").group_by(DeadLetter.reason)
         by_reason = {name: int(number) for name, number in session.execute(counts)}
@@ -327,9 +327,7 @@ class SalesIngestService(IngestService):
 
     @require(Permission.STREAM_READ)
     def imports(self, session: Session, actor: Actor, limit: int = 20) -> Sequence[ImportView]:  # noqa: ARG002 - `require` looks at the actor
-        jobs = list(
-            session.scalars(select(ImportJob).order_by(ImportJob.id.desc()).limit(max(1, min(limit, MAX_PAGE))))
-        )
+        jobs = list(session.scalars(select(ImportJob).order_by(ImportJob.id.desc()).limit(page_size(limit))))
         progress = progress_of(session, [job.topic for job in jobs])
         return [_job_view(job, progress.get(job.topic)) for job in jobs]
 
@@ -345,12 +343,6 @@ def _next_offsets(session: Session, topic: str, count: int, now: datetime) -> in
 
 def _reason_text(reason: Reason, detail: str) -> str:
     return f"{reason}: {detail}" if detail else str(reason)
-
-
-def _cursor_id(cursor: str) -> int:
-    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
-        raise InvalidInput(_("The cursor is not one of ours."))
-    return int(cursor)
 
 
 @contextlib.contextmanager

@@ -12,11 +12,13 @@ from sqlalchemy import ColumnElement, Row, Select, func, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from nebuloviz.errors import InvalidInput
+from nebuloviz.i18n import gettext as _
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.planner import Slice
 from nebuloviz.models import EPOCH, MONEY_SCALE, QUANTITY_SCALE, Product, SaleRow, UtcDateTime, microseconds
 from nebuloviz.services.frames import product_names
 from nebuloviz.services.interfaces import SaleLine, SalePage
+from nebuloviz.services.paging import bad_cursor
 
 MAX_LINES = 1_000
 
@@ -35,9 +37,9 @@ def sale_page(session: Session, asked: Slice, cursor: str | None, limit: int, or
         InvalidInput: the limit, the order or the cursor is none of ours.
     """
     if not 0 < limit <= MAX_LINES:
-        raise InvalidInput(f"A page has 1 to {MAX_LINES:,} lines.")
+        raise InvalidInput(_("A page has 1 to {limit} lines.", limit=MAX_LINES))
     if order.removeprefix("-") not in SORTABLE:
-        raise InvalidInput(f"Order by one of {', '.join(SORTABLE)}, with '-' in front for descending.")
+        raise InvalidInput(_("Order by one of {known}, with '-' in front for descending.", known=", ".join(SORTABLE)))
     rows = session.execute(_statement(asked, order, _position(cursor, order) if cursor else None, limit + 1)).all()
     names = product_names(session, [row.product_id for row in rows])
     lines = tuple(_line(row, names.get(row.product_id, "")) for row in rows[:limit])
@@ -81,7 +83,7 @@ def _position(cursor: str, order: str) -> tuple[Any, ...]:
         moment = EPOCH + timedelta(microseconds=sold_at)
         return (moment if order.endswith("sold_at") else value), moment, bytes.fromhex(key)
     except (ValueError, TypeError, OverflowError, RecursionError):
-        raise InvalidInput("This cursor is none that was given for this order; begin again without one.") from None
+        raise bad_cursor() from None
 
 
 def _python_type(order: str) -> type:

@@ -4,8 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from uuid import uuid4
 
 import psycopg2
@@ -84,15 +82,6 @@ class PostgresServer(Server):
         name = f"test_{uuid4().hex[:12]}"
         self.execute("CREATE DATABASE {} TEMPLATE {}", name, template)
         return name
-
-    @contextmanager
-    def temporary_database(self, template: str = "template0") -> Iterator[str]:
-        """URL of a new database, as `create_database` makes it; dropped at the end, whatever has become of the server."""
-        self.start()
-        name = self.create_database(template)
-        yield self.database_url(name)
-        self.start()
-        self.drop_database(name)
 
     def drop_database(self, name: str) -> None:
         """Drop it, even if somebody is still connected."""

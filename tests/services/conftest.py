@@ -33,8 +33,11 @@ def shop_sqlite_url(_sqlite_shop: Path, tmp_path: Path) -> str:
 
 @pytest.fixture
 def shop_postgres_url(postgres: PostgresServer, _postgres_shop: str) -> Iterator[str]:
-    with postgres.temporary_database(_postgres_shop) as url:
-        yield url
+    postgres.start()
+    name = postgres.create_database(template=_postgres_shop)
+    yield postgres.database_url(name)
+    postgres.start()
+    postgres.drop_database(name)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])

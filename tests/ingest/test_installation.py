@@ -1,0 +1,57 @@
+"""What the first sale settles, and what then contradicts it, on both databases."""
+
+import pytest
+from sqlalchemy import select
+
+from nebuloviz.db import Database
+from nebuloviz.ingest.installation import contradiction
+from nebuloviz.ingest.recount import differences, rebuild
+from nebuloviz.models import SpreadOrder
+from tests.ingest.support import encoded, write
+from tests.ingest.test_writer import sink_of
+
+
+def test_while_there_is_no_sale_the_settings_may_change(database: Database) -> None:
+    assert contradiction(database, "UTC", "USD") == ""
+    assert contradiction(database, "Europe/Berlin", "EUR") == ""
+    assert contradiction(database, "Europe/Berlin", "") == ""
+
+
+@pytest.mark.parametrize(
+    ("time_zone", "currency", "named"),
+    [
+        ("UTC", "EUR", ""),
+        ("UTC", "", ""),
+        ("Europe/Berlin", "EUR", "NEBULOVIZ_TIME_ZONE"),
+        ("UTC", "USD", "NEBULOVIZ_CURRENCY"),
+    ],
+)
+def test_after_the_first_sale_they_may_not(database: Database, time_zone: str, currency: str, named: str) -> None:
+    contradiction(database, "UTC", "")
+    write(sink_of(database), [encoded(currency="EUR")])
+    found = contradiction(database, time_zone, currency)
+    assert named in found
+    assert bool(found) is bool(named)
+
+
+def test_a_configured_currency_is_settled_too(database: Database) -> None:
+    contradiction(database, "UTC", "EUR")
+    write(sink_of(database, currency="EUR"), [encoded()])
+    assert "EUR" in contradiction(database, "UTC", "USD")
+
+
+def test_a_database_from_before_is_taken_at_its_settings_word(database: Database) -> None:
+    write(sink_of(database, "Europe/Berlin"), [encoded()])
+    assert contradiction(database, "Europe/Berlin", "") == ""
+    assert "Europe/Berlin" in contradiction(database, "UTC", "")
+
+
+def test_a_rebuild_settles_another_zone(database: Database) -> None:
+    contradiction(database, "UTC", "")
+    lines = [encoded(sale_id=str(minute), sold_at=f"2026-03-20T18:{minute}:00Z") for minute in (10, 20)]
+    write(sink_of(database), lines)  # in one hour, and on both sides of midnight in Kathmandu
+    rebuild(database, "Asia/Kathmandu")
+    assert contradiction(database, "Asia/Kathmandu", "") == ""
+    assert differences(database, "Asia/Kathmandu") == []
+    with database.session() as session:
+        assert session.scalars(select(SpreadOrder.order_id)).all() == ["o1"], "its orders do not add up over the days"
