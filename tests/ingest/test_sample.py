@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import orjson
@@ -10,13 +9,10 @@ import pandas as pd
 import pytest
 
 from nebuloviz.db import Database
-from nebuloviz.ingest.consumer import Consumer
 from nebuloviz.ingest.sample_data import REPEAT_SECONDS, SampleFile, data_folder
-from nebuloviz.ingest.sample_plan import HISTORY, HISTORY_END, LIVE, WEEK_SECONDS, Plan, plan_at, settled_plan
+from nebuloviz.ingest.sample_plan import HISTORY, HISTORY_END, LIVE, WEEK_SECONDS, plan_at, settled_plan
 from nebuloviz.ingest.sample_schedule import LONGEST_SILENCE_SECONDS, arrivals
 from nebuloviz.ingest.sample_stream import PASS_OFFSETS, SampleStream
-from nebuloviz.ingest.sinks import DatabaseSink
-from nebuloviz.ingest.sources import IteratorSource
 
 NOW = datetime(2026, 11, 22, 11, 30, tzinfo=UTC)
 
@@ -143,31 +139,3 @@ def _sale_id(value: bytes | None) -> bytes:
     assert value is not None
     start = len(b'{"sale_id":"')
     return value[start : value.index(b'"', start)]
-
-
-@pytest.mark.timeout(300)
-def test_totals_equal_a_recount_by_pandas(
-    file: SampleFile, transactions: pd.DataFrame, migrated_sqlite_url: str
-) -> None:
-    """Five weeks of the file, through parser, sink and rollups, by day and department."""
-    database = Database(migrated_sqlite_url)
-    plan = Plan(0, file.part(1).seconds[40_000].item())
-    stream = SampleStream(file, plan)
-    Consumer(IteratorSource(HISTORY, stream.history), DatabaseSink(database, ZoneInfo("UTC")), now=lambda: NOW).run()
-    products = pd.read_parquet(data_folder() / "products.parquet")[["product_id", "department"]]
-    first, last = file.part(0), file.part(1)
-    late = arrivals(last.seconds, last.basket, last.cents) > plan.cut
-    arrived = transactions.iloc[: len(first) + len(last)][np.r_[np.zeros(len(first), bool), late] == 0]
-    known = arrived.merge(products, how="left", on="product_id").fillna({"department": ""})
-    known["day"] = known["transaction_timestamp"].dt.strftime("%Y-%m-%d")
-    expected = known.groupby(["day", "department"]).agg(
-        revenue=("sales_value", lambda values: round(values.sum() * 10_000)),
-        lines=("sales_value", "size"),
-        orders=("basket_id", "nunique"),
-    )
-    with database.engine.connect() as connection:
-        stored = pd.read_sql("SELECT bucket, category, revenue, lines, orders FROM rollup_day_category", connection)
-    stored["day"] = pd.to_datetime(stored["bucket"], unit="us").dt.strftime("%Y-%m-%d")
-    found = stored.set_index(["day", "category"])[["revenue", "lines", "orders"]].sort_index()
-    assert found.to_numpy().tolist() == expected.sort_index().to_numpy().tolist()
-    database.dispose()
