@@ -14,9 +14,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from queue import SimpleQueue
 
+from nebuloviz.clock import utc_now
 from nebuloviz.errors import InvalidInput
 from nebuloviz.ingest.batch import Batch, Item, Written
 from nebuloviz.ingest.sale import Record, parse_record
@@ -58,10 +59,6 @@ class ConsumerOptions:
     dead_letter_limit: int = 100_000
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Consumer:
     """Moves records from a source to a sink until it is stopped, or the source is exhausted.
 
@@ -76,7 +73,7 @@ class Consumer:
         sink: Sink,
         options: ConsumerOptions | None = None,
         on_written: Sequence[OnWritten] = (),
-        now: Callable[[], datetime] = _utc_now,
+        now: Callable[[], datetime] = utc_now,
         *,
         give_up_seconds: float | None = None,
     ) -> None:

@@ -10,10 +10,11 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.consumer import Consumer, OnWritten
@@ -131,7 +132,7 @@ def run_import(  # noqa: PLR0913 - a long run has several who want to hear of it
     on_written: Sequence[OnWritten] = (),
     on_progress: OnProgress | None = None,
     on_consumer: Callable[[Consumer], None] | None = None,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    now: Callable[[], datetime] = utc_now,
 ) -> ImportResult:
     """Import the file in this thread; `on_consumer` is given the consumer, whose `stop` interrupts the import.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -13,6 +13,7 @@ from kafka import KafkaProducer
 from kafka import errors as kafka_errors
 from kafka.admin import KafkaAdminClient, NewTopic
 
+from nebuloviz.clock import utc_now
 from nebuloviz.errors import Unavailable
 from nebuloviz.ingest.importing import FileImport
 
@@ -34,7 +35,7 @@ _CHANNELS = ("store", "web", "app")
 def simulated_sales(seed: int | None = None, now: Callable[[], datetime] | None = None) -> Iterator[dict[str, Any]]:
     """The sale lines of a made-up grocer, one after another, each sold at the moment it is asked for."""
     chance = random.Random(seed)  # noqa: S311 - a simulation
-    clock = now or (lambda: datetime.now(UTC))
+    clock = now or utc_now
     run = f"{clock():%Y%m%d%H%M%S}-{chance.randrange(16**6):06x}"
     number = 0
     while True:

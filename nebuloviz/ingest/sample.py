@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from nebuloviz.background import Repeater
+from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.ingest import tasks
 from nebuloviz.ingest.child import Child, ChildLostError, Children
@@ -48,7 +49,7 @@ class Demo:
         *,
         currency: str = "",
         folder: Path | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._sink = sink

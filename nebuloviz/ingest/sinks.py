@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from nebuloviz.clock import utc_now
 from nebuloviz.db import Database, insert, rows_changed
 from nebuloviz.ingest.batch import ACCEPTED, DUPLICATE, Batch, Outcome, Written
 from nebuloviz.ingest.failpoints import reach
@@ -112,10 +113,6 @@ class ListSink(Sink):
         return Outcome("rejected", parsed)
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class DatabaseSink(Sink):
     """The installation's database, PostgreSQL or SQLite. Processes share it; each has a sink of its own.
 
@@ -123,7 +120,7 @@ class DatabaseSink(Sink):
     """
 
     def __init__(
-        self, database: Database, zone: ZoneInfo, currency: str = "", now: Callable[[], datetime] = _utc_now
+        self, database: Database, zone: ZoneInfo, currency: str = "", now: Callable[[], datetime] = utc_now
     ) -> None:
         self._database = database
         self._writer = SaleWriter(zone, currency)

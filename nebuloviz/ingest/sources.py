@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import NamedTuple
 
+from nebuloviz.clock import utc_now
 from nebuloviz.ingest.sale import Record
 
 
@@ -145,10 +146,6 @@ class Timed(NamedTuple):
     record: Record
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class ReplaySource(Source):
     """Plays one partition of records that lie at hand, each when it is due.
 
@@ -161,7 +158,7 @@ class ReplaySource(Source):
         records_from: Callable[[int], Iterator[Timed]],
         *,
         beginning: Callable[[], int] = lambda: 0,
-        now: Callable[[], datetime] = _utc_now,
+        now: Callable[[], datetime] = utc_now,
         limit: int = 5000,
     ) -> None:
         self._partition = partition

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.child import Parent
@@ -50,14 +50,14 @@ def load_history(
     database, sink = storage.open()
     stream = SampleStream(SampleFile(folder), plan, currency)
     size = stream.history_size()
-    job = open_job(database, HISTORY.topic, NAME, size, {}, "system", datetime.now(UTC))
+    job = open_job(database, HISTORY.topic, NAME, size, {}, "system", utc_now())
     source = IteratorSource(HISTORY, stream.history, limit=n_lines)
     consumer = Consumer(source, sink, None, _listeners(parent, database))
     parent.when_stopped(consumer.stop)
     consumer.run()
     position = sink.position(*HISTORY)
     if position is not None and position.next_offset >= size:
-        finish_job(database, job.id, "done", "", datetime.now(UTC))
+        finish_job(database, job.id, "done", "", utc_now())
 
 
 def read_live(parent: Parent, plan: Plan, currency: str, folder: Path | None, offset: int | None, n_lines: int) -> None:

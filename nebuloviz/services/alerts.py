@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 import pandas as pd
 from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session
 
+from nebuloviz.clock import utc_now
 from nebuloviz.db import rows_changed
 from nebuloviz.detection.series import SeriesKey
 from nebuloviz.errors import Conflict, InvalidInput, NotFound
@@ -38,14 +39,10 @@ MAX_NOTE = 2_000
 CONTRIBUTED = ("revenue", "orders", "units")
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class SqlAlertService(AlertService):
     """Alerts from the `alert` table. A reader with a row scope sees only alerts of series inside it."""
 
-    def __init__(self, data: DataService, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(self, data: DataService, now: Callable[[], datetime] = utc_now) -> None:
         self._data = data
         self._now = now
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from zoneinfo import available_timezones
 
@@ -13,6 +13,7 @@ from sqlalchemy import delete, exists, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from nebuloviz.clock import utc_now
 from nebuloviz.errors import Conflict, InvalidInput, NotFound, NotSignedIn, TokenReused
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import BrowserSession, RefreshToken, User
@@ -24,10 +25,6 @@ from nebuloviz.services.tokens import Claims, TokenSigner
 from nebuloviz.settings import SUPPORTED_LANGUAGES, Settings
 
 THEMES = ("auto", "light", "dark")
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class DatabaseAuth(AuthService):

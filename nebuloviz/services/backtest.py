@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.detection.backtest import ReplayedDay, as_json_line, replay
 from nebuloviz.detection.calendar import Calendar
@@ -78,7 +78,7 @@ def _by_day(records: Iterable[Record], calendar: Calendar) -> Iterator[tuple[int
 
 
 def _parsed(records: Iterable[Record]) -> Iterator[Item]:
-    now = datetime.now(UTC)
+    now = utc_now()
     return (Item(record, parse_record(record, now)) for record in records)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from nebuloviz import migrate
 from nebuloviz.cache import Cache
+from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.ingest.installation import contradiction
 from nebuloviz.ingest.recount import differences
@@ -85,7 +86,7 @@ def _clock_drift_seconds(database: Database) -> float:
         return 0.0
     with database.session() as session:
         theirs = session.scalar(select(func.clock_timestamp()))
-    return abs((datetime.now(UTC) - theirs).total_seconds()) if isinstance(theirs, datetime) else 0.0
+    return abs((utc_now() - theirs).total_seconds()) if isinstance(theirs, datetime) else 0.0
 
 
 def _kafka(settings: Settings) -> Health:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Engine, Select, SQLColumnExpression, func, or_, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.cache import SALES, Cache, Path, day_nodes
+from nebuloviz.clock import utc_now
 from nebuloviz.db import dialect_of
 from nebuloviz.errors import InvalidQuery
 from nebuloviz.i18n import _
@@ -41,10 +42,6 @@ _FOUND = 500
 _DAYS = Base.metadata.tables["rollup_day"]
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class SalesDataService(DataService):
     """The one path to figures. `zone` is that of the installation, whose days the daily rollups hold.
 
@@ -52,7 +49,7 @@ class SalesDataService(DataService):
     """
 
     def __init__(
-        self, cache: Cache, zone: ZoneInfo, now: Callable[[], datetime] = _utc_now, sets: BuyerSets | None = None
+        self, cache: Cache, zone: ZoneInfo, now: Callable[[], datetime] = utc_now, sets: BuyerSets | None = None
     ) -> None:
         self._cache = cache
         self._zone = zone

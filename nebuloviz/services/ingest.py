@@ -10,7 +10,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import event, func, select, update
 from sqlalchemy.orm import Session
 
+from nebuloviz.clock import utc_now
 from nebuloviz.db import Database, insert
 from nebuloviz.errors import InvalidInput, NebuloVizError, NotFound, PayloadTooLarge, Unavailable
 from nebuloviz.i18n import gettext as _
@@ -55,10 +56,6 @@ _MAX_UPLOAD_NAME = 200
 log = logging.getLogger(__name__)
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class _Upload(NamedTuple):
     """An uploaded file, its owner's name for it, and the SHA-256 of its bytes."""
 
@@ -75,7 +72,7 @@ class SalesIngestService(IngestService):
         database: Database,
         settings: Settings,
         on_written: Sequence[OnWritten] = (),
-        now: Callable[[], datetime] = _utc_now,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._settings = settings

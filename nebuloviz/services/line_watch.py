@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
@@ -22,6 +22,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.background import Repeater
+from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.detection.alerts import Finding, OpenAlert
 from nebuloviz.detection.line_model import LineSettings
@@ -52,10 +53,6 @@ _DAY = timedelta(days=1)
 _log = logging.getLogger(__name__)
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class LineWatch:
     """Give `on_written` to a consumer; `start` judges in the background what it gets, `step` a batch of it at a time.
 
@@ -68,7 +65,7 @@ class LineWatch:
         settings: LineSettings,
         *,
         on_alerts: Callable[[], None] = lambda: None,
-        now: Callable[[], datetime] = _utc_now,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._settings = settings

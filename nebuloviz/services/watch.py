@@ -13,13 +13,14 @@ import pickle
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Result, Table, delete, func, literal, select
 from sqlalchemy.orm import Session
 
+from nebuloviz.clock import utc_now
 from nebuloviz.db import Database, insert
 from nebuloviz.detection.alerts import Finding
 from nebuloviz.detection.history import COMPANY, Segment
@@ -67,10 +68,6 @@ _TABLES = {(rollup.grain, rollup.dimensions): rollup for rollup in ROLLUPS}
 _log = logging.getLogger(__name__)
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass
 class _Running:
     """The watch between two steps, as it is pickled."""
@@ -94,7 +91,7 @@ class SeriesWatcher:
         *,
         secret: str,
         on_alerts: Callable[[], None] = lambda: None,
-        now: Callable[[], datetime] = _utc_now,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._settings = settings
