@@ -24,12 +24,13 @@ class Job(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far a topic is stored: its next offset, and what became of the records before it."""
+    """How far a topic is stored: its next offset, what became of the records before it, and when the last ones were stored."""
 
     rows_done: int
     accepted: int
     duplicate: int
     rejected: int
+    stored_at: datetime
 
 
 def open_job(
@@ -41,7 +42,10 @@ def open_job(
     started_by: str,
     now: datetime,
 ) -> Job:
-    """Enter an import, or find the one that it continues. A finished one stays as it is."""
+    """Enter an import, or find the one that it continues. A finished one stays as it is.
+
+    Until it ends, the entry holds how far it was when it began or went on, and when that was.
+    """
     with database.transaction() as session:
         job = session.execute(select(ImportJob).where(ImportJob.topic == topic)).scalar_one_or_none()
         if job is None:
@@ -58,6 +62,8 @@ def open_job(
             session.flush()
         elif job.state != "done":
             job.state, job.message, job.finished_at, job.updated_at = "running", "", None, now
+            stored = progress_of(session, [topic]).get(topic)
+            job.rows_done = stored.rows_done if stored else 0
             job.rows_total = rows_total if rows_total is not None else job.rows_total
         return Job(job.id, job.state or "running")
 
@@ -66,9 +72,9 @@ def finish_job(database: Database, job_id: int, state: str, message: str, now: d
     """Enter how it ended: 'done' or 'failed', with a message for people."""
     with database.transaction() as session:
         job = session.get_one(ImportJob, job_id)
-        progress = progress_of(session, [job.topic]).get(job.topic, Progress(0, 0, 0, 0))
+        progress = progress_of(session, [job.topic]).get(job.topic, Progress(0, 0, 0, 0, now))
         job.state, job.message, job.updated_at, job.finished_at = state, message, now, now
-        job.rows_done, job.accepted, job.duplicate, job.rejected = progress
+        job.rows_done, job.accepted, job.duplicate, job.rejected, _stored_at = progress
         if state == "done":
             job.rows_total = progress.rows_done
         return progress
@@ -82,9 +88,10 @@ def progress_of(session: Session, topics: Sequence[str]) -> dict[str, Progress]:
         IngestOffset.n_ok,
         IngestOffset.n_duplicate,
         IngestOffset.n_rejected,
+        IngestOffset.updated_at,
     )
     rows = session.execute(select(*columns).where(IngestOffset.topic.in_(topics), IngestOffset.partition == 0))
-    return {topic: Progress(*figures) for topic, *figures in rows}
+    return {row.topic: Progress(*row[1:]) for row in rows}
 
 
 def mark_interrupted(database: Database, topic: str, now: datetime) -> None:

@@ -26,7 +26,7 @@ from nebuloviz.ingest import tasks
 from nebuloviz.ingest.batch import Batch, Item, Written
 from nebuloviz.ingest.child import Child, ChildLostError, Children
 from nebuloviz.ingest.consumer import OnWritten, announce
-from nebuloviz.ingest.jobs import mark_interrupted, progress_of
+from nebuloviz.ingest.jobs import Progress, mark_interrupted, progress_of
 from nebuloviz.ingest.sale import Reason, Record, parse
 from nebuloviz.ingest.writer import SaleWriter
 from nebuloviz.models import DeadLetter, ImportJob, IngestGap, IngestMinute, IngestOffset
@@ -382,8 +382,11 @@ def _letter_view(row: DeadLetter) -> DeadLetterView:
     )
 
 
-def _job_view(job: ImportJob, progress: tuple[int, int, int, int] | None) -> ImportView:
-    rows_done, accepted, duplicate, rejected = progress or (job.rows_done, job.accepted, job.duplicate, job.rejected)
+def _job_view(job: ImportJob, progress: Progress | None) -> ImportView:
+    rows_done, accepted, duplicate, rejected, stored_at = progress or Progress(
+        job.rows_done, job.accepted, job.duplicate, job.rejected, job.updated_at
+    )
+    seconds = (stored_at - job.updated_at).total_seconds()
     return ImportView(
         id=job.id,
         name=job.name,
@@ -398,4 +401,5 @@ def _job_view(job: ImportJob, progress: tuple[int, int, int, int] | None) -> Imp
         started_at=job.started_at,
         updated_at=job.updated_at,
         finished_at=job.finished_at,
+        rate=(rows_done - job.rows_done) / seconds if seconds >= 1 and rows_done > job.rows_done else None,
     )

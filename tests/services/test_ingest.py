@@ -3,15 +3,17 @@
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import orjson
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from nebuloviz.db import Database
 from nebuloviz.errors import InvalidInput, NotFound, PayloadTooLarge, PermissionDenied
 from nebuloviz.ingest.batch import Written
+from nebuloviz.ingest.jobs import open_job
 from nebuloviz.ingest.recount import differences
 from nebuloviz.models import IngestGap, IngestOffset
 from nebuloviz.permissions import ROLES, SYSTEM, Actor
@@ -160,6 +162,20 @@ class TestUploads:
         service.stop()
         with database.session() as session, pytest.raises(NotFound):
             service.preview(session, SYSTEM, upload)
+
+    def test_the_rate_is_that_since_an_import_went_on(self, service: SalesIngestService, database: Database) -> None:
+        stored = {"topic": "file:x", "partition": 0, "next_offset": 5_000, "updated_at": NOW + timedelta(days=1)}
+        opened = partial(open_job, database, "file:x", "shop.csv", 9_000, {}, "ann")
+        opened(NOW)
+        with database.transaction() as session:
+            session.add(IngestOffset(**stored))
+        opened(NOW + timedelta(days=2))
+        with database.transaction() as session:
+            session.execute(
+                update(IngestOffset).values(next_offset=7_000, updated_at=NOW + timedelta(days=2, seconds=4))
+            )
+        with database.session() as session:
+            assert [entry.rate for entry in service.imports(session, SYSTEM)] == [500.0]
 
     def test_a_file_over_the_limit_is_not_kept(self, service: SalesIngestService, tmp_path: Path) -> None:
         with pytest.raises(PayloadTooLarge):

@@ -201,6 +201,9 @@ class TestTrend:
 
     def test_the_comparison_is_lighter_and_dashed(self) -> None:
         drawn = figures.trend(with_all(days()), REVENUE, "day", style=Style(comparison="last year"))
+        assert len(trace(drawn, name="last year").x) == len(days()) - 1, (
+            "of an unfinished bucket it would fall like a crash"
+        )
         line = trace(drawn, name="last year").line
         assert "px" in line.dash
         assert line.color not in {trace(drawn, name="Revenue").line.color, LIGHT.raised}

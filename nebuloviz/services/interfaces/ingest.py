@@ -57,6 +57,8 @@ class DeadLetterPage:
 
 @dataclass(frozen=True)
 class ImportView:
+    """An import and how far it is; `rate` is rows a second since it began or went on, None until some are stored."""
+
     id: int
     name: str
     state: str
@@ -70,6 +72,7 @@ class ImportView:
     started_at: datetime
     updated_at: datetime
     finished_at: datetime | None
+    rate: float | None = None
 
 
 @dataclass(frozen=True)

@@ -110,13 +110,15 @@ def _add_band(drawn: Drawing, frame: pd.DataFrame, metric: Metric, style: Style)
 
 
 def _add_comparison(drawn: Drawing, line: Series, metric: Metric, style: Style) -> None:
+    """A dashed line. A sum's ends where the buckets that have ended do: behind them it is that of a part of a bucket only."""
     column = f"{metric.slug}:comparison"
-    if column not in line.rows or not line.rows[column].notna().any():
+    rows = line.rows if metric.denominator else line.rows.iloc[: _ended(line.rows)]
+    if column not in rows or not rows[column].notna().any():
         return
     drawn.add(
         "scatter",
-        x=wall(line.rows["bucket"]),
-        y=line.rows[column].tolist(),
+        x=wall(rows["bucket"]),
+        y=rows[column].tolist(),
         mode="lines",
         line={"color": comparison_color(line.color, style.theme), "width": 1.5, "dash": "4px,3px"},
         hoverinfo="skip",

@@ -162,15 +162,13 @@ def running_imports(imports: Sequence[ImportView]) -> list[Component]:
 
 def import_progress(item: ImportView) -> Component:
     """How far an import is, how fast, and how long it will take."""
-    seconds = (item.updated_at - item.started_at).total_seconds()
-    rate = item.rows_done / seconds if seconds >= 1 and item.rows_done else None
-    left = (item.rows_total - item.rows_done) / rate if rate and item.rows_total else None
+    left = (item.rows_total - item.rows_done) / item.rate if item.rate and item.rows_total else None
     return html.Div(
         progress(
             item.rows_done,
             item.rows_total,
             label=html.Bdi(import_name(item)),
-            rate=rate,
+            rate=item.rate,
             seconds_left=left,
             unit=_("rows"),
         ),
