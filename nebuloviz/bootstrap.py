@@ -33,6 +33,7 @@ from nebuloviz.ingest.tasks import Storage
 from nebuloviz.models import SaleKey, User
 from nebuloviz.observability import Health, HealthChecks
 from nebuloviz.services.alerts import SqlAlertService
+from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.buyers import BuyerSets
 from nebuloviz.services.data import SalesDataService
@@ -125,9 +126,10 @@ def parts(settings: Settings) -> Parts:
     cache = Cache(redis_url, secret=secret)
     counters = Counters(redis_url)
     zone = ZoneInfo(settings.time_zone)
-    auth = DatabaseAuth(settings, counters=counters)
+    audit = DatabaseAudit()
+    auth = DatabaseAuth(settings, counters=counters, audit=audit)
     data = SalesDataService(cache, zone, sets=BuyerSets(where, zone))
-    alerts = SqlAlertService(data)
+    alerts = SqlAlertService(data, audit=audit)
 
     listeners: list[OnWritten] = [lambda written: cache.invalidate(*(day_node(day) for day in written.days))]
 
@@ -135,8 +137,8 @@ def parts(settings: Settings) -> Parts:
         for listener in listeners:
             listener(written)
 
-    ingest = SalesIngestService(where, settings, on_written=[tell])
-    services = Services(auth, data, alerts, FigureInsights(data, alerts), ingest)
+    ingest = SalesIngestService(where, settings, on_written=[tell], audit=audit)
+    services = Services(auth, data, alerts, FigureInsights(data, alerts), ingest, audit)
     return Parts(settings, where, cache, counters, auth, ingest, services, listeners)
 
 

@@ -20,6 +20,7 @@ class Permission(StrEnum):
 
     ALERTS_MANAGE = "alerts:manage"
     ALERTS_READ = "alerts:read"
+    AUDIT_READ = "audit:read"
     DATA_READ = "data:read"
     SALES_READ = "sales:read"
     SALES_WRITE = "sales:write"

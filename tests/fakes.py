@@ -6,6 +6,7 @@ promise; the real services have contract suites of their own.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from nebuloviz.errors import Conflict, InvalidInput, NebuloVizError, NotFound
 from nebuloviz.metrics.buckets import buckets
 from nebuloviz.metrics.query import Comparison, Filter, Query
 from nebuloviz.metrics.registry import DIMENSIONS, METRICS, Metric, metric
-from nebuloviz.permissions import Actor
+from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.interfaces import (
     OTHER,
     AIInsights,
@@ -29,6 +30,11 @@ from nebuloviz.services.interfaces import (
     AlertPage,
     AlertService,
     AlertView,
+    AuditAction,
+    AuditEntryView,
+    AuditFilter,
+    AuditPage,
+    AuditService,
     Contribution,
     DataService,
     DeadLetterPage,
@@ -483,3 +489,54 @@ def dead_letter(number: int = 1, **changes: object) -> DeadLetterView:
         number, "sales", 0, 40 + number, "malformed", "not JSON", b'{"sale_id": \x00', 13, "open", NOW
     )
     return replace(usual, **changes)  # type: ignore[arg-type]  # the fields' own types hold
+
+
+@dataclass
+class FakeAudit(AuditService):
+    """Keeps entries in memory, each a minute later than the one before."""
+
+    kept: list[AuditEntryView] = field(default_factory=list)
+    failure: NebuloVizError | None = None
+
+    def record(
+        self,
+        session: Session,
+        actor: Actor,
+        action: AuditAction,
+        subject: str = "",
+        *,
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> None:
+        number = len(self.kept) + 1
+        at = NOW + timedelta(minutes=number)
+        self.kept.append(
+            AuditEntryView(number, at, actor.username, "", str(action), subject, before or {}, after or {})
+        )
+
+    @require(Permission.AUDIT_READ)
+    def entries(
+        self,
+        session: Session,
+        actor: Actor,
+        which: AuditFilter | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> AuditPage:
+        if self.failure:
+            raise self.failure
+        if cursor is not None and not re.fullmatch(r"n\d+", cursor):
+            raise InvalidInput("The cursor is not one of ours.")
+        which = which or AuditFilter()
+        before = int(cursor[1:]) if cursor else len(self.kept) + 1
+        found = [each for each in reversed(self.kept) if each.id < before and _audited(each, which)]
+        return AuditPage(tuple(found[:limit]), f"n{found[limit - 1].id}" if len(found) > limit else None)
+
+
+def _audited(entry: AuditEntryView, which: AuditFilter) -> bool:
+    return (
+        any(which.search.casefold() in text.casefold() for text in (entry.username, entry.subject, entry.address))
+        and which.action in {"", entry.action}
+        and (which.start is None or entry.at >= which.start)
+        and (which.end is None or entry.at < which.end)
+    )

@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from nebuloviz.api.problems import ProblemResponse, unexpected_problem
 from nebuloviz.i18n import Preferences, choose_language, set_current
 from nebuloviz.observability import log_context, observe_request
+from nebuloviz.services.audit import set_address
+from nebuloviz.services.limits import client_address
 from nebuloviz.settings import Settings
 
 PREFIX = "/api/v1"
@@ -71,7 +73,9 @@ class Edge:
         observe_request(scope["method"], _template(scope), status, time.perf_counter() - started)
 
     def _speak(self, scope: Scope) -> None:
-        language = choose_language(Headers(scope=scope).get("accept-language"), default=self._settings.language)
+        headers, peer = Headers(scope=scope), (scope.get("client") or (None,))[0]
+        set_address(client_address(peer, headers.getlist("x-forwarded-for"), self._settings.trusted_proxies))
+        language = choose_language(headers.get("accept-language"), default=self._settings.language)
         set_current(Preferences(language, self._settings.time_zone, self._settings.currency, self._settings.week_start))
 
     def _sending(self, send: Send, extra: dict[str, str]) -> Send:

@@ -1,6 +1,7 @@
 """The database's tables, one file per subject. Alembic (`migrations/`) brings a database to them."""
 
 from nebuloviz.models.alert import Alert, AlertEvent, DetectorState, Expectation, Lease
+from nebuloviz.models.audit import AuditEntry
 from nebuloviz.models.base import Base
 from nebuloviz.models.ingest import DeadLetter, ImportJob, IngestGap, IngestMinute, IngestOffset
 from nebuloviz.models.rollup import (
@@ -25,6 +26,7 @@ __all__ = [
     "ROLLUPS",
     "Alert",
     "AlertEvent",
+    "AuditEntry",
     "Base",
     "BrowserSession",
     "CustomerNumber",

@@ -20,12 +20,15 @@ from nebuloviz.metrics.buckets import buckets
 from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.models import Alert, AlertEvent, Expectation
 from nebuloviz.permissions import Actor, Permission, require
+from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.interfaces import (
     AlertFilter,
     AlertHistoryEntry,
     AlertPage,
     AlertService,
     AlertView,
+    AuditAction,
+    AuditService,
     Contribution,
     DataService,
 )
@@ -35,6 +38,7 @@ from nebuloviz.services.scope import scope_filters
 STATES = ("open", "acknowledged", "resolved")
 BASELINE_WEEKS = 4  # a segment's normal is its mean at the same hours of so many weeks before
 MAX_NOTE = 2_000
+_ACTIONS = {"acknowledged": AuditAction.ALERT_ACKNOWLEDGED, "resolved": AuditAction.ALERT_RESOLVED}
 #: Metrics of which a segment's part in a deviation can be told, as sales by segment add up (orders nearly do).
 CONTRIBUTED = ("revenue", "orders", "units")
 
@@ -42,9 +46,12 @@ CONTRIBUTED = ("revenue", "orders", "units")
 class SqlAlertService(AlertService):
     """Alerts from the `alert` table. A reader with a row scope sees only alerts of series inside it."""
 
-    def __init__(self, data: DataService, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self, data: DataService, now: Callable[[], datetime] = utc_now, audit: AuditService | None = None
+    ) -> None:
         self._data = data
         self._now = now
+        self._audit = audit or DatabaseAudit(now)
 
     @require(Permission.ALERTS_READ)
     def list(
@@ -141,6 +148,7 @@ class SqlAlertService(AlertService):
         if len(note) > MAX_NOTE or "\x00" in note:
             raise InvalidInput(_("A note has at most {limit} characters and no NUL.", limit=MAX_NOTE))
         alert = self._visible(session, actor, alert_id)
+        before = alert.state
         if alert.state == "resolved" or version not in {None, alert.version}:
             raise _changed_meanwhile()
         now = self._now()
@@ -152,7 +160,9 @@ class SqlAlertService(AlertService):
         if rows_changed(changed) != 1:  # somebody else was faster by a hair
             raise _changed_meanwhile()
         session.add(AlertEvent(alert_id=alert_id, at=now, kind=state, username=actor.username, note=note))
-        session.flush()
+        self._audit.record(
+            session, actor, _ACTIONS[state], f"alert {alert_id}", before={"state": before}, after={"state": state}
+        )
         session.refresh(alert)
         return _view(alert)
 

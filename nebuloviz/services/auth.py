@@ -17,14 +17,17 @@ from nebuloviz.clock import utc_now
 from nebuloviz.errors import Conflict, InvalidInput, NotFound, NotSignedIn, TokenReused
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import BrowserSession, RefreshToken, User
-from nebuloviz.permissions import ROLES, Actor
-from nebuloviz.services.interfaces import AuthService, TokenPair, UserView
+from nebuloviz.permissions import ROLES, SYSTEM, Actor
+from nebuloviz.services.audit import DatabaseAudit
+from nebuloviz.services.interfaces import AuditAction, AuditService, AuthService, TokenPair, UserView
 from nebuloviz.services.limits import Counters, SignInGate, account_key, address_key
 from nebuloviz.services.passwords import ROUNDS, Passwords, check_password, check_username, name_key
 from nebuloviz.services.tokens import Claims, TokenSigner
 from nebuloviz.settings import SUPPORTED_LANGUAGES, Settings
 
 THEMES = ("auto", "light", "dark")
+#: Who acts where nobody is signed in.
+NOBODY = Actor(user_id=0, username="", role="", permissions=frozenset())
 
 
 class DatabaseAuth(AuthService):
@@ -41,6 +44,7 @@ class DatabaseAuth(AuthService):
         counters: Counters | None = None,
         now: Callable[[], datetime] = utc_now,
         rounds: int = ROUNDS,
+        audit: AuditService | None = None,
     ) -> None:
         self._session_life = timedelta(hours=settings.session_hours)
         self._idle_life = timedelta(minutes=settings.session_idle_minutes)
@@ -51,6 +55,7 @@ class DatabaseAuth(AuthService):
         self._signer = TokenSigner(settings.secret())
         self._passwords = Passwords(rounds)
         self._now = now
+        self._audit = audit or DatabaseAudit(now)
 
     # ------------------------------------------------------------ passwords
 
@@ -66,6 +71,11 @@ class DatabaseAuth(AuthService):
             self._gate.succeeded(account)
         return _view(user)
 
+    def sign_in_refused(self, session: Session, username: str) -> None:
+        user = self._user_by_key(session, name_key(username))
+        subject = _subject(user) if user else ""
+        self._audit.record(session, NOBODY, AuditAction.SIGN_IN_REFUSED, subject)
+
     def change_password(self, session: Session, user_id: int, old: str, new: str) -> UserView:
         user = self._user(session, user_id)
         account = account_key(user.name_key)
@@ -76,12 +86,14 @@ class DatabaseAuth(AuthService):
             self._gate.succeeded(account)
         if new == old:
             raise InvalidInput(_("The new password is the same as the current one."))
+        self._audit.record(session, self.actor(_view(user)), AuditAction.PASSWORD_CHANGED, _subject(user))
         return self._store_password(session, user, new)
 
     def set_password(self, session: Session, username: str, password: str) -> UserView:
         user = self._user_by_key(session, name_key(username))
         if user is None:
             raise NotFound(_("There is no user called {name}.", name=username))
+        self._audit.record(session, SYSTEM, AuditAction.PASSWORD_SET, _subject(user))
         return self._store_password(session, user, password)
 
     def _store_password(self, session: Session, user: User, password: str) -> UserView:
@@ -104,7 +116,7 @@ class DatabaseAuth(AuthService):
             token_hash=_hashed(token), user_id=user.id, epoch=user.epoch, created_at=now, expires_at=expires_at
         )
         session.add(row)
-        session.flush()
+        self._audit.record(session, self.actor(user), AuditAction.SIGN_IN, after={"by": "browser"})
         return token
 
     def user_of_session(self, session: Session, token: str) -> UserView | None:
@@ -127,12 +139,16 @@ class DatabaseAuth(AuthService):
             session.flush()
 
     def end_session(self, session: Session, token: str) -> None:
+        user = self.user_of_session(session, token)
+        if user is not None:
+            self._audit.record(session, self.actor(user), AuditAction.SIGN_OUT)
         session.execute(delete(BrowserSession).where(BrowserSession.token_hash == _hashed(token)))
 
     # ------------------------------------------------------------ API tokens
 
     def issue_tokens(self, session: Session, user: UserView) -> TokenPair:
         session.execute(delete(RefreshToken).where(RefreshToken.expires_at <= self._now()))
+        self._audit.record(session, self.actor(user), AuditAction.SIGN_IN, after={"by": "api"})
         return self._pair(session, user.id, user.epoch, secrets.token_hex(16))
 
     def refresh_tokens(self, session: Session, refresh_token: str) -> TokenPair:
@@ -206,6 +222,7 @@ class DatabaseAuth(AuthService):
                 session.add(user)
         except IntegrityError:
             raise Conflict(_("There is a user called {name} already.", name=name)) from None
+        self._audit.record(session, SYSTEM, AuditAction.USER_CREATED, _subject(user), after={"role": role})
         return _view(user)
 
     def set_preferences(self, session: Session, user_id: int, *, language: str, time_zone: str, theme: str) -> UserView:
@@ -237,6 +254,10 @@ class DatabaseAuth(AuthService):
 
 def _hashed(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _subject(user: User) -> str:
+    return f"user {user.username}"
 
 
 def _view(user: User) -> UserView:

@@ -32,7 +32,10 @@ from nebuloviz.ingest.writer import SaleWriter
 from nebuloviz.models import DeadLetter, ImportJob, IngestGap, IngestMinute, IngestOffset
 from nebuloviz.observability import CONSUMER_LAG
 from nebuloviz.permissions import Actor, Permission, require
+from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.interfaces import (
+    AuditAction,
+    AuditService,
     DeadLetterPage,
     DeadLetterView,
     FilePreview,
@@ -73,7 +76,9 @@ class SalesIngestService(IngestService):
         settings: Settings,
         on_written: Sequence[OnWritten] = (),
         now: Callable[[], datetime] = utc_now,
+        audit: AuditService | None = None,
     ) -> None:
+        self._audit = audit or DatabaseAudit(now)
         self._database = database
         self._settings = settings
         self._zone = ZoneInfo(settings.time_zone)
@@ -212,7 +217,8 @@ class SalesIngestService(IngestService):
                 letter.reason, _sep, letter.detail = row.reason.partition(": ")
             else:
                 letter.state, letter.closed_at, letter.closed_by = "retried", now, actor.username
-        session.flush()
+        counts = {"accepted": result.accepted, "duplicates": result.duplicates, "rejected": result.rejected}
+        self._audit.record(session, actor, AuditAction.RECORDS_RETRIED, after=counts)
         return result
 
     @require(Permission.STREAM_MANAGE)
@@ -220,7 +226,7 @@ class SalesIngestService(IngestService):
         letters = self._open_letters(session, ids)
         for letter in letters:
             letter.state, letter.closed_at, letter.closed_by = "discarded", self._now(), actor.username
-        session.flush()
+        self._audit.record(session, actor, AuditAction.RECORDS_DISCARDED, after={"ids": [row.id for row in letters]})
         return len(letters)
 
     def _open_letters(self, session: Session, ids: Sequence[int]) -> list[DeadLetter]:
@@ -298,6 +304,9 @@ class SalesIngestService(IngestService):
                 topic = next(messages)
             arguments = (upload, topic, messages, stack.pop_all())
         threading.Thread(target=self._follow, args=arguments, name="nebuloviz-import", daemon=True).start()
+        with self._database.transaction() as noting:  # an import is no part of the caller's transaction either
+            after = {"mapping": dict(mapping)}
+            self._audit.record(noting, actor, AuditAction.IMPORT_STARTED, upload.name, after=after)
 
     def _follow(
         self, upload: _Upload, topic: str, stored: Iterator[Written], whole: contextlib.AbstractContextManager[object]

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from flask import Flask, Response, abort, jsonify, make_response, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import UnsupportedMediaType
 
+from nebuloviz.errors import InvalidInput
+from nebuloviz.i18n import gettext as _
 from nebuloviz.metrics.query import Query
 from nebuloviz.permissions import Permission
-from nebuloviz.services.export import FORMATS, file_name
+from nebuloviz.services.export import FORMATS, csv_bytes, file_name
+from nebuloviz.services.interfaces import AuditAction, AuditEntryView, AuditFilter
 from nebuloviz.web.access import route
-from nebuloviz.web.context import ask, services, settings
+from nebuloviz.web.context import act, ask, services, settings
+from nebuloviz.web.views.audit import audit_sheet
 
 _CHUNK_BYTES = 256 * 1024
+_AUDIT_PAGE, _MOST_AUDIT_PAGES = 500, 200
 _SLACK_BYTES = 1024 * 1024  # the store has the exact limit, and better words
 
 
 def install_files(server: Flask) -> None:
-    """The routes /uploads and /export/<kind>."""
+    """The routes /uploads, /export/audit and /export/<kind>."""
 
     @route(server, "/uploads", Permission.SALES_WRITE, methods=["POST"])
     def upload() -> ResponseReturnValue:
@@ -37,10 +43,51 @@ def install_files(server: Flask) -> None:
             abort(404)
         frame = ask(services().data.frame, Query.from_params(request.args.to_dict(flat=False)))
         content_type, make = FORMATS[kind]
-        response = make_response(make(frame))
-        response.headers["Content-Type"] = content_type
-        response.headers["Content-Disposition"] = f'attachment; filename="{file_name(frame, kind)}"'
-        return response
+        name, asked = file_name(frame, kind), request.args.to_dict(flat=False)
+        act(services().audit.record, AuditAction.DATA_EXPORTED, name, after={"filters": asked})
+        return _download(make(frame), content_type, name)
+
+    @route(server, "/export/audit", Permission.AUDIT_READ)
+    def export_audit() -> Response:
+        """The entries that `from`, `to`, `search` and `action` leave, as CSV: at most the newest hundred thousand."""
+        which = AuditFilter(
+            search=request.args.get("search", ""),
+            action=request.args.get("action", ""),
+            start=_moment(request.args.get("from")),
+            end=_moment(request.args.get("to")),
+        )
+        content = csv_bytes(audit_sheet(_audit_entries(which)))
+        act(services().audit.record, AuditAction.AUDIT_EXPORTED, after={"filters": request.args.to_dict()})
+        return _download(content, "text/csv; charset=utf-8", "audit-log.csv")
+
+
+def _download(content: bytes, content_type: str, name: str) -> Response:
+    response = make_response(content)
+    response.headers["Content-Type"] = content_type
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _audit_entries(which: AuditFilter) -> Iterator[AuditEntryView]:
+    cursor, left = None, _MOST_AUDIT_PAGES
+    while left:
+        found = ask(services().audit.entries, which, cursor, _AUDIT_PAGE)
+        yield from found.items
+        cursor, left = found.next_cursor, left - 1
+        if cursor is None:
+            return
+
+
+def _moment(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InvalidInput(_("This is no moment with a time zone: {text}", text=text[:40]))
+    return moment
 
 
 def _chunks() -> Iterator[bytes]:

@@ -18,7 +18,9 @@ from nebuloviz.errors import NebuloVizError, TooManyRequests
 from nebuloviz.i18n import Preferences, choose_language, set_current
 from nebuloviz.i18n import gettext as _
 from nebuloviz.observability import observe_request, set_log_context
+from nebuloviz.services.audit import set_address
 from nebuloviz.services.interfaces import UserView
+from nebuloviz.services.limits import client_address
 from nebuloviz.settings import Settings
 from nebuloviz.web.guard import wants_page
 
@@ -76,6 +78,9 @@ def install_hooks(server: Flask, settings: Settings, policy: ContentSecurityPoli
         g.started = time.perf_counter()
         g.request_id = secrets.token_hex(8)
         set_log_context(request_id=g.request_id, user_id=" ")
+        forwarded = request.headers.getlist("X-Forwarded-For")
+        g.address = client_address(request.remote_addr, forwarded, settings.trusted_proxies)
+        set_address(g.address)
         asked = request.args.get(LANGUAGE_PARAMETER) if request.endpoint == "sign_in" else None
         language = choose_language(request.headers.get("Accept-Language"), asked, settings.language)
         set_current(_preferences(settings, language, settings.time_zone))

@@ -15,11 +15,11 @@ from nebuloviz.db import answering
 from nebuloviz.errors import InvalidInput, NebuloVizError, NotSignedIn, PermissionDenied, TooManyRequests
 from nebuloviz.i18n import current, is_rtl
 from nebuloviz.i18n import gettext as _
-from nebuloviz.services.limits import client_address
+from nebuloviz.services.interfaces import UserView
 from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web import sessions
 from nebuloviz.web.access import route
-from nebuloviz.web.context import context, current_user, settings
+from nebuloviz.web.context import context, current_user
 from nebuloviz.web.hooks import LANGUAGE_PARAMETER
 
 _LONGEST_TARGET = 2_000
@@ -77,17 +77,26 @@ def _sign_in(target: str) -> ResponseReturnValue:
     username = request.form.get("username", "")
     try:
         _check_csrf()
-        address = client_address(
-            request.remote_addr, request.headers.getlist("X-Forwarded-For"), settings().trusted_proxies
-        )
-        with answering(), context().database.session() as reading:
-            user = context().services.auth.sign_in(reading, username, request.form.get("password", ""), address)
+        user = _checked(username, request.form.get("password", ""))
     except (NotSignedIn, TooManyRequests, FormExpired) as error:
         return _sign_in_page(target, error, username)
     if signed_in.is_authenticated:
         sessions.end(signed_in.get_id())
     sessions.begin(user)
     return redirect(target, 303)
+
+
+def _checked(username: str, password: str) -> UserView:
+    """Whose password it is; a refusal is noted in the audit log. Checking holds no lock, so it is no part of that."""
+    auth, database = context().services.auth, context().database
+    with answering():
+        try:
+            with database.session() as reading:
+                return auth.sign_in(reading, username, password, g.address)
+        except NotSignedIn:
+            with database.transaction() as noting:
+                auth.sign_in_refused(noting, username)
+            raise
 
 
 def _sign_in_page(target: str, error: NebuloVizError | None = None, username: str = "") -> ResponseReturnValue:

@@ -18,6 +18,7 @@ from nebuloviz.models import Alert
 from nebuloviz.observability import Health, HealthChecks
 from nebuloviz.permissions import ROLES
 from nebuloviz.services.alerts import SqlAlertService
+from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.data import SalesDataService
 from nebuloviz.services.ingest import SalesIngestService
@@ -88,7 +89,8 @@ def running_api(settings: Settings) -> Iterator[Api]:
     auth = DatabaseAuth(settings, counters=counters, rounds=4)
     data = SalesDataService(Cache(None, secret=settings.secret()), ZoneInfo("UTC"))
     alerts = SqlAlertService(data)
-    services = Services(auth, data, alerts, FigureInsights(data, alerts), SalesIngestService(database, settings))
+    ingest = SalesIngestService(database, settings)
+    services = Services(auth, data, alerts, FigureInsights(data, alerts), ingest, DatabaseAudit())
     with database.transaction() as session:
         for role in ROLES:
             auth.create_user(session, role, PASSWORD, role)

@@ -34,6 +34,7 @@ class Shop:
     alerts: fakes.FakeAlertService = field(default_factory=fakes.FakeAlertService)
     insights: fakes.FakeInsights = field(default_factory=fakes.FakeInsights)
     ingest: fakes.FakeIngestService = field(default_factory=fakes.FakeIngestService)
+    audit: fakes.FakeAudit = field(default_factory=fakes.FakeAudit)
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +47,7 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dash, Settings,
 
 
 def _services(settings: Settings, shop: Shop) -> Services:
-    return Services(DatabaseAuth(settings, rounds=4), shop.data, shop.alerts, shop.insights, shop.ingest)
+    return Services(DatabaseAuth(settings, rounds=4), shop.data, shop.alerts, shop.insights, shop.ingest, shop.audit)
 
 
 @pytest.fixture(scope="session")

@@ -198,7 +198,7 @@ class TestSession:
         value = client.cookies[COOKIE]
         payload, time_, signature = value.rsplit(".", 2)
         changed = [
-            value[:-1] + ("A" if value[-1] != "A" else "B"),
+            value[:-2] + ("A" if value[-2] != "A" else "B") + value[-1],  # of the last one not every bit counts
             f"{payload}A.{time_}.{signature}",
             f"{payload}..{signature}",
             payload,

@@ -13,7 +13,7 @@ from nebuloviz.api.deps import Parts, address_of, parts_of, signed_in
 from nebuloviz.api.reading import StrictRoute
 from nebuloviz.api.schemas import Credentials, Me, RefreshRequest, Tokens
 from nebuloviz.db import answering
-from nebuloviz.errors import PasswordChangeRequired
+from nebuloviz.errors import NotSignedIn, PasswordChangeRequired
 from nebuloviz.services.interfaces import TokenPair, UserView
 
 _R = TypeVar("_R")
@@ -65,8 +65,12 @@ async def _in_thread(parts: Parts, work: Callable[[], _R]) -> _R:
 
 def _sign_in(parts: Parts, credentials: Credentials, address: str) -> TokenPair:
     auth = parts.services.auth
-    with answering(), parts.database.session() as session:
-        user = auth.sign_in(session, credentials.username, credentials.password, address)
+    try:
+        with answering(), parts.database.session() as session:
+            user = auth.sign_in(session, credentials.username, credentials.password, address)
+    except NotSignedIn:
+        _writing(parts, lambda noting: auth.sign_in_refused(noting, credentials.username))
+        raise
     if user.must_change_password:
         raise PasswordChangeRequired("Please sign in with a browser first and choose a new password.")
     return _writing(parts, lambda session: auth.issue_tokens(session, user))

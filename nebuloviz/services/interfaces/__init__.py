@@ -16,6 +16,13 @@ from nebuloviz.services.interfaces.alerts import (
     AlertView,
     Contribution,
 )
+from nebuloviz.services.interfaces.audit import (
+    AuditAction,
+    AuditEntryView,
+    AuditFilter,
+    AuditPage,
+    AuditService,
+)
 from nebuloviz.services.interfaces.auth import (
     AuthService,
     TokenPair,
@@ -54,6 +61,11 @@ __all__ = [
     "AlertPage",
     "AlertService",
     "AlertView",
+    "AuditAction",
+    "AuditEntryView",
+    "AuditFilter",
+    "AuditPage",
+    "AuditService",
     "AuthService",
     "Contribution",
     "DataService",
@@ -87,3 +99,4 @@ class Services:
     alerts: AlertService
     insights: AIInsights
     ingest: IngestService
+    audit: AuditService

@@ -47,6 +47,10 @@ class AuthService(ABC):
         """
 
     @abstractmethod
+    def sign_in_refused(self, session: Session, username: str) -> None:
+        """Note in the audit log that `sign_in` has refused somebody. A name that nobody has may be a password, and is not kept."""
+
+    @abstractmethod
     def start_session(self, session: Session, user: UserView) -> str:
         """A new browser session; returns the secret for its cookie, of which only a hash is stored."""
 

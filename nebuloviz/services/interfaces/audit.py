@@ -1,0 +1,97 @@
+"""Who did what, when and from where."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from nebuloviz.permissions import Actor
+
+
+class AuditAction(StrEnum):
+    """What the audit log tells of: `subject:action`, alphabetical. The values are stored."""
+
+    ALERT_ACKNOWLEDGED = "alert:acknowledge"
+    ALERT_RESOLVED = "alert:resolve"
+    AUDIT_EXPORTED = "audit:export"
+    DATA_EXPORTED = "data:export"
+    IMPORT_STARTED = "import:start"
+    PASSWORD_CHANGED = "password:change"  # noqa: S105 - the name of an act
+    PASSWORD_SET = "password:set"  # noqa: S105 - as above
+    RECORDS_DISCARDED = "records:discard"
+    RECORDS_RETRIED = "records:retry"
+    SIGN_IN = "session:start"
+    SIGN_IN_REFUSED = "session:refuse"
+    SIGN_OUT = "session:end"
+    USER_CREATED = "user:create"
+
+
+@dataclass(frozen=True)
+class AuditEntryView:
+    """One act; `at` is UTC. `username` is '' where nobody known acted, `subject` what it was done to ('user anna')."""
+
+    id: int
+    at: datetime
+    username: str
+    address: str
+    action: str
+    subject: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class AuditFilter:
+    """Which entries: empty fields do not restrict. `search` matches any part of who, on what, and from where."""
+
+    search: str = ""
+    action: str = ""
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True)
+class AuditPage:
+    """`next_cursor` continues with what is older; None at the end."""
+
+    items: tuple[AuditEntryView, ...]
+    next_cursor: str | None
+
+
+class AuditService(ABC):
+    """Remembers who did what. Nothing in it can be changed or taken away."""
+
+    @abstractmethod
+    def record(
+        self,
+        session: Session,
+        actor: Actor,
+        action: AuditAction,
+        subject: str = "",
+        *,
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Add an entry in the caller's transaction: what is rolled back was not done. Never give it a secret."""
+
+    @abstractmethod
+    def entries(
+        self,
+        session: Session,
+        actor: Actor,
+        which: AuditFilter | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> AuditPage:
+        """Newest first, in pages of `limit` (at most 500).
+
+        Raises:
+            PermissionDenied: the actor may not read the audit log.
+            InvalidInput: `cursor` is not one that a page gave.
+        """

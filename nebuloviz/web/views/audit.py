@@ -1,0 +1,146 @@
+"""The audit log as a table, and as a sheet to download."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from dash import html
+from dash.development.base_component import Component
+
+from nebuloviz.i18n import _, format_datetime, lazy, local
+from nebuloviz.services.export import Column, Sheet
+from nebuloviz.services.interfaces import AuditAction, AuditEntryView, AuditFilter
+from nebuloviz.web.components import empty_state
+
+PAGE = 50
+ALL_ACTIONS = "all"
+#: What was done, in the past tense of a log.
+ACTION_WORDS = {
+    AuditAction.ALERT_ACKNOWLEDGED: lazy("Acknowledged an alert"),
+    AuditAction.ALERT_RESOLVED: lazy("Resolved an alert"),
+    AuditAction.AUDIT_EXPORTED: lazy("Exported the audit log"),
+    AuditAction.DATA_EXPORTED: lazy("Exported figures"),
+    AuditAction.IMPORT_STARTED: lazy("Started an import"),
+    AuditAction.PASSWORD_CHANGED: lazy("Changed the password"),
+    AuditAction.PASSWORD_SET: lazy("Password was set"),
+    AuditAction.RECORDS_DISCARDED: lazy("Put rejected records away"),
+    AuditAction.RECORDS_RETRIED: lazy("Tried rejected records again"),
+    AuditAction.SIGN_IN: lazy("Signed in"),
+    AuditAction.SIGN_IN_REFUSED: lazy("Sign-in refused"),
+    AuditAction.SIGN_OUT: lazy("Signed out"),
+    AuditAction.USER_CREATED: lazy("Created a user"),
+}
+_FIELD_WORDS = {
+    "accepted": lazy("Accepted"),
+    "by": lazy("By way of"),
+    "duplicates": lazy("Duplicate"),
+    "filters": lazy("Filters"),
+    "ids": lazy("Records"),
+    "mapping": lazy("Columns"),
+    "rejected": lazy("Rejected"),
+    "role": lazy("Role"),
+    "state": lazy("State"),
+}
+
+
+def action_words(action: str) -> str:
+    return str(ACTION_WORDS[AuditAction(action)]) if action in set(AuditAction) else action
+
+
+def action_options() -> list[dict[str, str]]:
+    """Every action, by its words, behind the entry for all of them."""
+    listed = sorted(
+        ({"label": str(words), "value": str(action)} for action, words in ACTION_WORDS.items()),
+        key=lambda option: option["label"].casefold(),
+    )
+    return [{"label": _("All actions"), "value": ALL_ACTIONS}, *listed]
+
+
+def who_words(entry: AuditEntryView) -> str:
+    if entry.username == "system":
+        return _("The command line or the program")
+    return entry.username or _("Nobody signed in")
+
+
+def audit_table(entries: Sequence[AuditEntryView]) -> Component:
+    """Entries as they come, the newest first."""
+    if not entries:
+        return empty_state(
+            _("Nothing was recorded"), icon_name="journal-text", hint=_("Choose a longer range, or fewer filters.")
+        )
+    heads = (_("When"), _("Who"), _("What"), _("On what"), _("Change"), _("From where"))
+    table = html.Table(
+        [
+            html.Caption(_("Audit log"), className="visually-hidden"),
+            html.Thead(html.Tr([html.Th(words, scope="col") for words in heads])),
+            html.Tbody([_row(entry) for entry in entries]),
+        ],
+        className="nv-table",
+    )
+    return html.Div(table, className="nv-table-wrap")
+
+
+def _row(entry: AuditEntryView) -> Component:
+    return html.Tr(
+        [
+            html.Th(format_datetime(entry.at, "medium"), scope="row", className="nv-num"),
+            html.Td(html.Bdi(who_words(entry))),
+            html.Td(action_words(entry.action)),
+            html.Td(html.Bdi(entry.subject)),
+            html.Td([html.Div(html.Bdi(line)) for line in change_lines(entry.before, entry.after)]),
+            html.Td(html.Bdi(entry.address, className="nv-mono")),
+        ]
+    )
+
+
+def change_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What has changed, a line for each field: "Role: viewer → admin".
+
+    >>> change_lines({"a": 1, "b": 2}, {"a": 1, "b": 3, "c": ["x", "y"]})
+    ['b: 2 → 3', 'c: x, y']
+    """
+    fields = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return [_line(name, before, after) for name in fields]
+
+
+def _line(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    sides = [value_words(side[name]) for side in (before, after) if name in side]
+    return f"{_FIELD_WORDS.get(name, name)!s}: {' → '.join(sides)}"
+
+
+def value_words(value: Any) -> str:
+    """A value of the log as text: lists with commas, objects as pairs."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} = {value_words(part)}" for name, part in value.items()) or "–"
+    if isinstance(value, list):
+        return ", ".join(map(value_words, value)) or "–"
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return "–" if value in {None, ""} else str(value)
+
+
+def download_address(which: AuditFilter) -> str:
+    """Where the entries that `which` leaves are to be had as CSV."""
+    ends = {"from": which.start, "to": which.end}
+    named = {name: moment.isoformat() for name, moment in ends.items() if moment}
+    return f"/export/audit?{urlencode(named | {'search': which.search, 'action': which.action})}"
+
+
+def audit_sheet(entries: Iterable[AuditEntryView]) -> Sheet:
+    """Entries for a spreadsheet, with times on the reader's clock."""
+    heads = (_("Who"), _("What"), _("On what"), _("Change"), _("From where"))
+    columns = (Column(_("When"), "time"), *(Column(words, "text") for words in heads))
+    rows = [
+        [
+            local(entry.at).replace(tzinfo=None),
+            who_words(entry),
+            action_words(entry.action),
+            entry.subject,
+            "\n".join(change_lines(entry.before, entry.after)),
+            entry.address,
+        ]
+        for entry in entries
+    ]
+    return Sheet(columns, rows)
