@@ -85,7 +85,7 @@ def audit_table(entries: Sequence[AuditEntryView]) -> Component:
 def _row(entry: AuditEntryView) -> Component:
     return html.Tr(
         [
-            html.Th(format_datetime(entry.at, "medium"), scope="row", className="nv-num"),
+            html.Th(format_datetime(entry.at, "medium"), scope="row"),
             html.Td(html.Bdi(who_words(entry))),
             html.Td(action_words(entry.action)),
             html.Td(html.Bdi(entry.subject)),
