@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
+from nebuloviz.clock import utc_now
 from nebuloviz.models import EPOCH, AuditEntry, microseconds
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.interfaces import AuditAction, AuditEntryView, AuditFilter, AuditPage, AuditService
@@ -27,14 +28,10 @@ def set_address(address: str) -> None:
     _address.set("".join(letter for letter in address if letter.isprintable())[:_LONGEST_ADDRESS])
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class DatabaseAudit(AuditService):
     """The `AuditService` over `audit_entry`, whose triggers hold the promise that nothing changes."""
 
-    def __init__(self, now: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(self, now: Callable[[], datetime] = utc_now) -> None:
         self._now = now
 
     def record(
