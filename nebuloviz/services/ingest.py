@@ -204,12 +204,12 @@ class SalesIngestService(IngestService):
 
     @require(Permission.STREAM_MANAGE)
     def retry(self, session: Session, actor: Actor, ids: Sequence[int]) -> PostResult:
-        # Only whole records in JSON can be read again; a row of a file is corrected there and imported again
-        letters = [
-            row
-            for row in self._open_letters(session, ids)
-            if row.payload_size == len(row.payload) and row.payload.lstrip().startswith(b"{")
-        ]
+        chosen = self._open_letters(session, ids)
+        letters = [row for row in chosen if _can_be_read_again(row)]
+        if chosen and not letters:
+            raise InvalidInput(
+                _("None of these can be tried again here: correct the rows in their file, and import it again.")
+            )
         now = self._now()
         result = self._write(session, RETRY_TOPIC, [row.payload for row in letters], now, bury=False)
         for letter, row in zip(letters, result.results, strict=True):
@@ -374,6 +374,11 @@ def _partition_status(row: IngestOffset, lag: int | None) -> PartitionStatus:
         updated_at=row.updated_at,
         halted_reason=row.halted_reason,
     )
+
+
+def _can_be_read_again(letter: DeadLetter) -> bool:
+    """Whether it holds a whole record in JSON; a row of a file is not, nor is what was too large to be kept whole."""
+    return letter.payload_size == len(letter.payload) and letter.payload.lstrip().startswith(b"{")
 
 
 def _letter_view(row: DeadLetter) -> DeadLetterView:

@@ -126,6 +126,15 @@ class TestDeadLetters:
             assert [letter.payload for letter in patient.dead_letters(session, SYSTEM, state="retried").items] == [old]
         assert differences(database, "UTC") == []
 
+    def test_what_is_no_record_in_json_cannot_be_retried(self, service: SalesIngestService, database: Database) -> None:
+        post(service, database, b"536365,85123A,6,x", sale(quantity="x"))
+        with database.transaction() as session:
+            row, record = sorted(service.dead_letters(session, SYSTEM).items, key=lambda letter: letter.offset)
+            with pytest.raises(InvalidInput, match="import it again"):
+                service.retry(session, SYSTEM, [row.id])
+            assert service.retry(session, SYSTEM, [row.id, record.id]).rejected == 1
+            assert service.retry(session, SYSTEM, []) == PostResult(0, 0, 0)
+
     def test_discarded_they_keep_their_bytes(self, service: SalesIngestService, database: Database) -> None:
         post(service, database, b"junk")
         with database.transaction() as session:

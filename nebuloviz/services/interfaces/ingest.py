@@ -137,7 +137,13 @@ class IngestService(ABC):
 
     @abstractmethod
     def retry(self, session: Session, actor: Actor, ids: Sequence[int]) -> PostResult:
-        """Parse and write dead letters again; those that succeed close, the others stay with their new reason."""
+        """Parse and write dead letters again; those that succeed close, the others stay with their new reason.
+
+        Only whole records in JSON can be read again; rows of files among `ids` are left alone, and have no result.
+
+        Raises:
+            InvalidInput: there is nothing else among them.
+        """
 
     @abstractmethod
     def discard(self, session: Session, actor: Actor, ids: Sequence[int]) -> int:
