@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from nebuloviz.detection.calendar import Calendar
     from nebuloviz.detection.detector import Detector
-    from nebuloviz.services.line_watch import LineWatch
+    from nebuloviz.services.line_watch import LineWatcher
     from nebuloviz.services.watch import SeriesWatcher
     from nebuloviz.settings import Settings
 
@@ -189,7 +189,7 @@ class Program:
     say: Callable[[str], None] = _quiet
     _intake: Intake | None = None
     _watcher: SeriesWatcher | None = None
-    _line_watch: LineWatch | None = None
+    _line_watcher: LineWatcher | None = None
     _repeaters: list[Repeater] = field(default_factory=list)
     _unprepared: str = "The program has just started."
 
@@ -213,8 +213,8 @@ class Program:
         self.parts.ingest.stop(max(0.1, deadline - time.monotonic()))
         if self._intake is not None:
             self._intake.join(max(0.1, deadline - time.monotonic()))
-        if self._line_watch is not None:
-            self._line_watch.stop(max(0.1, deadline - time.monotonic()))
+        if self._line_watcher is not None:
+            self._line_watcher.stop(max(0.1, deadline - time.monotonic()))
         for repeater in self._repeaters:
             repeater.join(max(0.1, deadline - time.monotonic()))
         if self._watcher is not None:
@@ -257,7 +257,7 @@ class Program:
     def _watch(self) -> bool:
         if self._watcher is None:  # here, since scikit-learn takes seconds to load
             self._watcher = series_watcher(self.parts)
-            self._line_watch = line_watch(self.parts)
+            self._line_watcher = line_watcher(self.parts)
         return self._watcher.step()
 
     def _database_health(self) -> Health:
@@ -330,19 +330,19 @@ def _calendar(settings: Settings) -> Calendar:
         raise ConfigurationError(f"NEBULOVIZ_CLOSED_DAYS_FILE: {error}") from error
 
 
-def line_watch(these: Parts) -> LineWatch:
+def line_watcher(these: Parts) -> LineWatcher:
     """The watch over sale lines, at work, told of every stored batch."""
     from nebuloviz.detection.line_model import LineSettings  # noqa: PLC0415 - as above
-    from nebuloviz.services.line_watch import DIMENSIONS, LineWatch  # noqa: PLC0415
+    from nebuloviz.services.line_watch import DIMENSIONS, LineWatcher  # noqa: PLC0415
 
     settings = these.settings
     judged = LineSettings(
         calendar=_calendar(settings), dimensions=DIMENSIONS, false_alerts_per_week=settings.false_alerts_per_week
     )
-    watch = LineWatch(these.database, judged)
-    these.listeners.append(watch.on_written)
-    watch.start()
-    return watch
+    watcher = LineWatcher(these.database, judged)
+    these.listeners.append(watcher.on_written)
+    watcher.start()
+    return watcher
 
 
 def backtest(settings: Settings, source: Path, closures: Path | None, output: Path) -> int:
@@ -419,11 +419,11 @@ def consume(settings: Settings) -> int:
         _log.error("%s NebuloViz keeps trying.", problem)
         time.sleep(_PREPARE_PAUSE_SECONDS)
     these.cache.invalidate(ROOT)
-    watch = line_watch(these)
+    watcher = line_watcher(these)
     consumer.abandon_when_stalled()
     gc.freeze()  # what is loaded stays: the collector need not walk through it at every turn, nor at the end
     consumer.run()
-    watch.stop()
+    watcher.stop()
     return 0
 
 

@@ -74,7 +74,7 @@ def duration(seconds: Number | None) -> str:
 
 
 def bucket_label(bucket: date | None, grain: str) -> str:
-    """The name of the bucket of `grain` (minute, hour, day, week, month, quarter or year) that starts at `bucket`.
+    """The name of the bucket of `grain` (minute, quarter_hour, hour, day, week, month, quarter or year) that starts at `bucket`.
 
     Raises:
         ValueError: no such grain.
@@ -82,7 +82,7 @@ def bucket_label(bucket: date | None, grain: str) -> str:
     day = _day(bucket)
     if day is None:
         return NOTHING
-    if grain in {"minute", "hour"}:
+    if grain in {"minute", "quarter_hour", "hour"}:
         return finish(_joined(dates.format_skeleton("MMMd", day, locale=locale()), bucket))
     if grain == "week":
         return _("Week of {date}", date=format_date(day))

@@ -128,18 +128,16 @@ def _resolve(session: Session, alert_id: int, at: datetime) -> None:
         session.add(AlertEvent(alert_id=alert_id, at=at, kind="closed", note=""))
 
 
-def resolve_past(session: Session, detector: str, until: datetime, at: datetime) -> bool:
-    """Resolve the alerts that nothing has happened to since `until`, unless their series has another of later. Whether there were any.
+def resolve_past(session: Session, detector: str, until: datetime, at: datetime) -> None:
+    """Resolve the alerts that nothing has happened to since `until`, unless their series has another of later.
 
     For findings that are over when they are found, and have no quiet to wait for.
     """
     later = aliased(Alert)
     again = exists().where(later.detector == detector, later.series == Alert.series, later.bucket_end > until)
     past = (Alert.detector == detector) & (Alert.state != "resolved") & (Alert.updated_at <= until) & ~again
-    found = session.scalars(select(Alert.id).where(past)).all()
-    for alert_id in found:
+    for alert_id in session.scalars(select(Alert.id).where(past)).all():
         _resolve(session, alert_id, at)
-    return bool(found)
 
 
 def _figures(alert: OpenAlert) -> dict[str, object]:

@@ -26,7 +26,7 @@ from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.detection.alerts import Finding, OpenAlert
 from nebuloviz.detection.line_model import LineSettings
-from nebuloviz.detection.lines import LineWatch as LineDetector
+from nebuloviz.detection.lines import LineWatch
 from nebuloviz.detection.series import Lines
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.sale import Sale
@@ -53,29 +53,24 @@ _DAY = timedelta(days=1)
 _log = logging.getLogger(__name__)
 
 
-class LineWatch:
-    """Give `on_written` to a consumer; `start` judges in the background what it gets, `step` a batch of it at a time.
-
-    `on_alerts` is called after alerts were written.
-    """
+class LineWatcher:
+    """Give `on_written` to a consumer; `start` judges in the background what it gets, `step` a batch of it at a time."""
 
     def __init__(
         self,
         database: Database,
         settings: LineSettings,
         *,
-        on_alerts: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._settings = settings
-        self._on_alerts = on_alerts
         self._now = now
         self._lock = threading.Lock()
         self._queue: deque[Sequence[Sale]] = deque()
         self._n_queued = 0
         self._leaving_out = False
-        self._detector: LineDetector | None = None
+        self._detector: LineWatch | None = None
         self._learned_at: datetime | None = None
         self._settled_at: datetime | None = None
         self._found: list[tuple[Finding, Sale | None]] = []  # not yet written
@@ -141,7 +136,7 @@ class LineWatch:
             self._n_queued -= len(sales)
         return sales
 
-    def _ready(self, sales: Sequence[Sale]) -> LineDetector | None:
+    def _ready(self, sales: Sequence[Sale]) -> LineWatch | None:
         """What has learned from all other sales; None while history is being loaded, `sales` perhaps among it."""
         now = self._now()
         with self._database.session() as session:
@@ -159,9 +154,9 @@ class LineWatch:
         with self._lock:
             return {sale.key for batch in (sales, *self._queue) for sale in batch}
 
-    def _learn(self, now: datetime, without: Collection[bytes]) -> LineDetector:
+    def _learn(self, now: datetime, without: Collection[bytes]) -> LineWatch:
         """A new detector, from the stored lines of the last weeks day by day; from as many as there are when it must stop."""
-        detector = LineDetector(self._settings)
+        detector = LineWatch(self._settings)
         first = now - timedelta(weeks=self._settings.fit_weeks)
         with self._database.session() as session:
             part = _part_to_learn(session, first)
@@ -176,14 +171,14 @@ class LineWatch:
             self._train(detector)
         return detector
 
-    def _judge(self, detector: LineDetector, sales: Sequence[Sale]) -> None:
+    def _judge(self, detector: LineWatch, sales: Sequence[Sale]) -> None:
         with timed(DETECTOR_SECONDS, detector=DETECTOR, step="score"):
             findings = detector.feed(lines_of(sales))
         self._found += [(f, None if f.line is None else sales[f.line]) for f in findings if f.novel]
         if detector.fit_due:
             self._train(detector)
 
-    def _train(self, detector: LineDetector) -> None:
+    def _train(self, detector: LineWatch) -> None:
         with timed(DETECTOR_SECONDS, detector=DETECTOR, step="train"):
             version = detector.train().version
         _log.info("line watch trained: %s", version)
@@ -193,10 +188,9 @@ class LineWatch:
         if not self._found:
             return
         with self._database.transaction() as session:
-            raised = [_raise(session, finding, sale, self._now()) for finding, sale in self._found]
+            for finding, sale in self._found:
+                _raise(session, finding, sale, self._now())
         self._found.clear()
-        if any(raised):
-            self._on_alerts()
 
     def _settle(self) -> None:
         """Now and then: a line is sold and gone, so its alert resolves by itself."""
@@ -204,10 +198,8 @@ class LineWatch:
         if self._settled_at is not None and now - self._settled_at < _SETTLE_APART:
             return
         with self._database.transaction() as session:
-            resolved = resolve_past(session, DETECTOR, now - ALERT_LIFE, now)
+            resolve_past(session, DETECTOR, now - ALERT_LIFE, now)
         self._settled_at = now
-        if resolved:
-            self._on_alerts()
 
 
 def lines_of(sales: Sequence[Sale]) -> Lines:
@@ -215,8 +207,8 @@ def lines_of(sales: Sequence[Sale]) -> Lines:
     return _lines([_STORED(sale) for sale in sales])
 
 
-def _raise(session: Session, finding: Finding, sale: Sale | None, now: datetime) -> bool:
-    """One alert for a series and hour, however often its lines are handed over. Whether there was none."""
+def _raise(session: Session, finding: Finding, sale: Sale | None, now: datetime) -> None:
+    """One alert for a series and hour, however often its lines are handed over."""
     named = None
     if (
         sale is not None and finding.key.dimensions
@@ -224,7 +216,7 @@ def _raise(session: Session, finding: Finding, sale: Sale | None, now: datetime)
         known = {name: getattr(sale, name) for name in _NAMED}
         named = {name: value for name, value in known.items() if value} | dict(finding.key.dimensions)
     alert = OpenAlert(replace(finding, detector=DETECTOR), finding.bucket_start, finding.bucket_end)
-    return raise_alert(session, alert, now, named, sale.sale_id if sale else "") is not None
+    raise_alert(session, alert, now, named, sale.sale_id if sale else "")
 
 
 def _part_to_learn(session: Session, first: datetime) -> float:

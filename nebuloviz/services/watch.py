@@ -81,7 +81,7 @@ class _Running:
 class SeriesWatcher:
     """Call `step` every few seconds in any number of processes; the elected one works, the others return at once.
 
-    `secret` signs the stored state; `on_alerts` is called after a step that wrote alerts or expected ranges.
+    `secret` signs the stored state.
     """
 
     def __init__(
@@ -90,13 +90,11 @@ class SeriesWatcher:
         settings: WatchSettings,
         *,
         secret: str,
-        on_alerts: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._settings = settings
         self._secret = secret.encode()
-        self._on_alerts = on_alerts
         self._now = now
         self._holder = lease.own_name()
         self._running: _Running | None = None  # as last stored; another process may have gone on since
@@ -120,7 +118,6 @@ class SeriesWatcher:
         findings = self._judge(running, buckets, now)
         if self._store(running, buckets, findings, now):
             self._running = running
-            self._on_alerts()
         return end < closed
 
     def stop(self) -> None:

@@ -94,6 +94,10 @@ def test_a_bucket_is_named_by_its_grain(language: str, labels: list[str]) -> Non
     assert shown[:3] + shown[4:] == labels[:3] + labels[4:]
 
 
+def test_a_quarter_of_an_hour_is_named_like_a_minute() -> None:
+    assert bucket_label(NOW, "quarter_hour") == bucket_label(NOW, "minute")
+
+
 def test_an_unknown_grain_is_refused() -> None:
     with pytest.raises(ValueError, match="fortnight"):
         bucket_label(DAY, "fortnight")

@@ -20,7 +20,7 @@ from nebuloviz.models import Alert, ImportJob
 from nebuloviz.observability import LINES_UNJUDGED
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services import line_watch
-from nebuloviz.services.line_watch import DIMENSIONS, LineWatch
+from nebuloviz.services.line_watch import DIMENSIONS, LineWatcher
 from tests.services.watched_shop import LEARNED, Shop, payloads, write
 
 # Two weeks to learn from, and a detector that trains at once: what is found is the detector's own tests' business
@@ -29,14 +29,14 @@ NOON = LEARNED + timedelta(hours=12)
 
 
 @pytest.fixture
-def watch(shop: Shop) -> LineWatch:
+def watch(shop: Shop) -> LineWatcher:
     """At noon of the day after ten weeks of sales."""
     shop.now = NOON
     return new_watch(shop)
 
 
-def new_watch(shop: Shop) -> LineWatch:
-    return LineWatch(shop.database, SETTINGS, on_alerts=lambda: shop.alerted.append(shop.now), now=shop.clock)
+def new_watch(shop: Shop) -> LineWatcher:
+    return LineWatcher(shop.database, SETTINGS, now=shop.clock)
 
 
 def line(number: int = 1, **fields: object) -> bytes:
@@ -60,7 +60,7 @@ def sell(shop: Shop, *lines: bytes) -> Written:
     return written
 
 
-def judge(watch: LineWatch, *batches: Written) -> None:
+def judge(watch: LineWatcher, *batches: Written) -> None:
     for written in batches:
         watch.on_written(written)
     while watch.step():
@@ -73,7 +73,7 @@ def alerts(database: Database) -> list[Alert]:
 
 
 class TestFindings:
-    def test_a_price_far_from_the_products_own(self, shop: Shop, watch: LineWatch) -> None:
+    def test_a_price_far_from_the_products_own(self, shop: Shop, watch: LineWatcher) -> None:
         judge(watch, sell(shop, line(1), line(2, unit_price=1000), line(3)))
         (alert,) = alerts(shop.database)
         assert (alert.series, alert.metric, alert.sale_id) == ("unit_price|product=p5", "unit_price", "line-2")
@@ -83,19 +83,17 @@ class TestFindings:
             "product": "p5", "category": "food", "region": "north", "channel": "web"
         }  # fmt: skip
         assert alert.created_at == NOON - timedelta(minutes=10)
-        assert shop.alerted == [NOON]
 
-    def test_a_quantity_far_from_the_products_own(self, shop: Shop, watch: LineWatch) -> None:
+    def test_a_quantity_far_from_the_products_own(self, shop: Shop, watch: LineWatcher) -> None:
         judge(watch, sell(shop, line(1), line(2, quantity=5000)))
         assert [alert.series for alert in alerts(shop.database)] == ["quantity|product=p5"]
 
-    def test_a_day_of_ordinary_lines_raises_nothing(self, shop: Shop, watch: LineWatch) -> None:
+    def test_a_day_of_ordinary_lines_raises_nothing(self, shop: Shop, watch: LineWatcher) -> None:
         shop.now = LEARNED + timedelta(days=1)
         judge(watch, *write(shop.database, payloads(LEARNED, shop.now), shop.now))
         assert alerts(shop.database) == []
-        assert shop.alerted == []
 
-    def test_a_product_never_seen_before_has_no_usual_price(self, shop: Shop, watch: LineWatch) -> None:
+    def test_a_product_never_seen_before_has_no_usual_price(self, shop: Shop, watch: LineWatcher) -> None:
         judge(watch, sell(shop, line(1, product_id="new", unit_price=99_999)))
         assert alerts(shop.database) == []
 
@@ -107,23 +105,23 @@ class TestFindings:
 
 
 class TestOnce:
-    def test_a_batch_handed_over_again_raises_nothing_again(self, shop: Shop, watch: LineWatch) -> None:
+    def test_a_batch_handed_over_again_raises_nothing_again(self, shop: Shop, watch: LineWatcher) -> None:
         written = sell(shop, line(1, unit_price=1000))
         judge(watch, written, written)
         assert len(alerts(shop.database)) == 1
 
-    def test_nor_does_one_handed_to_another_process(self, shop: Shop, watch: LineWatch) -> None:
+    def test_nor_does_one_handed_to_another_process(self, shop: Shop, watch: LineWatcher) -> None:
         written = sell(shop, line(1, unit_price=1000))
         judge(watch, written)
         judge(new_watch(shop), written)
         assert len(alerts(shop.database)) == 1
 
-    def test_the_same_slip_twice_in_an_hour_is_one_alert(self, shop: Shop, watch: LineWatch) -> None:
+    def test_the_same_slip_twice_in_an_hour_is_one_alert(self, shop: Shop, watch: LineWatcher) -> None:
         judge(watch, sell(shop, line(1, unit_price=1000)), sell(shop, line(2, unit_price=100_000)))
         (alert,) = alerts(shop.database)
         assert alert.sale_id == "line-1"
 
-    def test_a_line_is_not_known_before_it_is_judged(self, shop: Shop, watch: LineWatch) -> None:
+    def test_a_line_is_not_known_before_it_is_judged(self, shop: Shop, watch: LineWatcher) -> None:
         """All of them are in the facts already when the first is judged, and would make each other look usual."""
         slips = [sell(shop, line(number, unit_price=1000, sold_at=NOON - timedelta(hours=3))) for number in range(12)]
         judge(watch, *slips)
@@ -131,11 +129,11 @@ class TestOnce:
 
 
 class TestWhatIsLeftOut:
-    def test_sales_of_long_ago(self, shop: Shop, watch: LineWatch) -> None:
+    def test_sales_of_long_ago(self, shop: Shop, watch: LineWatcher) -> None:
         judge(watch, sell(shop, line(1, unit_price=1000, sold_at=NOON - timedelta(days=2, minutes=1))))
         assert alerts(shop.database) == []
 
-    def test_everything_while_history_is_being_loaded(self, shop: Shop, watch: LineWatch) -> None:
+    def test_everything_while_history_is_being_loaded(self, shop: Shop, watch: LineWatcher) -> None:
         with shop.database.transaction() as session:
             job = ImportJob(topic="file:1", name="past.csv", state="running", started_at=NOON, updated_at=NOON)
             session.add(job)
@@ -147,7 +145,7 @@ class TestWhatIsLeftOut:
         assert [alert.sale_id for alert in alerts(shop.database)] == ["line-2"]
 
     def test_what_comes_faster_than_it_can_be_judged(
-        self, shop: Shop, watch: LineWatch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+        self, shop: Shop, watch: LineWatcher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         monkeypatch.setattr(line_watch, "QUEUE_LINES", 3)
         before = LINES_UNJUDGED._value.get()
@@ -163,7 +161,9 @@ class TestWhatIsLeftOut:
             "no more",
         ]
 
-    def test_never_a_batch_when_none_waits(self, shop: Shop, watch: LineWatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_never_a_batch_when_none_waits(
+        self, shop: Shop, watch: LineWatcher, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(line_watch, "QUEUE_LINES", 0)
         judge(watch, sell(shop, line(1), line(2, unit_price=1000)))
         assert len(alerts(shop.database)) == 1
@@ -171,7 +171,7 @@ class TestWhatIsLeftOut:
 
 class TestLearning:
     def test_of_very_many_lines_takes_some_minutes_of_every_hour(
-        self, shop: Shop, watch: LineWatch, monkeypatch: pytest.MonkeyPatch
+        self, shop: Shop, watch: LineWatcher, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(line_watch, "LEARN_LINES", 2000)
         with shop.database.session() as session:
@@ -198,7 +198,7 @@ class TestLearning:
                 "region": "north", "country": "", "channel": "web", "store": ""
             }  # fmt: skip
 
-    def test_an_import_that_ends_is_learned_from(self, shop: Shop, watch: LineWatch) -> None:
+    def test_an_import_that_ends_is_learned_from(self, shop: Shop, watch: LineWatcher) -> None:
         judge(watch, sell(shop, line(1)))
         known = watch._detector
         shop.now += timedelta(hours=1)
@@ -209,7 +209,7 @@ class TestLearning:
         assert watch._detector is not known
 
     def test_too_many_products_are_forgotten(
-        self, shop: Shop, watch: LineWatch, monkeypatch: pytest.MonkeyPatch
+        self, shop: Shop, watch: LineWatcher, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         judge(watch, sell(shop, line(1)))
         known = watch._detector
@@ -223,7 +223,7 @@ class TestLearning:
 class TestLife:
     """Of alerts on one product: a day after the last of them, they are history."""
 
-    def test_an_alert_resolves_by_itself_after_a_day(self, shop: Shop, watch: LineWatch) -> None:
+    def test_an_alert_resolves_by_itself_after_a_day(self, shop: Shop, watch: LineWatcher) -> None:
         judge(watch, sell(shop, line(1, unit_price=1000)))
         shop.now = NOON + timedelta(hours=23)
         judge(watch)
@@ -234,9 +234,8 @@ class TestLife:
         assert (alert.state, alert.updated_at) == ("resolved", shop.now)
         with shop.database.session() as session:
             assert [event.kind for event in shop.alerts.history(session, SYSTEM, alert.id)] == ["raised", "closed"]
-        assert shop.alerted == [NOON, shop.now]
 
-    def test_not_while_it_is_repeated(self, shop: Shop, watch: LineWatch) -> None:
+    def test_not_while_it_is_repeated(self, shop: Shop, watch: LineWatcher) -> None:
         judge(watch, sell(shop, line(1, unit_price=1000)))
         later = timedelta(hours=20)
         with shop.database.transaction() as session:
@@ -253,7 +252,7 @@ class TestLife:
             states.append([alert.state for alert in alerts(shop.database)])
         assert states == [["open", "open"], ["open", "open"], ["resolved", "resolved"]]
 
-    def test_not_while_somebody_looks_after_it(self, shop: Shop, watch: LineWatch) -> None:
+    def test_not_while_somebody_looks_after_it(self, shop: Shop, watch: LineWatcher) -> None:
         judge(watch, sell(shop, line(1, unit_price=1000)))
         shop.now = NOON + timedelta(hours=20)
         with shop.database.transaction() as session:
@@ -265,7 +264,7 @@ class TestLife:
 
 class TestTrouble:
     def test_what_could_not_be_written_is_written_later(
-        self, shop: Shop, watch: LineWatch, monkeypatch: pytest.MonkeyPatch
+        self, shop: Shop, watch: LineWatcher, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def away(*_args: object) -> None:
             raise OperationalError("INSERT", {}, Exception("the server is away"))
@@ -282,13 +281,13 @@ class TestTrouble:
 
 class TestInTheBackground:
     @pytest.fixture
-    def running(self, watch: LineWatch) -> Iterator[LineWatch]:
+    def running(self, watch: LineWatcher) -> Iterator[LineWatcher]:
         watch.start()
         yield watch
         watch.stop()
         assert watch._repeater.join(0)
 
-    def test_beside_a_consumer(self, shop: Shop, running: LineWatch) -> None:
+    def test_beside_a_consumer(self, shop: Shop, running: LineWatcher) -> None:
         records = [Record("live", 0, n, line(n, unit_price=1000 if n == 7 else 10)) for n in range(20)]
         sink = DatabaseSink(shop.database, ZoneInfo("UTC"), now=shop.clock)
         Consumer(ListSource(records), sink, None, [running.on_written], shop.clock).run()
@@ -297,7 +296,7 @@ class TestInTheBackground:
             time.sleep(0.05)
         assert [alert.sale_id for alert in alerts(shop.database)] == ["line-7"]
 
-    def test_handing_over_takes_no_time(self, shop: Shop, watch: LineWatch) -> None:
+    def test_handing_over_takes_no_time(self, shop: Shop, watch: LineWatcher) -> None:
         (written,) = write(shop.database, payloads(LEARNED, NOON), NOON)
         many = Written("live", 0, 1, (), [*written.sales] * (20_000 // len(written.sales)))
         started = time.thread_time()

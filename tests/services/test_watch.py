@@ -112,9 +112,16 @@ class TestAnOutage:
         assert later.state == "resolved"
         assert later.bucket_end > alert.bucket_end
 
-    def test_readers_are_told(self, shop: Shop) -> None:
-        outage(shop, shop.watcher(), 1)
-        assert shop.alerted[-1] == shop.now
+    def test_open_pages_notice_it(self, shop: Shop) -> None:
+        watcher = shop.watcher()
+        outage(shop, watcher, 2)
+        shop.sell_hours(1, ["south"])
+        with shop.database.session() as session:
+            before = shop.data.stamp(session, SYSTEM)
+        watcher.step()
+        assert alerts(shop)
+        with shop.database.session() as session:
+            assert shop.data.stamp(session, SYSTEM) != before
 
 
 class TestRestart:

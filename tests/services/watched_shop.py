@@ -1,7 +1,7 @@
 """A made-up shop with a week's rhythm and ten weeks behind it, written through the real sink: what tests of alerts look at."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -36,7 +36,6 @@ class Shop:
     database: Database
     now: datetime = LEARNED + AFTER_THE_HOUR
     sold_until: datetime = LEARNED
-    alerted: list[datetime] = field(default_factory=list)  # when a watcher said that it wrote something
 
     def clock(self) -> datetime:
         return self.now
@@ -50,10 +49,7 @@ class Shop:
         self.sell(self.sold_until + timedelta(hours=hours), without)
 
     def watcher(self, *, secret: str = SECRET, settings: WatchSettings | None = None) -> SeriesWatcher:
-        def note() -> None:
-            self.alerted.append(self.now)
-
-        return SeriesWatcher(self.database, settings or WatchSettings(), secret=secret, on_alerts=note, now=self.clock)
+        return SeriesWatcher(self.database, settings or WatchSettings(), secret=secret, now=self.clock)
 
     @property
     def data(self) -> SalesDataService:

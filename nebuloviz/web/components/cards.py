@@ -170,7 +170,7 @@ def _columns(
 
 
 def _time_cell(grain: str, row: dict[str, Any]) -> html.Th:
-    label = bucket_label(row["bucket"].to_pydatetime(), "minute" if grain == "quarter_hour" else grain)
+    label = bucket_label(row["bucket"].to_pydatetime(), grain)
     return html.Th(f"{label} · {_('so far')}" if row.get("unfinished") else label, scope="row")
 
 

@@ -196,7 +196,7 @@ def _frame_columns(frame: Frame, data: pd.DataFrame) -> list[tuple[str, bool, _C
 def _time_cells(grain: str) -> _Cells:
     def cells(row: Mapping[Any, Any]) -> tuple[Any, str]:
         start = row["bucket"].to_pydatetime()
-        label = bucket_label(start, "minute" if grain == "quarter_hour" else grain)
+        label = bucket_label(start, grain)
         return start.isoformat(), _("{time} · so far", time=label) if row.get("unfinished") else label
 
     return cells
