@@ -10,15 +10,10 @@ from collections.abc import Mapping, Sequence
 from types import NoneType
 from typing import Any
 
-from nebuloviz.errors import InvalidInput
+from nebuloviz.errors import MalformedRequest
 from nebuloviz.services import strict_json
 
 _MAX_CHANGED = 10_000
-
-
-class MalformedRequest(InvalidInput):
-    status = 400
-    code = "malformed_request"
 
 
 def parse(data: bytes) -> dict[str, Any]:

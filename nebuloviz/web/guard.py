@@ -25,9 +25,12 @@ from werkzeug.exceptions import HTTPException, UnsupportedMediaType
 
 from nebuloviz.errors import (
     ConfigurationError,
+    CrossOrigin,
+    MalformedRequest,
     NebuloVizError,
     NotFound,
     NotSignedIn,
+    PasswordChangeRequired,
     PermissionDenied,
     TooManyRequests,
 )
@@ -52,14 +55,6 @@ _PAGE_STORE = Output("_pages_store", "data")
 _LONGEST_ADDRESS = 64_000
 
 _log = logging.getLogger(__name__)
-
-
-class CrossOrigin(PermissionDenied):
-    code = "cross_origin"
-
-
-class PasswordChangeRequired(PermissionDenied):
-    code = "password_change_required"
 
 
 def install_guard(server: Flask, limiter: RequestLimiter) -> None:
@@ -170,9 +165,9 @@ def _authorize_router(asked: Mapping[str, Any]) -> None:
     given = {item["property"]: item.get("value") for item in asked["inputs"] if item["id"] == body.LOCATION_ID}
     path = given.get("pathname")
     if not isinstance(path, str) or not path.startswith("/"):
-        raise body.MalformedRequest("The path must be text that begins with a slash.")
+        raise MalformedRequest("The path must be text that begins with a slash.")
     if len(path) + len(given.get("search") or "") > _LONGEST_ADDRESS:
-        raise body.MalformedRequest("The path is too long.")
+        raise MalformedRequest("The path is too long.")
     page, variables = find_page(path)
     if page is None and not _drawable(path):
         raise NotFound(_("There is no such page."))
@@ -292,7 +287,7 @@ def _guarded_dispatch(dispatch: Callable[..., Any]) -> Callable[..., Any]:
             raise
         except Exception:  # noqa: BLE001 - whatever Dash stumbles over is answered, and logged
             _log.exception("a callback's request could not be answered", extra={"callback": output})
-            raise body.MalformedRequest(_("The request does not fit the callback.")) from None
+            raise MalformedRequest(_("The request does not fit the callback.")) from None
 
     return guarded
 

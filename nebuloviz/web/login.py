@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user as signed_in
 
 from nebuloviz.db import answering
-from nebuloviz.errors import InvalidInput, NebuloVizError, NotSignedIn, PermissionDenied, TooManyRequests
+from nebuloviz.errors import FormExpired, InvalidInput, NebuloVizError, NotSignedIn, TooManyRequests
 from nebuloviz.i18n import current, is_rtl
 from nebuloviz.i18n import gettext as _
 from nebuloviz.services.interfaces import UserView
@@ -23,10 +23,6 @@ from nebuloviz.web.context import context, current_user
 from nebuloviz.web.hooks import LANGUAGE_PARAMETER
 
 _LONGEST_TARGET = 2_000
-
-
-class FormExpired(PermissionDenied):
-    code = "form_expired"
 
 
 def install_login(server: Flask) -> None:
