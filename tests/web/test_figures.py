@@ -160,9 +160,7 @@ class TestEveryFigure:
 
 
 class TestConfig:
-    @pytest.mark.parametrize(
-        "config", [figures.CONFIG, figures.STATIC_CONFIG, figures.config("x"), figures.config(mode_bar=False)]
-    )
+    @pytest.mark.parametrize("config", [figures.CONFIG, figures.config("x"), figures.config(mode_bar=False)])
     def test_nothing_is_sent_away(self, config: dict[str, Any]) -> None:
         assert config["showSendToCloud"] is False
         assert config["displaylogo"] is False

@@ -12,7 +12,7 @@ from dash.development.base_component import Component
 from nebuloviz.i18n import _, format_datetime, percent, relative
 from nebuloviz.metrics.line_figures import figure
 from nebuloviz.services.interfaces import AlertView
-from nebuloviz.web.components.basic import Child, Id, Kind, badge, given
+from nebuloviz.web.components.basic import Id, Kind, badge, given
 from nebuloviz.web.components.states import empty_state
 from nebuloviz.web.figures import Severity, severity_word, value_label, value_text
 
@@ -68,9 +68,9 @@ def series_words(alert: AlertView) -> str:
 
 
 def feed_item(
-    alert: AlertView, *, href: str, now: datetime, words: Child = None, actions: Sequence[Component] = (), id: Id = None
+    alert: AlertView, *, href: str, now: datetime, actions: Sequence[Component] = (), id: Id = None
 ) -> html.Li:
-    """One alert in a feed, a link to its page. `words` replace the usual sentence."""
+    """One alert in a feed, a link to its page."""
     return html.Li(
         [
             html.Div(
@@ -86,7 +86,7 @@ def feed_item(
                 ],
                 className="nv-feed-head",
             ),
-            dcc.Link(words if words is not None else alert_words(alert), href=href, className="nv-feed-words"),
+            dcc.Link(alert_words(alert), href=href, className="nv-feed-words"),
             html.Div([html.Bdi(series_words(alert))], className="nv-feed-series"),
             html.Div(list(actions), className="nv-feed-actions") if actions else None,
         ],
@@ -108,9 +108,7 @@ def feed(items: Sequence[html.Li], *, id: Id = None) -> Component:
     )
 
 
-def alert_card(
-    alert: AlertView, *, now: datetime, words: Child = None, actions: Sequence[Component] = (), span: int = 12
-) -> html.Section:
+def alert_card(alert: AlertView, *, now: datetime, actions: Sequence[Component] = (), span: int = 12) -> html.Section:
     """The head of an alert's own page: sentence, series, times, figures, and what can be done."""
     metric = figure(alert.metric)
     facts: list[tuple[str, str]] = [
@@ -131,7 +129,7 @@ def alert_card(
                 ],
                 className="nv-feed-head",
             ),
-            html.H2(words if words is not None else alert_words(alert), className="nv-alert-title"),
+            html.H2(alert_words(alert), className="nv-alert-title"),
             html.P(html.Bdi(series_words(alert)), className="nv-card-subtitle"),
             html.Dl(
                 [

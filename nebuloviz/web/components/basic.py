@@ -40,11 +40,6 @@ def _attribute(name: str) -> str:
     return name.replace("_", "-") if name.startswith(("aria_", "data_")) else name
 
 
-def aria(**names: Any) -> dict[str, Any]:
-    """`aria-*` attributes: `aria(label="Main")`."""
-    return {f"aria-{name}": value for name, value in names.items()}
-
-
 def icon(name: str) -> html.I:
     """A Bootstrap icon, for the eye only: the words beside it say what it means."""
     return html.I(className=f"bi bi-{name}", **given(aria_hidden="true"))

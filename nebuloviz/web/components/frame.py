@@ -45,7 +45,7 @@ def skip_link() -> html.A:
     return html.A(_("Skip to content"), href=f"#{CONTENT_ID}", className="nv-skip")
 
 
-def rail(items: Sequence[NavItem], active_href: str = "", *, foot: Sequence[Component] = ()) -> html.Nav:
+def rail(items: Sequence[NavItem], active_href: str = "") -> html.Nav:
     """The main navigation; collapses to icons on narrow screens, and becomes a bar at the bottom on phones."""
     entries = [html.Li(_entry(item, active=item.href == active_href)) for item in items]
     return html.Nav(
@@ -60,7 +60,6 @@ def rail(items: Sequence[NavItem], active_href: str = "", *, foot: Sequence[Comp
                 title="NebuloViz",
             ),
             html.Ul(entries, className="nv-rail-items"),
-            html.Div(list(foot), className="nv-rail-foot"),
         ],
         className="nv-rail",
         **given(aria_label=_("Main")),

@@ -11,6 +11,8 @@ from dash.development.base_component import Component
 from nebuloviz.i18n import _, relative
 from nebuloviz.web.components.basic import Child, Children, Id, badge, button, given, icon
 
+#: Data that is older is no longer called live.
+STALE_AFTER_SECONDS = 120
 #: Bars of a chart's skeleton, as shares of its height.
 _SKELETON_BARS = (38, 52, 45, 64, 58, 72, 66, 81, 60, 74, 88, 70)
 
@@ -65,11 +67,11 @@ def stale_badge(age_seconds: float | None) -> html.Span:
     return badge(words, "warn", icon_name="clock-history")
 
 
-def data_age(age_seconds: float | None, *, stale_after_seconds: float = 120, id: Id = None) -> html.Span:
+def data_age(age_seconds: float | None, *, id: Id = None) -> html.Span:
     """How old the newest data is, for the top bar: a steady dot while it is live, a word when it is not."""
     if age_seconds is None:
         words, state = _("No data yet"), "none"
-    elif age_seconds <= stale_after_seconds:
+    elif age_seconds <= STALE_AFTER_SECONDS:
         words, state = _("Live · {age}", age=relative(age_seconds)), "live"
     else:
         words, state = _("Paused · {age}", age=relative(age_seconds)), "stale"

@@ -7,7 +7,6 @@ reads that.
 
 from nebuloviz.web.figures.base import (
     CONFIG,
-    STATIC_CONFIG,
     AnomalyMark,
     Click,
     Severity,
@@ -25,7 +24,6 @@ from nebuloviz.web.figures.trends import sparkline, trend
 
 __all__ = [
     "CONFIG",
-    "STATIC_CONFIG",
     "AnomalyMark",
     "Click",
     "Severity",

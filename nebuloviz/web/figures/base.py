@@ -26,17 +26,15 @@ CONFIG: dict[str, Any] = {
     "responsive": True,
     "showTips": False,
 }
-STATIC_CONFIG: dict[str, Any] = {**CONFIG, "displayModeBar": False, "staticPlot": True}
 
 
-def config(filename: str = "nebuloviz", *, static: bool = False, mode_bar: bool = True) -> Any:
+def config(filename: str = "nebuloviz", *, mode_bar: bool = True) -> Any:
     """`CONFIG` in the reader's language, with `filename` (without extension) for the PNG.
 
-    `static`: no hover, no zoom. Without `mode_bar` the picture is left to a button elsewhere, as on chart cards.
+    Without `mode_bar` the picture is left to a button elsewhere, as on chart cards.
     """
-    chosen = STATIC_CONFIG if static else CONFIG
     return {
-        **chosen,
+        **CONFIG,
         **({} if mode_bar else {"displayModeBar": False}),
         "locale": current().language,
         "toImageButtonOptions": {**CONFIG["toImageButtonOptions"], "filename": filename},

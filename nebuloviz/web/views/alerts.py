@@ -38,7 +38,6 @@ PAGE = 50
 LINES = 200
 _EVENTS = {
     "raised": lazy("Raised"),
-    "extended": lazy("Goes on"),
     "worsened": lazy("Got worse"),
     "acknowledged": lazy("Acknowledged"),
     "resolved": lazy("Resolved"),
