@@ -207,12 +207,14 @@ def show_lines(search: str | None) -> tuple[Any, Any]:
     with asking(search) as asked:
 
         def build() -> Any:
-            total = ask(services().data.sales, asked.query(comparison=None), None, 1).total
+            query = asked.query(comparison=None)
+            total = ask(services().data.sales, query, None, 1).total
             used = ask(services().data.dimensions_in_use)
             if not total:
                 return common.nothing(asked.state, "/explore"), ""
             cursors = dcc.Store(id={"type": "explore-cursors", "search": search or ""}, data={})
-            return [grids.lines_grid(lines_id(search or ""), used), cursors], common.lines_words(total)
+            links = html.Div(common.line_downloads(query), className="nv-card-links")
+            return [links, grids.lines_grid(lines_id(search or ""), used), cursors], common.lines_words(total)
 
         answer = part_answer(build)
         return answer if isinstance(answer, tuple) else (answer, "")

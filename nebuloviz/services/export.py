@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import xlsxwriter
 
 from nebuloviz.i18n import _, lazy
+from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import dimension, metric
 from nebuloviz.services.interfaces import OTHER, Frame, FrameColumn, SaleLine
 
@@ -108,23 +109,22 @@ def xlsx_bytes(sheet: Sheet) -> bytes:
     return out.getvalue()
 
 
-#: What can be had of a frame: ending of the file -> its content type, and what makes it.
-FORMATS: dict[str, tuple[str, Callable[[Frame], bytes]]] = {
-    "csv": ("text/csv; charset=utf-8", lambda frame: csv_bytes(sheet_of_frame(frame))),
-    "xlsx": (
-        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-        lambda frame: xlsx_bytes(sheet_of_frame(frame)),
-    ),
+#: What a sheet can be had as: ending of the file -> its content type, and what makes it.
+FORMATS: dict[str, tuple[str, Callable[[Sheet], bytes]]] = {
+    "csv": ("text/csv; charset=utf-8", csv_bytes),
+    "xlsx": ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", xlsx_bytes),
 }
 
 
-def file_name(frame: Frame, ending: str) -> str:
-    """A name that says what is inside, of letters, digits and hyphens: `revenue-by-store-2026-11-01-2026-11-22.csv`."""
-    query = frame.query
+def file_name(query: Query, ending: str, what: str = "") -> str:
+    """A name that says what is inside, of letters, digits and hyphens: `revenue-by-store-2026-11-01-2026-11-22.csv`.
+
+    `what` says it instead of the query's metrics and dimensions.
+    """
     last = query.end - timedelta(microseconds=1)
     days = [moment.astimezone(query.zone).date().isoformat() for moment in (query.start, last)]
     by = ["by", *query.dimensions] if query.dimensions else []
-    words = "-".join([*query.metrics, *by, *days]).replace("_", "-")
+    words = "-".join([*([what] if what else [*query.metrics, *by]), *days]).replace("_", "-")
     return f"{words}.{ending}"
 
 

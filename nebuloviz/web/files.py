@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import islice
 
 from flask import Flask, Response, abort, jsonify, make_response, request
 from flask.typing import ResponseReturnValue
@@ -13,19 +14,21 @@ from nebuloviz.errors import InvalidInput
 from nebuloviz.i18n import gettext as _
 from nebuloviz.metrics.query import Query
 from nebuloviz.permissions import Permission
-from nebuloviz.services.export import FORMATS, csv_bytes, file_name
-from nebuloviz.services.interfaces import AuditAction, AuditEntryView, AuditFilter
+from nebuloviz.services.export import FORMATS, Sheet, csv_bytes, file_name, sheet_of_frame, sheet_of_lines
+from nebuloviz.services.interfaces import AuditAction, AuditEntryView, AuditFilter, SaleLine
 from nebuloviz.web.access import route
 from nebuloviz.web.context import act, ask, services, settings
 from nebuloviz.web.views.audit import audit_sheet
+from nebuloviz.web.views.common import MOST_LINES
 
 _CHUNK_BYTES = 256 * 1024
+_LINES_AT_ONCE = 1_000
 _AUDIT_PAGE, _MOST_AUDIT_PAGES = 500, 200
 _SLACK_BYTES = 1024 * 1024  # the store has the exact limit, and better words
 
 
 def install_files(server: Flask) -> None:
-    """The routes /uploads, /export/audit and /export/<kind>."""
+    """The routes /uploads, /export/<kind>, /export/lines/<kind> and /export/audit."""
 
     @route(server, "/uploads", Permission.SALES_WRITE, methods=["POST"])
     def upload() -> ResponseReturnValue:
@@ -39,13 +42,15 @@ def install_files(server: Flask) -> None:
     @route(server, "/export/<kind>", Permission.DATA_READ)
     def export(kind: str) -> Response:
         """The query in the URL's parameters, as a file."""
-        if kind not in FORMATS:
-            abort(404)
-        frame = ask(services().data.frame, Query.from_params(request.args.to_dict(flat=False)))
-        content_type, make = FORMATS[kind]
-        name, asked = file_name(frame, kind), request.args.to_dict(flat=False)
-        act(services().audit.record, AuditAction.DATA_EXPORTED, name, after={"filters": asked})
-        return _download(make(frame), content_type, name)
+        query = _query()
+        return _exported(kind, lambda: sheet_of_frame(ask(services().data.frame, query)), file_name(query, kind))
+
+    @route(server, "/export/lines/<kind>", Permission.SALES_READ)
+    def export_lines(kind: str) -> Response:
+        """The sale lines behind the query in the URL's parameters, newest first: at most `MOST_LINES`."""
+        query = _query()
+        name = file_name(query, kind, "sale-lines")
+        return _exported(kind, lambda: sheet_of_lines(islice(_sale_lines(query), MOST_LINES), query.zone), name)
 
     @route(server, "/export/audit", Permission.AUDIT_READ)
     def export_audit() -> Response:
@@ -59,6 +64,30 @@ def install_files(server: Flask) -> None:
         content = csv_bytes(audit_sheet(_audit_entries(which)))
         act(services().audit.record, AuditAction.AUDIT_EXPORTED, after={"filters": request.args.to_dict()})
         return _download(content, "text/csv; charset=utf-8", "audit-log.csv")
+
+
+def _query() -> Query:
+    return Query.from_params(request.args.to_dict(flat=False))
+
+
+def _exported(kind: str, sheet: Callable[[], Sheet], name: str) -> Response:
+    """What `sheet` makes as a file of that kind, noted in the audit log."""
+    if kind not in FORMATS:
+        abort(404)
+    content_type, make = FORMATS[kind]
+    content = make(sheet())
+    act(services().audit.record, AuditAction.DATA_EXPORTED, name, after={"filters": request.args.to_dict(flat=False)})
+    return _download(content, content_type, name)
+
+
+def _sale_lines(query: Query) -> Iterator[SaleLine]:
+    cursor = None
+    while True:
+        page = ask(services().data.sales, query, cursor, _LINES_AT_ONCE)
+        yield from page.lines
+        cursor = page.next_cursor
+        if cursor is None:
+            return
 
 
 def _download(content: bytes, content_type: str, name: str) -> Response:

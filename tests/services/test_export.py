@@ -90,10 +90,10 @@ class TestSaleLines:
 
 class TestTheFile:
     def test_is_named_for_what_is_inside(self) -> None:
-        assert file_name(frame(["7"], [1.0]), "csv") == "revenue-by-store-2026-11-21-2026-11-22.csv"
+        assert file_name(frame(["7"], [1.0]).query, "csv") == "revenue-by-store-2026-11-21-2026-11-22.csv"
 
     @pytest.mark.parametrize(("ending", "start"), [("csv", b"\xef\xbb\xbf"), ("xlsx", b"PK")])
     def test_comes_in_each_format(self, ending: str, start: bytes) -> None:
         content_type, make = FORMATS[ending]
-        assert make(frame(["7"], [1.0])).startswith(start)
+        assert make(sheet_of_frame(frame(["7"], [1.0]))).startswith(start)
         assert "/" in content_type

@@ -516,6 +516,15 @@ class TestFiles:
         assert re.fullmatch(rf'attachment; filename="[\w.-]+\.{kind}"', answer.headers["content-disposition"])
         assert answer.headers["cache-control"] == "no-store"
 
+    @pytest.mark.parametrize("kind", ["csv", "xlsx"])
+    def test_so_are_the_sale_lines_for_those_who_may_see_them(self, program: Program, kind: str) -> None:
+        path = f"/export/lines/{kind}?m=revenue&from=2026-11-01T00:00:00Z&to=2026-11-22T00:00:00Z"
+        answer = program.as_("analyst").get(path)
+        assert answer.status_code == 200
+        name = f"sale-lines-2026-11-01-2026-11-21.{kind}"
+        assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
+        assert program.as_("viewer").get(path).status_code == 403
+
     @pytest.mark.parametrize(
         ("path", "status"),
         [

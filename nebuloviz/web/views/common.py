@@ -25,6 +25,8 @@ from nebuloviz.web.theme import mix
 from nebuloviz.web.views.grids import frame_grid
 
 _PALE = 0.28
+#: So many sale lines a file holds, the newest.
+MOST_LINES = 20_000
 #: Longer tables are grids, which draw only the rows that are seen.
 MOST_PLAIN_ROWS = 40
 
@@ -111,6 +113,12 @@ def downloads(query: Query, title: str) -> list[Component]:
     return [download_link(kind, title, f"/export/{kind.lower()}?{params}") for kind in ("CSV", "XLSX")]
 
 
+def line_downloads(query: Query) -> list[Component]:
+    """Links to the sale lines behind `query`, as CSV and XLSX."""
+    params = urlencode(query.to_params(), doseq=True)
+    return [download_link(kind, _("Sale lines"), f"/export/lines/{kind.lower()}?{params}") for kind in ("CSV", "XLSX")]
+
+
 def table_of(frame: Frame, data: pd.DataFrame, title: str) -> Callable[[], Component]:
     """Makes the table behind a chart: the same rows in the same order."""
     query = frame.query
@@ -149,7 +157,13 @@ def by_words(grain: Grain) -> str:
 
 
 def lines_words(total: int) -> str:
-    return ngettext("{count} sale line", "{count} sale lines", total, count=number(total))
+    """How many lines there are, and how many of them a file holds where that is not all."""
+    words = ngettext("{count} sale line", "{count} sale lines", total, count=number(total))
+    return (
+        _("{lines}; a file holds the newest {count}", lines=words, count=number(MOST_LINES))
+        if total > MOST_LINES
+        else words
+    )
 
 
 def dimension_words(slug: str) -> str:
