@@ -25,6 +25,7 @@ from nebuloviz.db import Database
 from nebuloviz.errors import ConfigurationError
 from nebuloviz.ingest import installation
 from nebuloviz.ingest.batch import Written
+from nebuloviz.ingest.brokers import brokers_health
 from nebuloviz.ingest.consumer import Consumer, ConsumerOptions, OnWritten
 from nebuloviz.ingest.sample import Demo
 from nebuloviz.ingest.sample_plan import is_started
@@ -250,6 +251,9 @@ class Program:
         if self._intake is not None:
             self.health.register("ingest", self._intake.health)
             self._intake.start()
+        servers = self.parts.settings.kafka_bootstrap_servers
+        if servers and not self.parts.settings.ingest_in_app:
+            self.health.register("kafka", lambda: brokers_health(servers))
         watch = Repeater("series watch", self._watch, _WATCH_PAUSE_SECONDS)
         self._repeaters.append(watch)
         watch.start()

@@ -9,6 +9,8 @@ from nebuloviz.detection import registry
 from nebuloviz.detection.detector import Detector
 from nebuloviz.detection.forest import ForestDetector, LargestDeviation
 from nebuloviz.errors import ConfigurationError
+from nebuloviz.observability import HealthChecks
+from tests.servers import free_port
 
 
 class TestTheDetector:
@@ -60,3 +62,14 @@ class TestExtensions:
         (tmp_path / "broken.py").write_text("1 / 0", encoding="utf-8")
         with pytest.raises(ConfigurationError, match=r"broken\.py, line 1, cannot be loaded: ZeroDivisionError"):
             bootstrap.parts(settings.load(data_dir=tmp_path, extensions_dir=tmp_path))
+
+
+def test_a_process_that_leaves_consuming_to_others_is_not_ready_without_kafka(tmp_path: Path) -> None:
+    servers = f"127.0.0.1:{free_port()}"
+    loaded = settings.load(data_dir=tmp_path, kafka_bootstrap_servers=servers, ingest_in_app=False)
+    program = bootstrap.Program(bootstrap.parts(loaded), HealthChecks())
+    program.start()
+    ready, report = program.health.readiness()
+    program.stop()
+    assert not ready
+    assert {name: part["ok"] for name, part in report.items()} == {"database": True, "cache": True, "kafka": False}
