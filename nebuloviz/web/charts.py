@@ -77,47 +77,37 @@ def chart_slot(
     def part(which: str) -> Id:
         return part_id(name, which, of)
 
-    graph = dcc.Graph(
-        id=part("figure"),
-        config=config(f"nebuloviz-{name}"),
-        className="nv-graph",
-        **given(figure=shown["figure"]),
-    )
-    body = [
-        html.Div(shown["note"], id=part("note"), className="nv-slot-note"),
-        html.Div(
-            graph,
-            className="nv-chart nv-chart-grows",
-            dir="ltr",  # time runs from left to right in every language
-            role="group",
-            **given(aria_label=title),
-        ),
-        html.Div(
-            shown["table"],
-            id=part("table"),
-            className="nv-behind",
-            tabIndex=0,
-            role="region",
-            **given(aria_label=title),
-        ),
-    ]
-    place = html.Div(body, id=part("body"), className=shown["body"], style=shown["style"])
+    parts = _slot_parts(name, title, part, shown)
+    place = html.Div(parts, id=part("body"), className=shown["body"], style=shown["style"])
     return html.Section(
-        [
-            html.Header(
-                [
-                    html.Div(shown["head"], id=part("head"), className="nv-slot-head"),
-                    html.Div(
-                        [_table_button(title, part("view")), *chart_actions(title, table=False)],
-                        className="nv-card-actions",
-                    ),
-                ],
-                className="nv-card-head",
-            ),
-            html.Div(place, className="nv-card-body"),
-        ],
+        [_slot_header(title, part, shown["head"]), html.Div(place, className="nv-card-body")],
         className=f"nv-card nv-span-{span}",
     )
+
+
+def _slot_header(title: str, part: Callable[[str], Id], head: Children) -> html.Header:
+    actions = [_table_button(title, part("view")), *chart_actions(title, table=False)]
+    return html.Header(
+        [
+            html.Div(head, id=part("head"), className="nv-slot-head"),
+            html.Div(actions, className="nv-card-actions"),
+        ],
+        className="nv-card-head",
+    )
+
+
+def _slot_parts(name: str, title: str, part: Callable[[str], Id], shown: Mapping[str, Any]) -> list[Component]:
+    """Note, figure and the table behind it."""
+    graph = dcc.Graph(
+        id=part("figure"), config=config(f"nebuloviz-{name}"), className="nv-graph", **given(figure=shown["figure"])
+    )
+    named = given(aria_label=title)
+    return [
+        html.Div(shown["note"], id=part("note"), className="nv-slot-note"),
+        # time runs from left to right in every language
+        html.Div(graph, className="nv-chart nv-chart-grows", dir="ltr", role="group", **named),
+        html.Div(shown["table"], id=part("table"), className="nv-behind", tabIndex=0, role="region", **named),
+    ]
 
 
 def chart_outline(title: str, *, span: int = 6, height: int = 280, outline: Outline = "columns") -> html.Section:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -10,7 +11,7 @@ import plotly.graph_objects as go
 from nebuloviz.i18n import _
 from nebuloviz.metrics.registry import Metric
 from nebuloviz.web.figures.axes import value_axis
-from nebuloviz.web.figures.base import Style, drawing, empty, mark
+from nebuloviz.web.figures.base import Drawing, Style, drawing, empty, mark
 from nebuloviz.web.figures.series import by_size
 from nebuloviz.web.figures.text import (
     difference_text,
@@ -48,6 +49,32 @@ def scatter(
     rows = kept.drop_duplicates(dimension).set_index(dimension).loc[values]
     labels, colors = value_labels(kept, dimension), style.colors(dimension, values)
     drawn = drawing(title, style, hovermode="closest", dragmode="zoom")
+    _add_points(drawn, rows, measured, size, labels, colors, style)
+    drawn.x_axis(
+        value_axis(across, rows[across.slug].tolist(), zero=across.unit != "ratio", headroom=0.1),
+        showgrid=True,
+        fixedrange=False,
+        title={"text": escape(title_of(across))},
+    )
+    drawn.y_axis(
+        value_axis(up, rows[up.slug].tolist(), zero=up.unit != "ratio", headroom=0.14),
+        fixedrange=False,
+        title={"text": escape(title_of(up))},
+    )
+    return drawn.done()
+
+
+def _add_points(
+    drawn: Drawing,
+    rows: pd.DataFrame,
+    measured: Sequence[Metric],
+    size: Metric | None,
+    labels: Mapping[str, str],
+    colors: Mapping[str, str],
+    style: Style,
+) -> None:
+    """A point per row, the largest first; `measured` are the metrics across, up and, where it is another one, of the area."""
+    values, dimension, (across, up, *_more) = list(rows.index), str(rows.index.name), measured
     drawn.add(
         "scatter",
         x=rows[across.slug].tolist(),
@@ -69,18 +96,6 @@ def scatter(
         ],
         hovertemplate="%{customdata[3]}<extra></extra>",
     )
-    drawn.x_axis(
-        value_axis(across, rows[across.slug].tolist(), zero=across.unit != "ratio", headroom=0.1),
-        showgrid=True,
-        fixedrange=False,
-        title={"text": escape(title_of(across))},
-    )
-    drawn.y_axis(
-        value_axis(up, rows[up.slug].tolist(), zero=up.unit != "ratio", headroom=0.14),
-        fixedrange=False,
-        title={"text": escape(title_of(up))},
-    )
-    return drawn.done()
 
 
 def _sizes(amounts: list[float]) -> list[float]:
@@ -94,7 +109,7 @@ def _sizes(amounts: list[float]) -> list[float]:
     ]
 
 
-def _point_text(label: str, row: pd.Series, measured: list[Metric]) -> str:
+def _point_text(label: str, row: pd.Series, measured: Sequence[Metric]) -> str:
     lines = [
         f"{escape(str(metric.label))}  <b>{value_text(metric, float(row[metric.slug]))}</b>" for metric in measured
     ]
