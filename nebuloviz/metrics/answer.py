@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.db import dialect_of
 from nebuloviz.errors import InvalidQuery
+from nebuloviz.i18n import gettext as _
+from nebuloviz.i18n import number
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.members import Buyers, Missing, read_hour_sets, read_sets
 from nebuloviz.metrics.planner import FACTS, HOUR_MEMBERS, MEMBERS, Key, Part, Piece, Plan, Reading, Slice, plan
@@ -77,7 +79,7 @@ def _orders(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: 
         statement: Any = sql.sums(dialect, asked, part.readings, ("orders",))
     else:
         statement = sql.distinct(dialect, asked, part.readings[0], "order_id")
-    for key, _, value in _read(session, asked, part.readings, statement):
+    for key, _measure, value in _read(session, asked, part.readings, statement):
         answer.add(key, "orders", value)
     if part.rolled:
         _take_off_surplus(session, asked, part, zone, answer)
@@ -129,7 +131,7 @@ def _count_customers(session: Session, asked: Slice, answer: Answer) -> None:
     pieces = tuple(Piece(s.start, s.end, number) for number, s in enumerate(asked.spans) if s.start < s.end)
     reading = Reading(FACTS, pieces)
     statement = sql.distinct(dialect_of(session), asked, reading, "customer_id")
-    for key, _, value in _read(session, asked, (reading,), statement):
+    for key, _measure, value in _read(session, asked, (reading,), statement):
         answer.add(key, "customers", value)
 
 
@@ -150,7 +152,9 @@ def _read(
     names = tuple(result.keys())[width:]
     rows = result.all()
     if len(rows) > MAX_ROWS:
-        raise InvalidQuery(f"The answer has more than {MAX_ROWS:,} rows; choose a coarser grain, or a limit.")
+        raise InvalidQuery(
+            _("The answer has more than {limit} rows; choose a coarser grain, or a limit.", limit=number(MAX_ROWS))
+        )
     for row in rows:
         key = (pieces[row[0]].span, *row[1:width])
         for name, value in zip(names, row[width:], strict=True):

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from nebuloviz.errors import InvalidQuery
+from nebuloviz.i18n import gettext as _
+from nebuloviz.i18n import number
 from nebuloviz.metrics.calendar import ONE_DAY, add_months, day_of, midnight, month_floor, week_floor
 from nebuloviz.metrics.query import GRAINS, Grain, Query
 
@@ -60,7 +62,7 @@ def buckets(query: Query) -> tuple[Bucket, ...]:
     try:
         return _buckets(query.start, query.end, query.grain, query.zone, query.week_start)
     except OverflowError:
-        raise InvalidQuery("The range leaves the years 1 to 9999.") from None
+        raise InvalidQuery(_("The range or its comparison leaves the years 1 to 9999.")) from None
 
 
 def automatic_grain(start: datetime, end: datetime) -> Grain:
@@ -78,9 +80,13 @@ def _check_number(query: Query, grain: Grain) -> None:
     if length / _TYPICAL[grain] <= MAX_BUCKETS:
         return
     fitting = next(coarser for coarser in GRAINS if length / _TYPICAL[coarser] <= MAX_BUCKETS or coarser == GRAINS[-1])
-    raise InvalidQuery(
-        f"This range has more than {MAX_BUCKETS:,} buckets of one {grain.replace('_', ' ')}; choose the grain {fitting}."
+    words = _(
+        "This range has more than {limit} buckets of one {grain}; choose the grain {fitting}.",
+        limit=number(MAX_BUCKETS),
+        grain=grain.replace("_", " "),
+        fitting=fitting,
     )
+    raise InvalidQuery(words)
 
 
 @lru_cache(maxsize=256)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from nebuloviz.errors import InvalidQuery
+from nebuloviz.i18n import gettext as _
 from nebuloviz.metrics.buckets import Bucket
 from nebuloviz.metrics.calendar import ONE_DAY, add_months, moved
 from nebuloviz.metrics.query import Query
@@ -55,7 +56,7 @@ def compared(query: Query, spans: Sequence[Bucket], now: datetime) -> tuple[Buck
     try:
         return tuple(_counterpart(query, span, shift, now, keep_length=keep_length) for span in spans)
     except (OverflowError, ValueError):
-        raise InvalidQuery("The comparison leaves the years 1 to 9999.") from None
+        raise InvalidQuery(_("The range or its comparison leaves the years 1 to 9999.")) from None
 
 
 def comparison_range(query: Query) -> tuple[datetime, datetime]:

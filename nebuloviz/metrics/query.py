@@ -12,6 +12,7 @@ from typing import Literal, cast, get_args
 from zoneinfo import ZoneInfo
 
 from nebuloviz.errors import InvalidQuery
+from nebuloviz.i18n import gettext as _
 from nebuloviz.metrics.registry import dimension, metric
 
 Grain = Literal["minute", "quarter_hour", "hour", "day", "week", "month", "quarter", "year"]
@@ -93,7 +94,7 @@ class Query:
         for slug in self.dimensions:
             dimension(slug)
         if self.end <= self.start:
-            raise InvalidQuery("The range is empty: its end must be later than its start.")
+            raise InvalidQuery(_("The range is empty: its end must be later than its start."))
         if self.grain is not None and self.grain not in GRAINS:
             raise InvalidQuery(f"A grain is one of {', '.join(GRAINS)}, not {self.grain!r}.")
         if self.comparison is not None and self.comparison not in COMPARISONS:
@@ -211,7 +212,7 @@ def _moment(moment: datetime, zone: tzinfo) -> datetime:
     try:
         return aware.astimezone(UTC)
     except OverflowError:
-        raise InvalidQuery("The range leaves the years 1 to 9999.") from None
+        raise InvalidQuery(_("The range or its comparison leaves the years 1 to 9999.")) from None
 
 
 def _iso(moment: datetime) -> str:

@@ -14,6 +14,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nebuloviz.errors import InvalidQuery
+from nebuloviz.i18n import gettext as _
+from nebuloviz.i18n import number
 from nebuloviz.metrics.answer import MAX_ROWS, Answer, Cells, measure
 from nebuloviz.metrics.buckets import Bucket, buckets
 from nebuloviz.metrics.comparison import compared
@@ -239,4 +241,8 @@ def product_names(session: Session, ids: Iterable[str]) -> dict[str, str]:
 
 
 def _too_many(rows: int) -> str:
-    return f"The answer would have {rows:,} rows and at most {MAX_ROWS:,} are given; choose a coarser grain or a smaller limit."
+    return _(
+        "The answer would have {rows} rows and at most {limit} are given; choose a coarser grain or a smaller limit.",
+        rows=number(rows),
+        limit=number(MAX_ROWS),
+    )
