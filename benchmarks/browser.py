@@ -12,6 +12,7 @@ from statistics import median
 
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
+from benchmarks.program import filled_program
 from benchmarks.table import Figure
 from tests.browser import FLAGS
 from tests.servers.base import find_chromium
@@ -24,8 +25,6 @@ _DRAWN = "body:has(.nv-tile):not(:has(.nv-skeleton, .nv-waiting, .nv-ready .nv-g
 
 def figures() -> Iterator[Figure]:
     """The figures of a program of its own."""
-    from benchmarks.processes import filled_program  # noqa: PLC0415 - which needs this module itself
-
     with filled_program() as (_process, address, password):
         yield from overview(address, password)
 

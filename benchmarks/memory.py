@@ -19,7 +19,7 @@ import psutil
 from playwright.sync_api import sync_playwright
 from sqlalchemy import func, select
 
-from benchmarks.processes import PASSWORD, ROOT, running
+from benchmarks.program import PASSWORD, ROOT, running
 from benchmarks.sales import fill
 from benchmarks.table import Figure
 from nebuloviz import migrate
