@@ -42,6 +42,7 @@ from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import Services
 from nebuloviz.services.limits import Counters
+from nebuloviz.services.users import DatabaseUsers
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -139,7 +140,7 @@ def parts(settings: Settings) -> Parts:
             listener(written)
 
     ingest = SalesIngestService(where, settings, on_written=[tell], audit=audit)
-    services = Services(auth, data, alerts, FigureInsights(data, alerts), ingest, audit)
+    services = Services(auth, data, alerts, FigureInsights(data, alerts), ingest, audit, DatabaseUsers(auth, audit))
     return Parts(settings, where, cache, counters, auth, ingest, services, listeners)
 
 

@@ -29,6 +29,13 @@ class Permission(StrEnum):
     USERS_MANAGE = "users:manage"
 
 
+#: Row scope: dimension slug -> the values that may be seen, both in a fixed order; empty means all rows.
+RowScope = tuple[tuple[str, tuple[str, ...]], ...]
+
+#: What can be confined to rows. The stream with its rejected records, files, users and the audit log cannot, so whoever has a
+#: row scope does not get to them, whatever the role says.
+SCOPABLE = frozenset({Permission.ALERTS_MANAGE, Permission.ALERTS_READ, Permission.DATA_READ, Permission.SALES_READ})
+
 _VIEWER = frozenset({Permission.ALERTS_READ, Permission.DATA_READ})
 _ANALYST = _VIEWER | {Permission.ALERTS_MANAGE, Permission.SALES_READ, Permission.STREAM_READ}
 _DATA_SCIENTIST = _ANALYST | {Permission.SALES_WRITE}
@@ -50,7 +57,7 @@ class Actor:
     username: str
     role: str
     permissions: frozenset[Permission]
-    scope: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    scope: RowScope = ()
 
     def may(self, permission: Permission) -> bool:
         return permission in self.permissions

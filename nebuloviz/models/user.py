@@ -19,7 +19,7 @@ class User(Base):
     id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=True)
     username: Mapped[str] = mapped_column(Text)
     name_key: Mapped[str] = mapped_column(Text, unique=True)
-    password_hash: Mapped[str] = mapped_column(Text)
+    password_hash: Mapped[str] = mapped_column(Text)  # '' until an invited user has set one, and matches nothing
     role: Mapped[str] = mapped_column(Text)
     language: Mapped[str] = mapped_column(Text, default="")  # '' follows the installation's
     time_zone: Mapped[str] = mapped_column(Text, default="")
@@ -28,6 +28,10 @@ class User(Base):
     must_change_password: Mapped[bool] = mapped_column(Boolean, default=False)
     sign_in_epoch: Mapped[int] = mapped_column(BigInteger, default=0)  # counting it up ends all sessions and tokens
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    email: Mapped[str] = mapped_column(Text, default="")
+    scope: Mapped[str] = mapped_column(Text, default="{}")  # JSON: dimension -> the values that the user may see
+    version: Mapped[int] = mapped_column(BigInteger, default=1)  # counts what administrators change
+    last_sign_in_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class BrowserSession(Base):
@@ -53,3 +57,13 @@ class RefreshToken(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     used: Mapped[bool] = mapped_column(Boolean, default=False)
     revoked: Mapped[bool] = mapped_column(Boolean, default=False)
+
+
+class PasswordLink(Base):
+    """A one-time link by which a user sets a password. Its address holds a random token; only its hash is stored."""
+
+    __tablename__ = "password_link"
+
+    token_hash: Mapped[str] = mapped_column(Text, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("app_user.id", ondelete="CASCADE"), index=True)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -14,14 +14,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from nebuloviz.clock import utc_now
+from nebuloviz.db import rows_changed
 from nebuloviz.errors import Conflict, InvalidInput, NotFound, NotSignedIn, TokenReused
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import BrowserSession, RefreshToken, User
-from nebuloviz.permissions import ROLES, SYSTEM, Actor
+from nebuloviz.permissions import ROLES, SCOPABLE, SYSTEM, Actor
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.interfaces import AuditAction, AuditService, AuthService, TokenPair, UserView
 from nebuloviz.services.limits import Counters, SignInGate, account_key, address_key
 from nebuloviz.services.passwords import ROUNDS, Passwords, check_password, check_username, name_key
+from nebuloviz.services.scope import scope_from_json
 from nebuloviz.services.tokens import Claims, TokenSigner
 from nebuloviz.settings import SUPPORTED_LANGUAGES, Settings
 
@@ -69,11 +71,11 @@ class DatabaseAuth(AuthService):
                 self._gate.failed(account, place)
                 raise NotSignedIn(_("The username or the password is not right."))
             self._gate.succeeded(account)
-        return _view(user)
+        return view_of(user)
 
     def sign_in_refused(self, session: Session, username: str) -> None:
         user = self._user_by_key(session, name_key(username))
-        subject = _subject(user) if user else ""
+        subject = subject_of(user) if user else ""
         self._audit.record(session, NOBODY, AuditAction.SIGN_IN_REFUSED, subject)
 
     def change_password(self, session: Session, user_id: int, old: str, new: str) -> UserView:
@@ -86,25 +88,39 @@ class DatabaseAuth(AuthService):
             self._gate.succeeded(account)
         if new == old:
             raise InvalidInput(_("The new password is the same as the current one."))
-        self._audit.record(session, self.actor(_view(user)), AuditAction.PASSWORD_CHANGED, _subject(user))
-        return self._store_password(session, user, new)
+        self._audit.record(session, self.actor(view_of(user)), AuditAction.PASSWORD_CHANGED, subject_of(user))
+        return self.store_password(session, user, new)
 
     def set_password(self, session: Session, username: str, password: str) -> UserView:
         user = self._user_by_key(session, name_key(username))
         if user is None:
             raise NotFound(_("There is no user called {name}.", name=username))
-        self._audit.record(session, SYSTEM, AuditAction.PASSWORD_SET, _subject(user))
-        return self._store_password(session, user, password)
+        self._audit.record(session, SYSTEM, AuditAction.PASSWORD_SET, subject_of(user))
+        return self.store_password(session, user, password)
 
-    def _store_password(self, session: Session, user: User, password: str) -> UserView:
+    def store_password(self, session: Session, user: User, password: str) -> UserView:
+        """Give a user another password, and end all sessions and tokens. Raises InvalidInput for one that is easily guessed."""
         check_password(password, user.username)
         user.password_hash = self._passwords.hashed(password)
         user.must_change_password = False
+        self.end_all(session, user)
+        return view_of(user)
+
+    def end_all(self, session: Session, user: User) -> int:
+        """End all of a user's sessions and tokens; how many browser sessions these were."""
         user.sign_in_epoch += 1
-        session.execute(delete(BrowserSession).where(BrowserSession.user_id == user.id))
+        ended = session.execute(delete(BrowserSession).where(BrowserSession.user_id == user.id))
         session.execute(delete(RefreshToken).where(RefreshToken.user_id == user.id))
         session.flush()
-        return _view(user)
+        return rows_changed(ended)
+
+    def is_locked(self, user: User) -> bool:
+        """Whether there were so many failures that sign-ins are refused for some minutes."""
+        return self._gate.is_shut(account_key(user.name_key))
+
+    def unlock(self, user: User) -> None:
+        """Forget the failures."""
+        self._gate.succeeded(account_key(user.name_key))
 
     # ------------------------------------------------------------ browser sessions
 
@@ -113,27 +129,27 @@ class DatabaseAuth(AuthService):
         session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now))
         expires_at = now + min(self._idle_life, self._session_life)
         row = BrowserSession(
-            token_hash=_hashed(token), user_id=user.id, epoch=user.epoch, created_at=now, expires_at=expires_at
+            token_hash=hashed_token(token), user_id=user.id, epoch=user.epoch, created_at=now, expires_at=expires_at
         )
         session.add(row)
-        self._audit.record(session, self.actor(user), AuditAction.SIGN_IN, after={"by": "browser"})
+        self._signed_in(session, user, "browser")
         return token
 
     def user_of_session(self, session: Session, token: str) -> UserView | None:
         found = session.execute(
             select(BrowserSession, User)
             .join(User, User.id == BrowserSession.user_id)
-            .where(BrowserSession.token_hash == _hashed(token))
+            .where(BrowserSession.token_hash == hashed_token(token))
         ).first()
         if found is None:
             return None
         row, user = found
         if row.expires_at <= self._now() or row.epoch != user.sign_in_epoch or user.disabled:
             return None
-        return _view(user)
+        return view_of(user)
 
     def touch_session(self, session: Session, token: str) -> None:
-        row = session.get(BrowserSession, _hashed(token))
+        row = session.get(BrowserSession, hashed_token(token))
         if row is not None and row.expires_at > self._now():
             row.expires_at = min(self._now() + self._idle_life, row.created_at + self._session_life)
             session.flush()
@@ -142,13 +158,17 @@ class DatabaseAuth(AuthService):
         user = self.user_of_session(session, token)
         if user is not None:
             self._audit.record(session, self.actor(user), AuditAction.SIGN_OUT)
-        session.execute(delete(BrowserSession).where(BrowserSession.token_hash == _hashed(token)))
+        session.execute(delete(BrowserSession).where(BrowserSession.token_hash == hashed_token(token)))
+
+    def _signed_in(self, session: Session, user: UserView, by: str) -> None:
+        session.execute(update(User).where(User.id == user.id).values(last_sign_in_at=self._now()))
+        self._audit.record(session, self.actor(user), AuditAction.SIGN_IN, after={"by": by})
 
     # ------------------------------------------------------------ API tokens
 
     def issue_tokens(self, session: Session, user: UserView) -> TokenPair:
         session.execute(delete(RefreshToken).where(RefreshToken.expires_at <= self._now()))
-        self._audit.record(session, self.actor(user), AuditAction.SIGN_IN, after={"by": "api"})
+        self._signed_in(session, user, "api")
         return self._pair(session, user.id, user.epoch, secrets.token_hex(16))
 
     def refresh_tokens(self, session: Session, refresh_token: str) -> TokenPair:
@@ -160,7 +180,7 @@ class DatabaseAuth(AuthService):
         return self._pair(session, user.id, user.sign_in_epoch, claims.family)
 
     def user_of_access_token(self, session: Session, token: str) -> UserView:
-        return _view(self._believed(session, self._signer.verify("access", token)))
+        return view_of(self._believed(session, self._signer.verify("access", token)))
 
     def _take(self, session: Session, claims: Claims) -> bool:
         """Mark a refresh token as used; False when somebody was first. One statement, so that of two at once one wins."""
@@ -200,7 +220,9 @@ class DatabaseAuth(AuthService):
     # ------------------------------------------------------------ users
 
     def actor(self, user: UserView) -> Actor:
-        return Actor(user.id, user.username, user.role, ROLES.get(user.role, frozenset()))
+        permissions = ROLES.get(user.role, frozenset())
+        left = permissions & SCOPABLE if user.scope else permissions
+        return Actor(user.id, user.username, user.role, left, user.scope)
 
     def create_user(
         self, session: Session, username: str, password: str, role: str, *, must_change_password: bool = False
@@ -222,8 +244,8 @@ class DatabaseAuth(AuthService):
                 session.add(user)
         except IntegrityError:
             raise Conflict(_("There is a user called {name} already.", name=name)) from None
-        self._audit.record(session, SYSTEM, AuditAction.USER_CREATED, _subject(user), after={"role": role})
-        return _view(user)
+        self._audit.record(session, SYSTEM, AuditAction.USER_CREATED, subject_of(user), after={"role": role})
+        return view_of(user)
 
     def set_preferences(self, session: Session, user_id: int, *, language: str, time_zone: str, theme: str) -> UserView:
         if language and language not in SUPPORTED_LANGUAGES:
@@ -235,10 +257,10 @@ class DatabaseAuth(AuthService):
         user = self._user(session, user_id)
         user.language, user.time_zone, user.theme = language, time_zone, theme
         session.flush()
-        return _view(user)
+        return view_of(user)
 
     def users(self, session: Session) -> Sequence[UserView]:
-        return [_view(user) for user in session.scalars(select(User).order_by(User.name_key))]
+        return [view_of(user) for user in session.scalars(select(User).order_by(User.name_key))]
 
     def _user(self, session: Session, user_id: int) -> User:
         user = session.get(User, user_id, populate_existing=True)
@@ -252,15 +274,15 @@ class DatabaseAuth(AuthService):
         return session.scalars(select(User).where(User.name_key == key)).first()
 
 
-def _hashed(token: str) -> str:
+def hashed_token(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _subject(user: User) -> str:
+def subject_of(user: User) -> str:
     return f"user {user.username}"
 
 
-def _view(user: User) -> UserView:
+def view_of(user: User) -> UserView:
     return UserView(
         id=user.id,
         username=user.username,
@@ -271,4 +293,5 @@ def _view(user: User) -> UserView:
         disabled=user.disabled,
         must_change_password=user.must_change_password,
         epoch=user.sign_in_epoch,
+        scope=scope_from_json(user.scope),
     )

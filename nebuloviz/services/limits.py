@@ -152,6 +152,10 @@ class SignInGate:
         """Forget the failures of an account whose owner has now signed in."""
         self._counters.clear(self._limit, key)
 
+    def is_shut(self, key: str) -> bool:
+        """Whether `key` has failed too often, and has to wait."""
+        return self._counters.read(self._limit, key).times >= MAX_FAILURES
+
     def _wait_for_turn(self, keys: tuple[str, ...]) -> None:
         deadline = time.monotonic() + MAX_WAIT_SECONDS
         while not self._may_start(keys):

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
+
+from nebuloviz.errors import InvalidInput
+from nebuloviz.i18n import gettext as _
 from nebuloviz.metrics.query import REST, Filter, Query
-from nebuloviz.permissions import Actor
+from nebuloviz.permissions import Actor, RowScope
+
+#: What rows can be confined by, in the order in which scopes are kept.
+SCOPED_DIMENSIONS = ("region", "country", "channel", "store", "category")
+_MOST_VALUES, _LONGEST_VALUE = 1_000, 256
 
 
 def scope_filters(actor: Actor) -> tuple[Filter, ...]:
@@ -14,3 +23,38 @@ def scope_filters(actor: Actor) -> tuple[Filter, ...]:
 def within_scope(query: Query, actor: Actor) -> Query:
     """`query` about those of its rows that `actor` may see."""
     return query.with_(filters=(*query.filters, *scope_filters(actor))) if actor.scope else query
+
+
+def scope_from_json(text: str) -> RowScope:
+    """The scope that `scope_to_json` wrote."""
+    found: dict[str, list[str]] = json.loads(text or "{}")
+    return tuple((dimension, tuple(found[dimension])) for dimension in SCOPED_DIMENSIONS if dimension in found)
+
+
+def scope_to_json(scope: RowScope) -> str:
+    return json.dumps(dict(scope), ensure_ascii=False)
+
+
+def checked_scope(given: Mapping[str, Iterable[str]]) -> RowScope:
+    """The scope that somebody has chosen, in its one form: equal scopes are equal values. No values: not confined by that.
+
+    Raises:
+        InvalidInput: a dimension that rows cannot be confined by; a value that is none.
+
+    >>> checked_scope({"store": ["b", "a", "b"], "region": []})
+    (('store', ('a', 'b')),)
+    """
+    chosen = {dimension: tuple(sorted(set(values))) for dimension, values in given.items()}
+    for dimension, values in chosen.items():
+        if dimension not in SCOPED_DIMENSIONS:
+            known = ", ".join(SCOPED_DIMENSIONS)
+            raise InvalidInput(
+                _("Rows are confined by one of {known}, not by {name}.", known=known, name=dimension[:64])
+            )
+        if len(values) > _MOST_VALUES or not all(_is_value(value) for value in values):
+            raise InvalidInput(_("Choose at most {limit} values of those that there are.", limit=_MOST_VALUES))
+    return tuple((dimension, chosen[dimension]) for dimension in SCOPED_DIMENSIONS if chosen.get(dimension))
+
+
+def _is_value(value: str) -> bool:
+    return len(value) <= _LONGEST_VALUE and all(letter.isprintable() for letter in value)

@@ -26,7 +26,7 @@ _LONGEST_TARGET = 2_000
 
 
 def install_login(server: Flask) -> None:
-    """The pages /login, /logout and /password."""
+    """The pages /login, /logout, /password and /welcome."""
 
     @server.context_processor
     def shared() -> dict[str, Any]:
@@ -50,6 +50,11 @@ def install_login(server: Flask) -> None:
     @route(server, "/password", "signed-in", methods=["GET", "POST"])
     def change_password() -> ResponseReturnValue:
         return _change_password() if request.method == "POST" else _password_page()
+
+    @route(server, "/welcome/<token>", "public", methods=["GET", "POST"])
+    def welcome(token: str) -> ResponseReturnValue:
+        """Where a one-time link leads; looking at it does not use it up."""
+        return _accept_password(token) if request.method == "POST" else _welcome_page(token)
 
 
 def template_values() -> dict[str, Any]:
@@ -172,6 +177,30 @@ def _password_page(error: NebuloVizError | None = None) -> ResponseReturnValue:
     if isinstance(error, TooManyRequests):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response
+
+
+def _accept_password(token: str) -> ResponseReturnValue:
+    form = request.form
+    try:
+        _check_csrf()
+        if form.get("new", "") != form.get("again", ""):
+            raise InvalidInput(_("The two new passwords differ."))
+        with answering(), context().database.transaction() as writing:
+            user = context().services.users.accept_password(writing, token, form.get("new", ""))
+    except (InvalidInput, FormExpired) as error:
+        return _welcome_page(token, error)
+    if signed_in.is_authenticated:
+        sessions.end(signed_in.get_id())
+    sessions.begin(user)
+    return redirect("/", 303)
+
+
+def _welcome_page(token: str, error: NebuloVizError | None = None) -> ResponseReturnValue:
+    with answering(), context().database.session() as reading:
+        user = context().services.users.offered_to(reading, token)
+    problem = error.message if error else ""
+    page = render_template("welcome.html", problem=problem, username=user.username, csrf_token=csrf_token())
+    return make_response(page, error.status if error else 200)
 
 
 # ---------------------------------------------------------------- forms

@@ -28,6 +28,7 @@ from nebuloviz.web.navigation import INTERVAL_ID, STAMP_ID, THEME_ID, URL_ID
 from nebuloviz.web.reading import now
 from nebuloviz.web.state import CARRIED_PARAMS
 from nebuloviz.web.state import State as PageState
+from nebuloviz.web.views.users import role_words
 
 _ARRIVAL_ID, _OPEN_ALERTS_ID, _AGE_ID, _SAVED_ID = "shell-arrival", "shell-open-alerts", "shell-age", "shell-saved"
 _LANGUAGE_ID, _ZONE_ID, _MENU_ID = "shell-language", "shell-zone", "shell-menu"
@@ -152,16 +153,6 @@ def _preference(label: str, id: str, options: Sequence[dict[str, str]], value: s
         role="group",
         **given(aria_label=label),
     )
-
-
-def role_words(role: str) -> str:
-    words = {
-        "viewer": _("Viewer"),
-        "analyst": _("Analyst"),
-        "data_scientist": _("Data scientist"),
-        "admin": _("Administrator"),
-    }
-    return words.get(role, role)
 
 
 @lru_cache(maxsize=1)

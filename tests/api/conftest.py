@@ -25,6 +25,7 @@ from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import Services
 from nebuloviz.services.limits import Counters
+from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.settings import Settings, load
 from tests.served import Served
 
@@ -89,8 +90,9 @@ def running_api(settings: Settings) -> Iterator[Api]:
     auth = DatabaseAuth(settings, counters=counters, rounds=4)
     data = SalesDataService(Cache(None, secret=settings.secret()), ZoneInfo("UTC"))
     alerts = SqlAlertService(data)
+    audit = DatabaseAudit()
     ingest = SalesIngestService(database, settings)
-    services = Services(auth, data, alerts, FigureInsights(data, alerts), ingest, DatabaseAudit())
+    services = Services(auth, data, alerts, FigureInsights(data, alerts), ingest, audit, DatabaseUsers(auth, audit))
     with database.transaction() as session:
         for role in ROLES:
             auth.create_user(session, role, PASSWORD, role)

@@ -18,6 +18,7 @@ from nebuloviz.db import Database
 from nebuloviz.i18n import Preferences, set_current, use
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.interfaces import Services, UserView
+from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.settings import Settings
 from nebuloviz.web.app import create_dash
 from nebuloviz.web.context import Context, SignedIn, install_context
@@ -43,11 +44,13 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dash, Settings,
     folder: Path = tmp_path_factory.mktemp("pages")
     settings = Settings(data_dir=folder, secret_key=SECRET, currency="USD")
     database = Database(f"sqlite:///{folder / 'none.sqlite3'}")
-    return create_dash(services=_services(settings, Shop()), database=database, settings=settings), settings, database
+    return create_dash(services=services_of(settings, Shop()), database=database, settings=settings), settings, database
 
 
-def _services(settings: Settings, shop: Shop) -> Services:
-    return Services(DatabaseAuth(settings, rounds=4), shop.data, shop.alerts, shop.insights, shop.ingest, shop.audit)
+def services_of(settings: Settings, shop: Shop) -> Services:
+    auth = DatabaseAuth(settings, rounds=4, audit=shop.audit)
+    users = DatabaseUsers(auth, shop.audit)
+    return Services(auth, shop.data, shop.alerts, shop.insights, shop.ingest, shop.audit, users)
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +62,7 @@ def _lines() -> Any:
 def shop(dashboard: tuple[Dash, Settings, Database], _lines: Any) -> Shop:
     app, settings, database = dashboard
     shop = Shop(data=fakes.FakeDataService(_lines.copy(), datetime.now(UTC)))
-    install_context(app.server, Context(_services(settings, shop), database, settings))
+    install_context(app.server, Context(services_of(settings, shop), database, settings))
     return shop
 
 

@@ -22,12 +22,16 @@ PAGES: dict[str, Permission] = {
     "/alerts/1": Permission.ALERTS_READ,
     "/data": Permission.STREAM_READ,
     "/audit": Permission.AUDIT_READ,
+    "/users": Permission.USERS_MANAGE,
+    "/users/new": Permission.USERS_MANAGE,
+    "/users/1": Permission.USERS_MANAGE,
 }
 
 #: Beginning of a callback's first output (or '' for those without one) -> what it needs, where it is more than reading data.
 NEEDS: dict[str, Permission] = {
     "data-": Permission.STREAM_READ,
     "audit-": Permission.AUDIT_READ,
+    "user": Permission.USERS_MANAGE,
     "alert": Permission.ALERTS_READ,
 }
 ROUTER = ".._pages_content.children..._pages_store.data.."
@@ -213,7 +217,7 @@ class TestPages:
     def test_of_the_registry_are_those_of_the_table(self, program: Program) -> None:
         """A page that the table does not name would be one that nobody has thought about."""
         found = {path.stem for path in (ROOT / "pages").glob("[!_]*.py")}
-        assert found == {"overview", "explore", "alerts", "alert", "data", "audit", "not_found_404"}
+        assert found == {"overview", "explore", "alerts", "alert", "data", "audit", "users", "user", "not_found_404"}
 
     @pytest.mark.parametrize(
         ("path", "search"),

@@ -52,9 +52,21 @@ from nebuloviz.services.interfaces.insights import (
     AIInsights,
     Insight,
 )
+from nebuloviz.services.interfaces.users import (
+    USER_ORDERS,
+    USER_STATES,
+    PasswordOffer,
+    UserDraft,
+    UserOrder,
+    UserRecord,
+    UserService,
+    UserState,
+)
 
 __all__ = [
     "OTHER",
+    "USER_ORDERS",
+    "USER_STATES",
     "AIInsights",
     "AlertFilter",
     "AlertHistoryEntry",
@@ -79,6 +91,7 @@ __all__ = [
     "IngestService",
     "Insight",
     "PartitionStatus",
+    "PasswordOffer",
     "PostResult",
     "RowResult",
     "SaleLine",
@@ -86,6 +99,11 @@ __all__ = [
     "Services",
     "StreamStatus",
     "TokenPair",
+    "UserDraft",
+    "UserOrder",
+    "UserRecord",
+    "UserService",
+    "UserState",
     "UserView",
 ]
 
@@ -100,3 +118,4 @@ class Services:
     insights: AIInsights
     ingest: IngestService
     audit: AuditService
+    users: UserService

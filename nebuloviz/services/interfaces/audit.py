@@ -23,13 +23,21 @@ class AuditAction(StrEnum):
     DATA_EXPORTED = "data:export"
     IMPORT_STARTED = "import:start"
     PASSWORD_CHANGED = "password:change"  # noqa: S105 - the name of an act
+    PASSWORD_LINK_MADE = "password:link"  # noqa: S105 - as above
+    PASSWORD_LINK_USED = "password:use-link"  # noqa: S105 - as above
     PASSWORD_SET = "password:set"  # noqa: S105 - as above
     RECORDS_DISCARDED = "records:discard"
     RECORDS_RETRIED = "records:retry"
+    SESSIONS_ENDED = "user:end-sessions"
     SIGN_IN = "session:start"
     SIGN_IN_REFUSED = "session:refuse"
     SIGN_OUT = "session:end"
+    USER_CHANGED = "user:change"
     USER_CREATED = "user:create"
+    USER_DELETED = "user:delete"
+    USER_DISABLED = "user:disable"
+    USER_ENABLED = "user:enable"
+    USER_UNLOCKED = "user:unlock"
 
 
 @dataclass(frozen=True)

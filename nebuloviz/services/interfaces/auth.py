@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from nebuloviz.permissions import Actor
+from nebuloviz.permissions import Actor, RowScope
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class UserView:
     disabled: bool
     must_change_password: bool
     epoch: int
+    scope: RowScope = ()
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class AuthService(ABC):
 
     @abstractmethod
     def actor(self, user: UserView) -> Actor:
-        """The user as an actor, with the permissions of the role."""
+        """The user as an actor: row scope, and of the role's permissions those that it leaves."""
 
     @abstractmethod
     def change_password(self, session: Session, user_id: int, old: str, new: str) -> UserView:

@@ -1,0 +1,256 @@
+"""Users as administrators keep them, in the database."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, or_, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from nebuloviz.clock import utc_now
+from nebuloviz.errors import Conflict, InvalidInput, NotFound
+from nebuloviz.i18n import gettext as _
+from nebuloviz.models import PasswordLink, User
+from nebuloviz.permissions import ROLES, Actor, Permission, RowScope, require
+from nebuloviz.services.auth import DatabaseAuth, hashed_token, subject_of, view_of
+from nebuloviz.services.interfaces import (
+    AuditAction,
+    AuditService,
+    PasswordOffer,
+    UserDraft,
+    UserRecord,
+    UserService,
+    UserState,
+    UserView,
+)
+from nebuloviz.services.passwords import check_username, name_key
+from nebuloviz.services.scope import checked_scope, scope_from_json, scope_to_json
+
+LINK_LIFE = timedelta(days=7)
+_LONGEST_EMAIL = 254
+_LONGEST_TOKEN = 100
+_MANAGERS = tuple(role for role, permissions in ROLES.items() if Permission.USERS_MANAGE in permissions)
+_ORDERS: Mapping[str, Any] = {
+    "name": User.name_key,
+    "role": User.role,
+    "created": User.created_at.desc(),
+    "signed_in": User.last_sign_in_at.desc().nulls_last(),
+}
+
+
+class DatabaseUsers(UserService):
+    """The `UserService` over our own tables; `auth` keeps passwords, sessions and the count of failures."""
+
+    def __init__(self, auth: DatabaseAuth, audit: AuditService, now: Callable[[], datetime] = utc_now) -> None:
+        self._auth = auth
+        self._audit = audit
+        self._now = now
+
+    # ------------------------------------------------------------ reading
+
+    @require(Permission.USERS_MANAGE)
+    def list(
+        self,
+        session: Session,
+        actor: Actor,  # noqa: ARG002 - `require` looks at it
+        search: str = "",
+        state: str = "",
+        order: str = "name",
+    ) -> Sequence[UserRecord]:
+        users = select(User).order_by(_ORDERS.get(order, User.name_key), User.name_key)
+        if search:
+            wanted = search.replace("\x00", "")
+            key, text = name_key(wanted), wanted
+            users = users.where(
+                or_(User.name_key.contains(key, autoescape=True), User.email.icontains(text, autoescape=True))
+            )
+        found = [self._record(user) for user in session.scalars(users)]
+        return [record for record in found if state in {"", record.state}]
+
+    @require(Permission.USERS_MANAGE)
+    def get(self, session: Session, actor: Actor, user_id: int) -> UserRecord:  # noqa: ARG002 - `require` looks at the actor
+        return self._record(_user(session, user_id))
+
+    # ------------------------------------------------------------ changing
+
+    @require(Permission.USERS_MANAGE)
+    def create(self, session: Session, actor: Actor, username: str, draft: UserDraft) -> PasswordOffer:
+        name, scope = check_username(username), _checked(draft)
+        user = User(
+            username=name,
+            name_key=name_key(name),
+            password_hash="",  # matches no password
+            role=draft.role,
+            email=draft.email,
+            scope=scope_to_json(scope),
+            created_at=self._now(),
+        )
+        try:
+            with session.begin_nested():
+                session.add(user)
+        except IntegrityError:
+            raise Conflict(_("There is a user called {name} already.", name=name)) from None
+        self._audit.record(session, actor, AuditAction.USER_CREATED, subject_of(user), after=_told(user))
+        return self._offer(session, user)
+
+    @require(Permission.USERS_MANAGE)
+    def change(self, session: Session, actor: Actor, user_id: int, version: int, draft: UserDraft) -> UserRecord:
+        scope = _checked(draft)
+        user = _locked_for_change(session, user_id, version, managing=draft.role in _MANAGERS)
+        before = _told(user)
+        user.role, user.email, user.scope = draft.role, draft.email, scope_to_json(scope)
+        user.version += 1
+        self._audit.record(session, actor, AuditAction.USER_CHANGED, subject_of(user), before=before, after=_told(user))
+        return self._record(user)
+
+    @require(Permission.USERS_MANAGE)
+    def set_disabled(self, session: Session, actor: Actor, user_id: int, version: int, *, disabled: bool) -> UserRecord:
+        user = _locked_for_change(session, user_id, version, managing=not disabled)
+        user.disabled = disabled
+        user.version += 1
+        if disabled:
+            self._auth.end_all(session, user)
+            _withdraw_links(session, user)
+        action = AuditAction.USER_DISABLED if disabled else AuditAction.USER_ENABLED
+        self._audit.record(session, actor, action, subject_of(user))
+        return self._record(user)
+
+    @require(Permission.USERS_MANAGE)
+    def delete(self, session: Session, actor: Actor, user_id: int, version: int) -> None:
+        user = _locked_for_change(session, user_id, version, managing=False)
+        self._audit.record(session, actor, AuditAction.USER_DELETED, subject_of(user), before=_told(user))
+        session.execute(delete(User).where(User.id == user.id))  # what belongs to the user goes by the foreign keys
+
+    @require(Permission.USERS_MANAGE)
+    def unlock(self, session: Session, actor: Actor, user_id: int) -> UserRecord:
+        user = _user(session, user_id)
+        self._auth.unlock(user)
+        self._audit.record(session, actor, AuditAction.USER_UNLOCKED, subject_of(user))
+        return self._record(user)
+
+    @require(Permission.USERS_MANAGE)
+    def end_sessions(self, session: Session, actor: Actor, user_id: int) -> int:
+        user = _user(session, user_id)
+        ended = self._auth.end_all(session, user)
+        self._audit.record(session, actor, AuditAction.SESSIONS_ENDED, subject_of(user))
+        return ended
+
+    # ------------------------------------------------------------ one-time links
+
+    @require(Permission.USERS_MANAGE)
+    def offer_password(self, session: Session, actor: Actor, user_id: int) -> PasswordOffer:
+        user = _user(session, user_id)
+        if user.disabled:
+            raise Conflict(_("{name} is disabled; enable the user first.", name=user.username))
+        self._audit.record(session, actor, AuditAction.PASSWORD_LINK_MADE, subject_of(user))
+        return self._offer(session, user)
+
+    def offered_to(self, session: Session, token: str) -> UserView:
+        return view_of(self._owner(session, token))
+
+    def accept_password(self, session: Session, token: str, password: str) -> UserView:
+        user = self._owner(session, token)
+        view = self._auth.store_password(session, user, password)
+        _withdraw_links(session, user)
+        self._auth.unlock(user)
+        self._audit.record(session, self._auth.actor(view), AuditAction.PASSWORD_LINK_USED, subject_of(user))
+        return view
+
+    def _offer(self, session: Session, user: User) -> PasswordOffer:
+        _withdraw_links(session, user)
+        token, expires_at = secrets.token_urlsafe(32), self._now() + LINK_LIFE
+        session.add(PasswordLink(token_hash=hashed_token(token), user_id=user.id, expires_at=expires_at))
+        session.flush()
+        return PasswordOffer(self._record(user), token, expires_at)
+
+    def _owner(self, session: Session, token: str) -> User:
+        """Whose link it is; where the database knows how, nobody else uses it until the transaction ends."""
+        wanted = PasswordLink.token_hash == hashed_token(token[:_LONGEST_TOKEN])
+        link = session.scalars(select(PasswordLink).where(wanted).with_for_update()).first()
+        user = session.get(User, link.user_id) if link is not None and link.expires_at > self._now() else None
+        if user is None or user.disabled:
+            raise NotFound(_("This link is not valid any more. Ask an administrator for a new one."))
+        return user
+
+    def _record(self, user: User) -> UserRecord:
+        return UserRecord(
+            id=user.id,
+            username=user.username,
+            email=user.email,
+            role=user.role,
+            scope=scope_from_json(user.scope),
+            state=self._state(user),
+            created_at=user.created_at,
+            last_sign_in_at=user.last_sign_in_at,
+            version=user.version,
+        )
+
+    def _state(self, user: User) -> UserState:
+        if user.disabled:
+            return "disabled"
+        if not user.password_hash:
+            return "invited"
+        return "locked" if self._auth.is_locked(user) else "active"
+
+
+def _checked(draft: UserDraft) -> RowScope:
+    """The draft's scope, if all of the draft can be kept. Raises InvalidInput."""
+    if draft.role not in ROLES:
+        raise InvalidInput(_("There is no role {role}; known are {known}.", role=draft.role, known=", ".join(ROLES)))
+    email = draft.email
+    name, at, domain = email.rpartition("@")
+    if email and not (len(email) <= _LONGEST_EMAIL and at and name and domain and _is_one_word(email)):
+        raise InvalidInput(_("This is no e-mail address: {text}", text=email[:80]))
+    scope = checked_scope(draft.scope)
+    if scope and draft.role in _MANAGERS:
+        raise InvalidInput(_("An administrator sees everything. Choose another role, or no limits on rows."))
+    return scope
+
+
+def _is_one_word(text: str) -> bool:
+    return text.isprintable() and not any(letter.isspace() for letter in text)
+
+
+def _user(session: Session, user_id: int) -> User:
+    """The user, locked until the transaction ends where something is going to be written."""
+    inside = 0 < user_id < 2**63
+    user = session.get(User, user_id, populate_existing=True) if inside else None
+    if user is None:
+        raise NotFound(_("There is no such user any more."))
+    return user
+
+
+def _locked_for_change(session: Session, user_id: int, version: int, *, managing: bool) -> User:
+    """The user to be changed, as of `version`. `managing`: the user is one of those who manage users afterwards.
+
+    All of those are locked: of two changes at once, the second waits and sees what the first has left.
+
+    Raises:
+        NotFound, Conflict: as `UserService.change` says.
+    """
+    able = User.role.in_(_MANAGERS) & ~User.disabled & (User.password_hash != "")
+    managers = session.scalars(select(User.id).where(able).order_by(User.id).with_for_update()).all()
+    user = _user(session, user_id)
+    if user.version != version:
+        raise Conflict(
+            _(
+                "{name} was changed by somebody else meanwhile. Look at it as it is now, then decide.",
+                name=user.username,
+            )
+        )
+    if not managing and list(managers) == [user.id]:
+        raise Conflict(_("{name} is the last administrator. Make somebody else one first.", name=user.username))
+    return user
+
+
+def _withdraw_links(session: Session, user: User) -> None:
+    session.execute(delete(PasswordLink).where(PasswordLink.user_id == user.id))
+
+
+def _told(user: User) -> dict[str, Any]:
+    """What the audit log tells of a user."""
+    return {"role": user.role, "email": user.email, "scope": dict(scope_from_json(user.scope))}

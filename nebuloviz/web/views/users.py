@@ -1,0 +1,249 @@
+"""Users: the list, and the form of a single one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from nebuloviz.i18n import LazyText, _, format_datetime, lazy
+from nebuloviz.metrics.registry import dimension
+from nebuloviz.permissions import ROLES, RowScope
+from nebuloviz.services.interfaces import PasswordOffer, UserDraft, UserRecord
+from nebuloviz.web.components import badge, card, empty_state
+from nebuloviz.web.components.basic import Kind, button, given
+from nebuloviz.web.figures import value_label
+from nebuloviz.web.filterbar import NOT_GIVEN, dropdown_texts
+
+ANY_STATE = "any"
+STATES: Mapping[str, tuple[LazyText, Kind, str]] = {
+    "active": (lazy("Active"), "good", "check-circle"),
+    "invited": (lazy("Invited"), "accent", "envelope"),
+    "locked": (lazy("Locked"), "warn", "lock"),
+    "disabled": (lazy("Disabled"), "neutral", "slash-circle"),
+}
+ORDER_WORDS = {
+    "name": lazy("By name"),
+    "role": lazy("By role"),
+    "created": lazy("Newest first"),
+    "signed_in": lazy("Last sign-in first"),
+}
+_NAMED_VALUES = 3
+_TEXTS = ("name", "email", "role")
+
+
+def role_words(role: str) -> str:
+    words = {
+        "viewer": _("Viewer"),
+        "analyst": _("Analyst"),
+        "data_scientist": _("Data scientist"),
+        "admin": _("Administrator"),
+    }
+    return words.get(role, role)
+
+
+def role_options() -> list[dict[str, str]]:
+    return [{"label": role_words(role), "value": role} for role in ROLES]
+
+
+def state_options() -> list[dict[str, str]]:
+    return [
+        {"label": _("All states"), "value": ANY_STATE},
+        *({"label": str(words), "value": name} for name, (words, *_look) in STATES.items()),
+    ]
+
+
+def order_options() -> list[dict[str, str]]:
+    return [{"label": str(words), "value": name} for name, words in ORDER_WORDS.items()]
+
+
+def state_badge(user: UserRecord) -> Component:
+    words, kind, icon_name = STATES[user.state]
+    return badge(str(words), kind, icon_name=icon_name)
+
+
+def scope_words(scope: RowScope) -> str:
+    """What a user sees, shortly: "Store: 367, 406 · Category: 5 chosen"."""
+    if not scope:
+        return _("Everything")
+    return " · ".join(f"{dimension(slug).label!s}: {_values_words(values)}" for slug, values in scope)
+
+
+def _values_words(values: Sequence[str]) -> str:
+    if len(values) > _NAMED_VALUES:
+        return _("{count} chosen", count=len(values))
+    return ", ".join(value_label(value) for value in values)
+
+
+def user_table(users: Sequence[UserRecord], *, filtered: bool) -> Component:
+    """Users as they come; each name leads to the user's own page."""
+    if not users:
+        hint = _("Search for something else, or show all states.") if filtered else None
+        return empty_state(_("No user was found"), icon_name="people", hint=hint)
+    heads = (_("Name"), _("E-mail"), _("Role"), _("Sees"), _("State"), _("Last sign-in"))
+    table = html.Table(
+        [
+            html.Caption(_("Users"), className="visually-hidden"),
+            html.Thead(html.Tr([html.Th(words, scope="col") for words in heads])),
+            html.Tbody([_row(user) for user in users]),
+        ],
+        className="nv-table",
+    )
+    return html.Div(table, className="nv-table-wrap")
+
+
+def _row(user: UserRecord) -> Component:
+    last = format_datetime(user.last_sign_in_at) if user.last_sign_in_at else _("never")
+    return html.Tr(
+        [
+            html.Th(dcc.Link(html.Bdi(user.username), href=f"/users/{user.id}"), scope="row"),
+            html.Td(html.Bdi(user.email)),
+            html.Td(role_words(user.role)),
+            html.Td(html.Bdi(scope_words(user.scope))),
+            html.Td(state_badge(user)),
+            html.Td(last),
+        ]
+    )
+
+
+# ---------------------------------------------------------------- one user
+
+
+def field_id(name: Any) -> dict[str, Any]:
+    return {"type": "user-field", "of": name}
+
+
+def act_id(what: Any) -> dict[str, Any]:
+    return {"type": "user-act", "do": what}
+
+
+def user_form(user: UserRecord | None, choices: Mapping[str, Sequence[tuple[str, str]]]) -> Component:
+    """What an administrator decides of a user; None for one that is to be created.
+
+    `choices` has for each dimension that rows can be confined by the values that there are, with their labels.
+    """
+    scope = dict(user.scope) if user else {}
+    return html.Div(
+        [
+            html.Div(
+                [
+                    _text_field(_("Name"), "name", user.username if user else "", disabled=user is not None),
+                    _text_field(_("E-mail"), "email", user.email if user else "", most=254),
+                    _list_field(_("Role"), "role", role_options(), user.role if user else "viewer", clearable=False),
+                ],
+                className="nv-mapping",
+            ),
+            html.H3(_("Sees only"), className="nv-card-title"),
+            html.P(
+                _(
+                    "Nothing chosen: all rows. Whoever is limited has no access to stream, imports, users and audit log."
+                ),
+                className="nv-card-subtitle",
+            ),
+            html.Div(
+                [_scope_field(slug, values, scope.get(slug, ())) for slug, values in choices.items()],
+                className="nv-mapping",
+            ),
+            html.Div(
+                button(_("Save") if user else _("Create"), id="user-save", kind="primary"),
+                className="nv-form-actions",
+            ),
+        ],
+        className="nv-stack",
+    )
+
+
+def _text_field(label: str, name: str, value: str, *, most: int = 64, disabled: bool = False) -> Component:
+    field = dcc.Input(
+        id=field_id(name), value=value, maxLength=most, disabled=disabled, autoComplete="off", className="nv-input"
+    )
+    in_page = json.dumps(field_id(name), sort_keys=True, separators=(",", ":"))  # as Dash writes it
+    return html.Div([html.Label(label, htmlFor=in_page), field], className="nv-field")
+
+
+def _list_field(label: str, name: str, options: Sequence[Any], value: Any, **props: Any) -> Component:
+    field = dcc.Dropdown(
+        id=field_id(name), options=list(options), value=value, labels=dropdown_texts(), className="nv-select", **props
+    )
+    return html.Div(
+        [html.Span(label, className="nv-label"), field], className="nv-field", role="group", **given(aria_label=label)
+    )
+
+
+def _scope_field(slug: str, values: Sequence[tuple[str, str]], chosen: Sequence[str]) -> Component:
+    known = dict(values) | {value: value_label(value) for value in chosen if value not in dict(values)}
+    options = [{"label": label, "value": value or NOT_GIVEN} for value, label in known.items()]
+    label = str(dimension(slug).label)
+    return _list_field(label, slug, options, [value or NOT_GIVEN for value in chosen], multi=True, placeholder=_("All"))
+
+
+def draft_of(ids: object, values: object) -> tuple[str, UserDraft]:
+    """Name and draft, of the form's fields; whatever else a browser says is left out."""
+    pairs = zip(ids, values, strict=False) if isinstance(ids, list) and isinstance(values, list) else ()
+    given = {str(id["of"]): value for id, value in pairs if isinstance(id, dict) and "of" in id}
+    name, email, role = (value.strip() if isinstance(value := given.pop(of, ""), str) else "" for of in _TEXTS)
+    scope = {
+        slug: ["" if value == NOT_GIVEN else value for value in chosen if isinstance(value, str)]
+        for slug, chosen in given.items()
+        if isinstance(chosen, list)
+    }
+    return name, UserDraft(role, email, scope)
+
+
+def user_facts(user: UserRecord) -> Component:
+    """State and times, beside the form."""
+    last = format_datetime(user.last_sign_in_at) if user.last_sign_in_at else _("never")
+    facts: tuple[tuple[str, Any], ...] = (
+        (_("State"), state_badge(user)),
+        (_("Created"), format_datetime(user.created_at)),
+        (_("Last sign-in"), last),
+    )
+    return html.Dl(
+        [html.Div([html.Dt(name), html.Dd(value)], className="nv-kpi") for name, value in facts], className="nv-kpis"
+    )
+
+
+def user_actions(user: UserRecord) -> Component:
+    """What can be done to a user at once; deleting asks first."""
+    disabled = user.state == "disabled"
+    switch = (
+        button(_("Enable"), id=act_id("enable"), icon_name="check-circle")
+        if disabled
+        else button(_("Disable"), id=act_id("disable"), icon_name="slash-circle")
+    )
+    link_words = _("New invitation link") if user.state == "invited" else _("Reset password")
+    return html.Div(
+        [
+            None if disabled else button(link_words, id=act_id("link"), icon_name="key"),
+            button(_("Unlock"), id=act_id("unlock"), icon_name="unlock") if user.state == "locked" else None,
+            button(_("End sessions"), id=act_id("sessions"), icon_name="box-arrow-right"),
+            switch,
+            dcc.ConfirmDialogProvider(
+                button(_("Delete"), icon_name="trash", kind="danger"),
+                id="user-delete",
+                message=_("Delete {name}? This cannot be undone.", name=user.username),
+            ),
+        ],
+        className="nv-row",
+    )
+
+
+def offer_card(offer: PasswordOffer, origin: str) -> Component:
+    """The one-time link, which is never shown again. `origin`: the address under which the administrator sees this program."""
+    address = f"{origin}/welcome/{offer.token}"
+    words = _(
+        "Send it to {name}, who sets a password with it. It works once, until {when}, and is not shown again.",
+        name=offer.user.username,
+        when=format_datetime(offer.expires_at),
+    )
+    field = dcc.Input(id="user-link-address", value=address, readOnly=True, className="nv-input nv-mono", size="60")
+    copy = dcc.Clipboard(content=address, title=_("Copy"), className="nv-button nv-button-quiet nv-button-icon")
+    row = html.Div(
+        [html.Label(_("One-time link"), htmlFor="user-link-address", className="visually-hidden"), field, copy],
+        className="nv-row",
+        dir="ltr",
+    )
+    return card(_("One-time link"), [html.P(words, className="nv-card-subtitle"), row], span=12)

@@ -1,0 +1,187 @@
+"""One user: role, e-mail and row scope; one-time links, sessions, shutting out and deleting. `/users/new` creates one."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import dash
+from dash import ALL, Input, Output, State, ctx, dcc, html, no_update
+from dash.development.base_component import Component
+from dash.exceptions import PreventUpdate
+from flask import request
+
+from nebuloviz.errors import NebuloVizError
+from nebuloviz.i18n import _, lazy, ngettext, number
+from nebuloviz.permissions import Permission
+from nebuloviz.services.interfaces import PasswordOffer, UserRecord
+from nebuloviz.web.access import protected_callback, register_page
+from nebuloviz.web.charts import failure_note, part_answer
+from nebuloviz.web.components import card, link_button, page, page_header, skeleton_table, toast
+from nebuloviz.web.context import act, ask, services
+from nebuloviz.web.navigation import URL_ID, stay_on_page
+from nebuloviz.web.reading import asking
+from nebuloviz.web.views import users as views
+
+_NEW = 0  # the id of a user that is to be created
+_STORE, _VERSION, _CHANGED = "user-id", "user-version", "user-changed"
+_SCOPED = ("region", "country", "channel", "store", "category")
+_MOST_VALUES = 500
+
+
+def layout(user_id: str = "", **_query: str) -> Component:
+    stay_on_page()
+    known = int(user_id) if user_id.isdecimal() and len(user_id) < 18 else _NEW if user_id == "new" else -1
+    back = link_button(_("All users"), "/users", icon_name="people")
+    return page(
+        [
+            dcc.Store(id=_STORE, data=known),
+            dcc.Store(id=_VERSION),
+            dcc.Store(id=_CHANGED),
+            html.Div(page_header(_("User") if known else _("New user"), actions=[back]), className="nv-span-12"),
+            html.Div(id="user-message", className="nv-span-12", role="status"),
+            html.Div(id="user-link", className="nv-span-12"),
+            card(_("Role and rows"), html.Div(skeleton_table(5, 3), id="user-form"), span=12),
+            html.Div(id="user-rest", className="nv-span-12"),
+        ]
+    )
+
+
+@protected_callback(
+    Permission.USERS_MANAGE,
+    Output("user-form", "children"),
+    Output("user-rest", "children"),
+    Output(_VERSION, "data"),
+    Input(_STORE, "data"),
+    Input(_CHANGED, "data"),
+)
+def show(user_id: Any, _changed: Any) -> tuple[Any, Any, Any]:
+    with asking(None):
+
+        def build() -> tuple[Any, Any, Any]:
+            user = None if user_id == _NEW else _user(user_id)
+            return views.user_form(user, _choices(user)), _rest(user) if user else None, user.version if user else None
+
+        answer = part_answer(build)
+        return answer if isinstance(answer, tuple) else (answer, None, None)
+
+
+def _user(user_id: object) -> UserRecord:
+    return ask(services().users.get, user_id if isinstance(user_id, int) else -1)
+
+
+def _choices(user: UserRecord | None) -> dict[str, Any]:
+    """The values that rows can be confined to, of the dimensions that tell sales apart or are chosen already."""
+    present = {*ask(services().data.dimensions_in_use), *(slug for slug, _values in (user.scope if user else ()))}
+    return {slug: ask(services().data.values, slug, "", _MOST_VALUES) for slug in _SCOPED if slug in present}
+
+
+def _rest(user: UserRecord) -> Component:
+    name = html.Bdi(user.username)
+    return card(name, html.Div([views.user_facts(user), views.user_actions(user)], className="nv-stack"), span=12)
+
+
+@protected_callback(
+    Permission.USERS_MANAGE,
+    Output(_STORE, "data"),
+    Output(_CHANGED, "data"),
+    Output("user-message", "children"),
+    Output("user-link", "children"),
+    Input("user-save", "n_clicks"),
+    State(views.field_id(ALL), "id"),
+    State(views.field_id(ALL), "value"),
+    State(_STORE, "data"),
+    State(_VERSION, "data"),
+    prevent_initial_call=True,
+)
+def save(clicks: Any, ids: Any, values: Any, user_id: Any, version: Any) -> tuple[Any, Any, Any, Any]:
+    """Create the user, or store what has been changed; what somebody else changed meanwhile is not overwritten."""
+    if not clicks:
+        raise PreventUpdate
+    name, draft = views.draft_of(ids, values)
+    try:
+        if user_id == _NEW:
+            offer = act(services().users.create, name, draft)
+            words = _("{name} was created.", name=offer.user.username)
+            return offer.user.id, no_update, toast(words, "good"), _offered(offer)
+        act(services().users.change, _number(user_id), _number(version), draft)
+    except NebuloVizError as error:
+        return no_update, no_update, failure_note(error), no_update
+    return no_update, _news(), toast(_("Saved; it holds from the user's next request on."), "good"), None
+
+
+@protected_callback(
+    Permission.USERS_MANAGE,
+    Output(_CHANGED, "data", allow_duplicate=True),
+    Output("user-message", "children", allow_duplicate=True),
+    Output("user-link", "children", allow_duplicate=True),
+    Input(views.act_id(ALL), "n_clicks"),
+    State(_STORE, "data"),
+    State(_VERSION, "data"),
+    prevent_initial_call=True,
+)
+def do(clicks: Any, user_id: Any, version: Any) -> tuple[Any, Any, Any]:
+    """One of the buttons beside the form."""
+    what = ctx.triggered_id["do"] if isinstance(ctx.triggered_id, dict) else ""
+    if not isinstance(clicks, list) or not any(clicks):
+        raise PreventUpdate
+    try:
+        words, link = _done(str(what), _number(user_id), _number(version))
+    except NebuloVizError as error:
+        return no_update, failure_note(error), no_update
+    return _news(), toast(words, "good"), link
+
+
+def _done(what: str, user_id: int, version: int) -> tuple[str, Component | None]:
+    """What was done, in words, and the link if there is one."""
+    users = services().users
+    if what == "link":
+        return _("There is a new link; older ones are worth nothing any more."), _offered(
+            act(users.offer_password, user_id)
+        )
+    if what == "unlock":
+        act(users.unlock, user_id)
+        return _("Unlocked: the user need not wait."), None
+    if what == "sessions":
+        count = act(users.end_sessions, user_id)
+        return ngettext("{count} session was ended.", "{count} sessions were ended.", count, count=number(count)), None
+    if what not in {"enable", "disable"}:
+        raise PreventUpdate
+    act(users.set_disabled, user_id, version, disabled=what == "disable")
+    return (_("Disabled, and signed out everywhere.") if what == "disable" else _("Enabled.")), None
+
+
+@protected_callback(
+    Permission.USERS_MANAGE,
+    Output("user-message", "children", allow_duplicate=True),
+    Input("user-delete", "submit_n_clicks"),
+    State(_STORE, "data"),
+    State(_VERSION, "data"),
+    prevent_initial_call=True,
+)
+def delete(clicks: Any, user_id: Any, version: Any) -> Any:
+    if not clicks:
+        raise PreventUpdate
+    try:
+        act(services().users.delete, _number(user_id), _number(version))
+    except NebuloVizError as error:
+        return failure_note(error)
+    dash.set_props(URL_ID, {"pathname": "/users"})
+    return no_update
+
+
+def _offered(offer: PasswordOffer) -> Component:
+    """The link under the address that the browser calls this program by; the guard has found it to be ours."""
+    return views.offer_card(offer, request.headers.get("Origin") or request.host_url.rstrip("/"))
+
+
+def _news() -> str:
+    """Another text each time: the page asks for the user anew."""
+    return secrets.token_hex(4)
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else -1
+
+
+register_page(__name__, path_template="/users/<user_id>", permission=Permission.USERS_MANAGE, name=lazy("User"))
