@@ -32,13 +32,12 @@ _MOST_VALUES = 500
 def layout(user_id: str = "", **_query: str) -> Component:
     stay_on_page()
     known = int(user_id) if user_id.isdecimal() and len(user_id) < 18 else _NEW if user_id == "new" else -1
-    back = link_button(_("All users"), "/users", icon_name="people")
     return page(
         [
             dcc.Store(id=_STORE, data=known),
             dcc.Store(id=_VERSION),
             dcc.Store(id=_CHANGED),
-            html.Div(page_header(_("User") if known else _("New user"), actions=[back]), className="nv-span-12"),
+            html.Div(_header(_("User") if known else _("New user")), id="user-head", className="nv-span-12"),
             html.Div(id="user-message", className="nv-span-12", role="status"),
             html.Div(id="user-link", className="nv-span-12"),
             card(_("Role and rows"), html.Div(skeleton_table(5, 3), id="user-form"), span=12),
@@ -47,23 +46,31 @@ def layout(user_id: str = "", **_query: str) -> Component:
     )
 
 
+def _header(title: Any) -> Component:
+    return page_header(title, actions=[link_button(_("All users"), "/users", icon_name="people")])
+
+
 @protected_callback(
     Permission.USERS_MANAGE,
+    Output("user-head", "children"),
     Output("user-form", "children"),
     Output("user-rest", "children"),
     Output(_VERSION, "data"),
     Input(_STORE, "data"),
     Input(_CHANGED, "data"),
 )
-def show(user_id: Any, _changed: Any) -> tuple[Any, Any, Any]:
+def show(user_id: Any, _changed: Any) -> tuple[Any, ...]:
     with asking(None):
 
-        def build() -> tuple[Any, Any, Any]:
+        def build() -> tuple[Any, ...]:
             user = None if user_id == _NEW else _user(user_id)
-            return views.user_form(user, _choices(user)), _rest(user) if user else None, user.version if user else None
+            form = views.user_form(user, _choices(user))
+            if user is None:
+                return _header(_("New user")), form, None, None
+            return _header(html.Bdi(user.username)), form, _rest(user), user.version
 
         answer = part_answer(build)
-        return answer if isinstance(answer, tuple) else (answer, None, None)
+        return answer if isinstance(answer, tuple) else (no_update, answer, None, None)
 
 
 def _user(user_id: object) -> UserRecord:
@@ -77,8 +84,9 @@ def _choices(user: UserRecord | None) -> dict[str, Any]:
 
 
 def _rest(user: UserRecord) -> Component:
-    name = html.Bdi(user.username)
-    return card(name, html.Div([views.user_facts(user), views.user_actions(user)], className="nv-stack"), span=12)
+    return card(
+        _("Account"), html.Div([views.user_facts(user), views.user_actions(user)], className="nv-stack"), span=12
+    )
 
 
 @protected_callback(

@@ -94,21 +94,21 @@ class TestList:
 
 class TestForm:
     def test_of_a_new_user_is_empty(self, page: Any, drawn: Drawn) -> None:
-        shown, rest, version = page.show(0, None)
+        _head, shown, rest, version = page.show(0, None)
         assert '"of": "store"' in drawn(shown)
         assert rest is None
         assert version is None
 
     def test_of_a_user_has_what_is_stored(self, page: Any, drawn: Drawn) -> None:
         user_id = created(page, role="analyst", store=["gone since"])
-        shown, rest, version = page.show(user_id, None)
+        _head, shown, rest, version = page.show(user_id, None)
         assert "gone since" in drawn(shown)
         assert "New invitation link" in drawn(rest)
         assert version == 1
 
     def test_of_nobody_says_so(self, page: Any, drawn: Drawn) -> None:
         for user_id in (99, -1, None, "x", True, 2**70):
-            assert "no such user" in drawn(page.show(user_id, None)[0])
+            assert "no such user" in drawn(page.show(user_id, None)[1])
 
     @pytest.mark.parametrize(("path", "known"), [("new", 0), ("7", 7), ("x", -1), ("٣", 3), ("9" * 30, -1), ("", -1)])
     def test_is_that_of_the_address(self, page: Any, drawn: Drawn, path: str, known: int) -> None:
@@ -188,7 +188,7 @@ class TestButtons:
         for version, what, state in ((1, "disable", "Disabled"), (2, "enable", "Invited")):
             browser.triggers(f'{{"do":"{what}","type":"user-act"}}.n_clicks', 1)
             page.do([1], user_id, version)
-            assert state in drawn(page.show(user_id, None)[1])
+            assert state in drawn(page.show(user_id, None)[2])
 
     def test_that_there_are_not_do_nothing(self, page: Any, browser: Browser) -> None:
         browser.triggers('{"do":"everything","type":"user-act"}.n_clicks', 1)

@@ -239,7 +239,13 @@ def offer_card(offer: PasswordOffer, origin: str) -> Component:
         name=offer.user.username,
         when=format_datetime(offer.expires_at),
     )
-    field = dcc.Input(id="user-link-address", value=address, readOnly=True, className="nv-input nv-mono", size="60")
+    field = dcc.Input(
+        id="user-link-address",
+        value=address,
+        readOnly=True,
+        className="nv-input nv-mono",
+        style={"inlineSize": "min(100%, 640px)"},
+    )
     copy = dcc.Clipboard(content=address, title=_("Copy"), className="nv-button nv-button-quiet nv-button-icon")
     row = html.Div(
         [html.Label(_("One-time link"), htmlFor="user-link-address", className="visually-hidden"), field, copy],
