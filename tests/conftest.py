@@ -21,6 +21,7 @@ from tests.servers import KafkaServer, PostgresServer, RedisServer, Server
 from tests.servers.required import needs_servers
 
 pytest_plugins = ["tests.browser"]
+pytest.register_assert_rewrite("tests.ingest.support")  # the oracle says what differs
 
 ServerKind = TypeVar("ServerKind", bound=Server)
 

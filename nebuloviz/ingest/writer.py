@@ -75,8 +75,12 @@ class SaleWriter:
         take_turn(connection)
         prepare_stage(connection)
         outcomes: list[Outcome | None] = [None] * len(batch.items)
-        wanted = self._wanted(connection, batch.items, outcomes)
-        counted = self._store(connection, wanted, batch, outcomes, now)
+        counted: list[Tally] = []
+        left = self._candidates(connection, batch.items, outcomes)
+        while left:
+            first, repeats = _first_of_each(left)
+            counted += self._store(connection, first, batch, outcomes, now)
+            left = _settle_repeats(connection, batch, repeats, outcomes)
         sales = [cast("Sale", batch.items[i].parsed) for i, outcome in enumerate(outcomes) if outcome is ACCEPTED]
         written = Written(
             batch.topic,
@@ -93,12 +97,12 @@ class SaleWriter:
 
     # ---------------------------------------------------------------- which sales are new
 
-    def _wanted(
+    def _candidates(
         self, connection: Connection, items: Sequence[Item], outcomes: list[Outcome | None]
-    ) -> dict[bytes, int]:
-        """Key -> place of the sales that may be written; the outcomes of all others are settled here."""
+    ) -> list[tuple[bytes, int]]:
+        """Key and place of the sales that may be written; the outcomes of all others are settled here."""
         currency = self._settled_currency(connection, items)
-        first: dict[bytes, int] = {}
+        found: list[tuple[bytes, int]] = []
         for place, (_, parsed) in enumerate(items):
             if isinstance(parsed, Rejected):
                 outcomes[place] = Outcome("rejected", parsed)
@@ -106,10 +110,8 @@ class SaleWriter:
                 detail = f"the sale is in {parsed.currency}, the installation's currency is {currency}"
                 outcomes[place] = Outcome("rejected", Rejected(Reason.CURRENCY, detail))
             else:
-                earlier = first.setdefault(parsed.key, place)
-                if earlier != place:
-                    outcomes[place] = _repeat(parsed, cast("Sale", items[earlier].parsed).fingerprint)
-        return first
+                found.append((parsed.key, place))
+        return found
 
     def _settled_currency(self, connection: Connection, items: Sequence[Item]) -> str:
         if not self._currency:
@@ -219,6 +221,28 @@ class SaleWriter:
 
 def _table(model: type[Any]) -> Table:
     return cast("Table", model.__table__)
+
+
+def _first_of_each(places: Sequence[tuple[bytes, int]]) -> tuple[dict[bytes, int], list[tuple[bytes, int]]]:
+    """Key -> the first place of each, and the other places."""
+    first: dict[bytes, int] = {}
+    return first, [(key, place) for key, place in places if first.setdefault(key, place) != place]
+
+
+def _settle_repeats(
+    connection: Connection, batch: Batch, repeats: Sequence[tuple[bytes, int]], outcomes: list[Outcome | None]
+) -> list[tuple[bytes, int]]:
+    """Compare what repeats an id within the batch with what is stored of it, be it from this batch or from before.
+
+    Returns the repeats of what could not be stored: the first of them is another try.
+    """
+    if not repeats:
+        return []
+    known = _known_keys(connection, list({key for key, _ in repeats}))
+    for key, place in repeats:
+        if key in known:
+            outcomes[place] = _repeat(cast("Sale", batch.items[place].parsed), known[key])
+    return [(key, place) for key, place in repeats if key not in known]
 
 
 def _repeat(sale: Sale, fingerprint: int) -> Outcome:

@@ -78,6 +78,11 @@ class TestOutcomes:
         assert rejected[1] is not None
         assert rejected[1].reason == Reason.CONFLICT
 
+    def test_a_repeat_behind_another_payload_is_still_a_repeat(self, sink: Sink) -> None:
+        write(sink, [encoded()])
+        outcomes = write(sink, [encoded(quantity=3), encoded()]).outcomes
+        assert [outcome.status for outcome in outcomes] == ["rejected", "duplicate"]
+
     def test_the_same_sale_on_two_partitions_counts_once(self, sink: Sink) -> None:
         assert write(sink, [encoded()], partition=0).accepted == 1
         assert write(sink, [encoded()], partition=1).duplicates == 1

@@ -1,5 +1,6 @@
 """The sample at work: a child loads its history, the rest replays here."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from sqlalchemy import func, select
 
 from nebuloviz import bootstrap, settings
 from nebuloviz.db import Database
-from nebuloviz.ingest import failpoints, tasks
+from nebuloviz.ingest import child, failpoints, tasks
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.recount import differences
 from nebuloviz.ingest.sample import Demo
@@ -94,7 +95,13 @@ def loaded(database: Database) -> bool:
 
 
 def children() -> list[int]:
-    return [process.pid for process in psutil.Process().children(recursive=True)]
+    """Processes of tasks below this one; servers of other tests run below it as well."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+            if any(child.__name__ in word for word in process.cmdline()):
+                found.append(process.pid)
+    return found
 
 
 def wait_for(what: Callable[[], object]) -> None:
