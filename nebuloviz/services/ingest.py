@@ -155,6 +155,9 @@ class SalesIngestService(IngestService):
         if skip_to is not None and skip_to < here.next_offset:
             raise InvalidInput(_("The partition stands at {offset} and cannot go back.", offset=here.next_offset))
         now, first = self._now(), here.next_offset
+        self._audit.record(
+            session, actor, AuditAction.STREAM_RESUMED, f"{topic} {partition}", after={"skip_to": skip_to or first}
+        )
         if skip_to is not None and skip_to > first:
             session.add(
                 IngestGap(topic=topic, partition=partition, first_offset=first, next_offset=skip_to, noticed_at=now)

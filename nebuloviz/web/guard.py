@@ -94,6 +94,18 @@ def _authorize(endpoint: str | None, access: Access | None) -> None:
         raise NotFound(_("There is nothing at this address."))
 
 
+def access_of(server: Flask, endpoint: str) -> str | None:
+    """What `endpoint` needs, for the table in the documentation: 'its own' is decided by what is asked of it; None is closed."""
+    declared = declared_access(server).get(endpoint)
+    if declared is not None:
+        return str(declared)
+    if endpoint in _PUBLIC:
+        return _PUBLIC_ACCESS
+    if endpoint in _DESCRIPTIONS:
+        return "signed-in"
+    return "its own" if endpoint == UPDATE or endpoint in _PAGES else None
+
+
 def _demand(permission: Permission) -> None:
     if not context.may(permission):
         raise PermissionDenied(_("Your role does not allow this. Ask an administrator for it."))

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from nebuloviz.cache import Cache
 from nebuloviz.db import Database
 from nebuloviz.errors import Conflict, NotSignedIn
-from nebuloviz.models import Alert
+from nebuloviz.models import Alert, IngestOffset
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services.alerts import SqlAlertService
 from nebuloviz.services.audit import DatabaseAudit, set_address
@@ -150,6 +150,14 @@ class TestOthers:
             ("records:retry", {"accepted": 0, "duplicates": 0, "rejected": 1}),
             ("records:discard", {"ids": ids}),
         ]
+
+    def test_a_partition_that_goes_on_is_noted(self, database: Database, settings: Settings) -> None:
+        with database.transaction() as session:
+            session.add(IngestOffset(topic="sales", partition=0, next_offset=7, updated_at=NOW, halted_reason="full"))
+            session.flush()
+            SalesIngestService(database, settings).resume(session, SYSTEM, "sales", 0, 9)
+        assert acts(database) == [("system", "stream:resume", "sales 0")]
+        assert log(database)[0].after == {"skip_to": 9}
 
     def test_an_import_is_noted_with_its_name(self, database: Database, settings: Settings) -> None:
         ingest = SalesIngestService(database, settings)

@@ -32,6 +32,7 @@ class AuditAction(StrEnum):
     SIGN_IN = "session:start"
     SIGN_IN_REFUSED = "session:refuse"
     SIGN_OUT = "session:end"
+    STREAM_RESUMED = "stream:resume"
     USER_CHANGED = "user:change"
     USER_CREATED = "user:create"
     USER_DELETED = "user:delete"

@@ -33,6 +33,7 @@ ACTION_WORDS = {
     AuditAction.SIGN_IN: lazy("Signed in"),
     AuditAction.SIGN_IN_REFUSED: lazy("Sign-in refused"),
     AuditAction.SIGN_OUT: lazy("Signed out"),
+    AuditAction.STREAM_RESUMED: lazy("Let a halted partition go on"),
     AuditAction.USER_CHANGED: lazy("Changed a user"),
     AuditAction.USER_CREATED: lazy("Created a user"),
     AuditAction.USER_DELETED: lazy("Deleted a user"),
@@ -51,6 +52,7 @@ _FIELD_WORDS = {
     "rejected": lazy("Rejected"),
     "role": lazy("Role"),
     "scope": lazy("Sees only"),
+    "skip_to": lazy("Position"),
     "state": lazy("State"),
 }
 
