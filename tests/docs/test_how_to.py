@@ -59,7 +59,10 @@ class Program:
         """What the callback with this output answers; `values` are inputs by their property, the others are null."""
         (known,) = (each for each in self.browser.get("/_dash-dependencies").json() if output in each["output"])
         parts = [_part(name) for name in known["output"].strip(".").split("...")]
-        inputs = [item | {"value": values.get(item["property"])} for item in known["inputs"]]
+        inputs = [
+            item | {"value": item["id"] if item["property"] == "id" else values.get(item["property"])}
+            for item in known["inputs"]
+        ]
         body = {
             "output": known["output"],
             "outputs": parts if known["output"].startswith("..") else parts[0],
@@ -212,7 +215,7 @@ class TestAddAPage:
 
     def test_has_its_place_in_the_rail(self, program: Program) -> None:
         frame = program.browser.get("/_dash-layout", headers={"Referer": f"{program.browser.base_url}/leaders"}).json()
-        assert re.findall(r"'href': '(/\w*)'", str(frame))[-2:] == ["/data", "/leaders"]
+        assert re.findall(r"'href': '(/\w*)'", str(frame))[-1] == "/leaders"
 
     def test_is_laid_out_and_filled(self, program: Program) -> None:
         laid_out = program.callback("_pages_content.children", pathname="/leaders", search="")
