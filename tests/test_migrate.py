@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from nebuloviz import migrate
 from nebuloviz.db import Database
@@ -32,3 +32,26 @@ def test_upgrading_twice_changes_nothing(database: Database) -> None:
     migrate.upgrade(database)
     migrate.upgrade(database)
     assert set(Base.metadata.tables) <= set(inspect(database.engine).get_table_names())
+
+
+def test_users_and_their_sessions_survive_the_way_up_and_down(database: Database) -> None:
+    """On SQLite, copying the table of users would delete what refers to it."""
+    migrate.upgrade(database, "0001")
+    with database.engine_begin() as connection:
+        user = "1, 'anna', 'anna', 'x', 'viewer', '', '', 'auto', false, false, 0"
+        moment = "0" if database.is_sqlite else "now()"
+        names = (
+            "id, username, name_key, password_hash, role, language, time_zone, theme, disabled, must_change_password"
+        )
+        connection.execute(text(f"INSERT INTO app_user ({names}, sign_in_epoch, created_at) VALUES ({user}, {moment})"))
+        columns = "token_hash, user_id, epoch, created_at, expires_at"
+        connection.execute(text(f"INSERT INTO browser_session ({columns}) VALUES ('t', 1, 0, {moment}, {moment})"))
+    migrate.upgrade(database)
+    with database.engine.connect() as connection:
+        assert connection.execute(text("SELECT email, scope, version FROM app_user")).all() == [("", "{}", 1)]
+    migrate.downgrade(database, "0001")
+    with database.engine.connect() as connection:
+        found = connection.execute(
+            text("SELECT username, token_hash FROM app_user JOIN browser_session ON user_id = id")
+        )
+        assert found.all() == [("anna", "t")]

@@ -79,6 +79,14 @@ class Page:
         assert answer.status_code == 200, answer.text
         return json.dumps(answer.json())
 
+    def overview(self) -> str:
+        """The whole of Overview, tiles, charts and newest sales, of the month that the sales are in."""
+        answer = self.ask(
+            "overview-content", **{"_pages_location": "?from=2026-03-01&to=2026-03-31", "shell-theme": "light"}
+        )
+        assert answer.status_code == 200, answer.text
+        return json.dumps(answer.json())
+
     def invite(self, name: str, role: str, **scope: Any) -> tuple[int, str]:
         """The new user's id, and the secret of the link."""
         text = self.save(name, role, **scope)
@@ -121,6 +129,10 @@ def test_an_invited_user_sees_the_own_rows_everywhere_until_shut_out(program: Pr
         assert stores(client) == ["A1", "A2"]
         assert revenue(program, "scoped") == 60
         assert revenue(program, "viewer") == 90
+        seen = Page(client, page.callbacks).overview()
+        assert "60.00" in seen
+        assert "90.00" not in seen
+        assert "A3" not in seen
         assert client.get("/data").status_code == 403  # rejected records of other stores would be there
 
         page.save("scoped", "analyst", user_id, 1, store=["A3"])
