@@ -37,7 +37,7 @@ from tests.servers import KafkaServer, PostgresServer
 
 SALES = 200_000
 SAMPLE_LINES = 200_000
-BATCH = 5_000
+BATCH = 10_000
 _PARSED = 100_000
 _ROUNDS = 3
 _PATIENCE_SECONDS = 300

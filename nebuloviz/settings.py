@@ -80,7 +80,7 @@ class Settings(BaseSettings):
         True,
         description="Whether `serve` also consumes from Kafka, in a background thread. Off where `ingest` runs apart.",
     )
-    ingest_batch_size: int = Field(5000, ge=1, le=100_000, description="Most records written in one transaction.")
+    ingest_batch_size: int = Field(10_000, ge=1, le=100_000, description="Most records written in one transaction.")
     late_horizon_days: int = Field(
         7300, ge=1, description="A streamed sale older than this is rejected as too late and kept as a dead letter."
     )
