@@ -83,7 +83,8 @@ class Parts:
     auth: DatabaseAuth
     ingest: SalesIngestService
     services: Services
-    listeners: list[OnWritten]  # told of every stored batch, whatever brought it
+    listeners: list[OnWritten]  # told of every stored batch, whatever brought it, by `sales_written`
+    sales_written: OnWritten
 
     @property
     def zone(self) -> ZoneInfo:
@@ -92,11 +93,6 @@ class Parts:
     def sink(self) -> DatabaseSink:
         """A sink of one's own, as each thread needs."""
         return DatabaseSink(self.database, self.zone, self.settings.currency)
-
-    def sales_written(self, written: Written) -> None:
-        """Tell all listeners."""
-        for listener in self.listeners:
-            listener(written)
 
     def consumer(self) -> Consumer:
         """The consumer of the configured Kafka topic."""
@@ -135,13 +131,13 @@ def parts(settings: Settings) -> Parts:
 
     listeners: list[OnWritten] = [lambda written: cache.invalidate(*(day_node(day) for day in written.days))]
 
-    def tell(written: Written) -> None:
-        for listener in listeners:
+    def sales_written(written: Written) -> None:
+        for listener in listeners:  # those as well that come later
             listener(written)
 
-    ingest = SalesIngestService(where, settings, on_written=[tell], audit=audit)
+    ingest = SalesIngestService(where, settings, on_written=[sales_written], audit=audit)
     services = Services(auth, data, alerts, FigureInsights(data, alerts), ingest, audit, DatabaseUsers(auth, audit))
-    return Parts(settings, where, cache, counters, auth, ingest, services, listeners)
+    return Parts(settings, where, cache, counters, auth, ingest, services, listeners, sales_written)
 
 
 def database(settings: Settings) -> Database:

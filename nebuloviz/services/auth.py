@@ -239,11 +239,7 @@ class DatabaseAuth(AuthService):
             must_change_password=must_change_password,
             created_at=self._now(),
         )
-        try:
-            with session.begin_nested():
-                session.add(user)
-        except IntegrityError:
-            raise Conflict(_("There is a user called {name} already.", name=name)) from None
+        add_user(session, user)
         self._audit.record(session, SYSTEM, AuditAction.USER_CREATED, subject_of(user), after={"role": role})
         return view_of(user)
 
@@ -280,6 +276,15 @@ def hashed_token(token: str) -> str:
 
 def subject_of(user: User) -> str:
     return f"user {user.username}"
+
+
+def add_user(session: Session, user: User) -> None:
+    """Store a new user. Raises Conflict where the name, or a twin by case or Unicode form, exists."""
+    try:
+        with session.begin_nested():
+            session.add(user)
+    except IntegrityError:
+        raise Conflict(_("There is a user called {name} already.", name=user.username)) from None
 
 
 def view_of(user: User) -> UserView:

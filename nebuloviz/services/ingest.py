@@ -110,8 +110,7 @@ class SalesIngestService(IngestService):
             self._zone, self._settings.currency
         )  # its own: what it learns may be rolled back by the edge
         written = writer.write(session, batch, now, bury=bury)
-        if written.sales:
-            event.listen(session, "after_commit", lambda _session: self._tell(written), once=True)
+        event.listen(session, "after_commit", lambda _session: announce(written, self._on_written), once=True)
         results = tuple(
             RowResult(
                 place,
@@ -121,10 +120,6 @@ class SalesIngestService(IngestService):
             for place, outcome in enumerate(written.outcomes)
         )
         return PostResult(written.accepted, written.duplicates, written.rejected, results)
-
-    def _tell(self, written: Written) -> None:
-        for callback in self._on_written:
-            callback(written)
 
     # ---------------------------------------------------------------- the stream
 

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, or_, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from nebuloviz.clock import utc_now
@@ -16,7 +15,7 @@ from nebuloviz.errors import Conflict, InvalidInput, NotFound
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import PasswordLink, User
 from nebuloviz.permissions import ROLES, Actor, Permission, RowScope, require
-from nebuloviz.services.auth import DatabaseAuth, hashed_token, subject_of, view_of
+from nebuloviz.services.auth import DatabaseAuth, add_user, hashed_token, subject_of, view_of
 from nebuloviz.services.interfaces import (
     AuditAction,
     AuditService,
@@ -89,11 +88,7 @@ class DatabaseUsers(UserService):
             scope=scope_to_json(scope),
             created_at=self._now(),
         )
-        try:
-            with session.begin_nested():
-                session.add(user)
-        except IntegrityError:
-            raise Conflict(_("There is a user called {name} already.", name=name)) from None
+        add_user(session, user)
         self._audit.record(session, actor, AuditAction.USER_CREATED, subject_of(user), after=_told(user))
         return self._offer(session, user)
 
@@ -216,7 +211,7 @@ def _is_one_word(text: str) -> bool:
 
 
 def _user(session: Session, user_id: int) -> User:
-    """The user, locked until the transaction ends where something is going to be written."""
+    """The user as stored now. Raises NotFound."""
     inside = 0 < user_id < 2**63
     user = session.get(User, user_id, populate_existing=True) if inside else None
     if user is None:
@@ -227,7 +222,7 @@ def _user(session: Session, user_id: int) -> User:
 def _locked_for_change(session: Session, user_id: int, version: int, *, managing: bool) -> User:
     """The user to be changed, as of `version`. `managing`: the user is one of those who manage users afterwards.
 
-    All of those are locked: of two changes at once, the second waits and sees what the first has left.
+    All of those are locked, whoever is changed: of two changes at once, the second waits and sees what the first has left.
 
     Raises:
         NotFound, Conflict: as `UserService.change` says.

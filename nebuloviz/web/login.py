@@ -150,19 +150,24 @@ def safe_target(given: str | None) -> str:
 
 
 def _change_password() -> ResponseReturnValue:
-    form = request.form
     try:
-        _check_csrf()
-        if form.get("new", "") != form.get("again", ""):
-            raise InvalidInput(_("The two new passwords differ."))
+        new = _new_password()
         with answering(), context().database.transaction() as writing:
-            user = context().services.auth.change_password(
-                writing, current_user().id, form.get("current", ""), form.get("new", "")
-            )
+            current = request.form.get("current", "")
+            user = context().services.auth.change_password(writing, current_user().id, current, new)
     except (NotSignedIn, InvalidInput, TooManyRequests, FormExpired) as error:
         return _password_page(error)
     sessions.begin(user)
     return redirect("/", 303)
+
+
+def _new_password() -> str:
+    """What the form says twice. Raises FormExpired, InvalidInput."""
+    _check_csrf()
+    new = request.form.get("new", "")
+    if new != request.form.get("again", ""):
+        raise InvalidInput(_("The two new passwords differ."))
+    return new
 
 
 def _password_page(error: NebuloVizError | None = None) -> ResponseReturnValue:
@@ -180,13 +185,10 @@ def _password_page(error: NebuloVizError | None = None) -> ResponseReturnValue:
 
 
 def _accept_password(token: str) -> ResponseReturnValue:
-    form = request.form
     try:
-        _check_csrf()
-        if form.get("new", "") != form.get("again", ""):
-            raise InvalidInput(_("The two new passwords differ."))
+        new = _new_password()
         with answering(), context().database.transaction() as writing:
-            user = context().services.users.accept_password(writing, token, form.get("new", ""))
+            user = context().services.users.accept_password(writing, token, new)
     except (InvalidInput, FormExpired) as error:
         return _welcome_page(token, error)
     if signed_in.is_authenticated:
