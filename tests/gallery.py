@@ -153,7 +153,7 @@ def charts(style: Style) -> list[html.Section]:
             height=None,
         ),
         ui.chart_card(
-            figures.heat_map_title(REVENUE),
+            "Revenue per hour and weekday",
             figures.heat_map(hourly(), REVENUE, style=style),
             graph_id="heat",
             span=6,

@@ -7,7 +7,18 @@ from nebuloviz.i18n.browser import ag_grid_locale, date_picker_locale, plotly_lo
 from nebuloviz.i18n.context import Preferences, current, local, set_current, use, zone
 from nebuloviz.i18n.formats import change, change_words, compact, money, number, percent, quantity
 from nebuloviz.i18n.text import LazyText, choose_language, gettext, is_rtl, lazy, mid_sentence, ngettext, pgettext
-from nebuloviz.i18n.times import bucket_label, date_range, duration, format_date, format_datetime, format_time, relative
+from nebuloviz.i18n.times import (
+    bucket_label,
+    date_range,
+    duration,
+    format_date,
+    format_datetime,
+    format_time,
+    hour_cycle,
+    hour_label,
+    relative,
+    weekday_name,
+)
 
 _ = gettext
 
@@ -29,6 +40,8 @@ __all__ = [
     "format_datetime",
     "format_time",
     "gettext",
+    "hour_cycle",
+    "hour_label",
     "is_rtl",
     "lazy",
     "local",
@@ -43,5 +56,6 @@ __all__ = [
     "relative",
     "set_current",
     "use",
+    "weekday_name",
     "zone",
 ]

@@ -6,7 +6,7 @@ dash.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Literal
 
 from babel import dates
@@ -89,6 +89,21 @@ def bucket_label(bucket: date | None, grain: str) -> str:
     if grain not in _BUCKETS:
         raise ValueError(f"There is no grain {grain!r}.")
     return finish(dates.format_skeleton(_BUCKETS[grain], day, locale=locale()))
+
+
+def hour_label(hour: int) -> str:
+    """An hour of the day (24 is that of 0) as the locale writes it alone: 2 PM, 14."""
+    return finish(dates.format_skeleton(hour_cycle(), time(hour % 24), locale=locale()))
+
+
+def hour_cycle() -> Literal["H", "h"]:
+    """The CLDR field of the hours that the locale counts: H to 24, h to 12."""
+    return "H" if "H" in str(locale().time_formats["short"].pattern) else "h"
+
+
+def weekday_name(day: int, width: Literal["abbreviated", "wide"] = "abbreviated") -> str:
+    """The name of a day of the week, 0 being Monday: Mon."""
+    return str(locale().days["stand-alone"][width][day])
 
 
 def _missing(value: object) -> bool:

@@ -15,12 +15,14 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 import xlsxwriter
 
 from nebuloviz.i18n import _, lazy
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import dimension, metric
-from nebuloviz.services.interfaces import OTHER, Frame, FrameColumn, SaleLine
+from nebuloviz.services.interfaces import Frame, FrameColumn, SaleLine
+from nebuloviz.services.shown import Matrix, happened, value_label
 
 _BOM = "\ufeff"  # without it Excel reads UTF-8 as something else
 #: What a spreadsheet takes for the beginning of a formula, full-width forms included.
@@ -66,10 +68,17 @@ class Sheet:
 
 
 def sheet_of_frame(frame: Frame) -> Sheet:
-    """A frame as shown: ids beside names, 'Other' and 'Not given' in words."""
+    """A frame as shown: ids beside names, 'Other' and 'Not given' in words, nothing yet of buckets that have not begun."""
     columns = tuple(_frame_column(column, frame) for column in frame.columns)
-    cells = [_frame_cells(frame, column) for column in frame.columns]
-    return Sheet(columns, list(zip(*cells, strict=True)))
+    data = happened(frame)
+    return Sheet(columns, list(zip(*(_frame_cells(data, column) for column in frame.columns), strict=True)))
+
+
+def sheet_of_matrix(matrix: Matrix, unit: str) -> Sheet:
+    """A heat map as shown: a row each of its rows, a column each of its columns; `unit` is that of its cells."""
+    across = (Column(words, "number", unit) for words in matrix.column_words)
+    cells = zip(matrix.row_words, matrix.cells.tolist(), strict=True)
+    return Sheet((Column(matrix.title, "text"), *across), [[words, *values] for words, values in cells])
 
 
 def sheet_of_lines(lines: Iterable[SaleLine], zone: ZoneInfo) -> Sheet:
@@ -142,17 +151,13 @@ def _frame_column(column: FrameColumn, frame: Frame) -> Column:
     return Column(_("{metric} (comparison)", metric=label) if suffix else str(label), "number", column.unit)
 
 
-def _frame_cells(frame: Frame, column: FrameColumn) -> list[Any]:
-    values = frame.data[column.name]
+def _frame_cells(data: pd.DataFrame, column: FrameColumn) -> list[Any]:
+    values = data[column.name]
     if column.type == "time":
         return [moment.to_pydatetime().replace(tzinfo=None) for moment in values]
     if column.type == "text":
-        return [_words(value) for value in values]
+        return [value_label(value) for value in values]
     return list(values.tolist())
-
-
-def _words(value: str) -> str:
-    return _("Other") if value == OTHER else value or _("Not given")
 
 
 def _line_column(name: str, zone: ZoneInfo) -> Column:

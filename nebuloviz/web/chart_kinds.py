@@ -18,6 +18,7 @@ from nebuloviz.i18n import LazyText, _, lazy
 from nebuloviz.metrics.query import Grain, Query
 from nebuloviz.metrics.registry import METRICS, Metric, metric
 from nebuloviz.services.interfaces import Frame
+from nebuloviz.services.shown import Shape, largest
 from nebuloviz.web.figures import Style, bars, heat_map, scatter, stacked, title_of, treemap, trend
 from nebuloviz.web.figures.grid import columns, matrix
 from nebuloviz.web.reading import Asking
@@ -78,6 +79,7 @@ class Chart:
     `suits` says for which questions; the first chart of `CHARTS` that suits is the usual one. `draw` gives a figure, or a
     component to stand in its place. `icon` is a name of Bootstrap Icons. `metrics` is 2 for a chart of one metric against
     another (see `pair`); `expected` asks for the range that is normal, where the question is one line over time.
+    `shape` says how its table and its file arrange the rows, where that is not a row of the answer a line.
     """
 
     slug: str
@@ -89,6 +91,7 @@ class Chart:
     title: Callable[[State], str] = usual_title
     metrics: int = 1
     expected: bool = False
+    shape: Callable[[State], Shape | None] = lambda _state: None
 
 
 def pair(state: State) -> tuple[str, str]:
@@ -164,15 +167,7 @@ def _stacked(of: Drawing) -> go.Figure:
 def _heat_map(of: Drawing) -> go.Figure:
     if of.state.over_time:
         return heat_map(of.data, of.metric, style=of.style)
-    return matrix(largest(of.data, of.state), of.metric, of.state.by, style=of.style)
-
-
-def largest(data: pd.DataFrame, state: State) -> pd.DataFrame:
-    """The rows of the values that are largest, as many of each dimension as the state says."""
-    for slug in state.by:
-        sums = data.groupby(slug, observed=True)[state.metric].sum()
-        data = data[data[slug].isin(sums.nlargest(state.top).index)]
-    return data
+    return matrix(largest(of.data, of.state.by, of.state.metric, of.state.top), of.metric, of.state.by, style=of.style)
 
 
 def _treemap(of: Drawing) -> go.Figure:
@@ -213,6 +208,7 @@ CHARTS: list[Chart] = [
         lambda state: len(state.by) == (0 if state.over_time else 2),
         _heat_map,
         ask=_heat_query,
+        shape=lambda state: "week" if state.over_time else "pairs",
     ),
     Chart("treemap", lazy("Treemap"), "columns-gap", lambda state: not state.over_time and additive(state), _treemap),
     Chart(

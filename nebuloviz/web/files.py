@@ -10,20 +10,32 @@ from flask import Flask, Response, abort, jsonify, make_response, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import UnsupportedMediaType
 
-from nebuloviz.errors import InvalidInput
+from nebuloviz.errors import InvalidInput, InvalidQuery
 from nebuloviz.i18n import gettext as _
 from nebuloviz.metrics.query import Query
+from nebuloviz.metrics.registry import metric
 from nebuloviz.permissions import Permission
-from nebuloviz.services.export import FORMATS, Sheet, csv_bytes, file_name, sheet_of_frame, sheet_of_lines
-from nebuloviz.services.interfaces import AuditAction, AuditEntryView, AuditFilter, SaleLine
+from nebuloviz.services.export import (
+    FORMATS,
+    Sheet,
+    csv_bytes,
+    file_name,
+    sheet_of_frame,
+    sheet_of_lines,
+    sheet_of_matrix,
+)
+from nebuloviz.services.interfaces import AuditAction, AuditEntryView, AuditFilter, Frame, SaleLine
+from nebuloviz.services.shown import SHAPES, Shape, matrix_of
 from nebuloviz.web.access import route
 from nebuloviz.web.context import act, ask, services, settings
+from nebuloviz.web.state import DEFAULT_TOP, TOPS
 from nebuloviz.web.views.audit import audit_sheet
 from nebuloviz.web.views.common import MOST_LINES
 
 _CHUNK_BYTES = 256 * 1024
 _LINES_AT_ONCE = 1_000
 _AUDIT_PAGE, _MOST_AUDIT_PAGES = 500, 200
+_MAP_NAMES: dict[Shape, str] = {"week": "by-weekday-and-hour", "pairs": "by"}
 _SLACK_BYTES = 1024 * 1024  # the store has the exact limit, and better words
 
 
@@ -41,9 +53,10 @@ def install_files(server: Flask) -> None:
 
     @route(server, "/export/<kind>", Permission.DATA_READ)
     def export(kind: str) -> Response:
-        """The query in the URL's parameters, as a file."""
-        query = _query()
-        return _exported(kind, lambda: sheet_of_frame(ask(services().data.frame, query)), file_name(query, kind))
+        """The query in the URL's parameters, as a file; with a `shape` (of `SHAPES`) as the heat map that shows it."""
+        query, shape = _query(), _shape()
+        name = file_name(query, kind, "-".join([*query.metrics, _MAP_NAMES[shape], *query.dimensions]) if shape else "")
+        return _exported(kind, lambda: _sheet(ask(services().data.frame, query), shape), name)
 
     @route(server, "/export/lines/<kind>", Permission.SALES_READ)
     def export_lines(kind: str) -> Response:
@@ -68,6 +81,29 @@ def install_files(server: Flask) -> None:
 
 def _query() -> Query:
     return Query.from_params(request.args.to_dict(flat=False))
+
+
+def _shape() -> Shape | None:
+    text = request.args.get("shape", "")
+    if text and text not in SHAPES:
+        raise InvalidInput(_("There is no such form of a file: {name}", name=text[:40]))
+    return next((shape for shape in SHAPES if shape == text), None)
+
+
+def _sheet(frame: Frame, shape: Shape | None) -> Sheet:
+    """The frame as its chart arranges it.
+
+    Raises:
+        InvalidQuery: the question is not one that a chart of this shape asks.
+    """
+    if shape is None:
+        return sheet_of_frame(frame)
+    query = frame.query
+    if (query.grain, len(query.dimensions)) != (("hour", 0) if shape == "week" else (None, 2)):
+        raise InvalidQuery(_("This question cannot be shown as a heat map."))
+    top = request.args.get("top", DEFAULT_TOP, type=int)
+    matrix = matrix_of(frame, shape, top if top in TOPS else DEFAULT_TOP)
+    return sheet_of_matrix(matrix, metric(query.metrics[0]).unit)
 
 
 def _exported(kind: str, sheet: Callable[[], Sheet], name: str) -> Response:

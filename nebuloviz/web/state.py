@@ -36,6 +36,7 @@ SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 PRESETS = ("today", "yesterday", "7d", "28d", "90d", "week", "month", "quarter", "year", "365d", "all")
 DEFAULT_PRESET = "28d"
 TOPS = (5, 10, 20, 50)
+DEFAULT_TOP = 10
 MOST_PARAMETERS = 2_000
 #: The names in a URL of what goes along to another page, besides the filters (`State.carried`).
 CARRIED_PARAMS = ("range", "from", "to", "vs", "tz")
@@ -81,7 +82,7 @@ class State:
     grain: Grain | None = None
     over_time: bool = True
     chart: str = ""
-    top: int = 10
+    top: int = DEFAULT_TOP
     zone: str = ""
     alert_states: tuple[AlertState, ...] = ("open", "acknowledged")
     severities: tuple[Severity, ...] = ()
@@ -141,7 +142,7 @@ class State:
             grain=cast("Grain", one["grain"]) if one.get("grain") in GRAINS else None,
             over_time=one.get("axis") != "value",
             chart=one["chart"] if _CHART.fullmatch(one.get("chart", "")) else "",
-            top=int(one["top"]) if one.get("top") in {str(top) for top in TOPS} else 10,
+            top=int(one["top"]) if one.get("top") in {str(top) for top in TOPS} else DEFAULT_TOP,
             zone=_zone_name(one.get("tz", "")),
             alert_states=_alert_states(params.get("state", ())),
             severities=cast("tuple[Severity, ...]", _in_order(params.get("severity", ()), SEVERITIES)),

@@ -47,6 +47,20 @@ class TestDrawing:
         assert "m=orders" in head
         assert "grain=week" in head
 
+    @pytest.mark.parametrize(
+        ("search", "shape"),
+        [("?chart=heatmap", "shape=week"), ("?axis=value&by=category&by=store&top=5", "shape=pairs&top=5")],
+    )
+    def test_a_heat_map_has_its_own_form_as_a_file_and_as_a_table(
+        self, page: Any, drawn: Drawn, search: str, shape: str
+    ) -> None:
+        answer = page.draw(search, "", "light", 1)
+        assert shape in drawn(answer["head"])
+        cells = answer["figure"].data[0].z
+        table = drawn(answer["table"])
+        assert table.count('"scope": "row"') == len(cells)
+        assert table.count('"scope": "col"') == len(cells[0])
+
     def test_the_rest_becomes_other_where_parts_add_up(self, page: Any, shop: Shop) -> None:
         page.draw("?axis=value&by=store&top=5", "", "light", None)
         assert (shop.data.asked[-1].limit, shop.data.asked[-1].other) == (5, True)

@@ -1,16 +1,26 @@
 import csv
 import io
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import openpyxl
 import pandas as pd
 import pytest
 
+from nebuloviz.i18n import Preferences, use
 from nebuloviz.metrics.query import Query
-from nebuloviz.services.export import FORMATS, csv_bytes, file_name, sheet_of_frame, sheet_of_lines, xlsx_bytes
+from nebuloviz.services.export import (
+    FORMATS,
+    csv_bytes,
+    file_name,
+    sheet_of_frame,
+    sheet_of_lines,
+    sheet_of_matrix,
+    xlsx_bytes,
+)
 from nebuloviz.services.interfaces import OTHER, Frame, FrameColumn, SaleLine
+from nebuloviz.services.shown import matrix_of
 
 ZONE = ZoneInfo("Europe/Berlin")
 START, END = datetime(2026, 11, 20, 23, tzinfo=UTC), datetime(2026, 11, 22, 23, tzinfo=UTC)
@@ -54,6 +64,10 @@ class TestCsv:
         (_, row) = csv_rows(csv_bytes(sheet_of_frame(frame([f"{start}cmd|' /C calc'!A0"], [1.0]))))
         assert row[1] == f"'{start}cmd|' /C calc'!A0"
 
+    def test_says_nothing_of_what_has_not_begun(self) -> None:
+        (_, *rows) = csv_rows(csv_bytes(sheet_of_frame(frame(["7"] * 4, [5.0, 0.0, 0.0, 0.0]))))
+        assert [row[2] for row in rows] == ["5", "0", "0", ""]
+
     def test_leaves_out_what_is_missing(self) -> None:
         (_, row) = csv_rows(csv_bytes(sheet_of_frame(frame([""], [math.nan]))))
         assert row[1:3] == ["Not given", ""]
@@ -77,6 +91,34 @@ class TestXlsx:
             ("s", "https://example.com"),
         ]
         assert all(cell.hyperlink is None for cell in sheet["B"])
+
+
+class TestAHeatMap:
+    def test_of_the_week_has_a_row_a_weekday_and_a_column_an_hour(self) -> None:
+        query = Query(("revenue",), START, START + timedelta(days=14), grain="hour", time_zone=ZONE.key)
+        hours = pd.date_range("2026-11-16", periods=14 * 24, freq="h", tz=ZONE.key)
+        data = pd.DataFrame({"bucket": hours, "revenue": [1.0] * 168 + [3.0] * 168, "unfinished": False})
+        week = Frame(query, (), data, data["bucket"].iloc[-1].to_pydatetime(), "rollup_hour")
+        with use(Preferences(number_locale="en-GB", week_start=6)):
+            heading, *rows = csv_rows(csv_bytes(sheet_of_matrix(matrix_of(week, "week", 10), "money")))
+        assert heading == ["Revenue per hour and weekday", *(f"{hour:02}" for hour in range(24))]
+        assert [row[0] for row in rows] == ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
+        assert {cell for row in rows for cell in row[1:]} == {"2"}
+
+    def pairs(self) -> Frame:
+        query = Query(("revenue",), START, END, ("store", "channel"))
+        found = [("7", "web", 5.0), ("7", "shop", 2.0), ("8", "web", 1.0), ("9", "", 0.5)]
+        data = pd.DataFrame(found, columns=["store", "channel", "revenue"])
+        return Frame(query, (), data, END, "rollup_day_all")
+
+    def test_of_two_dimensions_has_a_row_and_a_column_a_value_the_largest_first(self) -> None:
+        heading, *rows = xlsx_rows(xlsx_bytes(sheet_of_matrix(matrix_of(self.pairs(), "pairs", 10), "money")))
+        assert heading == ["Revenue: Store × Channel", "web", "shop", "Not given"]
+        assert rows == [["7", 5, 2, None], ["8", 1, None, None], ["9", None, None, 0.5]]
+
+    def test_holds_as_many_values_as_are_shown(self) -> None:
+        shown = matrix_of(self.pairs(), "pairs", 2)
+        assert (list(shown.rows), list(shown.columns)) == (["7", "8"], ["web", "shop"])
 
 
 class TestSaleLines:

@@ -371,6 +371,17 @@ class TestTreemap:
         assert drawn.branchvalues == "total"
 
 
+class TestEqualNames:
+    def test_are_told_apart_even_where_they_are_cut(self) -> None:
+        name = "Semi-skimmed milk of the region, 1 l"
+        frame = pd.DataFrame({"product": ["17", "18"], "product:name": [name, name], "revenue": [2.0, 1.0]})
+        assert figures.bars(frame, REVENUE, "product").layout.yaxis.ticktext == (
+            "Semi-skimmed milk… (17)",
+            "Semi-skimmed milk… (18)",
+        )
+        assert figures.treemap(frame, REVENUE, ["product"]).data[0].labels[0].endswith("(17)")
+
+
 class TestHeatMap:
     def test_is_the_mean_of_each_hour_of_the_week(self) -> None:
         hours = days(24 * 14, start="2026-11-02", grain="h")

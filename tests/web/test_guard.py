@@ -520,6 +520,16 @@ class TestFiles:
         assert re.fullmatch(rf'attachment; filename="[\w.-]+\.{kind}"', answer.headers["content-disposition"])
         assert answer.headers["cache-control"] == "no-store"
 
+    def test_of_a_heat_map_are_the_heat_map(self, program: Program) -> None:
+        week = "?m=revenue&grain=hour&shape=week&from=2026-11-01T00:00:00Z&to=2026-11-22T00:00:00Z"
+        answer = program.as_("viewer").get(f"/export/csv{week}")
+        assert [len(row.split(",")) for row in answer.text.splitlines()] == [25] * 8
+        assert "revenue-by-weekday-and-hour-2026-11-01" in answer.headers["content-disposition"]
+        pairs = "?m=revenue&by=store&by=channel&shape=pairs&top=5&from=2026-11-01T00:00:00Z&to=2026-11-22T00:00:00Z"
+        answer = program.as_("viewer").get(f"/export/csv{pairs}")
+        assert answer.text.removeprefix("\ufeff").startswith("Revenue: Store × Channel")
+        assert "revenue-by-store-channel-2026-11-01" in answer.headers["content-disposition"]
+
     @pytest.mark.parametrize("kind", ["csv", "xlsx"])
     def test_so_are_the_sale_lines_for_those_who_may_see_them(self, program: Program, kind: str) -> None:
         path = f"/export/lines/{kind}?m=revenue&from=2026-11-01T00:00:00Z&to=2026-11-22T00:00:00Z"
@@ -541,6 +551,9 @@ class TestFiles:
             ("/export/csv?m=revenue&from=2026-11-01&to=2026-11-02&tz=../../etc/passwd", 422),
             ("/export/csv?m=revenue&from=0001-01-01&to=9999-12-31&grain=minute", 422),
             ("/export/csv?m=revenue&from=2026-11-01&to=2026-11-02&f.category=%00", 400),
+            ("/export/csv?m=revenue&from=2026-11-01&to=2026-11-02&shape=cube", 422),
+            ("/export/csv?m=revenue&from=2026-11-01&to=2026-11-02&shape=week", 422),
+            ("/export/csv?m=revenue&from=2026-11-01&to=2026-11-02&by=store&shape=pairs", 422),
         ],
     )
     def test_exports_that_cannot_be_made_are_refused(self, program: Program, path: str, status: int) -> None:

@@ -15,9 +15,9 @@ from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, bucket_label
 from nebuloviz.metrics.registry import Metric, dimension
+from nebuloviz.services.shown import value_label
 from nebuloviz.web.components.basic import Child, Children, Id, button, given, icon
 from nebuloviz.web.figures import config, value_text
-from nebuloviz.web.figures.text import value_label
 
 MOST_TABLE_ROWS = 500
 

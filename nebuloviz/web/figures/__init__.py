@@ -5,6 +5,7 @@ A frame has the columns of `nebuloviz.services.interfaces.Frame.data`; `trend` a
 reads that.
 """
 
+from nebuloviz.services.shown import value_label
 from nebuloviz.web.figures.base import (
     CONFIG,
     AnomalyMark,
@@ -15,11 +16,11 @@ from nebuloviz.web.figures.base import (
     config,
     empty,
 )
-from nebuloviz.web.figures.parts import bars, heat_map, heat_map_title, treemap, weekday_hours
+from nebuloviz.web.figures.parts import bars, heat_map, treemap
 from nebuloviz.web.figures.relation import scatter, single_value
 from nebuloviz.web.figures.series import severity_word
 from nebuloviz.web.figures.stacks import stacked
-from nebuloviz.web.figures.text import escape, title_of, value_label, value_text
+from nebuloviz.web.figures.text import escape, title_of, value_text, with_unit
 from nebuloviz.web.figures.trends import sparkline, trend
 
 __all__ = [
@@ -34,7 +35,6 @@ __all__ = [
     "empty",
     "escape",
     "heat_map",
-    "heat_map_title",
     "scatter",
     "severity_word",
     "single_value",
@@ -45,5 +45,5 @@ __all__ = [
     "trend",
     "value_label",
     "value_text",
-    "weekday_hours",
+    "with_unit",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from babel import dates
 
-from nebuloviz.i18n import _, current
+from nebuloviz.i18n import _, current, hour_cycle, hour_label
 from nebuloviz.i18n.browser import d3_date_format
 from nebuloviz.i18n.formats import finish, locale
 from nebuloviz.metrics.registry import Metric
@@ -118,8 +118,8 @@ def _label(at: datetime, grain: str) -> tuple[str, str]:
     if grain in _WITHIN_DAY:
         upper = (
             finish(dates.format_time(at, "short", locale=locale()))
-            if at.minute or _clock() == "H"
-            else hour_text(at.hour)
+            if at.minute or hour_cycle() == "H"
+            else hour_label(at.hour)
         )
         return upper, _spelt("MMMd", at)
     if grain in {"day", "week"}:
@@ -136,24 +136,14 @@ def _spelt(skeleton: str, at: datetime) -> str:
 
 
 def hour_step() -> int:
-    """Every how many hours a tick fits on a phone: "12 AM" needs twice the room of "14"."""
-    return 3 if _clock() == "H" else 6
-
-
-def hour_text(hour: int) -> str:
-    """An hour of the day (24 is that of 0) as the locale writes it alone: 2 PM, 14."""
-    return finish(dates.format_skeleton(_clock(), time(hour % 24), locale=locale()))
-
-
-def _clock() -> str:
-    """The CLDR field of the hours that the locale counts: H to 24, h to 12."""
-    return "H" if "H" in str(locale().time_formats["short"].pattern) else "h"
+    """Every how many hours a tick fits on a phone: "12 AM" and "21 Uhr" need twice the room of "14"."""
+    return 3 if hour_label(21).isdecimal() else 6
 
 
 def _hover_title(grain: str) -> str:
     """The template of the bucket's name above the hover texts; Plotly fills in the date in the registered locale."""
     if grain in _WITHIN_DAY:
-        return f"%{{x|{d3_date_format('MMMEd')}}}, %{{x|{d3_date_format(_clock() + 'm')}}}"
+        return f"%{{x|{d3_date_format('MMMEd')}}}, %{{x|{d3_date_format(hour_cycle() + 'm')}}}"
     shown = f"%{{x|{d3_date_format(_HOVER_SKELETONS[grain])}}}"
     if grain == "quarter":
         return _("Quarter from {date}", date=shown)

@@ -10,15 +10,15 @@ import plotly.graph_objects as go
 
 from nebuloviz.i18n import _
 from nebuloviz.metrics.registry import Metric
+from nebuloviz.services.shown import pair_matrix
 from nebuloviz.web.figures.axes import time_axis, value_axis, wall
 from nebuloviz.web.figures.base import Style, drawing, empty, mark
-from nebuloviz.web.figures.series import by_size
 from nebuloviz.web.figures.text import (
     difference_text,
     escape,
+    short_labels,
     shorten,
     title_of,
-    value_labels,
     value_text,
 )
 from nebuloviz.web.theme import comparison_color, heat_scale
@@ -68,11 +68,14 @@ def matrix(frame: pd.DataFrame, metric: Metric, dimensions: Sequence[str], *, st
     title = title_of(metric, dimensions[0])
     if frame.empty:
         return empty(title, style, _("No sales in this range"))
-    down, across = (by_size(frame, slug, metric.slug) for slug in dimensions)
-    table = frame.pivot_table(index=dimensions[0], columns=dimensions[1], values=metric.slug, aggfunc="sum")
-    table = table.reindex(index=down, columns=across)
-    names = [value_labels(frame, slug) for slug in dimensions]
-    cells = table.to_numpy(dtype=float)
+    pairs = pair_matrix(frame, dimensions, metric.slug)
+    down, across = pairs.rows, pairs.columns
+    names = [
+        dict(zip(down, pairs.row_words, strict=True)),
+        dict(zip(across, pairs.column_words, strict=True)),
+    ]
+    short = short_labels(names[0]), short_labels(names[1], 14)
+    cells = pairs.cells
     drawn = drawing(title, style, hovermode="closest", dragmode=False, height=_CELL_HEIGHT * max(len(down), 6) + 60)
     drawn.add(
         "heatmap",
@@ -100,11 +103,11 @@ def matrix(frame: pd.DataFrame, metric: Metric, dimensions: Sequence[str], *, st
     )
     drawn.x_axis(
         type="category", tickmode="array", tickvals=across, side="top", fixedrange=True,
-        ticktext=[escape(shorten(names[1][value], 14)) for value in across],
+        ticktext=[escape(short[1][value]) for value in across],
     )  # fmt: skip
     drawn.y_axis(
         type="category", autorange="reversed", tickmode="array", tickvals=down, showgrid=False, fixedrange=True,
-        ticktext=[escape(shorten(names[0][value])) for value in down],
+        ticktext=[escape(short[0][value]) for value in down],
     )  # fmt: skip
     return drawn.done()
 

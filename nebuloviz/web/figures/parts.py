@@ -6,29 +6,30 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from nebuloviz.i18n import _, current, percent
-from nebuloviz.i18n.formats import locale
+from nebuloviz.i18n import _, hour_label, percent, weekday_name
 from nebuloviz.metrics.registry import Metric
-from nebuloviz.web.figures.axes import hour_step, hour_text, value_axis
+from nebuloviz.services.shown import by_size, value_labels, week_matrix
+from nebuloviz.web.figures.axes import hour_step, value_axis
 from nebuloviz.web.figures.base import Drawing, Style, drawing, empty, mark
-from nebuloviz.web.figures.series import by_size
 from nebuloviz.web.figures.text import (
     difference_text,
     escape,
+    short_labels,
     shorten,
     title_of,
-    unit_text,
-    value_labels,
     value_text,
+    with_unit,
 )
 from nebuloviz.web.theme import comparison_color, contrast, heat_scale, mix
 
 _BAR_HEIGHT = 28
 #: Large areas are drawn a little paler than lines and bars of the same value.
 _SOFTER = 0.2
+LONGEST_AREA_LABEL = 40
 #: What a letter beside a bar takes of the width that a narrow chart has for its bars.
 _LETTER_SHARE = 0.024
 
@@ -44,6 +45,7 @@ def bars(frame: pd.DataFrame, metric: Metric, dimension: str, *, style: Style | 
     values = by_size(frame, dimension, metric.slug)
     rows = frame.drop_duplicates(dimension).set_index(dimension).reindex(values)
     labels, colors = value_labels(frame, dimension), style.colors(dimension, values)
+    short = short_labels(labels)
     drawn = drawing(
         title_of(metric, dimension), style, hovermode="closest", barmode="overlay", bargap=0.3, dragmode=False,
         height=_BAR_HEIGHT * len(values) + 12,
@@ -55,7 +57,7 @@ def bars(frame: pd.DataFrame, metric: Metric, dimension: str, *, style: Style | 
     _add_bars(drawn, values, rows, metric, labels, colors, style)
     drawn.y_axis(
         type="category", categoryorder="array", categoryarray=values[::-1], tickmode="array", tickvals=values,
-        ticktext=[escape(shorten(labels[value])) for value in values],
+        ticktext=[escape(short[value]) for value in values],
         showgrid=False, fixedrange=True, tickfont={"color": style.tokens.text, "size": 12},
     )  # fmt: skip
     _bar_axis(drawn, metric, [*rows[metric.slug], *(before if before is not None else [])], style)
@@ -138,7 +140,7 @@ def treemap(frame: pd.DataFrame, metric: Metric, dimensions: Sequence[str], *, s
         "treemap",
         ids=[node["id"] for node in nodes],
         parents=[node["parent"] for node in nodes],
-        labels=[escape(shorten(node["label"], 40)) for node in nodes],
+        labels=[escape(node["short"]) for node in nodes],
         values=[node["amount"] for node in nodes],
         text=[value_text(metric, node["amount"], short=True) for node in nodes],
         customdata=[_node_mark(node, metric, total) for node in nodes],
@@ -168,6 +170,7 @@ def readable(color: str, style: Style) -> str:
 def _nodes(frame: pd.DataFrame, metric: Metric, dimensions: Sequence[str]) -> list[dict[str, Any]]:
     """The nodes at the depth of `dimensions`; ids hold the raw values, so equal labels stay apart."""
     labels = value_labels(frame, dimensions[-1])
+    short = short_labels(labels, LONGEST_AREA_LABEL)
     sums = frame.groupby(list(dimensions), sort=False, observed=True)[metric.slug].sum()
     nodes = []
     for key, amount in sums.items():
@@ -177,6 +180,7 @@ def _nodes(frame: pd.DataFrame, metric: Metric, dimensions: Sequence[str]) -> li
                 "id": "\x1f".join(values),
                 "parent": "\x1f".join(values[:-1]),
                 "label": labels[values[-1]],
+                "short": short[values[-1]],
                 "amount": float(amount),
                 "path": tuple(zip(dimensions, values, strict=True)),
             }
@@ -196,65 +200,49 @@ def heat_map(frame: pd.DataFrame, metric: Metric, *, style: Style | None = None)
     `frame` has a `bucket` per hour, in the viewer's zone; hours that it lacks do not count. An unfinished hour is left out.
     """
     style = style or Style()
-    title = heat_map_title(metric)
     if frame.empty:
-        return empty(title, style, _("No sales in this range"))
-    table = weekday_hours(frame, metric)
-    week = [(current().week_start + step) % 7 for step in range(7)]
-    names = [str(locale().days["stand-alone"]["abbreviated"][day]) for day in week]
-    hours, ticks, cells = list(range(24)), list(range(0, 24, hour_step())), table.to_numpy()
-    clock = [f"{hour_text(hour)}–{hour_text(hour + 1)}" for hour in hours]
-    drawn = drawing(title, style, hovermode="closest", dragmode=False)
+        return empty(title_of(metric), style, _("No sales in this range"))
+    week = week_matrix(frame, metric.slug)
+    hours, ticks = list(range(24)), list(range(0, 24, hour_step()))
+    clock = [f"{hour_label(hour)}–{hour_label(hour + 1)}" for hour in hours]
+    drawn = drawing(with_unit(week.title, metric), style, hovermode="closest", dragmode=False)
     drawn.add(
         "heatmap",
         x=hours,
-        y=names,
-        z=[[_or_none(cells[day][hour]) for hour in hours] for day in week],
-        customdata=[[_cell_text(cells[day][hour], day, clock[hour], metric) for hour in hours] for day in week],
+        y=week.row_words,
+        z=[[_or_none(value) for value in row] for row in week.cells],
+        customdata=[
+            [_cell_text(value, weekday_name(int(day), "wide"), clock[hour], metric) for hour, value in enumerate(row)]
+            for day, row in zip(week.rows, week.cells, strict=True)
+        ],
         hovertemplate="%{customdata}<extra></extra>",
         colorscale=heat_scale(style.theme),
         zmin=0 if metric.unit != "ratio" else None,
         xgap=2,
         ygap=2,
         hoverongaps=False,
-        colorbar=_color_bar(table, metric, style),
+        colorbar=_color_bar(week.cells, metric, style),
     )
     drawn.x_axis(
-        tickmode="array", tickvals=ticks, ticktext=[hour_text(hour) for hour in ticks], fixedrange=True,
+        tickmode="array", tickvals=ticks, ticktext=[week.column_words[hour] for hour in ticks], fixedrange=True,
         tickangle=0,
     )  # fmt: skip
     drawn.y_axis(autorange="reversed", showgrid=False, fixedrange=True, type="category")
     return drawn.done()
 
 
-def heat_map_title(metric: Metric) -> str:
-    """The title of a heat map: "Revenue per hour and weekday, USD"."""
-    named = _("{metric} per hour and weekday", metric=metric.label)
-    unit = unit_text(metric)
-    return _("{metric}, {unit}", metric=named, unit=unit) if unit else named
-
-
-def weekday_hours(frame: pd.DataFrame, metric: Metric) -> pd.DataFrame:
-    """Mean of `metric` by weekday (0 = Monday, 7 rows) and hour (24 columns); NaN where there is nothing."""
-    whole = frame[~frame["unfinished"].astype(bool)] if "unfinished" in frame else frame
-    clock = whole["bucket"].dt
-    timed = pd.DataFrame({"weekday": clock.day_of_week, "hour": clock.hour, "value": whole[metric.slug]})
-    means = timed.pivot_table(index="weekday", columns="hour", values="value", aggfunc="mean")
-    return means.reindex(index=range(7), columns=range(24))
-
-
 def _or_none(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _cell_text(value: float, day: int, hours: str, metric: Metric) -> str:
-    name = str(locale().days["stand-alone"]["wide"][day])
-    return f"{name} {hours}<br><b>{value_text(metric, float(value))}</b>"
+def _cell_text(value: float, day: str, hours: str, metric: Metric) -> str:
+    return f"{day} {hours}<br><b>{value_text(metric, float(value))}</b>"
 
 
-def _color_bar(table: pd.DataFrame, metric: Metric, style: Style) -> dict[str, Any]:
-    most = float(table.max().max())
-    least = float(table.min().min()) if metric.unit == "ratio" else 0.0
+def _color_bar(cells: np.ndarray, metric: Metric, style: Style) -> dict[str, Any]:
+    known = cells[np.isfinite(cells)]
+    most = float(known.max()) if known.size else math.nan
+    least = float(known.min()) if known.size and metric.unit == "ratio" else 0.0
     return {
         "thickness": 8,
         "len": 0.7,

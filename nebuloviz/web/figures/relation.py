@@ -10,15 +10,14 @@ import plotly.graph_objects as go
 
 from nebuloviz.i18n import _
 from nebuloviz.metrics.registry import Metric
+from nebuloviz.services.shown import by_size, value_labels
 from nebuloviz.web.figures.axes import value_axis
 from nebuloviz.web.figures.base import Drawing, Style, drawing, empty, mark
-from nebuloviz.web.figures.series import by_size
 from nebuloviz.web.figures.text import (
     difference_text,
     escape,
     shorten,
     title_of,
-    value_labels,
     value_text,
 )
 

@@ -10,7 +10,6 @@ import pandas as pd
 
 from nebuloviz.i18n import _
 from nebuloviz.metrics.registry import Metric
-from nebuloviz.services.interfaces import OTHER
 from nebuloviz.web.figures.base import Severity, Style
 from nebuloviz.web.figures.text import difference_text, escape, metric_columns, shorten, value_text
 
@@ -23,16 +22,6 @@ class Series:
     color: str
     label: str = ""
     filters: tuple[tuple[str, str], ...] = ()
-
-
-def by_size(frame: pd.DataFrame, dimension: str, column: str | None = None) -> list[str]:
-    """The values of `dimension`, those with most in `column` (by default the first float column) first, 'Other' last."""
-    measured = column or next(name for name in frame.columns if pd.api.types.is_float_dtype(frame[name]))
-    sizes = (
-        frame.groupby(dimension, sort=True, observed=True)[measured].sum().sort_values(ascending=False, kind="stable")
-    )
-    values = [str(value) for value in sizes.index]
-    return [value for value in values if value != OTHER] + [value for value in values if value == OTHER]
 
 
 def hover_text(row: dict[Any, Any], line: Series, metric: Metric, style: Style, *, dot: bool = True) -> str:

@@ -9,10 +9,11 @@ import plotly.graph_objects as go
 
 from nebuloviz.i18n import _
 from nebuloviz.metrics.registry import Metric
+from nebuloviz.services.shown import by_size, value_labels
 from nebuloviz.web.figures.axes import time_axis, value_axis, wall
 from nebuloviz.web.figures.base import Drawing, Style, drawing, empty, mark
-from nebuloviz.web.figures.series import Series, by_size, hover_text
-from nebuloviz.web.figures.text import escape, shorten, title_of, value_labels
+from nebuloviz.web.figures.series import Series, hover_text
+from nebuloviz.web.figures.text import escape, shorten, title_of
 from nebuloviz.web.theme import alpha
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Mapping
 from functools import lru_cache
-
-import pandas as pd
 
 from nebuloviz.i18n import (
     Preferences,
@@ -21,7 +21,6 @@ from nebuloviz.i18n import (
     quantity,
 )
 from nebuloviz.metrics.registry import Metric, Unit, dimension
-from nebuloviz.services.interfaces import OTHER
 
 LONGEST_LABEL = 24
 LONGEST_DIRECT_LABEL = 16
@@ -44,18 +43,18 @@ def shorten(text: str, longest: int = LONGEST_LABEL) -> str:
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 
-def value_label(value: str, name: str = "") -> str:
-    """A dimension value in the reader's words, not yet escaped: 'Not given' for '', 'Other' for the rest."""
-    if value == OTHER:
-        return _("Other")
-    return name or value or _("Not given")
+def short_labels(labels: Mapping[str, str], longest: int = LONGEST_LABEL) -> dict[str, str]:
+    """Value -> its words, cut where they are long; where two would then read the same, the values stand beside them."""
+    cut = {value: shorten(label, longest) for value, label in labels.items()}
+    times = Counter(cut.values())
+    return {
+        value: short if times[short] == 1 else _with_id(labels[value], value, longest) for value, short in cut.items()
+    }
 
 
-def value_labels(frame: pd.DataFrame, slug: str) -> dict[str, str]:
-    """Value -> words for all values of a dimension in `frame`, from its `<slug>:name` column where there is one."""
-    column = f"{slug}:name"
-    names = frame[column] if column in frame else frame[slug]
-    return {value: value_label(value, name) for value, name in zip(frame[slug], names, strict=True)}
+def _with_id(label: str, value: str, longest: int) -> str:
+    name = label.removesuffix(f" ({value})")
+    return f"{shorten(name, max(longest - len(value) - 3, 8))} ({value})"
 
 
 def value_text(metric: Metric, value: float | None, *, short: bool = False) -> str:
@@ -130,6 +129,11 @@ def title_of(metric: Metric, by: str | None = None) -> str:
     named = str(metric.label)
     if by is not None:
         named = _("{metric} by {dimension}", metric=named, dimension=mid_sentence(dimension(by).label))
+    return with_unit(named, metric)
+
+
+def with_unit(named: str, metric: Metric) -> str:
+    """`named`, what a chart of `metric` shows, and the unit: "Revenue per hour and weekday, USD"."""
     unit = unit_text(metric)
     return _("{metric}, {unit}", metric=named, unit=unit) if unit else named
 

@@ -12,16 +12,17 @@ import plotly.graph_objects as go
 
 from nebuloviz.i18n import _
 from nebuloviz.metrics.registry import Metric
+from nebuloviz.services.shown import by_size, value_labels
 from nebuloviz.web.figures.axes import time_axis, value_axis, wall
 from nebuloviz.web.figures.base import AnomalyMark, Drawing, Severity, Style, drawing, empty, mark
-from nebuloviz.web.figures.series import Series, by_size, hover_text, severity_color, severity_word
+from nebuloviz.web.figures.series import Series, hover_text, severity_color, severity_word
 from nebuloviz.web.figures.text import (
     LONGEST_DIRECT_LABEL,
     escape,
     metric_columns,
+    short_labels,
     shorten,
     title_of,
-    value_labels,
 )
 from nebuloviz.web.theme import alpha, comparison_color
 
@@ -55,7 +56,7 @@ def trend(
     if frame.empty:
         return empty(title_of(metric, split), style, _("No sales in this range"))
     drawn = drawing(title_of(metric, split), style, hovermode="x unified", dragmode="zoom", hoverdistance=-1)
-    series = _series(frame, split, style)
+    series = _series(frame, metric, split, style)
     if not split:
         _add_band(drawn, frame, metric, style)
     for line in series:
@@ -73,11 +74,11 @@ def trend(
     return drawn.done()
 
 
-def _series(frame: pd.DataFrame, split: str | None, style: Style) -> list[Series]:
+def _series(frame: pd.DataFrame, metric: Metric, split: str | None, style: Style) -> list[Series]:
     """The lines, the largest first and 'Other' last."""
     if split is None:
         return [Series(frame.sort_values("bucket"), style.tokens.series[0])]
-    values = by_size(frame, split)
+    values = by_size(frame, split, metric.slug)
     colors, labels = style.colors(split, values), value_labels(frame, split)
     return [
         Series(frame[frame[split] == value].sort_values("bucket"), colors[value], labels[value], ((split, value),))
@@ -261,7 +262,7 @@ def _name_series(drawn: Drawing, series: list[Series], metric: Metric, style: St
 def _label_ends(drawn: Drawing, series: list[Series], metric: Metric) -> None:
     low, high = drawn.layout["yaxis"]["range"]
     ends = [_last(line.rows, metric) for line in series]
-    texts = [shorten(line.label, LONGEST_DIRECT_LABEL) for line in series]
+    texts = list(short_labels({line.filters[0][1]: line.label for line in series}, LONGEST_DIRECT_LABEL).values())
     for line, text, y in zip(series, texts, _spread(ends, (high - low) * _LABEL_HEIGHT / _USUAL_HEIGHT), strict=True):
         drawn.note(f'<span style="color:{line.color}">●</span> {escape(text)}',
             x=1, xanchor="left", xshift=4, yref="y", y=y, yanchor="middle", font={"size": 11},

@@ -15,6 +15,7 @@ from nebuloviz.metrics.line_figures import figure, metric_behind
 from nebuloviz.metrics.query import Filter, Grain
 from nebuloviz.metrics.registry import metric
 from nebuloviz.services.interfaces import AlertHistoryEntry, AlertView, Contribution, Frame
+from nebuloviz.services.shown import happened
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components import (
     alert_card,
@@ -174,7 +175,7 @@ def course(frame: Frame, expected: pd.DataFrame | None, alert: AlertView, style:
     """The series around the alert, with what was expected of it and the alert ringed."""
     shown = metric(metric_behind(alert.metric))
     title = title_of(shown)
-    data = common.happened(frame)
+    data = happened(frame)
     banded = common.with_expected(data, expected, shown.slug)
     marks = common.anomaly_marks(data, [alert], shown.slug)
     return ChartView(

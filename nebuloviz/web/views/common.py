@@ -10,15 +10,17 @@ from urllib.parse import urlencode
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from dash import html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, ngettext, number
 from nebuloviz.metrics.query import Filter, Grain, Query
 from nebuloviz.metrics.registry import Metric, dimension, metric
 from nebuloviz.services.interfaces import OTHER, AlertView, Frame
+from nebuloviz.services.shown import Matrix, Shape
 from nebuloviz.web.components import alert_words, data_table, link_button, nothing_matches
 from nebuloviz.web.components.cards import download_link
-from nebuloviz.web.figures import AnomalyMark, Click, Style
+from nebuloviz.web.figures import AnomalyMark, Click, Style, value_text
 from nebuloviz.web.question import BY_WORDS, bucket_end, comparison_words, filter_words
 from nebuloviz.web.state import State
 from nebuloviz.web.theme import mix
@@ -29,17 +31,6 @@ _PALE = 0.28
 MOST_LINES = 20_000
 #: Longer tables are grids, which draw only the rows that are seen.
 MOST_PLAIN_ROWS = 40
-
-
-def happened(frame: Frame) -> pd.DataFrame:
-    """The frame's rows; of buckets that have not begun the figures are missing, not zero."""
-    data = frame.data
-    if "bucket" not in data or data.empty:
-        return data
-    later = data["bucket"] > frame.as_of
-    return (
-        data.assign(**{slug: data[slug].mask(later, np.nan) for slug in frame.query.metrics}) if later.any() else data
-    )
 
 
 def with_expected(data: pd.DataFrame, expected: pd.DataFrame | None, slug: str) -> pd.DataFrame:
@@ -107,9 +98,10 @@ def _pale_areas(trace: Any, chosen: Sequence[str], style: Style) -> None:
     trace.insidetextfont.color = [tokens.text if pale else color for color, pale in zip(texts, left_out, strict=True)]
 
 
-def downloads(query: Query, title: str) -> list[Component]:
-    """Links to exactly what is shown, as CSV and XLSX."""
-    params = urlencode(query.to_params(), doseq=True)
+def downloads(query: Query, title: str, shape: Shape | None = None, top: int | None = None) -> list[Component]:
+    """Links to exactly what is shown, as CSV and XLSX; of a heat map its `shape`, and how many values of each dimension it has."""
+    drawn = {"shape": [shape], "top": [str(top)] if top else []} if shape else {}
+    params = urlencode({**query.to_params(), **drawn}, doseq=True)
     return [download_link(kind, title, f"/export/{kind.lower()}?{params}") for kind in ("CSV", "XLSX")]
 
 
@@ -132,6 +124,23 @@ def table_of(frame: Frame, data: pd.DataFrame, title: str) -> Callable[[], Compo
         comparison=comparison_words(query.comparison),
         caption=title,
     )
+
+
+def matrix_table(matrix: Matrix, shown: Metric, title: str) -> Component:
+    """A heat map as a table, in its own order."""
+    names = [html.Th(words, scope="col", className="nv-num") for words in matrix.column_words]
+    rows = [
+        html.Tr(
+            [
+                html.Th(html.Bdi(words), scope="row"),
+                *(html.Td(value_text(shown, value), className="nv-num") for value in values),
+            ]
+        )
+        for words, values in zip(matrix.row_words, matrix.cells.tolist(), strict=True)
+    ]
+    caption = html.Caption(title, className="visually-hidden")
+    head = html.Thead(html.Tr([html.Td(), *names]))
+    return html.Div(html.Table([caption, head, html.Tbody(rows)], className="nv-table"), className="nv-table-wrap")
 
 
 def metrics_of(query: Query) -> list[Metric]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 from dash.development.base_component import Component
 
+from nebuloviz.i18n import _
 from nebuloviz.metrics.query import Query
+from nebuloviz.metrics.registry import metric
 from nebuloviz.services.interfaces import Frame
+from nebuloviz.services.shown import happened, matrix_of
 from nebuloviz.web.chart_kinds import CHARTS, Chart, Drawing
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.figures import Style
@@ -47,12 +52,17 @@ def chart_view(frame: Frame, expected: pd.DataFrame | None, state: State, style:
     title = chart.title(state)
     if common.is_empty(frame):
         return ChartView(title, instead=common.nothing(state, "/explore"))
-    data, links = common.happened(frame), common.downloads(query, title)
+    data, shape = happened(frame), chart.shape(state)
+    links = common.downloads(query, title, shape, state.top if shape == "pairs" else None)
     drawn = chart.draw(Drawing(frame, data, state, style, expected))
     if isinstance(drawn, Component):
         return ChartView(title, instead=drawn, links=links)
     subtitle = common.by_words(query.grain) if query.grain else None
-    return ChartView(title, drawn, common.table_of(frame, data, title), subtitle, links)
+    table = common.table_of(frame, data, title)
+    if shape is not None:
+        table = partial(common.matrix_table, matrix_of(frame, shape, state.top), metric(state.metric), title)
+        subtitle = _("Mean of the range") if shape == "week" else subtitle
+    return ChartView(title, drawn, table, subtitle, links)
 
 
 def with_axis(state: State, axis: str) -> State:

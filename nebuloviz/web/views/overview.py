@@ -11,10 +11,10 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _, current, mid_sentence
-from nebuloviz.i18n.formats import locale
+from nebuloviz.i18n import _, mid_sentence
 from nebuloviz.metrics.registry import METRICS, Metric, dimension, metric
 from nebuloviz.services.interfaces import OTHER, AlertView, Frame, Freshness, ImportView, Insight, SaleLine
+from nebuloviz.services.shown import happened, matrix_of
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components import empty_state, feed, feed_item, link_button, ticker, ticker_row, tile
 from nebuloviz.web.components.basic import icon
@@ -22,15 +22,13 @@ from nebuloviz.web.figures import (
     Style,
     bars,
     heat_map,
-    heat_map_title,
     sparkline,
     title_of,
     treemap,
     trend,
     value_text,
-    weekday_hours,
+    with_unit,
 )
-from nebuloviz.web.figures.axes import hour_text
 from nebuloviz.web.question import comparison_words
 from nebuloviz.web.state import State
 from nebuloviz.web.views import common
@@ -71,7 +69,7 @@ def has_something(row: pd.Series[Any], slug: str) -> bool:
 def tiles(total: Frame, series: Frame, state: State, style: Style) -> list[Component]:
     """A tile per metric: `total` has one row of figures and what they are compared with, `series` their course."""
     row = total.data.iloc[0]
-    data = common.happened(series)
+    data = happened(series)
     unfinished = total.query.start < total.as_of < total.query.end
     shown = [slug for slug in total.query.metrics if slug in ALWAYS or has_something(row, slug)]
     return [_tile(metric(slug), row, data, state, style, _("so far") if unfinished else None) for slug in shown]
@@ -101,7 +99,7 @@ def trend_view(
     title = title_of(metric(slug))
     if common.is_empty(frame):
         return ChartView(title, instead=common.nothing(state))
-    data = common.happened(frame)
+    data = happened(frame)
     about = [alert for alert in alerts if common.is_about(alert, slug, state.filters)]
     marks = common.anomaly_marks(data, about, slug)
     banded = common.with_expected(data, expected, slug)
@@ -160,36 +158,18 @@ def shares_dimension(used: Sequence[str]) -> str:
 def heat_view(frame: Frame, state: State, style: Style) -> ChartView:
     """When the week is busy."""
     shown = metric(state.metric)
-    title = heat_map_title(shown)
+    title = title_of(shown)
     if common.is_empty(frame):
         return ChartView(title, instead=common.nothing(state))
-    data = common.happened(frame).dropna(subset=[shown.slug])
+    week = matrix_of(frame, "week", state.top)
+    title = with_unit(week.title, shown)
     return ChartView(
         title,
-        heat_map(data, shown, style=style),
-        lambda: week_table(data, shown, title),
+        heat_map(happened(frame), shown, style=style),
+        lambda: common.matrix_table(week, shown, title),
         _("Mean of the range"),
-        common.downloads(frame.query, title),
+        common.downloads(frame.query, title, "week"),
     )
-
-
-def week_table(data: pd.DataFrame, shown: Metric, title: str) -> Component:
-    """The heat map as a table: a row an hour, a column a weekday."""
-    means = weekday_hours(data, shown).to_numpy(dtype=float)
-    week = [(current().week_start + step) % 7 for step in range(7)]
-    names = [html.Th(locale().days["stand-alone"]["abbreviated"][day], scope="col", className="nv-num") for day in week]
-    rows = [
-        html.Tr(
-            [
-                html.Th(hour_text(hour), scope="row"),
-                *(html.Td(value_text(shown, means[day, hour]), className="nv-num") for day in week),
-            ]
-        )
-        for hour in range(24)
-    ]
-    head = html.Thead(html.Tr([html.Th(_("Hour"), scope="col"), *names]))
-    caption = html.Caption(title, className="visually-hidden")
-    return html.Div(html.Table([caption, head, html.Tbody(rows)], className="nv-table"), className="nv-table-wrap")
 
 
 def latest_sales(lines: Sequence[SaleLine], known: str | None) -> Component:

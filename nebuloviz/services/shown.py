@@ -1,0 +1,134 @@
+"""An answer as it is shown, on a page and in a file alike: what has happened so far, values in words, and heat maps as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from nebuloviz.i18n import _, current, hour_label, weekday_name
+from nebuloviz.metrics.registry import dimension, metric
+from nebuloviz.services.interfaces import OTHER, Frame
+
+#: Two ways in which a heat map arranges the rows of an answer: hours of the week, or each pair of values of two dimensions.
+Shape = Literal["week", "pairs"]
+SHAPES: tuple[Shape, ...] = ("week", "pairs")
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A heat map as a table: `cells[row, column]`, NaN where there is nothing; `title` says of what, without the unit.
+
+    `rows` and `columns` are the values of two dimensions, or weekdays ('0' = Monday) and hours; beside them their words.
+    """
+
+    title: str
+    rows: Sequence[str]
+    columns: Sequence[str]
+    row_words: Sequence[str]
+    column_words: Sequence[str]
+    cells: np.ndarray
+
+
+def happened(frame: Frame) -> pd.DataFrame:
+    """The frame's rows; of buckets that have not begun the figures are missing, not zero."""
+    data = frame.data
+    if "bucket" not in data or data.empty:
+        return data
+    later = data["bucket"] > frame.as_of
+    return (
+        data.assign(**{slug: data[slug].mask(later, np.nan) for slug in frame.query.metrics}) if later.any() else data
+    )
+
+
+def value_label(value: str, name: str = "") -> str:
+    """A dimension value in the reader's words, not yet escaped: 'Not given' for '', 'Other' for the rest."""
+    if value == OTHER:
+        return _("Other")
+    return name or value or _("Not given")
+
+
+def value_labels(frame: pd.DataFrame, slug: str) -> dict[str, str]:
+    """Value -> words for all values of a dimension in `frame`, from its `<slug>:name` column where there is one.
+
+    Values of the same name are told apart by what identifies them.
+    """
+    column = f"{slug}:name"
+    names = frame[column] if column in frame else frame[slug]
+    return told_apart(dict(zip(frame[slug], names, strict=True)))
+
+
+def told_apart(names: dict[str, str]) -> dict[str, str]:
+    """Value -> words, given each value's name: where two share a name, their values stand beside it.
+
+    >>> told_apart({"17": "Milk", "18": "Milk", "19": "Bread"})
+    {'17': 'Milk (17)', '18': 'Milk (18)', '19': 'Bread'}
+    """
+    labels = {value: value_label(value, name) for value, name in names.items()}
+    times = pd.Series(list(labels.values()), dtype=object).value_counts()
+    return {
+        value: f"{label} ({value})" if times[label] > 1 and value not in {label, OTHER, ""} else label
+        for value, label in labels.items()
+    }
+
+
+def by_size(frame: pd.DataFrame, slug: str, measured: str) -> list[str]:
+    """The values of the dimension `slug`, those with most in the column `measured` first, 'Other' last."""
+    sizes = frame.groupby(slug, sort=True, observed=True)[measured].sum().sort_values(ascending=False, kind="stable")
+    values = [str(value) for value in sizes.index]
+    return [value for value in values if value != OTHER] + [value for value in values if value == OTHER]
+
+
+def matrix_of(frame: Frame, shape: Shape, top: int) -> Matrix:
+    """The first metric of `frame` as the heat map of that `shape` shows it; of pairs the `top` largest values each."""
+    slug = frame.query.metrics[0]
+    if shape == "week":
+        return week_matrix(happened(frame), slug)
+    return pair_matrix(largest(frame.data, frame.query.dimensions, slug, top), frame.query.dimensions, slug)
+
+
+def week_matrix(data: pd.DataFrame, slug: str) -> Matrix:
+    """The mean of a metric in an hour, by weekday (down, from the reader's first) and hour of day (across).
+
+    `data` has a `bucket` per hour, in the viewer's zone; hours that it lacks do not count, nor does an unfinished one.
+    """
+    week, hours = [(current().week_start + step) % 7 for step in range(7)], range(24)
+    whole = data[~data["unfinished"].astype(bool)] if "unfinished" in data else data
+    clock = whole["bucket"].dt
+    timed = pd.DataFrame({"weekday": clock.day_of_week, "hour": clock.hour, "value": whole[slug]})
+    means = timed.pivot_table(index="weekday", columns="hour", values="value", aggfunc="mean")
+    return Matrix(
+        _("{metric} per hour and weekday", metric=metric(slug).label),
+        [str(day) for day in week],
+        [str(hour) for hour in hours],
+        [weekday_name(day) for day in week],
+        [hour_label(hour) for hour in hours],
+        means.reindex(index=week, columns=hours).to_numpy(dtype=float),
+    )
+
+
+def largest(data: pd.DataFrame, dimensions: Sequence[str], measured: str, top: int) -> pd.DataFrame:
+    """The rows of the `top` values of each dimension that are largest."""
+    for slug in dimensions:
+        sums = data.groupby(slug, observed=True)[measured].sum()
+        data = data[data[slug].isin(sums.nlargest(top).index)]
+    return data
+
+
+def pair_matrix(data: pd.DataFrame, dimensions: Sequence[str], measured: str) -> Matrix:
+    """A metric of each combination of two dimensions: the first down, the second across, the largest first."""
+    down, across = (by_size(data, slug, measured) for slug in dimensions)
+    table = data.pivot_table(index=dimensions[0], columns=dimensions[1], values=measured, aggfunc="sum")
+    names = [value_labels(data, slug) for slug in dimensions]
+    first, second = (dimension(slug).label for slug in dimensions)
+    return Matrix(
+        _("{metric}: {rows} × {columns}", metric=metric(measured).label, rows=first, columns=second),
+        down,
+        across,
+        [names[0][value] for value in down],
+        [names[1][value] for value in across],
+        table.reindex(index=down, columns=across).to_numpy(dtype=float),
+    )
