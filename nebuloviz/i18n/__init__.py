@@ -16,6 +16,7 @@ from nebuloviz.i18n.times import (
     format_time,
     hour_cycle,
     hour_label,
+    moment_range,
     relative,
     weekday_name,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "lazy",
     "local",
     "mid_sentence",
+    "moment_range",
     "money",
     "ngettext",
     "number",

@@ -48,6 +48,18 @@ def date_range(first: date | None, last: date | None) -> str:
     return format_date(start) if start == end else finish(dates.format_interval(start, end, "yMMMd", locale=locale()))
 
 
+def moment_range(start: datetime, end: datetime) -> str:
+    """From `start` until just before `end`, on the reader's clock, with what they share said once: Nov 22, 2026, 2:00 PM – 3:00 PM."""
+    first, last = local(start), local(end - timedelta(microseconds=1))
+    if first.time() == local(end).time() == time():
+        return date_range(first.date(), last.date())
+    if first.date() != last.date():
+        return f"{format_datetime(start)} – {format_datetime(end)}"
+    day = dates.format_date(first.date(), "medium", locale=locale())
+    pattern = str(locale().datetime_formats["medium"])
+    return finish(pattern.replace("{1}", day).replace("{0}", f"{_time(start)} – {_time(end)}"))
+
+
 def relative(seconds: Number | None) -> str:
     """How long ago something was that lies `seconds` back (ahead, if negative): 2 minutes ago."""
     span = _span(seconds)

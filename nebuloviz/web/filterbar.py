@@ -35,6 +35,10 @@ def operator_id(slug: Any) -> dict[str, Any]:
     return {"type": "filter-operator", "of": slug}
 
 
+#: Stands in the id of a chip's button for the range, where others have a dimension.
+RANGE_CHIP = ""
+
+
 def remove_id(slug: Any, op: Any, value: Any) -> dict[str, Any]:
     return {"type": "filter-remove", "of": slug, "op": op, "value": value}
 
@@ -239,13 +243,16 @@ def value_options(found: Sequence[tuple[str, str]], chosen: Sequence[str]) -> li
     return [{"label": label, "value": value} for value, label in (missing | labels).items()]
 
 
-def filter_chips(state: State, labels: Mapping[tuple[str, str], str] | None = None) -> Component | None:
-    """A chip for each value that is filtered, with a button that removes it; None without filters."""
-    names = labels or {}
-    made = [
+def filter_chips(state: State, now: datetime) -> Component | None:
+    """A chip for the moments that a click on a chart has chosen and for each value that is filtered; None without any.
+
+    Each bears a button that removes it.
+    """
+    made = [_range_chip(state, now)] if by_click(state) else []
+    made += [
         chip(
             dimension(item.dimension).label,
-            value_label(value, names.get((item.dimension, value), "")),
+            value_label(value),
             id=remove_id(item.dimension, item.op, value),
             excluded=item.op == "not_in",
         )
@@ -253,6 +260,25 @@ def filter_chips(state: State, labels: Mapping[tuple[str, str], str] | None = No
         for value in item.values
     ]
     return chips(made, clear_id=CLEAR_ID) if made else None
+
+
+def _range_chip(state: State, now: datetime) -> Component:
+    return chip(_("Time"), range_words(state, now), id=remove_id(RANGE_CHIP, "", ""))
+
+
+def by_click(state: State) -> bool:
+    """Whether the range is that of a point or bar that was clicked."""
+    return state.span is not None and state.span.exact
+
+
+def without(state: State, of: str, value: str, op: FilterOperator) -> State:
+    """The state after the chip of that id (see `remove_id`) was removed."""
+    return state.with_(span=None) if of == RANGE_CHIP else state.without(of, value, op)
+
+
+def without_any(state: State) -> State:
+    """The state after all chips were removed."""
+    return state.with_(filters=(), span=None if by_click(state) else state.span)
 
 
 def filter_count(state: State) -> str:

@@ -48,9 +48,9 @@ def follow_url(search: str | None, *known: Any) -> tuple[tuple[Any, ...], ...]:
 
 
 def show_chips(search: str | None) -> tuple[Any, Any]:
-    """A chip for each value that is filtered, and how many dimensions are."""
+    """A chip for a range by a click and for each value that is filtered, and how many dimensions are."""
     state = PageState.from_search(search)
-    return filterbar.filter_chips(state), filterbar.filter_count(state)
+    return filterbar.filter_chips(state, now()), filterbar.filter_count(state)
 
 
 def show_filters(search: str | None, choice: str, comparison: str, first: str, last: str) -> tuple[Any, ...]:
@@ -156,7 +156,7 @@ def choose_values(values: list[object], operators: list[object], ids: list[dict[
 def remove_value(clicks: list[int | None], search: str | None) -> None:
     which = ctx.triggered_id
     if which and any(clicks):  # chips that have just been drawn trigger too, without a click
-        go(PageState.from_search(search).without(which["of"], which["value"], which["op"]), search)
+        go(filterbar.without(PageState.from_search(search), which["of"], which["value"], which["op"]), search)
 
 
 @protected_callback(
@@ -167,4 +167,4 @@ def remove_value(clicks: list[int | None], search: str | None) -> None:
 )
 def clear_filters(clicks: int | None, search: str | None) -> None:
     if clicks:
-        go(PageState.from_search(search).with_(filters=()), search)
+        go(filterbar.without_any(PageState.from_search(search)), search)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from nebuloviz.i18n import _, current, date_range, format_datetime, lazy
+from nebuloviz.i18n import _, current, date_range, lazy, moment_range, use
 from nebuloviz.i18n import zone as zone_of
 from nebuloviz.metrics.buckets import automatic_grain, buckets
 from nebuloviz.metrics.calendar import ONE_DAY, day_of, month_floor, week_floor
@@ -148,9 +149,9 @@ def range_words(state: State, now: datetime) -> str:
     """The range as the reader names it: a preset's name, days, or moments."""
     if state.span is None:
         return str(PRESET_WORDS[state.preset])
-    start, end = bounds(state, now)
     if state.span.exact:
-        return f"{format_datetime(start)} – {format_datetime(end)}"
+        with use(replace(current(), time_zone=zone_of_state(state).key)):
+            return moment_range(*bounds(state, now))
     return date_range(state.span.first, state.span.last)
 
 

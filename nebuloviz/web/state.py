@@ -66,7 +66,9 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is asked for. `span` wins over `preset`; `grain` None means the one that fits the range; `zone` '' the reader's own.
+    """What is asked for. `span` wins over `preset`, to which the page returns without it.
+
+    `grain` None means the one that fits the range; `zone` '' the reader's own.
 
     `by` holds at most two dimensions: the first is told apart, the second splits it. Where Explore runs over time, `over_time`
     is true. `chart` is the slug of one of `chart_kinds.CHARTS`, or '' for the usual one; one that is not there counts as ''.
@@ -106,9 +108,10 @@ class State:
         return f"?{urlencode(params, doseq=True)}" if params else ""
 
     def _range_params(self) -> dict[str, list[str]]:
-        if self.span is not None:
-            return {"from": [_text_of(self.span.first)], "to": [_text_of(self.span.last)]}
-        return {"range": [self.preset]} if self.preset != DEFAULT_PRESET else {}
+        named = {"range": [self.preset]} if self.preset != DEFAULT_PRESET else {}
+        if self.span is None:
+            return named
+        return named | {"from": [_text_of(self.span.first)], "to": [_text_of(self.span.last)]}
 
     def _choice_params(self) -> dict[str, list[str]]:
         default = _DEFAULT

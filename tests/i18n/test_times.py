@@ -1,7 +1,7 @@
 """Dates, times and spans as each reader writes them."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -14,6 +14,7 @@ from nebuloviz.i18n import (
     format_date,
     format_datetime,
     format_time,
+    moment_range,
     relative,
     use,
 )
@@ -21,6 +22,7 @@ from nebuloviz.settings import SUPPORTED_LANGUAGES
 
 NOW = datetime(2026, 11, 22, 20, 5, 30, tzinfo=UTC)
 DAY = date(2026, 11, 22)
+MIDNIGHT = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)  # of the reader
 GRAINS = ("minute", "hour", "day", "week", "month", "quarter", "year")
 
 
@@ -39,6 +41,15 @@ GRAINS = ("minute", "hour", "day", "week", "month", "quarter", "year")
         ("en", lambda: date_range(DAY, date(2026, 12, 12)), "Nov 22\u2009–\u2009Dec 12, 2026"),
         ("de", lambda: date_range(DAY, date(2026, 11, 30)), "22.–30. Nov. 2026"),
         ("en", lambda: date_range(DAY, DAY), "Nov 22, 2026"),
+        ("de", lambda: moment_range(NOW, NOW + timedelta(hours=1)), "23.11.2026, 01:35 – 02:35"),
+        (
+            "en",
+            lambda: moment_range(MIDNIGHT - timedelta(hours=1), MIDNIGHT),
+            "Nov 22, 2026, 11:00\u202fPM – 12:00\u202fAM",
+        ),
+        ("de", lambda: moment_range(NOW, NOW + timedelta(days=1)), "23.11.2026, 01:35 – 24.11.2026, 01:35"),
+        ("de", lambda: moment_range(MIDNIGHT, MIDNIGHT + timedelta(days=1)), "23.11.2026"),
+        ("de", lambda: moment_range(MIDNIGHT, MIDNIGHT + timedelta(days=7)), "23.–29. Nov. 2026"),
         ("en", lambda: relative(120), "2 minutes ago"),
         ("de", lambda: relative(120), "vor 2 Minuten"),
         ("en", lambda: relative(0.3), "just now"),

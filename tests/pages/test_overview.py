@@ -207,7 +207,17 @@ class TestClicks:
             (
                 "?range=7d",
                 point("2026-11-20T00:00:00+00:00"),
-                "?from=2026-11-20T00%3A00%3A00Z&to=2026-11-21T00%3A00%3A00Z",
+                "?range=7d&from=2026-11-20T00%3A00%3A00Z&to=2026-11-21T00%3A00%3A00Z",
+            ),
+            (  # within an hour the chart is by minute
+                "?from=2026-11-20T13:00:00Z&to=2026-11-20T14:00:00Z",
+                point("2026-11-20T13:07:00+00:00"),
+                "?from=2026-11-20T13%3A07%3A00Z&to=2026-11-20T13%3A08%3A00Z",
+            ),
+            (  # the minute itself: back to the range before
+                "?range=7d&from=2026-11-20T13:07:00Z&to=2026-11-20T13:08:00Z",
+                point("2026-11-20T13:07:00+00:00"),
+                "?range=7d",
             ),
         ],
     )

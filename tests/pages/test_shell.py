@@ -142,6 +142,23 @@ class TestFilters:
         filtering.remove_value([None, 1], "?f.category=Dairy&f.store!=3")
         assert browser.search == "?f.category=Dairy"
 
+    def test_a_chip_says_and_undoes_the_time_that_was_clicked(self, browser: Browser, drawn: Drawn) -> None:
+        clicked = "?range=7d&from=2026-11-20T13:00:00Z&to=2026-11-20T14:00:00Z"
+        chips, count = filtering.show_chips(clicked)
+        assert "Nov 20, 2026, 1:00\u202fPM – 2:00\u202fPM" in drawn(chips)
+        assert count == ""
+        assert "10:00\u202fPM – 11:00\u202fPM" in drawn(filtering.show_chips(clicked + "&tz=Asia/Tokyo")[0])
+        browser.triggers('{"of":"","op":"","type":"filter-remove","value":""}.n_clicks', 1)
+        filtering.remove_value([1], clicked)
+        assert browser.search == "?range=7d"
+
+    def test_days_of_the_calendar_need_no_chip(self, browser: Browser) -> None:
+        assert filtering.show_chips("?from=2026-11-20&to=2026-11-21") == (None, "")
+
+    def test_all_chips_go_at_once(self, browser: Browser) -> None:
+        filtering.clear_filters(1, "?from=2026-11-20T13:00:00Z&to=2026-11-20T14:00:00Z&f.category=Dairy")
+        assert browser.search == ""
+
     def test_chips_that_were_just_drawn_remove_nothing(self, browser: Browser) -> None:
         browser.triggers('{"of":"store","op":"in","type":"filter-remove","value":"3"}.n_clicks', None)
         filtering.remove_value([None], "?f.store=3")

@@ -156,4 +156,4 @@ class TestChanges:
     def test_a_point_in_time_becomes_the_range(self) -> None:
         start = datetime(2026, 11, 1, 13, tzinfo=ZoneInfo("Asia/Tokyo"))
         state = State(preset="7d").within(start, start + timedelta(hours=1))
-        assert state.to_search().startswith("?from=2026-11-01T04%3A00%3A00Z&to=2026-11-01T05%3A00%3A00Z")
+        assert state.to_search().startswith("?range=7d&from=2026-11-01T04%3A00%3A00Z&to=2026-11-01T05%3A00%3A00Z")

@@ -64,15 +64,19 @@ def anomaly_marks(data: pd.DataFrame, alerts: Iterable[AlertView], slug: str) ->
 
 
 def after_click(state: State, click: Click | None, grain: Grain | None) -> State:
-    """The state after a click on a chart: a bucket becomes the range, values become filters, the same click again undoes it."""
+    """The state after a click on a chart: a bucket becomes the range, values become filters, the same click again undoes it.
+
+    A bucket that is the whole range already gives way to the range before.
+    """
     if click is None:
         return state
     for slug, value in click.filters:
         if value != OTHER:
             state = state.toggled(slug, value)
-    if click.bucket is not None and grain is not None and grain != "minute":
-        state = state.within(click.bucket, bucket_end(click.bucket, grain, state))
-    return state
+    if click.bucket is None or grain is None:
+        return state
+    narrowed = state.within(click.bucket, bucket_end(click.bucket, grain, state))
+    return state.with_(span=None) if narrowed.span == state.span else narrowed
 
 
 def pale_others(figure: go.Figure, chosen: Sequence[str], style: Style) -> go.Figure:
