@@ -111,6 +111,12 @@
       ];
     },
 
+    /* The tiles of a range that runs until now are as old as the newest arrival. */
+    tileAges: function (age, tiles) {
+      const words = (age && age.props && age.props["data-nv-age"]) || "";
+      return tiles.map(() => words);
+    },
+
     countAlerts: function (open) {
       return open ? (open < 100 ? String(open) : "99+") : "";
     },

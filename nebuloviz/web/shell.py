@@ -21,7 +21,18 @@ from nebuloviz.services.interfaces import UserView
 from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web import filterbar, filtering
 from nebuloviz.web.access import protected_callback
-from nebuloviz.web.components import RAIL_COUNT, RAIL_LINK, NavItem, data_age, frame, rail, theme_button, toast, topbar
+from nebuloviz.web.components import (
+    RAIL_COUNT,
+    RAIL_LINK,
+    TILE_AGE,
+    NavItem,
+    data_age,
+    frame,
+    rail,
+    theme_button,
+    toast,
+    topbar,
+)
 from nebuloviz.web.components.basic import given, icon
 from nebuloviz.web.context import ERROR_STORE_ID, ask, current_user, may, save_preferences, services, settings
 from nebuloviz.web.navigation import INTERVAL_ID, STAMP_ID, THEME_ID, URL_ID
@@ -214,6 +225,14 @@ clientside_callback(
     ClientsideFunction("shell", "countAlerts"),
     Output({"type": RAIL_COUNT, "path": _ALERTS_PATH}, "children"),
     Input(_OPEN_ALERTS_ID, "data"),
+)
+
+clientside_callback(
+    ClientsideFunction("shell", "tileAges"),
+    Output({"type": TILE_AGE, "of": ALL}, "children"),
+    Input(_AGE_ID, "children"),
+    State({"type": TILE_AGE, "of": ALL}, "id"),
+    prevent_initial_call=True,
 )
 
 

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,7 @@ from dash import no_update
 from dash.exceptions import PreventUpdate
 
 from nebuloviz.errors import InvalidQuery, Unavailable
-from nebuloviz.services.interfaces import ImportView, Insight
+from nebuloviz.services.interfaces import Freshness, ImportView, Insight
 from nebuloviz.web.charts import chart_answer
 from nebuloviz.web.question import query_of
 from nebuloviz.web.reading import Asking, asking
@@ -245,6 +246,34 @@ class TestClicks:
         browser.triggers(f"{TREND}.clickData", data)
         page.click([data], "")
         assert browser.props[TREND] == {"clickData": None}
+
+
+class TestTheAgeOfTheTiles:
+    def test_of_a_range_that_runs_is_that_of_the_newest_arrival_and_grows(self, page: Any, drawn: Drawn) -> None:
+        for tile in part(page.tiles, "?range=7d"):
+            assert "ago" in drawn(tile)
+            assert '"type": "tile-age"' in drawn(tile)
+
+    @pytest.mark.parametrize(
+        ("search", "words"),
+        [
+            ("?from=2026-01-05&to=2026-01-06", "up to Jan 6, 2026"),
+            ("?from=2026-01-05T13:00:00Z&to=2026-01-05T14:00:00Z", "up to Jan 5, 2026, 2:00\u202fPM"),
+        ],
+    )
+    def test_of_one_that_is_over_is_its_end(self, page: Any, shop: Shop, drawn: Drawn, search: str, words: str) -> None:
+        (first, *_more) = part(page.tiles, search)
+        assert words in drawn(first)
+        assert "tile-age" not in drawn(first).replace("nv-tile-age", "")
+
+    def test_is_not_told_where_there_is_no_sale(self, page: Any) -> None:
+        now = datetime(2026, 11, 22, tzinfo=UTC)
+        assert page.views.age_of(now, Freshness(None, None, None, "", 0), now) == ("", False)
+
+    def test_counts_from_the_arrival_where_sales_stopped_before_the_end_of_the_range(self, page: Any) -> None:
+        now, stopped = datetime(2026, 11, 22, tzinfo=UTC), datetime(2026, 11, 19, tzinfo=UTC)
+        known = Freshness(stopped, stopped, stopped, "USD", 5)
+        assert page.views.age_of(now - timedelta(days=1), known, now) == ("3 days ago", True)
 
 
 class TestLive:

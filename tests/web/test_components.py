@@ -308,13 +308,17 @@ class TestStates:
             (None, "No data yet", "none"),
             (3, "Live · 3 seconds ago", "live"),
             (120, "Live", "live"),
-            (121, "Paused", "stale"),
+            (121, "Last sale 2 minutes ago", "stale"),
         ],
     )
     def test_the_age_of_the_data_is_said_not_only_coloured(self, age: float | None, text: str, state: str) -> None:
         made = ui.data_age(age)
         assert text in words(made)
         assert f"nv-age-{state}" in json.dumps(as_json(made))
+
+    def test_the_age_for_the_tiles_stands_beside_it(self) -> None:
+        assert as_json(ui.data_age(300))["props"]["data-nv-age"] == "5 minutes ago"
+        assert "data-nv-age" not in as_json(ui.data_age(None))["props"]
 
     def test_stale_figures_say_how_old_they_are(self) -> None:
         assert words(ui.stale_badge(600)) == "Last known, 10 minutes ago"

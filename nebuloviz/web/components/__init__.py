@@ -54,13 +54,14 @@ from nebuloviz.web.components.states import (
     skeleton_tile,
     stale_badge,
 )
-from nebuloviz.web.components.tiles import change_line, mood_of, tile
+from nebuloviz.web.components.tiles import TILE_AGE, change_line, mood_of, tile, tile_age
 
 __all__ = [
     "CONTENT_ID",
     "RAIL_COUNT",
     "RAIL_LINK",
     "SHORTCUTS",
+    "TILE_AGE",
     "NavItem",
     "alert_card",
     "alert_words",
@@ -106,6 +107,7 @@ __all__ = [
     "ticker",
     "ticker_row",
     "tile",
+    "tile_age",
     "toast",
     "topbar",
 ]

@@ -68,18 +68,21 @@ def stale_badge(age_seconds: float | None) -> html.Span:
 
 
 def data_age(age_seconds: float | None, *, id: Id = None) -> html.Span:
-    """How old the newest data is, for the top bar: a steady dot while it is live, a word when it is not."""
+    """How old the newest data is, for the top bar: a steady dot while it is live, words when it is not.
+
+    The age alone stands in an attribute, from which the browser keeps that of the tiles (`shell.js`, tileAges).
+    """
     if age_seconds is None:
         words, state = _("No data yet"), "none"
     elif age_seconds <= STALE_AFTER_SECONDS:
         words, state = _("Live · {age}", age=relative(age_seconds)), "live"
     else:
-        words, state = _("Paused · {age}", age=relative(age_seconds)), "stale"
+        words, state = _("Last sale {age}", age=relative(age_seconds)), "stale"
     return html.Span(
         [html.Span(className="nv-age-dot", **given(aria_hidden="true")), html.Span(words, className="nv-num")],
         className=f"nv-age nv-age-{state}",
         title=_("Time since the newest sale arrived"),
-        **given(id=id),
+        **given(id=id, data_nv_age=None if age_seconds is None else relative(age_seconds)),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from typing import Literal
 
 import plotly.graph_objects as go
@@ -16,6 +17,9 @@ from nebuloviz.web.components.spark import spark_image
 from nebuloviz.web.figures import value_text
 from nebuloviz.web.figures.text import points_text
 
+#: "$123,456.78" fits a tile of any width.
+_USUAL_LETTERS = 11
+
 Mood = Literal["good", "bad", "flat"]
 
 
@@ -28,18 +32,16 @@ def tile(  # noqa: PLR0913 - all but two are named options
     comparison: str = "",
     spark: go.Figure | None = None,
     note: Child = None,
+    age: Component | None = None,
     selected: bool = False,
     id: Id = None,
 ) -> dcc.Link:
-    """A metric's figure, its change against `before` with the words of the `comparison`, and a sparkline.
+    """A metric's figure, its change against `before` with the words of the `comparison`, a sparkline, and the data's `age`.
 
     The whole tile is a link to `href`, which asks Explore the same question. `note` stands beside the label, such as 'so far'.
     """
-    figure = html.Div(
-        value_text(metric, value, short=value is not None and abs(value) >= 1_000_000),
-        className="nv-tile-figure nv-num",
-        title=value_text(metric, value),
-    )
+    shown = value_text(metric, value, short=value is not None and abs(value) >= 1_000_000)
+    figure = html.Div(shown, className="nv-tile-figure nv-num", title=value_text(metric, value), style=_fitting(shown))
     head: list[Child] = [html.Span(str(metric.label), className="nv-tile-label")]
     if note is not None:
         head.append(html.Span(note, className="nv-tile-note"))
@@ -50,12 +52,30 @@ def tile(  # noqa: PLR0913 - all but two are named options
     ]
     if spark is not None:
         parts.append(html.Div(spark_image(spark), className="nv-tile-spark", dir="ltr", **given(aria_hidden="true")))
+    if age is not None:
+        parts.append(age)
     return dcc.Link(
         parts,
         href=href,
         className="nv-tile" + (" nv-tile-selected" if selected else ""),
         **given(id=id),
     )
+
+
+def _fitting(figure: str) -> dict[str, str]:
+    """What tells the style sheet how much smaller a long figure must be, such as one with a currency of three letters."""
+    seen = sum(unicodedata.category(letter) != "Cf" for letter in figure)
+    return {"--nv-figure-letters": str(seen)} if seen > _USUAL_LETTERS else {}
+
+
+#: The type of the ids of the tiles' ages that grow; the other key, `of`, is the metric.
+TILE_AGE = "tile-age"
+
+
+def tile_age(metric: Metric, words: str, *, grows: bool) -> html.Div:
+    """How old a tile's figures are; the browser keeps an age that `grows` while the page stands."""
+    named = given(id={"type": TILE_AGE, "of": metric.slug} if grows else None)
+    return html.Div(words, className="nv-tile-age nv-num", title=_("Age of the data"), **named)
 
 
 def mood_of(metric: Metric, value: float | None, before: float | None) -> Mood:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _, mid_sentence
+from nebuloviz.i18n import _, format_date, format_datetime, local, mid_sentence, relative
 from nebuloviz.metrics.registry import METRICS, Metric, dimension, metric
 from nebuloviz.services.interfaces import OTHER, AlertView, Frame, Freshness, ImportView, Insight, SaleLine
 from nebuloviz.services.shown import happened, matrix_of
 from nebuloviz.web.charts import ChartView
-from nebuloviz.web.components import empty_state, feed, feed_item, link_button, ticker, ticker_row, tile
+from nebuloviz.web.components import empty_state, feed, feed_item, link_button, ticker, ticker_row, tile, tile_age
 from nebuloviz.web.components.basic import icon
 from nebuloviz.web.figures import (
     Style,
@@ -34,6 +34,8 @@ from nebuloviz.web.state import State
 from nebuloviz.web.views import common
 from nebuloviz.web.views.data import running_imports
 
+#: The age of figures in words, and whether it grows.
+Age = tuple[str, bool]
 #: Tiles in their order; those of the second row appear where the data has something to say about them.
 ALWAYS = ("revenue", "orders", "average_order_value", "units", "customers")
 TOP_VALUES, TOP_PRODUCTS, TICKER_LINES, FEED_ITEMS, FINDINGS = 8, 10, 12, 6, 4
@@ -66,18 +68,31 @@ def has_something(row: pd.Series[Any], slug: str) -> bool:
     return any(math.isfinite(value) and value != 0 for value in map(float, values))
 
 
-def tiles(total: Frame, series: Frame, state: State, style: Style) -> list[Component]:
+def tiles(total: Frame, series: Frame, state: State, style: Style, age: Age) -> list[Component]:
     """A tile per metric: `total` has one row of figures and what they are compared with, `series` their course."""
     row = total.data.iloc[0]
     data = happened(series)
     unfinished = total.query.start < total.as_of < total.query.end
     shown = [slug for slug in total.query.metrics if slug in ALWAYS or has_something(row, slug)]
-    return [_tile(metric(slug), row, data, state, style, _("so far") if unfinished else None) for slug in shown]
+    notes = (_("so far") if unfinished else None, age)
+    return [_tile(metric(slug), row, data, state, style, notes) for slug in shown]
+
+
+def age_of(end: datetime, freshness: Freshness, now: datetime) -> Age:
+    """How old the figures of a range until `end` are: those of one that is over, when sales of later have been seen, stand."""
+    if freshness.last_sale is not None and end <= min(freshness.last_sale, now):
+        until = local(end)
+        words = format_date(until - timedelta(days=1)) if until.time() == time() else format_datetime(end)
+        return _("up to {time}", time=words), False
+    if freshness.last_arrival is None:
+        return "", False
+    return relative((now - freshness.last_arrival) / timedelta(seconds=1)), True
 
 
 def _tile(
-    shown: Metric, row: pd.Series[Any], data: pd.DataFrame, state: State, style: Style, note: str | None
+    shown: Metric, row: pd.Series[Any], data: pd.DataFrame, state: State, style: Style, notes: tuple[str | None, Age]
 ) -> Component:
+    note, (age, grows) = notes
     before = row.get(f"{shown.slug}:comparison")
     return tile(
         shown,
@@ -87,6 +102,7 @@ def _tile(
         comparison=comparison_words(state.comparison),
         spark=sparkline(data[[*(c for c in ("bucket", "unfinished") if c in data), shown.slug]], shown, style=style),
         note=note,
+        age=tile_age(shown, age, grows=grows),
         selected=shown.slug == state.metric,
     )
 
