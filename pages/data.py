@@ -20,9 +20,11 @@ from nebuloviz.web.filterbar import dropdown_texts
 from nebuloviz.web.navigation import INTERVAL_ID, STAMP_ID, THEME_ID, stay_on_page
 from nebuloviz.web.reading import asking
 from nebuloviz.web.views import data as views
+from nebuloviz.web.views import stream as stream_views
 
 PACE = "data-pace"
 _UPLOAD, _LETTERS_CHANGED, _GRID = "data-upload", "data-letters-changed", "data-letters-grid"
+_QUESTION, _RESUMED = "data-resume-question", "data-resumed"
 
 
 def layout(**_query: str) -> Component:
@@ -32,7 +34,7 @@ def layout(**_query: str) -> Component:
             html.Div(page_header(_("Data")), className="nv-span-12"),
             card(_("Stream"), html.Div(skeleton_table(1, 6), id="data-figures"), span=12),
             chart_slot(PACE, _("Records a minute, by arrival"), span=12, height=220),
-            card(_("Sources"), html.Div(skeleton_table(2, 8), id="data-partitions"), span=12, flush=True),
+            card(_("Sources"), _sources(), span=12, flush=True),
             *([_import_card()] if may(Permission.SALES_WRITE) else []),
             card(_("Imports"), html.Div(skeleton_table(3, 2), id="data-imports"), span=5),
             card(
@@ -42,8 +44,17 @@ def layout(**_query: str) -> Component:
                 span=12,
             ),
             dcc.Store(id=_LETTERS_CHANGED, data=0),
+            dcc.Store(id=_RESUMED, data=0),
         ]
     )
+
+
+def _sources() -> list[Component]:
+    return [
+        html.Div(id=_QUESTION, role="status"),
+        html.Div(id="data-resume-message", role="status"),
+        html.Div(skeleton_table(2, 8), id="data-partitions"),
+    ]
 
 
 def _import_card() -> Component:
@@ -77,14 +88,17 @@ def _letter_actions() -> list[Component]:
     Permission.STREAM_READ,
     Output("data-figures", "children"),
     Output("data-partitions", "children"),
-    Input(STAMP_ID, "data"),
+    Input(INTERVAL_ID, "n_intervals"),
+    Input(_RESUMED, "data"),
 )
-def stream(_stamp: str) -> tuple[Any, Any]:
+def stream(_ticks: int | None, _resumed: int) -> tuple[Any, Any]:
+    """With every tick: that nothing arrives, or that a partition has halted, changes no sale."""
     with asking(None) as asked:
 
         def build() -> tuple[Any, Any]:
             status = ask(services().ingest.status)
-            return views.pace(status, ask(services().data.freshness), asked.now), views.partitions(status, asked.now)
+            table = stream_views.partitions(status, asked.now, manageable=may(Permission.STREAM_MANAGE))
+            return stream_views.pace(status, ask(services().data.freshness), asked.now), table
 
         answer = part_answer(build)
         return answer if isinstance(answer, tuple) else (answer, no_update)
@@ -99,7 +113,7 @@ def stream(_stamp: str) -> tuple[Any, Any]:
 )
 def pace(_stamp: str, theme: str, table_clicks: int | None) -> dict[str, Any]:
     with asking(None, theme) as asked:
-        return chart_answer(lambda: views.pace_view(ask(services().ingest.status), asked.style()), table_clicks)
+        return chart_answer(lambda: stream_views.pace_view(ask(services().ingest.status), asked.style()), table_clicks)
 
 
 @protected_callback(
@@ -112,6 +126,49 @@ def imports(_ticks: int | None, _upload: Any) -> Any:
     """With every tick, for an import moves on before anything else does."""
     with asking(None) as asked:
         return part_answer(lambda: views.import_list(ask(services().ingest.imports, 10), asked.now))
+
+
+# ---------------------------------------------------------------- halted partitions
+
+
+@protected_callback(
+    Permission.STREAM_MANAGE,
+    Output(_QUESTION, "children"),
+    Input(stream_views.resume_id(ALL, ALL, ALL, skips=ALL), "n_clicks"),
+    prevent_initial_call=True,
+)
+def ask_whether(clicks: list[int | None]) -> Any:
+    """Nothing goes on by one click: what is skipped is not read again."""
+    which = ctx.triggered_id
+    if not which or not any(clicks):  # buttons that have just been drawn trigger too, without a click
+        raise PreventUpdate
+    return stream_views.resume_question(which["topic"], which["partition"], which["offset"], skips=which["skips"])
+
+
+@protected_callback(
+    Permission.STREAM_MANAGE,
+    Output(_QUESTION, "children", allow_duplicate=True),
+    Output("data-resume-message", "children"),
+    Output(_RESUMED, "data"),
+    Input(stream_views.resume_id(ALL, ALL, ALL, skips=ALL, kind=stream_views.CONFIRM), "n_clicks"),
+    Input(stream_views.CANCEL_ID, "n_clicks"),
+    State(_RESUMED, "data"),
+    prevent_initial_call=True,
+)
+def resume(clicks: list[int | None], cancel: int | None, resumed: int) -> tuple[Any, Any, Any]:
+    which = ctx.triggered_id
+    if not which or not (cancel or any(clicks)):
+        raise PreventUpdate
+    if which == stream_views.CANCEL_ID:
+        return None, None, no_update
+    skip_to = which["offset"] + 1 if which["skips"] else None
+    try:
+        at = act(services().ingest.resume, which["topic"], which["partition"], skip_to)
+    except NebuloVizError as error:
+        return None, failure_note(error), (resumed or 0) + 1
+    where = {"source": at.topic, "part": number(at.partition), "position": number(at.next_offset)}
+    words = _("{source}, part {part}, goes on at position {position}.", **where)
+    return None, toast(words, "good"), (resumed or 0) + 1
 
 
 # ---------------------------------------------------------------- importing a file

@@ -423,6 +423,8 @@ class FakeIngestService(IngestService):
     running: list[ImportView] = field(default_factory=list)
     previews: dict[str, FilePreview] = field(default_factory=dict)
     started: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    halted: str = ""
+    resumed: list[tuple[str, int, int | None]] = field(default_factory=list)
     failure: NebuloVizError | None = None
 
     def post(self, session: Session, actor: Actor, items: Sequence[bytes]) -> PostResult:
@@ -431,7 +433,7 @@ class FakeIngestService(IngestService):
     def status(self, session: Session, actor: Actor) -> StreamStatus:
         if self.failure:
             raise self.failure
-        partition = PartitionStatus("demo", 0, 1200, 3, 1190, 8, 2, NOW - timedelta(seconds=3), "")
+        partition = PartitionStatus("demo", 0, 1200, 3, 1190, 8, 2, NOW - timedelta(seconds=3), self.halted)
         minutes = tuple(
             (NOW.replace(second=0) - timedelta(minutes=59 - i), 20 + i % 7, i % 3, int(i == 30), 2) for i in range(60)
         )
@@ -440,7 +442,11 @@ class FakeIngestService(IngestService):
     def resume(
         self, session: Session, actor: Actor, topic: str, partition: int, skip_to: int | None = None
     ) -> PartitionStatus:
-        raise InvalidInput("This partition is not halted.")
+        if not self.halted:
+            raise InvalidInput("This partition is not halted.")
+        self.halted = ""
+        self.resumed.append((topic, partition, skip_to))
+        return PartitionStatus(topic, partition, skip_to or 1200, None, 1190, 8, 2, NOW, "")
 
     def dead_letters(
         self,

@@ -42,7 +42,7 @@ class TestLayout:
 
 class TestStream:
     def test_shows_pace_and_partitions(self, page: Any, drawn: Drawn) -> None:
-        figures, partitions = page.stream("")
+        figures, partitions = page.stream(None, 0)
         assert "Sales a minute" in drawn(figures)
         assert "1,190" in drawn(partitions)
 
@@ -54,7 +54,59 @@ class TestStream:
     def test_a_failure_keeps_the_old_figures(self, page: Any, shop: Shop) -> None:
         shop.ingest.failure = Unavailable("The database does not answer.")
         assert page.pace("", "light", None)["figure"] is no_update
-        assert page.stream("")[1] is no_update
+        assert page.stream(None, 0)[1] is no_update
+
+
+def clicked(kind: str, *, skips: bool) -> str:
+    return f'{{"offset":1200,"partition":0,"skips":{str(skips).lower()},"topic":"demo","type":"{kind}"}}.n_clicks'
+
+
+class TestAHaltedPartition:
+    @pytest.fixture(autouse=True)
+    def _halted(self, shop: Shop) -> None:
+        shop.ingest.halted = "the records from offset 1,200 on cannot be decoded"
+
+    @pytest.mark.parametrize(("role", "offered"), [("admin", True), ("analyst", False)])
+    def test_says_why_and_offers_what_the_reader_may_do(self, page: Any, drawn: Drawn, offered: bool) -> None:
+        table = drawn(page.stream(None, 0)[1])
+        assert "cannot be decoded" in table
+        assert ("Skip the record" in table) is offered
+
+    @pytest.mark.parametrize(("skips", "words", "skip_to"), [(False, "go on at", None), (True, "Skip the", 1201)])
+    def test_goes_on_once_that_is_confirmed(
+        self, page: Any, shop: Shop, browser: Browser, drawn: Drawn, skips: bool, words: str, skip_to: int | None
+    ) -> None:
+        browser.triggers(clicked("data-resume", skips=skips), 1)
+        assert words in drawn(page.ask_whether([1]))
+        assert shop.ingest.resumed == []
+        browser.triggers(clicked("data-resume-confirm", skips=skips), 1)
+        question, message, changed = page.resume([1], None, 0)
+        assert (question, changed) == (None, 1)
+        assert shop.ingest.resumed == [("demo", 0, skip_to)]
+        assert f"demo, part 0, goes on at position {skip_to or 1200:,}." in drawn(message)
+        assert "Running" in drawn(page.stream(None, 1)[1])
+
+    def test_stays_as_it_is_after_all(self, page: Any, shop: Shop, browser: Browser) -> None:
+        browser.triggers("data-resume-cancel.n_clicks", 1)
+        assert page.resume([None], 1, 0) == (None, None, no_update)
+        assert shop.ingest.halted
+
+    def test_is_not_touched_by_buttons_that_have_just_been_drawn(self, page: Any, browser: Browser) -> None:
+        browser.triggers(clicked("data-resume", skips=True), None)
+        with pytest.raises(PreventUpdate):
+            page.ask_whether([None, None])
+        browser.triggers(clicked("data-resume-confirm", skips=True), None)
+        with pytest.raises(PreventUpdate):
+            page.resume([None], None, 0)
+
+    def test_that_somebody_else_has_set_going_says_so(
+        self, page: Any, shop: Shop, browser: Browser, drawn: Drawn
+    ) -> None:
+        shop.ingest.halted = ""
+        browser.triggers(clicked("data-resume-confirm", skips=False), 1)
+        _question, message, changed = page.resume([1], None, 3)
+        assert "This partition is not halted." in drawn(message)
+        assert changed == 4
 
 
 class TestImport:

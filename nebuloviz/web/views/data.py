@@ -1,4 +1,4 @@
-"""Data: what streams in, files being imported, and what could not be read."""
+"""Data: files being imported, and what could not be read."""
 
 from __future__ import annotations
 
@@ -9,21 +9,15 @@ from typing import Any
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _, duration, format_datetime, format_time, lazy, ngettext, number, relative
+from nebuloviz.i18n import _, format_datetime, lazy, ngettext, number, relative
 from nebuloviz.services.interfaces import (
     DeadLetterPage,
     DeadLetterView,
     FilePreview,
-    Freshness,
     ImportView,
-    PartitionStatus,
-    StreamStatus,
 )
-from nebuloviz.web.charts import ChartView
-from nebuloviz.web.components import badge, empty_state, kpi_list, progress
+from nebuloviz.web.components import badge, empty_state, progress
 from nebuloviz.web.components.basic import button, given
-from nebuloviz.web.figures import Style
-from nebuloviz.web.figures.stream import arrivals
 from nebuloviz.web.filterbar import dropdown_texts
 from nebuloviz.web.views.grids import letters_table
 
@@ -71,88 +65,6 @@ LETTERS = 200
 
 def reason_words(reason: str) -> str:
     return str(REASON_WORDS.get(reason, reason))
-
-
-def pace(status: StreamStatus, freshness: Freshness, now: datetime) -> Component:
-    """Rate, lag and lateness at a glance."""
-    minutes = status.minutes[-6:-1]  # the last one is not over
-    recent = sum(accepted for _at, accepted, *_rest in minutes)
-    hour = sum(accepted for _at, accepted, *_rest in status.minutes)
-    late = max((late for *_counts, late in status.minutes[-5:]), default=0)
-    lags = [partition.lag for partition in status.partitions if partition.lag is not None]
-    newest = (now - freshness.last_arrival).total_seconds() if freshness.last_arrival else None
-    return kpi_list(
-        [
-            (_("Sales a minute"), number(recent / max(len(minutes), 1), 1)),
-            (_("In the last hour"), number(hour)),
-            (_("Waiting in Kafka"), number(sum(lags)) if lags else _("nothing")),
-            (_("Arriving after the sale"), duration(late)),
-            (_("Newest arrival"), relative(newest)),
-            (_("Sale lines stored"), number(freshness.lines)),
-        ]
-    )
-
-
-def pace_view(status: StreamStatus, style: Style) -> ChartView:
-    title = _("Records a minute, by arrival")
-    return ChartView(title, arrivals(status.minutes, title, style=style), lambda: minutes_table(status))
-
-
-def minutes_table(status: StreamStatus) -> Component:
-    """The table behind the chart of arrivals, the newest minute first."""
-    heads = (_("Minute"), _("Accepted"), _("Duplicate"), _("Rejected"), _("Latest after the sale"))
-    rows = [
-        [format_time(minute), number(accepted), number(duplicate), number(rejected), duration(late)]
-        for minute, accepted, duplicate, rejected, late in reversed(status.minutes)
-        if accepted or duplicate or rejected
-    ]
-    return _table(heads, rows)
-
-
-def partitions(status: StreamStatus, now: datetime) -> Component:
-    """Where the stream stands in each of its partitions; one that has halted says why."""
-    if not status.partitions:
-        return empty_state(
-            _("Nothing streams in yet"),
-            icon_name="broadcast",
-            hint=_(
-                "Set NEBULOVIZ_KAFKA_BOOTSTRAP_SERVERS to read from Kafka, post sales to the API, or import a file below."
-            ),
-        )
-    heads = (
-        _("Source"), _("Part"), _("Position"), _("Waiting"), _("Accepted"), _("Duplicate"), _("Rejected"), _("Last"), _("State"),
-    )  # fmt: skip
-    return _table(heads, [_partition(part, now) for part in status.partitions], text_columns={0, 8})
-
-
-def _partition(part: PartitionStatus, now: datetime) -> list[Any]:
-    state = (
-        badge(_("Halted"), "bad", icon_name="exclamation-octagon")
-        if part.halted_reason
-        else badge(_("Running"), "good")
-    )
-    why = html.Div(part.halted_reason, className="nv-muted") if part.halted_reason else None
-    return [
-        html.Bdi(part.topic),
-        number(part.partition),
-        number(part.next_offset),
-        number(part.lag),
-        number(part.accepted),
-        number(part.duplicate),
-        number(part.rejected),
-        relative((now - part.updated_at).total_seconds()),
-        html.Div([state, why]),
-    ]
-
-
-def _table(
-    heads: Sequence[str], rows: Sequence[Sequence[Any]], text_columns: frozenset[int] | set[int] = frozenset({0})
-) -> Component:
-    """Plain rows under plain heads; columns not in `text_columns` are figures."""
-    kind = [None if index in text_columns else "nv-num" for index in range(len(heads))]
-    head = html.Tr([html.Th(words, scope="col", className=name) for words, name in zip(heads, kind, strict=True)])
-    body = [html.Tr([html.Td(cell, className=name) for cell, name in zip(row, kind, strict=True)]) for row in rows]
-    return html.Div(html.Table([html.Thead(head), html.Tbody(body)], className="nv-table"), className="nv-table-wrap")
 
 
 def running_imports(imports: Sequence[ImportView]) -> list[Component]:
