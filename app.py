@@ -17,12 +17,13 @@ def __getattr__(name: str) -> Any:
 
 
 def _build() -> ASGIApp:
-    from nebuloviz import bootstrap, settings  # noqa: PLC0415 - see __getattr__
+    from nebuloviz import settings  # noqa: PLC0415 - see __getattr__
+    from nebuloviz.bootstrap.program import build  # noqa: PLC0415
     from nebuloviz.observability import configure_logging  # noqa: PLC0415
 
     loaded = settings.load()
     configure_logging(loaded)
-    return bootstrap.build(loaded)
+    return build(loaded)
 
 
 if __name__ == "__main__":

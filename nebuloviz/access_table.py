@@ -18,9 +18,10 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 from flask import Flask
 
-from nebuloviz import bootstrap, settings
+from nebuloviz import settings
 from nebuloviz.api.app import create_api
 from nebuloviz.api.deps import signed_in
+from nebuloviz.bootstrap.parts import parts
 from nebuloviz.observability import HealthChecks
 from nebuloviz.permissions import ROLES, SCOPABLE, Permission, required_permission
 from nebuloviz.services.interfaces import Services
@@ -39,7 +40,7 @@ def markdown() -> str:
     """The page. Builds the whole program over an empty folder, and so belongs into a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         loaded = settings.load(data_dir=Path(folder))
-        these = bootstrap.parts(loaded)
+        these = parts(loaded)
         app = create_dash(services=these.services, database=these.database, settings=loaded)
         api = create_api(services=these.services, database=these.database, settings=loaded, health=HealthChecks())
         sections = [

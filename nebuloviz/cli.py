@@ -14,7 +14,7 @@ from nebuloviz import __version__, settings
 from nebuloviz.errors import NebuloVizError
 
 if TYPE_CHECKING:
-    from nebuloviz.bootstrap import Parts
+    from nebuloviz.bootstrap.parts import Parts
     from nebuloviz.settings import Settings
 
 Command = Callable[[argparse.Namespace], int]
@@ -135,9 +135,9 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _ingest(_options: argparse.Namespace) -> int:
-    from nebuloviz import bootstrap
+    from nebuloviz.bootstrap.consuming import consume
 
-    return bootstrap.consume(_settings())
+    return consume(_settings())
 
 
 def _mapping(pairs: Sequence[str]) -> dict[str, str]:
@@ -156,12 +156,13 @@ def _ready_parts() -> Parts:
     Raises:
         Unavailable: it does not, or is not; says what to do.
     """
-    from nebuloviz import bootstrap
+    from nebuloviz.bootstrap.core import prepare_database
+    from nebuloviz.bootstrap.parts import parts
     from nebuloviz.errors import Unavailable
 
     loaded = _settings()
-    these = bootstrap.parts(loaded)
-    problem = bootstrap.prepare_database(loaded, these.database)
+    these = parts(loaded)
+    problem = prepare_database(loaded, these.database)
     if problem:
         raise Unavailable(problem)
     return these
@@ -202,10 +203,10 @@ def _produce(options: argparse.Namespace) -> int:
 
 
 def _backtest(options: argparse.Namespace) -> int:
-    from nebuloviz import bootstrap
+    from nebuloviz.bootstrap.watches import backtest
 
     with _readable(options.input):
-        return bootstrap.backtest(_settings(), options.input, options.calendar, options.output)
+        return backtest(_settings(), options.input, options.calendar, options.output)
 
 
 def _score_series(options: argparse.Namespace) -> int:
@@ -236,14 +237,15 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _migrate(options: argparse.Namespace) -> int:
-    from nebuloviz import bootstrap, migrate
+    from nebuloviz import migrate
+    from nebuloviz.bootstrap.storage import database
 
-    database = bootstrap.database(_settings())
+    where = database(_settings())
     if options.down_to:
-        migrate.downgrade(database, options.down_to)
+        migrate.downgrade(where, options.down_to)
     else:
-        migrate.upgrade(database)
-    print(f"{database.where} is at revision {migrate.current(database) or 'base'}.")
+        migrate.upgrade(where)
+    print(f"{where.where} is at revision {migrate.current(where) or 'base'}.")
     return 0
 
 
@@ -260,31 +262,34 @@ def _new_password() -> str:
 
 
 def _user_add(options: argparse.Namespace) -> int:
-    from nebuloviz import bootstrap
+    from nebuloviz.bootstrap.care import auth_service
+    from nebuloviz.bootstrap.storage import database
 
     loaded = _settings()
-    with bootstrap.database(loaded).transaction() as session:
-        user = bootstrap.auth_service(loaded).create_user(session, options.username, _new_password(), options.role)
+    with database(loaded).transaction() as session:
+        user = auth_service(loaded).create_user(session, options.username, _new_password(), options.role)
     print(f"{user.username} can sign in now, as {user.role}.")
     return 0
 
 
 def _user_password(options: argparse.Namespace) -> int:
-    from nebuloviz import bootstrap
+    from nebuloviz.bootstrap.care import auth_service
+    from nebuloviz.bootstrap.storage import database
 
     loaded = _settings()
-    with bootstrap.database(loaded).transaction() as session:
-        user = bootstrap.auth_service(loaded).set_password(session, options.username, _new_password())
+    with database(loaded).transaction() as session:
+        user = auth_service(loaded).set_password(session, options.username, _new_password())
     print(f"The password of {user.username} is set; all of this user's sessions and tokens have ended.")
     return 0
 
 
 def _user_list(_options: argparse.Namespace) -> int:
-    from nebuloviz import bootstrap
+    from nebuloviz.bootstrap.care import auth_service
+    from nebuloviz.bootstrap.storage import database
 
     loaded = _settings()
-    with bootstrap.database(loaded).session() as session:
-        for user in bootstrap.auth_service(loaded).users(session):
+    with database(loaded).session() as session:
+        for user in auth_service(loaded).users(session):
             print(f"{user.username:<32}{user.role:<16}{'disabled' if user.disabled else 'active'}")
     return 0
 
@@ -300,12 +305,12 @@ def _resume(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from nebuloviz import bootstrap
+    from nebuloviz.bootstrap import care
 
     loaded = _settings()
     if options.rebuild:
-        bootstrap.rebuild_rollups(loaded)
-    findings = bootstrap.doctor(loaded, recount=options.recount)
+        care.rebuild_rollups(loaded)
+    findings = care.doctor(loaded, recount=options.recount)
     for name, health in findings.items():
         print(f"{'ok    ' if health.ok else 'FAILED'}  {name:<12}{health.detail}")
     return 0 if all(health.ok for health in findings.values()) else 1

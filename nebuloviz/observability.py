@@ -12,7 +12,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, TextIO
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.registry import Collector
 
 from nebuloviz.settings import Settings
 
@@ -106,7 +107,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     handler = logging.StreamHandler(target)
     handler.setFormatter(TextFormatter() if text else JsonFormatter())
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
-    for noisy in ("kafka", "uvicorn.access", "alembic.runtime.migration"):
+    for noisy in ("kafka", "uvicorn.access", "alembic.runtime.migration", "alembic.runtime.plugins"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[settings.log_level]))
 
 
@@ -149,17 +150,47 @@ BATCH_SALES = Histogram("nebuloviz_batch_sales", "Sales written in one transacti
 COMMIT_SECONDS = Histogram(
     "nebuloviz_batch_commit_seconds", "Time to write and commit one batch.", buckets=_WORK_SECONDS
 )
+LINES_UNJUDGED = Counter(
+    "nebuloviz_lines_unjudged_total", "Sale lines that the line detector left out, as more came than it could take."
+)
+WATCH_LOST = Counter("nebuloviz_watch_lost_total", "Times that the process that watches sales ended by itself.")
+
+# Counted in the process that watches sales, which tells them to the one that shows them
+_DETECTION = CollectorRegistry()
 DETECTOR_SECONDS = Histogram(
     "nebuloviz_detector_seconds",
     "Time of a detector's step: train or score.",
     ["detector", "step"],
     buckets=_WORK_SECONDS,
+    registry=_DETECTION,
 )
-SERIES_WATCHED = Gauge("nebuloviz_series_watched", "Series that the detector watches.")
-LINES_UNJUDGED = Counter(
-    "nebuloviz_lines_unjudged_total", "Sale lines that the line detector left out, as more came than it could take."
+SERIES_WATCHED = Gauge("nebuloviz_series_watched", "Series that the detector watches.", registry=_DETECTION)
+ALERTS_RAISED = Counter(
+    "nebuloviz_alerts_raised_total", "Alerts raised, by severity.", ["severity"], registry=_DETECTION
 )
-ALERTS_RAISED = Counter("nebuloviz_alerts_raised_total", "Alerts raised, by severity.", ["severity"])
+
+
+class _Detection(Collector):
+    """The figures of detection: those told last, or else this process's own."""
+
+    told: Sequence[Metric] | None = None
+
+    def collect(self) -> Sequence[Metric]:
+        return list(_DETECTION.collect()) if self.told is None else self.told
+
+
+_detection = _Detection()
+REGISTRY.register(_detection)
+
+
+def detection_figures() -> list[Metric]:
+    """What this process has counted of detection; can be pickled."""
+    return list(_DETECTION.collect())
+
+
+def show_detection(figures: Sequence[Metric] | None) -> None:
+    """Show these of another process, until it tells newer ones; None: this process's own."""
+    _detection.told = figures
 
 
 def observe_request(method: str, route: str, status: int, seconds: float) -> None:

@@ -7,7 +7,7 @@ import sys
 
 import uvicorn
 
-from nebuloviz import bootstrap
+from nebuloviz.bootstrap.program import build
 from nebuloviz.errors import ConfigurationError
 from nebuloviz.settings import Settings
 
@@ -33,7 +33,7 @@ def serve(settings: Settings) -> int:
     Raises:
         ConfigurationError: the address cannot be listened on, or a setting forbids the start.
     """
-    application = bootstrap.build(settings, say=_say)
+    application = build(settings, say=_say)
     listener = _listen(settings.host, settings.port)
     config = uvicorn.Config(
         application,

@@ -13,7 +13,7 @@ from rich.table import Table
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nebuloviz.bootstrap import Parts
+from nebuloviz.bootstrap.parts import Parts
 from nebuloviz.ingest.importing import FileImport, ImportProgress, ImportResult, OnProgress, preview, run_import
 from nebuloviz.models import DeadLetter
 

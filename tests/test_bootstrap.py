@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from nebuloviz import bootstrap, extensions, settings
+from nebuloviz import extensions, settings
+from nebuloviz.bootstrap.core import core
+from nebuloviz.bootstrap.parts import parts
+from nebuloviz.bootstrap.program import Program
+from nebuloviz.bootstrap.storage import database
+from nebuloviz.bootstrap.watches import backtest, series_watcher
 from nebuloviz.detection import registry
 from nebuloviz.detection.detector import Detector
 from nebuloviz.detection.forest import ForestDetector, LargestDeviation
@@ -20,12 +25,12 @@ class TestTheDetector:
     def test_is_the_one_that_the_settings_name(
         self, tmp_path: Path, chosen: dict[str, str], kind: type[Detector]
     ) -> None:
-        parts = bootstrap.parts(settings.load(data_dir=tmp_path, **chosen))
-        assert bootstrap.series_watcher(parts)._settings.detector is kind
+        loaded = settings.load(data_dir=tmp_path, **chosen)
+        assert series_watcher(loaded, database(loaded))._settings.detector is kind
 
     def test_that_there_is_not_ends_the_start_with_the_known_ones(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="no detector 'oracle'; known are forest, largest_deviation"):
-            bootstrap.parts(settings.load(data_dir=tmp_path, detector="oracle"))
+            core(settings.load(data_dir=tmp_path, detector="oracle"))
 
 
 OWN_DETECTOR = """
@@ -55,19 +60,19 @@ class TestExtensions:
             encoding="utf-8",
         )
         loaded = settings.load(data_dir=tmp_path, extensions_dir=tmp_path, detector="own")
-        assert bootstrap.backtest(loaded, sales, None, alerts) == 0
+        assert backtest(loaded, sales, None, alerts) == 0
         assert alerts.read_text(encoding="utf-8") == ""
 
     def test_that_cannot_be_loaded_end_the_start(self, tmp_path: Path) -> None:
         (tmp_path / "broken.py").write_text("1 / 0", encoding="utf-8")
         with pytest.raises(ConfigurationError, match=r"broken\.py, line 1, cannot be loaded: ZeroDivisionError"):
-            bootstrap.parts(settings.load(data_dir=tmp_path, extensions_dir=tmp_path))
+            core(settings.load(data_dir=tmp_path, extensions_dir=tmp_path))
 
 
 def test_a_process_that_leaves_consuming_to_others_is_not_ready_without_kafka(tmp_path: Path) -> None:
     servers = f"127.0.0.1:{free_port()}"
     loaded = settings.load(data_dir=tmp_path, kafka_bootstrap_servers=servers, ingest_in_app=False)
-    program = bootstrap.Program(bootstrap.parts(loaded), HealthChecks())
+    program = Program(parts(loaded), HealthChecks())
     program.start()
     ready, report = program.health.readiness()
     program.stop()

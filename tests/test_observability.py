@@ -153,6 +153,7 @@ class TestMetrics:
 
     def test_a_block_is_timed_also_when_it_raises(self) -> None:
         labels = {"detector": "timed", "step": "train"}
+        observability.show_detection(None)
 
         def train() -> float:
             with timed(observability.DETECTOR_SECONDS, **labels):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import IsolationForest
-from sklearn.tree._tree import Tree
 
 from nebuloviz.detection.detector import Detector, known_rows
 from nebuloviz.detection.series import FloatArray
+
+if TYPE_CHECKING:
+    from sklearn.tree._tree import Tree
 
 
 class ForestDetector(Detector):
@@ -32,6 +33,8 @@ class ForestDetector(Detector):
         self._ordinary_depth = 1.0
 
     def fit(self, features: FloatArray) -> Self:
+        from sklearn.ensemble import IsolationForest  # noqa: PLC0415 - 100 MB, and many only ask for the detectors' names
+
         rows = features[known_rows(features)]
         if not len(rows):
             rows = np.zeros((1, features.shape[1]))

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from nebuloviz.background import Repeater
+from nebuloviz.child import Child, ChildLostError, Children
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.ingest import tasks
-from nebuloviz.ingest.child import Child, ChildLostError, Children
 from nebuloviz.ingest.consumer import Consumer, OnWritten, announce
 from nebuloviz.ingest.jobs import open_job
 from nebuloviz.ingest.sample_plan import CURRENCY, HISTORY, LIVE, NAME, Plan, settled_plan

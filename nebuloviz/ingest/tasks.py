@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from nebuloviz.child import Parent
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.ingest.batch import Written
-from nebuloviz.ingest.child import Parent
 from nebuloviz.ingest.consumer import Consumer, OnWritten
 from nebuloviz.ingest.jobs import finish_job, open_job
 from nebuloviz.ingest.sample_plan import HISTORY, NAME, Plan

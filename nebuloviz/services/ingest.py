@@ -18,13 +18,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import event, func, select, update
 from sqlalchemy.orm import Session
 
+from nebuloviz.child import Child, ChildLostError, Children
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database, insert
 from nebuloviz.errors import InvalidInput, NebuloVizError, NotFound, PayloadTooLarge, Unavailable
 from nebuloviz.i18n import gettext as _
 from nebuloviz.ingest import tasks
 from nebuloviz.ingest.batch import Batch, Item, Written
-from nebuloviz.ingest.child import Child, ChildLostError, Children
 from nebuloviz.ingest.consumer import OnWritten, announce
 from nebuloviz.ingest.jobs import Progress, mark_interrupted, progress_of
 from nebuloviz.ingest.sale import Reason, Record, parse

@@ -1,17 +1,14 @@
-"""Judges sale lines beside a consumer, in a thread of its own: prices and quantities against each product's past, repeated orders.
+"""The line watch at work: sale lines that were just stored go in, alerts on prices, quantities and repeated orders are written.
 
-A consumer hands over what it has stored and goes on. What comes faster than it can be judged is left out and counted: alerts on
-lines are worth having and not worth waiting for. What is learned is in memory only, and learned again from facts after a restart.
+What is learned is in memory only, and learned again from facts after a restart.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -28,22 +25,20 @@ from nebuloviz.detection.alerts import Finding, OpenAlert
 from nebuloviz.detection.line_model import LineSettings
 from nebuloviz.detection.lines import LineWatch
 from nebuloviz.detection.series import Lines
-from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.sale import Sale
 from nebuloviz.models import MONEY_SCALE, QUANTITY_SCALE, ROLLUPS, SaleRow, microseconds
-from nebuloviz.observability import DETECTOR_SECONDS, LINES_UNJUDGED, timed
+from nebuloviz.observability import DETECTOR_SECONDS, timed
 from nebuloviz.services import imports
 from nebuloviz.services.alert_store import raise_alert, resolve_past
+from nebuloviz.services.line_feed import MAX_AGE
 
 DETECTOR = "lines"
 DIMENSIONS = ("region", "country", "channel", "store")  # that price drops are looked for in
-MAX_AGE = timedelta(days=2)  # of a sale that is still judged
-QUEUE_LINES = 20_000
 LEARN_LINES = 100_000  # most lines that are learned from; of more, some minutes of every hour
 MAX_PRODUCTS = 100_000  # beyond it, what is known is learned anew, and products of long ago are forgotten
 ALERT_LIFE = timedelta(days=1)  # of an alert that nothing like it follows, and nobody looks after
 _SETTLE_APART = timedelta(minutes=10)
-_REST = 3.0  # rests so many times as long as it worked, so that the consumer keeps the processor
+_ON_THE_WAY_SECONDS = 1.0  # from where a sale is stored to the queue here
 _PAUSE_SECONDS = 0.25
 _NAMED = ("category", *DIMENSIONS)
 _STORED = attrgetter("sold_at", "order_id", "product_id", "quantity", "unit_price", *DIMENSIONS)
@@ -54,32 +49,36 @@ _log = logging.getLogger(__name__)
 
 
 class LineWatcher:
-    """Give `on_written` to a consumer; `start` judges in the background what it gets, `step` a batch of it at a time."""
+    """Judges the batches of stored sales that somebody appends to `queue`: `start` in the background, `step` one of them at a time.
+
+    `on_judged` is told how many lines of the queue were done with. `on_the_way_seconds` is how long a sale that is stored may
+    take to the queue.
+    """
 
     def __init__(
         self,
         database: Database,
         settings: LineSettings,
+        queue: deque[Sequence[Sale]],
         *,
+        on_judged: Callable[[int], None] = lambda _n_lines: None,
+        on_the_way_seconds: float = _ON_THE_WAY_SECONDS,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._settings = settings
+        self._queue = queue
+        self._on_judged = on_judged
+        self._on_the_way_seconds = on_the_way_seconds
         self._now = now
-        self._lock = threading.Lock()
-        self._queue: deque[Sequence[Sale]] = deque()
-        self._n_queued = 0
-        self._leaving_out = False
         self._detector: LineWatch | None = None
         self._learned_at: datetime | None = None
         self._settled_at: datetime | None = None
         self._found: list[tuple[Finding, Sale | None]] = []  # not yet written
-        self._rest = 0.0  # none while somebody waits for a step
         self._stopping = threading.Event()
-        self._repeater = Repeater("line watch", self._paced_step, _PAUSE_SECONDS)
+        self._repeater = Repeater("line watch", self.step, _PAUSE_SECONDS)
 
     def start(self) -> None:
-        self._rest = _REST
         self._repeater.start()
 
     def stop(self, timeout_seconds: float = 5.0) -> None:
@@ -88,53 +87,20 @@ class LineWatcher:
         self._repeater.stop()
         self._repeater.join(timeout_seconds)
 
-    def on_written(self, written: Written) -> None:
-        """Take over what a consumer has stored. Never waits; where too much waits already, the batch is left out."""
-        oldest = self._now() - MAX_AGE
-        sales = [sale for sale in written.sales if sale.sold_at >= oldest]
-        if not sales:
-            return
-        with self._lock:
-            fits = not self._queue or self._n_queued + len(sales) <= QUEUE_LINES
-            if fits:
-                self._queue.append(sales)
-                self._n_queued += len(sales)
-            turned = self._leaving_out == fits
-            self._leaving_out = not fits
-        if not fits:
-            LINES_UNJUDGED.inc(len(sales))
-        if turned:
-            _log.warning(
-                "sale lines arrive faster than they can be judged: %s", "no more" if fits else "some are left out"
-            )
-
     def step(self) -> bool:
-        """Judge one batch of those handed over. Whether more wait."""
+        """Judge one batch of the queue. Whether more wait."""
         self._write()
-        sales = self._next()
-        if sales:
-            detector = self._ready(sales)
-            if detector is not None:
-                self._judge(detector, sales)
+        if self._queue:
+            sales = self._queue.popleft()
+            try:
+                detector = self._ready(sales)
+                if detector is not None:
+                    self._judge(detector, sales)
+            finally:
+                self._on_judged(len(sales))
         self._write()
         self._settle()
         return bool(self._queue)
-
-    def _paced_step(self) -> bool:
-        with self._rested():
-            return self.step()
-
-    @contextmanager
-    def _rested(self) -> Iterator[None]:
-        started = time.perf_counter()
-        yield
-        self._stopping.wait(self._rest * (time.perf_counter() - started))
-
-    def _next(self) -> Sequence[Sale]:
-        with self._lock:
-            sales = self._queue.popleft() if self._queue else ()
-            self._n_queued -= len(sales)
-        return sales
 
     def _ready(self, sales: Sequence[Sale]) -> LineWatch | None:
         """What has learned from all other sales; None while history is being loaded, `sales` perhaps among it."""
@@ -145,31 +111,38 @@ class LineWatcher:
                 return None
             outdated = self._learned_at is None or imports.ended_since(session, self._learned_at)
         if self._detector is None or outdated or len(self._detector.memory) > MAX_PRODUCTS:
-            self._detector = self._learn(now, self._handed_over(sales))
+            self._detector = self._learn(now, sales)
             self._learned_at = now
         return self._detector
 
-    def _handed_over(self, sales: Sequence[Sale]) -> set[bytes]:
-        """Keys of sales that are stored, and still to be judged: they must not be known before."""
-        with self._lock:
-            return {sale.key for batch in (sales, *self._queue) for sale in batch}
+    def _learn(self, now: datetime, sales: Sequence[Sale]) -> LineWatch:
+        """A new detector, from the stored lines of the last weeks day by day; from as many as there are when it must stop.
 
-    def _learn(self, now: datetime, without: Collection[bytes]) -> LineWatch:
-        """A new detector, from the stored lines of the last weeks day by day; from as many as there are when it must stop."""
+        What is still to be judged, `sales` first, is stored as well, and must not be known before.
+        """
         detector = LineWatch(self._settings)
         first = now - timedelta(weeks=self._settings.fit_weeks)
         with self._database.session() as session:
             part = _part_to_learn(session, first)
-        for day in (first + n * _DAY for n in range((now - first) // _DAY + 1)):
-            with self._rested(), self._database.session() as session:
-                detector.feed(
-                    _past_lines(session, day.replace(hour=0, minute=0, second=0, microsecond=0), part, without)
-                )
+        midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
+        days = [midnight + n * _DAY for n in range((now - midnight) // _DAY + 1)]
+        young = [day for day in days if day > now - MAX_AGE - 2 * _DAY]  # in them are all that can be on their way
+        for day in days[: len(days) - len(young)]:
             if self._stopping.is_set():
-                break
+                return detector
+            detector.feed(_lines([row[1:] for row in self._past(day, part)]))
+        past = [self._past(day, part) for day in young]
+        self._stopping.wait(self._on_the_way_seconds)
+        unjudged = {sale.key for batch in (sales, *self._queue.copy()) for sale in batch}
+        for rows in past:
+            detector.feed(_lines([row[1:] for row in rows if row[0] not in unjudged]))
         if detector.fit_due:
             self._train(detector)
         return detector
+
+    def _past(self, day: datetime, part: float) -> list[Sequence[Any]]:
+        with self._database.session() as session:
+            return _past_rows(session, day, part)
 
     def _judge(self, detector: LineWatch, sales: Sequence[Sale]) -> None:
         with timed(DETECTOR_SECONDS, detector=DETECTOR, step="score"):
@@ -226,8 +199,8 @@ def _part_to_learn(session: Session, first: datetime) -> float:
     return min(1.0, LEARN_LINES / max(int(total or 0), 1))
 
 
-def _past_lines(session: Session, day: datetime, part: float, without: Collection[bytes]) -> Lines:
-    """The stored lines of the UTC day that begins at `day`, as they were sold; of each hour the first `part`.
+def _past_rows(session: Session, day: datetime, part: float) -> list[Sequence[Any]]:
+    """The stored lines of the UTC day that begins at `day`, as they were sold, each after its key; of each hour the first `part`.
 
     An order's lines are of one moment, so it is learned from whole or not at all.
     """
@@ -238,9 +211,8 @@ def _past_lines(session: Session, day: datetime, part: float, without: Collectio
         spans = [(day + n * _HOUR, day + (n + part) * _HOUR) for n in range(24)]
     rows: list[Sequence[Any]] = []
     for start, end in spans:
-        inside = (SaleRow.sold_at >= start) & (SaleRow.sold_at < end)
-        rows += [row[1:] for row in session.execute(stored.where(inside)) if row[0] not in without]
-    return _lines(rows)
+        rows += session.execute(stored.where(SaleRow.sold_at >= start, SaleRow.sold_at < end))
+    return rows
 
 
 def _lines(rows: Sequence[Sequence[Any]]) -> Lines:

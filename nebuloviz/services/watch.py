@@ -49,10 +49,9 @@ from nebuloviz.models import (
 from nebuloviz.observability import DETECTOR_SECONDS, SERIES_WATCHED, timed
 from nebuloviz.services import imports, lease
 from nebuloviz.services.alert_store import apply, open_alerts
+from nebuloviz.services.watching import LEASE_LIFE, SERIES_TASK
 
 DETECTOR = "series"
-TASK = "series watch"
-LEASE_LIFE = timedelta(seconds=60)  # longer than the longest step
 GRACE = timedelta(minutes=3)  # after the hour, for sales under way
 HISTORY = timedelta(weeks=11)  # what a new watch learns from
 LOOK_BACK = timedelta(days=14)  # how far back a new watch still raises alerts
@@ -81,7 +80,7 @@ class _Running:
 class SeriesWatcher:
     """Call `step` every few seconds in any number of processes; the elected one works, the others return at once.
 
-    `secret` signs the stored state.
+    `secret` signs the stored state. `holder` is the name to be elected by; whoever comes back under it need not wait for its turn.
     """
 
     def __init__(
@@ -90,24 +89,25 @@ class SeriesWatcher:
         settings: WatchSettings,
         *,
         secret: str,
+        holder: str = "",
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._settings = settings
         self._secret = secret.encode()
         self._now = now
-        self._holder = lease.own_name()
+        self._holder = holder or lease.own_name()
         self._running: _Running | None = None  # as last stored; another process may have gone on since
 
     def step(self) -> bool:
         """Judge the hours that have closed since the last step, at most eleven weeks. Whether there are more."""
         now = self._now()
         closed = hour_of_time(now - GRACE)
+        if not lease.keep(self._database, SERIES_TASK, self._holder, now, LEASE_LIFE):
+            return False
         with self._database.session() as session:
             if not _is_due(session, closed, now):
                 return False
-        if not self._elected(now):
-            return False
         with self._database.session() as session:
             running = self._ready(session, now)
             if running is None or running.watch.next_hour is None:
@@ -123,11 +123,7 @@ class SeriesWatcher:
     def stop(self) -> None:
         """Let another process take over at once."""
         with self._database.transaction() as session:
-            lease.release(session, TASK, self._holder, self._now())
-
-    def _elected(self, now: datetime) -> bool:
-        with self._database.transaction() as session:
-            return lease.hold(session, TASK, self._holder, now, LEASE_LIFE)
+            lease.release(session, SERIES_TASK, self._holder, self._now())
 
     def _ready(self, session: Session, now: datetime) -> _Running | None:
         """The watch in memory, or as stored, or a new one; None where there is nothing to learn from."""
@@ -164,7 +160,7 @@ class SeriesWatcher:
         for finding in findings:
             by_hour.setdefault(hour_of_time(finding.bucket_end) - 1, {})[finding.key] = finding
         with self._database.transaction() as session:
-            if not lease.hold(session, TASK, self._holder, now, LEASE_LIFE):
+            if not lease.hold(session, SERIES_TASK, self._holder, now, LEASE_LIFE):
                 return False
             going_on = open_alerts(session, DETECTOR, time_of_hour(start))
             for hour in range(start, buckets.end):

@@ -1,5 +1,6 @@
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Sequence
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,11 +14,10 @@ from nebuloviz.detection.forest import LargestDeviation
 from nebuloviz.detection.line_model import LineSettings
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.consumer import Consumer
-from nebuloviz.ingest.sale import Record
+from nebuloviz.ingest.sale import Record, Sale
 from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.ingest.sources import ListSource
 from nebuloviz.models import Alert, ImportJob
-from nebuloviz.observability import LINES_UNJUDGED
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services import line_watch
 from nebuloviz.services.line_watch import DIMENSIONS, LineWatcher
@@ -36,7 +36,7 @@ def watch(shop: Shop) -> LineWatcher:
 
 
 def new_watch(shop: Shop) -> LineWatcher:
-    return LineWatcher(shop.database, SETTINGS, now=shop.clock)
+    return LineWatcher(shop.database, SETTINGS, deque(), on_the_way_seconds=0, now=shop.clock)
 
 
 def line(number: int = 1, **fields: object) -> bytes:
@@ -62,7 +62,7 @@ def sell(shop: Shop, *lines: bytes) -> Written:
 
 def judge(watch: LineWatcher, *batches: Written) -> None:
     for written in batches:
-        watch.on_written(written)
+        watch._queue.append(written.sales)
     while watch.step():
         pass
 
@@ -129,10 +129,6 @@ class TestOnce:
 
 
 class TestWhatIsLeftOut:
-    def test_sales_of_long_ago(self, shop: Shop, watch: LineWatcher) -> None:
-        judge(watch, sell(shop, line(1, unit_price=1000, sold_at=NOON - timedelta(days=2, minutes=1))))
-        assert alerts(shop.database) == []
-
     def test_everything_while_history_is_being_loaded(self, shop: Shop, watch: LineWatcher) -> None:
         with shop.database.transaction() as session:
             job = ImportJob(topic="file:1", name="past.csv", state="running", started_at=NOON, updated_at=NOON)
@@ -144,30 +140,6 @@ class TestWhatIsLeftOut:
         judge(watch, sell(shop, line(2, unit_price=2000)))
         assert [alert.sale_id for alert in alerts(shop.database)] == ["line-2"]
 
-    def test_what_comes_faster_than_it_can_be_judged(
-        self, shop: Shop, watch: LineWatcher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        monkeypatch.setattr(line_watch, "QUEUE_LINES", 3)
-        before = LINES_UNJUDGED._value.get()
-        first, second, third, fourth = (sell(shop, line(2 * n), line(2 * n + 1)) for n in range(4))
-        for written in (first, second, third):
-            watch.on_written(written)
-        assert LINES_UNJUDGED._value.get() - before == 4
-        judge(watch)
-        watch.on_written(fourth)
-        assert LINES_UNJUDGED._value.get() - before == 4
-        assert [record.getMessage().rsplit(": ")[-1] for record in caplog.records if "faster" in record.message] == [
-            "some are left out",
-            "no more",
-        ]
-
-    def test_never_a_batch_when_none_waits(
-        self, shop: Shop, watch: LineWatcher, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(line_watch, "QUEUE_LINES", 0)
-        judge(watch, sell(shop, line(1), line(2, unit_price=1000)))
-        assert len(alerts(shop.database)) == 1
-
 
 class TestLearning:
     def test_of_very_many_lines_takes_some_minutes_of_every_hour(
@@ -176,8 +148,9 @@ class TestLearning:
         monkeypatch.setattr(line_watch, "LEARN_LINES", 2000)
         with shop.database.session() as session:
             part = line_watch._part_to_learn(session, NOON - timedelta(weeks=8))
-            friday = line_watch._past_lines(session, LEARNED - timedelta(days=3), part, ())
-            whole = line_watch._past_lines(session, LEARNED - timedelta(days=3), 1.0, ())
+            rows = line_watch._past_rows(session, LEARNED - timedelta(days=3), part)
+            whole = line_watch._past_rows(session, LEARNED - timedelta(days=3), 1.0)
+        friday = line_watch._lines([row[1:] for row in rows])
         assert 0.5 * part < len(friday) / len(whole) < 2 * part < 0.5
         assert {int(hour) % 24 for hour in friday.hour} >= set(range(10, 18))
         judge(watch, sell(shop, line(1, unit_price=1000)))
@@ -187,7 +160,7 @@ class TestLearning:
         shop.now = NOON
         written = sell(shop, line(1, quantity=1.5, unit_price=0.25, sold_at=NOON))
         with shop.database.session() as session:
-            past = line_watch._past_lines(session, LEARNED, 1.0, ())
+            past = line_watch._lines([row[1:] for row in line_watch._past_rows(session, LEARNED, 1.0)])
         handed = line_watch.lines_of(written.sales)
         for lines in (past, handed):
             assert (lines.sold_at[-1], lines.order_id[-1], lines.product_id[-1]) == (
@@ -269,7 +242,7 @@ class TestTrouble:
         def away(*_args: object) -> None:
             raise OperationalError("INSERT", {}, Exception("the server is away"))
 
-        watch.on_written(sell(shop, line(1, unit_price=1000)))
+        watch._queue.append(sell(shop, line(1, unit_price=1000)).sales)
         with monkeypatch.context() as patch:
             patch.setattr(line_watch, "raise_alert", away)
             with pytest.raises(OperationalError):
@@ -279,26 +252,21 @@ class TestTrouble:
         assert len(alerts(shop.database)) == 1
 
 
-class TestInTheBackground:
-    @pytest.fixture
-    def running(self, watch: LineWatcher) -> Iterator[LineWatcher]:
-        watch.start()
-        yield watch
-        watch.stop()
-        assert watch._repeater.join(0)
-
-    def test_beside_a_consumer(self, shop: Shop, running: LineWatcher) -> None:
-        records = [Record("live", 0, n, line(n, unit_price=1000 if n == 7 else 10)) for n in range(20)]
-        sink = DatabaseSink(shop.database, ZoneInfo("UTC"), now=shop.clock)
-        Consumer(ListSource(records), sink, None, [running.on_written], shop.clock).run()
-        deadline = time.monotonic() + 60
-        while not alerts(shop.database) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert [alert.sale_id for alert in alerts(shop.database)] == ["line-7"]
-
-    def test_handing_over_takes_no_time(self, shop: Shop, watch: LineWatcher) -> None:
-        (written,) = write(shop.database, payloads(LEARNED, NOON), NOON)
-        many = Written("live", 0, 1, (), [*written.sales] * (20_000 // len(written.sales)))
-        started = time.thread_time()
-        watch.on_written(many)
-        assert time.thread_time() - started < 0.1  # 20,000 sales, which are a second's work for a consumer
+def test_in_the_background_it_judges_what_a_consumer_hands_over(shop: Shop) -> None:
+    shop.now = NOON
+    queue: deque[Sequence[Sale]] = deque()
+    n_judged: list[int] = []
+    watch = LineWatcher(
+        shop.database, SETTINGS, queue, on_judged=n_judged.append, on_the_way_seconds=0.1, now=shop.clock
+    )
+    watch.start()
+    records = [Record("live", 0, n, line(n, unit_price=1000 if n == 7 else 10)) for n in range(20)]
+    sink = DatabaseSink(shop.database, ZoneInfo("UTC"), now=shop.clock)
+    Consumer(ListSource(records), sink, None, [lambda written: queue.append(written.sales)], shop.clock).run()
+    deadline = time.monotonic() + 60
+    while not alerts(shop.database) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    watch.stop()
+    assert watch._repeater.join(0)
+    assert [alert.sale_id for alert in alerts(shop.database)] == ["line-7"]
+    assert sum(n_judged) == 20

@@ -15,7 +15,8 @@ from nebuloviz.detection.series_watch import SeriesWatch
 from nebuloviz.models import Alert, AlertEvent, DetectorState, Expectation, ImportJob
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services import watch as watch_module
-from nebuloviz.services.watch import DETECTOR, LEASE_LIFE, SeriesWatcher
+from nebuloviz.services.watch import DETECTOR, SeriesWatcher
+from nebuloviz.services.watching import LEASE_LIFE
 from tests.services.watched_shop import LEARNED, START, Shop, payloads, write
 
 NOON = LEARNED + timedelta(hours=12)

@@ -24,11 +24,12 @@ _CSRF = re.compile(r'name="csrf_token" value="([^"]+)"')
 #: Prints what every callback needs, by the registry of the dashboard itself.
 _DECLARED = """
 import json
-from nebuloviz import bootstrap, settings
+from nebuloviz import settings
+from nebuloviz.bootstrap.parts import parts
 from nebuloviz.permissions import required_permission
 from nebuloviz.web.app import create_dash
 loaded = settings.load()
-these = bootstrap.parts(loaded)
+these = parts(loaded)
 app = create_dash(services=these.services, database=these.database, settings=loaded)
 print(json.dumps({
     name: str(required_permission(entry["callback"])) for name, entry in app.callback_map.items() if "callback" in entry

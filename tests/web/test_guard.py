@@ -569,12 +569,13 @@ class TestStart:
         code = """
 import sys, dash
 from dash import Input, Output
-from nebuloviz import bootstrap, settings
+from nebuloviz import settings
+from nebuloviz.bootstrap.parts import parts
 from nebuloviz.errors import ConfigurationError
 from nebuloviz.web.app import create_dash
 dash.callback(Output("a", "children"), Input("b", "value"))(lambda value: value)
 loaded = settings.load()
-these = bootstrap.parts(loaded)
+these = parts(loaded)
 try:
     create_dash(services=these.services, database=these.database, settings=loaded)
 except ConfigurationError as error:

@@ -1,4 +1,4 @@
-"""A process of the program's own for work that is heavy and passes: loading history, reading files.
+"""A process of the program's own for work that is heavy: loading history, reading files, watching sales.
 
 What it needs is given back when it ends, the pages are not held up by it, and it uses another core. It cannot outlive its parent
 by more than some seconds: it stops when the pipe that brought its task is closed, which happens however the parent ends.
@@ -24,6 +24,10 @@ from nebuloviz.errors import NebuloVizError
 from nebuloviz.observability import configure_logging
 
 GRACE_SECONDS = 6.0  # for the batch under way, once the task is to stop
+_DEAF_SECONDS = 1.0  # a child that takes nothing in for so long is past asking
+_SIZE_BYTES = 8  # before each message to a child
+#: A child takes one core, the pages keep theirs. Whoever wants it otherwise sets the variables.
+_ONE_CORE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 _MAIN = f"from {__name__} import main; main()"
 _P = ParamSpec("_P")
 
@@ -37,14 +41,26 @@ class Parent:
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
+        self._telling = threading.Lock()
         self._stop: Callable[[], None] | None = None
         self._stopping = False
+        self._take: Callable[[Any], None] | None = None
+        self._untaken: list[Any] = []
         self._lock = threading.Lock()
 
     def tell(self, message: object) -> None:
-        """Send something that can be pickled."""
-        pickle.dump(message, self._out)
-        self._out.flush()
+        """Send something that can be pickled; from any thread."""
+        with self._telling:
+            pickle.dump(message, self._out)
+            self._out.flush()
+
+    def when_sent(self, take: Callable[[Any], None]) -> None:
+        """Call `take`, which must not wait, with each message that the parent has sent or will send, in order."""
+        with self._lock:
+            for message in self._untaken:
+                take(message)
+            self._untaken.clear()
+            self._take = take
 
     def when_stopped(self, stop: Callable[[], None]) -> None:
         """Call `stop` once the task is no longer wanted. Before this was called, the process would just end."""
@@ -55,8 +71,10 @@ class Parent:
             stop()
 
     def watch(self, lifeline: BinaryIO) -> None:
-        """Wait until the task is no longer wanted, then see that it ends."""
-        lifeline.read(1)
+        """Pass messages on until the task is no longer wanted, then see that it ends."""
+        with contextlib.suppress(EOFError):
+            while True:
+                self._pass_on(_received(lifeline))
         with self._lock:
             self._stopping = True
             stop = self._stop
@@ -64,6 +82,10 @@ class Parent:
             stop()
             time.sleep(GRACE_SECONDS)
         os._exit(1)
+
+    def _pass_on(self, message: Any) -> None:
+        with self._lock:
+            (self._take or self._untaken.append)(message)
 
 
 class Child:
@@ -74,16 +96,15 @@ class Child:
 
     def __init__(self, task: Callable[Concatenate[Parent, _P], None], *arguments: _P.args, **named: _P.kwargs) -> None:
         path = os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)
-        environment = os.environ | {"PYTHONPATH": path}
+        environment = _ONE_CORE | os.environ | {"PYTHONPATH": path}
         command = [sys.executable, "-P", "-c", _MAIN]
         self._process = subprocess.Popen(  # noqa: S603 - nothing in it is from outside
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
         )
         self._lifeline = cast("BinaryIO", self._process.stdin)
         self._messages = cast("BinaryIO", self._process.stdout)
-        with contextlib.suppress(BrokenPipeError):  # `messages` tells that it is lost
-            pickle.dump((task, arguments, named), self._lifeline)
-            self._lifeline.flush()
+        self._sending = threading.Lock()
+        self.send((task, arguments, named))
 
     @property
     def pid(self) -> int:
@@ -108,10 +129,31 @@ class Child:
                 return
             yield message
 
+    def send(self, message: object) -> bool:
+        """Send the task something that can be pickled; waits while it takes nothing in. False where it is lost or told to stop."""
+        body = pickle.dumps(message)
+        try:
+            with self._sending:
+                self._lifeline.write(len(body).to_bytes(_SIZE_BYTES, "big") + body)
+                self._lifeline.flush()
+        except (OSError, ValueError):  # the pipe is broken, or closed
+            return False
+        return True
+
     def stop(self) -> None:
         """Tell the task to end after the step under way."""
-        with contextlib.suppress(OSError):
-            self._lifeline.close()
+        if not self._sending.acquire(timeout=_DEAF_SECONDS):
+            self.kill()  # which lets go of whoever sends
+            return
+        try:
+            with contextlib.suppress(OSError):
+                self._lifeline.close()
+        finally:
+            self._sending.release()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
 
     def __enter__(self) -> Self:
         return self
@@ -124,7 +166,7 @@ class Child:
         try:
             self._process.wait(GRACE_SECONDS + 1)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self.kill()
             self._process.wait()
 
 
@@ -158,11 +200,14 @@ class Children:
                 child.stop()
 
     def join(self, timeout_seconds: float) -> bool:
-        """Wait until all have ended; False when they have not."""
+        """Wait until all have ended; those that have not are killed then, and it is False."""
         deadline = time.monotonic() + timeout_seconds
         while self._running and time.monotonic() < deadline:
             time.sleep(0.02)
-        return not self._running
+        with self._lock:
+            for child in self._running:
+                child.kill()
+            return not self._running
 
 
 class _End:
@@ -172,15 +217,32 @@ class _End:
         self.error = error
 
 
+def _received(lifeline: BinaryIO) -> Any:
+    """The next message from the parent. Raises EOFError when there will be none."""
+    size = int.from_bytes(_exactly(lifeline, _SIZE_BYTES), "big")
+    return pickle.loads(_exactly(lifeline, size))  # noqa: S301 - from the process that started this one
+
+
+def _exactly(lifeline: BinaryIO, size: int) -> bytes:
+    found = bytearray()
+    while len(found) < size:
+        part = lifeline.read(size - len(found))  # a pipe gives what it has
+        if not part:
+            raise EOFError
+        found += part
+    return bytes(found)
+
+
 def main() -> None:
     """The child: one task from standard input, its messages to standard output; what is printed goes to standard error."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to parent and child alike; the parent decides
+    for number in (signal.SIGINT, signal.SIGTERM):  # a terminal or supervisor sends them to parent and child alike
+        signal.signal(number, signal.SIG_IGN)  # the parent decides
     lifeline = os.fdopen(0, "rb", buffering=0)  # unbuffered: a buffer's lock would hold up the end of the process
     parent = Parent(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
     configure_logging(settings.load())
     try:
-        task, arguments, named = pickle.load(lifeline)  # noqa: S301 - from the process that started this one
+        task, arguments, named = _received(lifeline)
     except EOFError:
         return
     threading.Thread(target=parent.watch, args=(lifeline,), name="nebuloviz-lifeline", daemon=True).start()

@@ -4,14 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from nebuloviz.child import Child, ChildLostError, Children, Parent
 from nebuloviz.errors import InvalidInput
-from nebuloviz.ingest.child import Child, ChildLostError, Children, Parent
 
 PATIENCE_SECONDS = 20.0
 
@@ -40,6 +41,13 @@ def wait(parent: Parent) -> None:
     time.sleep(600)
 
 
+def give_back(parent: Parent) -> None:
+    stopped = threading.Event()
+    parent.when_stopped(stopped.set)
+    parent.when_sent(parent.tell)
+    stopped.wait()
+
+
 def wait_politely(parent: Parent) -> None:
     stopped: list[bool] = []
     parent.when_stopped(lambda: stopped.append(True))
@@ -61,6 +69,19 @@ class TestMessages:
             with pytest.raises(InvalidInput, match="no such column"):
                 next(messages)
 
+    def test_they_go_to_the_task_as_well_of_any_size(self) -> None:
+        with Child(give_back) as child:
+            messages = child.messages()
+            for sent in ("small", "large" * 100_000, "small again"):
+                assert child.send(sent)
+                assert next(messages) == sent
+
+    def test_none_goes_to_a_process_that_is_lost(self) -> None:
+        with Child(die) as child:
+            with pytest.raises(ChildLostError):
+                list(child.messages())
+            assert not child.send("too late")
+
     @pytest.mark.parametrize("task", [fail, die])
     def test_a_process_that_dies_is_noticed(self, task: object) -> None:
         with Child(task) as child, pytest.raises(ChildLostError):  # type: ignore[arg-type]  # one of the functions above
@@ -81,6 +102,21 @@ class TestTheEnd:
             assert psutil.pid_exists(pid)
         assert not psutil.pid_exists(pid)
 
+    def test_one_that_takes_nothing_in_is_ended_and_holds_nobody_up(self) -> None:
+        with Child(give_back) as child:
+            next_message = child.messages()
+            assert child.send("awake")
+            assert next(next_message) == "awake"
+            os.kill(child.pid, signal.SIGSTOP)
+            sent: list[bool] = []
+            sender = threading.Thread(target=lambda: sent.append(child.send(b" " * 1_000_000)))
+            sender.start()
+            sender.join(0.2)
+            assert sender.is_alive()
+            child.stop()
+            sender.join(PATIENCE_SECONDS)
+            assert sent == [False]
+
     def test_the_program_s_end_ends_all(self) -> None:
         children = Children()
         with children.running(Child(wait)) as child:
@@ -94,13 +130,13 @@ class TestTheEnd:
     @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
     def test_it_does_not_outlive_its_parent(self, how: signal.Signals) -> None:
         program = (
-            "from nebuloviz.ingest.child import Child\n"
-            "from tests.ingest.test_child import wait\n"
+            "from nebuloviz.child import Child\n"
+            "from tests.test_child import wait\n"
             "messages = Child(wait).messages()\n"
             "print(next(messages), flush=True)\n"
             "next(messages)\n"
         )
-        root = Path(__file__).resolve().parents[2]
+        root = Path(__file__).resolve().parents[1]
         with subprocess.Popen(
             [sys.executable, "-c", program], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as parent:

@@ -1,0 +1,31 @@
+"""For the command line: users without the other services, rollups made anew, and the check-up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nebuloviz.bootstrap.core import core
+from nebuloviz.bootstrap.storage import database
+from nebuloviz.observability import Health
+from nebuloviz.services.auth import DatabaseAuth
+from nebuloviz.settings import Settings
+
+
+def auth_service(settings: Settings) -> DatabaseAuth:
+    """For commands that need no other service."""
+    return DatabaseAuth(settings)
+
+
+def rebuild_rollups(settings: Settings) -> None:
+    """Make all rollups anew from the sales, by the days of the configured zone. Nothing else may write meanwhile."""
+    from nebuloviz.ingest.recount import rebuild  # noqa: PLC0415 - only here
+
+    rebuild(database(settings), settings.time_zone)
+
+
+def doctor(settings: Settings, *, recount: bool) -> Mapping[str, Health]:
+    """Check settings and servers one after the other; each finding says what to do."""
+    from nebuloviz.services import checkup  # noqa: PLC0415 - only here
+
+    these = core(settings)
+    return checkup.run(settings, these.database, these.cache, recount=recount)

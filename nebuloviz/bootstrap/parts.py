@@ -1,0 +1,47 @@
+"""The services, on what they stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from nebuloviz.bootstrap.core import Core, core
+from nebuloviz.services.alerts import SqlAlertService
+from nebuloviz.services.audit import DatabaseAudit
+from nebuloviz.services.auth import DatabaseAuth
+from nebuloviz.services.buyers import BuyerSets
+from nebuloviz.services.data import SalesDataService
+from nebuloviz.services.ingest import SalesIngestService
+from nebuloviz.services.insights import FigureInsights
+from nebuloviz.services.interfaces import Services
+from nebuloviz.services.limits import Counters
+from nebuloviz.services.users import DatabaseUsers
+from nebuloviz.settings import Settings
+
+
+@dataclass(frozen=True)
+class Parts(Core):
+    """What a process that serves consists of; the commands use some of it."""
+
+    counters: Counters
+    auth: DatabaseAuth
+    ingest: SalesIngestService
+    services: Services
+
+
+def parts(settings: Settings) -> Parts:
+    """As the settings have it, extensions included. Opens no connection yet.
+
+    Raises:
+        ConfigurationError: production without a proper secret; an extension cannot be loaded; no such detector.
+    """
+    base = core(settings)
+    counters = Counters(settings.redis_url.get_secret_value() if settings.redis_url else None)
+    zone = ZoneInfo(settings.time_zone)
+    audit = DatabaseAudit()
+    auth = DatabaseAuth(settings, counters=counters, audit=audit)
+    data = SalesDataService(base.cache, zone, sets=BuyerSets(base.database, zone))
+    alerts = SqlAlertService(data, audit=audit)
+    ingest = SalesIngestService(base.database, settings, on_written=[base.sales_written], audit=audit)
+    services = Services(auth, data, alerts, FigureInsights(data, alerts), ingest, audit, DatabaseUsers(auth, audit))
+    return Parts(**vars(base), counters=counters, auth=auth, ingest=ingest, services=services)

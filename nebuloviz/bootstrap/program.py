@@ -1,0 +1,189 @@
+"""One process that serves: its application, and what works behind the scenes."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, cast
+
+from sqlalchemy import func, select, text
+
+from nebuloviz.background import Repeater
+from nebuloviz.bootstrap.core import PREPARE_PAUSE_SECONDS, SHUTDOWN_SECONDS, prepare_database
+from nebuloviz.bootstrap.parts import Parts, parts
+from nebuloviz.bootstrap.watches import watch_process
+from nebuloviz.cache import ROOT
+from nebuloviz.ingest.brokers import brokers_health
+from nebuloviz.ingest.sample import Demo
+from nebuloviz.ingest.sample_plan import is_started
+from nebuloviz.ingest.tasks import Storage
+from nebuloviz.models import SaleKey, User
+from nebuloviz.observability import Health, HealthChecks
+from nebuloviz.services.watching import WatchProcess
+from nebuloviz.settings import Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import ASGIApp
+
+ADMIN = "admin"
+WEB_THREADS = 24  # callbacks wait for the database most of their time
+
+_log = logging.getLogger(__name__)
+
+
+class Intake(Protocol):
+    """What brings sales in behind the scenes: the Kafka consumer, or the sample."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def join(self, timeout_seconds: float) -> bool: ...
+    def health(self) -> Health: ...
+
+
+def _quiet(_line: str) -> None:
+    """Says nothing."""
+
+
+@dataclass
+class Program:
+    """One `serve` process: the parts, and what works behind the scenes. The ASGI lifespan calls `start` and `stop` once each."""
+
+    parts: Parts
+    health: HealthChecks
+    say: Callable[[str], None] = _quiet
+    _intake: Intake | None = None
+    _watches: WatchProcess | None = None
+    _preparation: Repeater | None = None
+    _unprepared: str = "The program has just started."
+
+    def start(self) -> None:
+        """Prepare the database, then start the background work. A database that does not answer is tried until it does."""
+        self.health.register("database", self._database_health)
+        self.health.register("cache", self.parts.cache.health)
+        self._prepare()
+        if self._unprepared:
+            self._preparation = Repeater("preparation", self._prepare, PREPARE_PAUSE_SECONDS)
+            self._preparation.start()
+
+    def stop(self) -> None:
+        """End the background work; takes at most `SHUTDOWN_SECONDS`."""
+        deadline = time.monotonic() + SHUTDOWN_SECONDS
+        if self._preparation is not None:
+            self._preparation.stop()
+        if self._intake is not None:
+            self._intake.stop()
+        if self._watches is not None:
+            self._watches.stop()
+        self.parts.ingest.stop(max(0.1, deadline - time.monotonic()))
+        if self._intake is not None:
+            self._intake.join(max(0.1, deadline - time.monotonic()))
+        if self._watches is not None:
+            self._watches.join(max(0.1, deadline - time.monotonic()))
+        if self._preparation is not None:
+            self._preparation.join(max(0.1, deadline - time.monotonic()))
+        self.parts.cache.close()
+        self.parts.database.dispose()
+
+    def _prepare(self) -> bool:
+        """Once the database is ready: the first administrator, and the background work."""
+        problem = prepare_database(self.parts.settings, self.parts.database)
+        if problem:
+            if problem != self._unprepared:
+                _log.error("%s NebuloViz keeps trying.", problem)
+            self._unprepared = problem
+            return False
+        first_administrator(self.parts, self.say)
+        self._start_background_work()
+        self._unprepared = ""
+        if self._preparation is not None:
+            self._preparation.stop()
+        return False
+
+    def _start_background_work(self) -> None:
+        self.parts.cache.invalidate(ROOT)  # what changed while nobody could say so
+        self._intake = _intake(self.parts)
+        if self._intake is not None:
+            self.health.register("ingest", self._intake.health)
+            self._intake.start()
+        servers = self.parts.settings.kafka_bootstrap_servers
+        if servers and not self.parts.settings.ingest_in_app:
+            self.health.register("kafka", lambda: brokers_health(servers))
+        self._watches = watch_process(self.parts.settings)
+        self.parts.listeners.append(self._watches.on_written)
+        self._watches.start()
+
+    def _database_health(self) -> Health:
+        if self._unprepared:
+            return Health(ok=False, detail=self._unprepared)
+        with self.parts.database.session() as session:
+            session.execute(text("SELECT 1"))
+        return Health(ok=True)
+
+
+def first_administrator(these: Parts, say: Callable[[str], None]) -> None:
+    """Create the user `admin` where there is no user at all, and say the password if it was generated."""
+    given = these.settings.admin_password
+    password = given.get_secret_value() if given else secrets.token_urlsafe(12)
+    with these.database.transaction() as session:
+        if session.scalar(select(User.id).limit(1)) is not None:
+            say(f"Sign in as before. Forgotten the password? python -m nebuloviz user password {ADMIN}")
+            return
+        these.auth.create_user(session, ADMIN, password, "admin")
+    say(
+        f"Sign in as {ADMIN} with {'the password of NEBULOVIZ_ADMIN_PASSWORD' if given else f'the password {password}'}"
+    )
+
+
+def _intake(these: Parts) -> Intake | None:
+    """Kafka where it is configured; else the sample, where nothing is and the database is empty or shows it already."""
+    settings = these.settings
+    if settings.kafka_bootstrap_servers:
+        return these.consumer() if settings.ingest_in_app else None
+    if not settings.demo_wanted:
+        return None
+    with these.database.session() as session:
+        empty = session.scalar(select(func.count()).select_from(select(SaleKey.key).limit(1).subquery())) == 0
+    if not empty and not is_started(these.database):
+        return None
+    storage = Storage.of(these.database, settings.time_zone, settings.currency)
+    return Demo(these.database, these.sink(), storage, [these.sales_written], currency=settings.currency)
+
+
+def build(settings: Settings, say: Callable[[str], None] = _quiet) -> ASGIApp:
+    """The whole server as one ASGI application, whose lifespan runs the background work. `say` gets what its starter must know.
+
+    Raises:
+        ConfigurationError: a setting forbids the start; a page or callback declares no permission.
+    """
+    from a2wsgi import WSGIMiddleware  # noqa: PLC0415 - the command line's other commands serve nothing
+
+    from nebuloviz.api.app import create_api  # noqa: PLC0415
+    from nebuloviz.web.app import create_dash  # noqa: PLC0415
+
+    these = parts(settings)
+    program = Program(these, HealthChecks(), say)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        program.start()
+        try:
+            yield
+        finally:
+            program.stop()
+            await these.database.dispose_async()
+
+    dash = create_dash(services=these.services, database=these.database, settings=settings, counters=these.counters)
+    return create_api(
+        services=these.services,
+        database=these.database,
+        settings=settings,
+        health=program.health,
+        counters=these.counters,
+        dashboard=cast("ASGIApp", WSGIMiddleware(dash.server, workers=WEB_THREADS)),
+        lifespan=lifespan,
+    )

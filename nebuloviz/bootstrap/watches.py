@@ -1,0 +1,164 @@
+"""The watches: as the settings have them, at work in a process of their own, and replayed over a file."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError
+
+from nebuloviz import extensions
+from nebuloviz.background import Repeater
+from nebuloviz.bootstrap.storage import database
+from nebuloviz.child import Child, Parent
+from nebuloviz.clock import utc_now
+from nebuloviz.db import Database
+from nebuloviz.detection.registry import detector
+from nebuloviz.errors import ConfigurationError
+from nebuloviz.ingest.sale import Sale
+from nebuloviz.observability import detection_figures
+from nebuloviz.services import lease
+from nebuloviz.services.watching import LEASE_LIFE, SERIES_TASK, Figures, Judged, WatchProcess
+from nebuloviz.settings import Settings
+
+if TYPE_CHECKING:  # pandas and what else the watches need is for the process that watches
+    from nebuloviz.detection.calendar import Calendar
+    from nebuloviz.detection.detector import Detector
+    from nebuloviz.services.line_watch import LineWatcher
+    from nebuloviz.services.watch import SeriesWatcher
+
+NICENESS = 10  # training waits for pages and consumers, never they for it
+STEP_SECONDS = 5.0
+_END_SECONDS = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+def watch_process(settings: Settings) -> WatchProcess:
+    """Watches sales beside this process, under a name of its own in the election whichever child it is that watches."""
+    return WatchProcess(functools.partial(Child, watch_sales, settings, lease.own_name()))
+
+
+def watch_sales(parent: Parent, settings: Settings, holder: str) -> None:
+    """The task of that child: both watches, until it is to stop. It loads what they need once it is elected, or has sales to judge.
+
+    Raises:
+        ConfigurationError: the calendar cannot be read.
+    """
+    os.nice(NICENESS)
+    stopping = threading.Event()
+    parent.when_stopped(stopping.set)
+    handed: deque[Sequence[Sale]] = deque()
+    parent.when_sent(handed.append)
+    where = database(settings)
+    while not (handed or _elected(where, holder)):
+        if stopping.wait(STEP_SECONDS):
+            return
+    series = series_watcher(settings, where, holder)
+    lines = line_watcher(settings, where, handed, lambda n_lines: parent.tell(Judged(n_lines)))
+    repeaters = [
+        Repeater("series watch", series.step, STEP_SECONDS),
+        Repeater("watch figures", lambda: _tell_figures(parent), STEP_SECONDS),
+    ]
+    lines.start()
+    for repeater in repeaters:
+        repeater.start()
+    stopping.wait()
+    for repeater in repeaters:
+        repeater.stop()
+    lines.stop(_END_SECONDS)
+    repeaters[0].join(_END_SECONDS)  # what is under way may be left: it is stored whole or not at all
+    _hand_over(series)
+
+
+def _elected(where: Database, holder: str) -> bool:
+    try:
+        return lease.keep(where, SERIES_TASK, holder, utc_now(), LEASE_LIFE)
+    except DBAPIError as error:
+        _log.warning("The watches wait for the database: %s", type(error).__name__)
+        return False
+
+
+def _tell_figures(parent: Parent) -> bool:
+    parent.tell(Figures(detection_figures()))
+    return False
+
+
+def _hand_over(series: SeriesWatcher) -> None:
+    """Give the election up, if the database still answers; otherwise it expires by itself."""
+    try:
+        series.stop()
+    except DBAPIError as error:
+        _log.info("The election could not be given up: %s", type(error).__name__)
+
+
+def series_watcher(settings: Settings, where: Database, holder: str = "") -> SeriesWatcher:
+    """The watch over series, as the settings have it."""
+    from nebuloviz.detection.series_model import WatchSettings  # noqa: PLC0415 - see above
+    from nebuloviz.services.watch import SeriesWatcher  # noqa: PLC0415
+
+    watched = WatchSettings(
+        calendar=_calendar(settings),
+        max_series=settings.watched_series,
+        false_alerts_per_week=settings.false_alerts_per_week,
+        detector=_detector(settings),
+    )
+    return SeriesWatcher(where, watched, secret=settings.secret(), holder=holder)
+
+
+def line_watcher(
+    settings: Settings, where: Database, queue: deque[Sequence[Sale]], on_judged: Callable[[int], None]
+) -> LineWatcher:
+    """The watch over the sale lines of `queue`, as the settings have it."""
+    from nebuloviz.detection.line_model import LineSettings  # noqa: PLC0415 - see above
+    from nebuloviz.services.line_watch import DIMENSIONS, LineWatcher  # noqa: PLC0415
+
+    judged = LineSettings(
+        calendar=_calendar(settings), dimensions=DIMENSIONS, false_alerts_per_week=settings.false_alerts_per_week
+    )
+    return LineWatcher(where, judged, queue, on_judged=on_judged)
+
+
+def _detector(settings: Settings) -> type[Detector]:
+    """The detector of the settings, which may be an extension's. Raises ConfigurationError for one that there is not."""
+    extensions.load(settings.extensions_dir)
+    return detector(settings.detector)
+
+
+def _calendar(settings: Settings) -> Calendar:
+    """When the shop is open. Raises ConfigurationError for a file of closures that cannot be read."""
+    from nebuloviz.detection.calendar import Calendar, read_closures  # noqa: PLC0415 - see above
+
+    try:
+        return Calendar(settings.time_zone, read_closures(settings.closed_days_file))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"NEBULOVIZ_CLOSED_DAYS_FILE: {error}") from error
+
+
+def backtest(settings: Settings, source: Path, closures: Path | None, output: Path) -> int:
+    """Replay a file of sales past both watches as the settings have them, and write the alerts; 0 for the shell.
+
+    Raises:
+        InvalidInput: the file cannot be replayed.
+        ConfigurationError: the calendar cannot be read.
+    """
+    from nebuloviz.detection.line_model import LineSettings  # noqa: PLC0415 - see above
+    from nebuloviz.detection.lines import LineWatch  # noqa: PLC0415
+    from nebuloviz.detection.series_model import WatchSettings  # noqa: PLC0415
+    from nebuloviz.detection.series_watch import SeriesWatch  # noqa: PLC0415
+    from nebuloviz.services import backtest  # noqa: PLC0415
+    from nebuloviz.services.line_watch import DIMENSIONS  # noqa: PLC0415
+
+    calendar = _calendar(settings.model_copy(update={"closed_days_file": closures}) if closures else settings)
+    allowed, kind = settings.false_alerts_per_week, _detector(settings)
+    series = WatchSettings(calendar, max_series=settings.watched_series, false_alerts_per_week=allowed, detector=kind)
+    # Outsiders know the column of a product by its own name.
+    lines = LineSettings(calendar, DIMENSIONS, product_dimension="product_id", false_alerts_per_week=allowed)
+    backtest.backtest(source, output, SeriesWatch(series), LineWatch(lines), settings.currency)
+    return 0
