@@ -30,7 +30,7 @@ from nebuloviz.web.guard import callback_failed, install_guard, verify
 from nebuloviz.web.hooks import ContentSecurityPolicy, allow_index, install_hooks, install_reader
 from nebuloviz.web.login import install_login
 from nebuloviz.web.sessions import install_sessions
-from nebuloviz.web.vendor import install_vendor, locale_version, vendor_address
+from nebuloviz.web.vendor import PLOTLY, install_vendor, locale_version, vendor_address
 
 if TYPE_CHECKING:  # typeshed's, not there at run time
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -80,7 +80,9 @@ class Dashboard(Dash):
         theme = signed_in.user.theme if signed_in and signed_in.is_authenticated else "auto"
         if request.cookies.get("nebuloviz_theme") in {"light", "dark"}:  # what this browser was set to last
             theme = request.cookies["nebuloviz_theme"]
-        attributes = f'lang="{language}" dir="{"rtl" if is_rtl(language) else "ltr"}"'
+        attributes = (
+            f'lang="{language}" dir="{"rtl" if is_rtl(language) else "ltr"}" data-nv-plotly="{vendor_address(PLOTLY)}"'
+        )
         if theme != "auto":
             attributes += f' data-bs-theme="{theme}"'
         version = locale_version(language, preferences.currency, preferences.week_start)

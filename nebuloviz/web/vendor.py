@@ -16,7 +16,9 @@ from nebuloviz.web.access import route
 
 _YEAR_SECONDS = 31_536_000
 _CSS = "text/css; charset=utf-8"
+_SCRIPT = "text/javascript; charset=utf-8"
 _BOOTSTRAP = "static/bootstrap5/css"
+PLOTLY = "plotly/plotly.min.js"
 
 #: Path under /vendor -> package, file in it, content type. Nothing else of a package can be had.
 FILES: dict[str, tuple[str, str, str]] = {
@@ -32,9 +34,11 @@ FILES: dict[str, tuple[str, str, str]] = {
         f"{_BOOTSTRAP}/font/fonts/bootstrap-icons.woff",
         "font/woff",
     ),
+    PLOTLY: ("plotly", "package_data/plotly.min.js", _SCRIPT),
 }
 
 
+@lru_cache(maxsize=len(FILES))
 def vendor_address(name: str) -> str:
     """The address of one of `FILES`; it carries a version, so that browsers need not ask for the file again."""
     return f"/vendor/{name}?v={hashlib.sha256(_content(name)).hexdigest()[:12]}"
@@ -57,7 +61,7 @@ def install_vendor(server: Flask) -> None:
         known = len(currency) == 3 and currency.isascii() and currency.isalpha()
         week_start = request.args.get("week", default=0, type=int)
         script = locale_script(language, currency.upper() if known else "", week_start % 7)
-        return _cached(script.encode(), "text/javascript; charset=utf-8")
+        return _cached(script.encode(), _SCRIPT)
 
 
 @lru_cache(maxsize=len(FILES))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from nebuloviz.i18n import current
+from nebuloviz.web.figures.margins import margins
 from nebuloviz.web.figures.text import escape
 from nebuloviz.web.theme import Theme, Tokens, colors_of, template_json, tokens
 
@@ -160,6 +161,7 @@ class Drawing:
 
     def done(self) -> go.Figure:
         """The figure. Plotly's validation takes ten times as long as all the rest, so the tests do it instead."""
+        self.layout["margin"] = margins(self.layout, self.traces)
         return go.Figure(data=self.traces, layout=self.layout, _validate=False)
 
 

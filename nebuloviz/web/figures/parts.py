@@ -15,6 +15,7 @@ from nebuloviz.metrics.registry import Metric
 from nebuloviz.services.shown import by_size, value_labels, week_matrix
 from nebuloviz.web.figures.axes import hour_step, value_axis
 from nebuloviz.web.figures.base import Drawing, Style, drawing, empty, mark
+from nebuloviz.web.figures.margins import text_width
 from nebuloviz.web.figures.text import (
     difference_text,
     escape,
@@ -30,8 +31,8 @@ _BAR_HEIGHT = 28
 #: Large areas are drawn a little paler than lines and bars of the same value.
 _SOFTER = 0.2
 LONGEST_AREA_LABEL = 40
-#: What a letter beside a bar takes of the width that a narrow chart has for its bars.
-_LETTER_SHARE = 0.024
+_VALUE_SIZE = 11
+_VALUE_STANDOFF = 8  # pixels between a bar and its value, and behind that
 
 
 def bars(frame: pd.DataFrame, metric: Metric, dimension: str, *, style: Style | None = None) -> go.Figure:
@@ -93,17 +94,17 @@ def _add_bars(
         customdata=[mark(None, ((dimension, value),), None, hover) for value, hover in zip(values, hovers, strict=True)],
         hovertemplate="%{customdata[3]}<extra></extra>",
         text=[value_text(metric, amount, short=True) for amount in amounts],
-        textposition="outside", textangle=0, cliponaxis=False, textfont={"color": style.tokens.muted, "size": 11},
+        textposition="outside", textangle=0, cliponaxis=False, textfont={"color": style.tokens.muted, "size": _VALUE_SIZE},
     )  # fmt: skip
 
 
 def _bar_axis(drawn: Drawing, metric: Metric, amounts: Sequence[float], style: Style) -> None:
-    """No ticks, for each bar bears its value; room for that on the right, and a line at zero."""
-    axis = value_axis(metric, amounts)
-    low, high = axis["range"]
-    room = max(0.16, _LETTER_SHARE * max(len(value_text(metric, amount, short=True)) for amount in amounts))
+    """No ticks, for each bar bears its value, which has its room beside the drawing; and a line at zero."""
+    widths = [text_width(value_text(metric, amount, short=True), _VALUE_SIZE) for amount in amounts]
+    drawn.layout["margin"] = {"r": max(widths) + _VALUE_STANDOFF}
     drawn.x_axis(
-        range=[low, high + (high - low) * room], visible=True, showticklabels=False, showgrid=False, fixedrange=True,
+        range=value_axis(metric, amounts, headroom=0.0)["range"],
+        visible=True, showticklabels=False, showgrid=False, fixedrange=True,
         zeroline=True, zerolinecolor=style.tokens.line_strong,
     )  # fmt: skip
 
@@ -227,7 +228,10 @@ def heat_map(frame: pd.DataFrame, metric: Metric, *, style: Style | None = None)
         tickmode="array", tickvals=ticks, ticktext=[week.column_words[hour] for hour in ticks], fixedrange=True,
         tickangle=0,
     )  # fmt: skip
-    drawn.y_axis(autorange="reversed", showgrid=False, fixedrange=True, type="category")
+    drawn.y_axis(
+        tickmode="array", tickvals=names, ticktext=names, autorange="reversed", showgrid=False, fixedrange=True,
+        type="category",
+    )  # fmt: skip
     return drawn.done()
 
 

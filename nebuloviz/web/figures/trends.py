@@ -15,6 +15,7 @@ from nebuloviz.metrics.registry import Metric
 from nebuloviz.services.shown import by_size, value_labels
 from nebuloviz.web.figures.axes import time_axis, value_axis, wall
 from nebuloviz.web.figures.base import AnomalyMark, Drawing, Severity, Style, drawing, empty, mark
+from nebuloviz.web.figures.margins import text_width
 from nebuloviz.web.figures.series import Series, hover_text, severity_color, severity_word
 from nebuloviz.web.figures.text import (
     LONGEST_DIRECT_LABEL,
@@ -28,7 +29,7 @@ from nebuloviz.web.theme import alpha, comparison_color
 
 MOST_DIRECT_LABELS = 4
 #: Plot height, in pixels, that labels beside lines are kept apart for.
-_USUAL_HEIGHT, _LABEL_HEIGHT, _LETTER_WIDTH = 240, 15, 6.6
+_USUAL_HEIGHT, _LABEL_HEIGHT, _LABEL_SIZE = 240, 15, 11
 _RINGS: dict[Severity, tuple[str, int]] = {
     "low": ("circle-open", 10),
     "medium": ("circle-open", 12),
@@ -265,9 +266,9 @@ def _label_ends(drawn: Drawing, series: list[Series], metric: Metric) -> None:
     texts = list(short_labels({line.filters[0][1]: line.label for line in series}, LONGEST_DIRECT_LABEL).values())
     for line, text, y in zip(series, texts, _spread(ends, (high - low) * _LABEL_HEIGHT / _USUAL_HEIGHT), strict=True):
         drawn.note(f'<span style="color:{line.color}">●</span> {escape(text)}',
-            x=1, xanchor="left", xshift=4, yref="y", y=y, yanchor="middle", font={"size": 11},
+            x=1, xanchor="left", xshift=4, yref="y", y=y, yanchor="middle", font={"size": _LABEL_SIZE},
         )  # fmt: skip
-    drawn.layout["margin"] = {"r": 20 + int(max(map(len, texts)) * _LETTER_WIDTH)}
+    drawn.layout["margin"] = {"r": 20 + max(text_width(text, _LABEL_SIZE) for text in texts)}
 
 
 def _last(rows: pd.DataFrame, metric: Metric) -> float:
