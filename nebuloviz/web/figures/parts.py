@@ -229,8 +229,8 @@ def heat_map(frame: pd.DataFrame, metric: Metric, *, style: Style | None = None)
         tickangle=0,
     )  # fmt: skip
     drawn.y_axis(
-        tickmode="array", tickvals=names, ticktext=names, autorange="reversed", showgrid=False, fixedrange=True,
-        type="category",
+        tickmode="array", tickvals=week.row_words, ticktext=week.row_words, autorange="reversed", showgrid=False,
+        fixedrange=True, type="category",
     )  # fmt: skip
     return drawn.done()
 
