@@ -39,7 +39,11 @@ def layout(**_query: str) -> Component:
             card(_("Imports"), html.Div(skeleton_table(3, 2), id="data-imports"), span=5),
             card(
                 _("Rejected records"),
-                [html.Div(id="data-letters-message", role="status"), html.Div(skeleton_table(5, 5), id="data-letters")],
+                [
+                    html.Div(id="data-letters-message", role="status"),
+                    html.Div(id="data-correction-place"),
+                    html.Div(skeleton_table(5, 5), id="data-letters"),
+                ],
                 actions=_letter_actions(),
                 span=12,
             ),
@@ -80,6 +84,7 @@ def _letter_actions() -> list[Component]:
     return [
         reasons,
         button(_("Try again"), id="data-retry", icon_name="arrow-clockwise"),
+        button(_("Correct"), id="data-correct", icon_name="pencil"),
         button(_("Discard"), id="data-discard", icon_name="trash", kind="quiet"),
     ]
 
@@ -263,29 +268,81 @@ def letters(reason: Any, _changed: int) -> tuple[Any, Any]:
 )
 def settle(_retry: int | None, _discard: int | None, selected: Any, changed: int) -> tuple[Any, Any]:
     """Try the chosen records again, or put them away."""
-    ids = [row["id"] for row in selected or [] if isinstance(row, dict) and isinstance(row.get("id"), int)]
+    ids = chosen_ids(selected)
     if not ids:
         return no_update, toast(_("Choose records in the table first."), "warn")
     try:
-        words = discarded(ids) if ctx.triggered_id == "data-discard" else retried(ids)
+        message = discarded(ids) if ctx.triggered_id == "data-discard" else retried(ids)
     except NebuloVizError as error:
         return no_update, failure_note(error)
-    return (changed or 0) + 1, toast(words, "good")
+    return (changed or 0) + 1, message
 
 
-def discarded(ids: list[int]) -> str:
+def chosen_ids(selected: Any) -> list[int]:
+    return [row["id"] for row in selected or [] if isinstance(row, dict) and isinstance(row.get("id"), int)]
+
+
+def discarded(ids: list[int]) -> Component:
     count = act(services().ingest.discard, ids)
-    return ngettext("{count} record put away.", "{count} records put away.", count, count=number(count))
+    return toast(ngettext("{count} record put away.", "{count} records put away.", count, count=number(count)), "good")
 
 
-def retried(ids: list[int]) -> str:
+def retried(ids: list[int]) -> Component:
     result = act(services().ingest.retry, ids)
-    done = result.accepted + result.duplicates
-    words = ngettext("{count} record is a sale now.", "{count} records are sales now.", done, count=number(done))
-    left = ngettext(
-        "{count} was rejected again.", "{count} were rejected again.", result.rejected, count=number(result.rejected)
-    )
-    return f"{words} {left}" if result.rejected else words
+    well = result.accepted + result.duplicates == len(ids)
+    return toast(views.retried_words(result, len(ids)), "good" if well else "warn")
+
+
+@protected_callback(
+    Permission.STREAM_MANAGE,
+    Output("data-correction-place", "children"),
+    Output("data-letters-message", "children", allow_duplicate=True),
+    Input("data-correct", "n_clicks"),
+    State(_GRID, "selectedRows"),
+    prevent_initial_call=True,
+)
+def edit(clicks: int | None, selected: Any) -> tuple[Any, Any]:
+    """The chosen record, to be put right by hand."""
+    if not clicks:
+        raise PreventUpdate
+    ids = chosen_ids(selected)
+    if len(ids) != 1:
+        return no_update, toast(_("Choose one record in the table first."), "warn")
+    try:
+        return views.correction_form(ask(services().ingest.dead_letter, ids[0])), None
+    except NebuloVizError as error:
+        return no_update, failure_note(error)
+
+
+@protected_callback(
+    Permission.STREAM_MANAGE,
+    Output("data-correction-place", "children", allow_duplicate=True),
+    Output("data-letters-message", "children", allow_duplicate=True),
+    Output(_LETTERS_CHANGED, "data", allow_duplicate=True),
+    Input("data-correction-try", "n_clicks"),
+    Input("data-correction-cancel", "n_clicks"),
+    State(views.correction_id(ALL), "value"),
+    State(views.correction_id(ALL), "id"),
+    State(_LETTERS_CHANGED, "data"),
+    prevent_initial_call=True,
+)
+def correct(
+    go: int | None, cancel: int | None, texts: list[Any], ids: list[dict[str, Any]], changed: int
+) -> tuple[Any, Any, Any]:
+    """Read the corrected record. The form stays until it has become a sale."""
+    if not (go or cancel) or not ids:
+        raise PreventUpdate
+    if ctx.triggered_id == "data-correction-cancel":
+        return None, None, no_update
+    letter, record = ids[0]["of"], str(texts[0] or "").encode()
+    if not record.strip():
+        return no_update, toast(_("There is nothing to be read."), "warn"), no_update
+    try:
+        result = act(services().ingest.retry, [letter], {letter: record})
+    except NebuloVizError as error:
+        return no_update, failure_note(error), no_update
+    message = toast(views.retried_words(result, 1), "warn" if result.rejected else "good")
+    return no_update if result.rejected else None, message, (changed or 0) + 1
 
 
 register_page(

@@ -48,6 +48,7 @@ from nebuloviz.services.interfaces import (
     Insight,
     PartitionStatus,
     PostResult,
+    RowResult,
     SaleLine,
     SalePage,
     StreamStatus,
@@ -423,6 +424,7 @@ class FakeIngestService(IngestService):
     running: list[ImportView] = field(default_factory=list)
     previews: dict[str, FilePreview] = field(default_factory=dict)
     started: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    corrected: dict[int, bytes] = field(default_factory=dict)
     halted: str = ""
     resumed: list[tuple[str, int, int | None]] = field(default_factory=list)
     failure: NebuloVizError | None = None
@@ -463,8 +465,22 @@ class FakeIngestService(IngestService):
         reasons = Counter(item.reason for item in self.letters.values() if item.state == "open")
         return DeadLetterPage(tuple(kept[:limit]), None, reasons)
 
-    def retry(self, session: Session, actor: Actor, ids: Sequence[int]) -> PostResult:
-        return PostResult(0, 0, len(ids))
+    def dead_letter(self, session: Session, actor: Actor, letter_id: int) -> DeadLetterView:
+        return self.letters[letter_id]
+
+    def retry(
+        self, session: Session, actor: Actor, ids: Sequence[int], corrected: Mapping[int, bytes] | None = None
+    ) -> PostResult:
+        """Whatever is corrected becomes a sale."""
+        rows = [
+            RowResult(place, "accepted")
+            if number in (corrected or {})
+            else RowResult(place, "rejected", "empty: no value")
+            for place, number in enumerate(ids)
+        ]
+        self.corrected.update(corrected or {})
+        accepted = sum(row.status == "accepted" for row in rows)
+        return PostResult(accepted, 0, len(rows) - accepted, tuple(rows))
 
     def discard(self, session: Session, actor: Actor, ids: Sequence[int]) -> int:
         for number in ids:

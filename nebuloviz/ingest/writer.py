@@ -314,6 +314,7 @@ def _bury(connection: Connection, items: Sequence[Item], outcomes: Sequence[Outc
             "detail": outcome.rejected.detail.replace("\x00", "\ufffd"),
             "payload": _kept_bytes(record.original, record.value)[:KEPT_PAYLOAD_BYTES],
             "payload_size": len(_kept_bytes(record.original, record.value)),
+            "record": _made_of(record.original, record.value),
             "received_at": now,
         }
         for (record, _), outcome in zip(items, outcomes, strict=True)
@@ -322,6 +323,12 @@ def _bury(connection: Connection, items: Sequence[Item], outcomes: Sequence[Outc
     if rows:
         unique = ["topic", "partition", "offset"]
         connection.execute(insert(connection, DeadLetter).on_conflict_do_nothing(index_elements=unique), rows)
+
+
+def _made_of(original: bytes | None, value: bytes | None) -> bytes | None:
+    """The sale in JSON that was made of a file's row, to be tried again: the row alone does not say what its columns mean."""
+    made = value if original is not None and value != original else None
+    return made if made and len(made) <= KEPT_PAYLOAD_BYTES else None
 
 
 def _kept_bytes(original: bytes | None, value: bytes | None) -> bytes:

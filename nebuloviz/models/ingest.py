@@ -55,6 +55,7 @@ class DeadLetter(Base):
     detail: Mapped[str] = mapped_column(Text, default="")
     payload: Mapped[bytes] = mapped_column(LargeBinary)  # at most 64 KiB
     payload_size: Mapped[int] = mapped_column(BigInteger)  # of the whole record
+    record: Mapped[bytes | None] = mapped_column(LargeBinary)  # the JSON to try again, where that is not the payload
     state: Mapped[str] = mapped_column(Text, default="open")  # open | retried | discarded
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
     closed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -29,9 +29,10 @@ from nebuloviz.ingest.consumer import OnWritten, announce
 from nebuloviz.ingest.jobs import Progress, mark_interrupted, progress_of
 from nebuloviz.ingest.sale import Reason, Record, parse
 from nebuloviz.ingest.writer import SaleWriter
-from nebuloviz.models import DeadLetter, ImportJob, IngestGap, IngestMinute, IngestOffset
+from nebuloviz.models import ImportJob, IngestGap, IngestMinute, IngestOffset
 from nebuloviz.observability import CONSUMER_LAG
 from nebuloviz.permissions import Actor, Permission, require
+from nebuloviz.services import letters
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.interfaces import (
     AuditAction,
@@ -46,7 +47,7 @@ from nebuloviz.services.interfaces import (
     RowResult,
     StreamStatus,
 )
-from nebuloviz.services.paging import MAX_PAGE, last_id, page_size
+from nebuloviz.services.paging import page_size
 from nebuloviz.settings import Settings
 
 API_TOPIC = "api"
@@ -55,6 +56,7 @@ SHOWN_MINUTES = 60
 _UPLOAD_ID = re.compile(r"^[0-9a-f]{32}$")
 _UPLOAD_LIFE = timedelta(days=1)
 _MAX_UPLOAD_NAME = 200
+_NOTED_CHARACTERS = 4_000
 
 log = logging.getLogger(__name__)
 
@@ -188,50 +190,37 @@ class SalesIngestService(IngestService):
         cursor: str | None = None,
         limit: int = 50,
     ) -> DeadLetterPage:
-        limit = page_size(limit)
-        found = select(DeadLetter).where(DeadLetter.state == state).order_by(DeadLetter.id.desc()).limit(limit + 1)
-        if reason:
-            found = found.where(DeadLetter.reason == reason)
-        if cursor:
-            found = found.where(DeadLetter.id < last_id(cursor))
-        rows = list(session.scalars(found))
-        counts = select(DeadLetter.reason, func.count()).where(DeadLetter.state == "open").group_by(DeadLetter.reason)
-        by_reason = {name: int(number) for name, number in session.execute(counts)}
-        following = str(rows[limit - 1].id) if len(rows) > limit else None
-        return DeadLetterPage(tuple(_letter_view(row) for row in rows[:limit]), following, by_reason)
+        return letters.letters_page(session, state, reason, cursor, limit)
+
+    @require(Permission.STREAM_READ)
+    def dead_letter(self, session: Session, actor: Actor, letter_id: int) -> DeadLetterView:  # noqa: ARG002 - `require` looks at it
+        return letters.letter_view(session, letter_id)
 
     @require(Permission.STREAM_MANAGE)
-    def retry(self, session: Session, actor: Actor, ids: Sequence[int]) -> PostResult:
-        chosen = self._open_letters(session, ids)
-        letters = [row for row in chosen if _can_be_read_again(row)]
-        if chosen and not letters:
-            raise InvalidInput(
-                _("None of these can be tried again here: correct the rows in their file, and import it again.")
-            )
+    def retry(
+        self, session: Session, actor: Actor, ids: Sequence[int], corrected: Mapping[int, bytes] | None = None
+    ) -> PostResult:
+        chosen = letters.open_letters(session, ids)
+        records = [(letter, letters.to_try(letter, corrected or {})) for letter in chosen]
+        tried = [(letter, record) for letter, record in records if record is not None]
+        if chosen and not tried:
+            raise InvalidInput(_("None of these holds a whole record: correct them one by one, or discard them."))
         now = self._now()
-        result = self._write(session, RETRY_TOPIC, [row.payload for row in letters], now, bury=False)
-        for letter, row in zip(letters, result.results, strict=True):
-            if row.status == "rejected":
-                letter.reason, _sep, letter.detail = row.reason.partition(": ")
-            else:
-                letter.state, letter.closed_at, letter.closed_by = "retried", now, actor.username
+        result = self._write(session, RETRY_TOPIC, [record for _letter, record in tried], now, bury=False)
+        for (letter, record), row in zip(tried, result.results, strict=True):
+            letters.settle(letter, record, row, now, actor.username)
         counts = {"accepted": result.accepted, "duplicates": result.duplicates, "rejected": result.rejected}
-        self._audit.record(session, actor, AuditAction.RECORDS_RETRIED, after=counts)
+        after = {**counts, "corrected": _readable(corrected)} if corrected else counts
+        self._audit.record(session, actor, AuditAction.RECORDS_RETRIED, after=after)
         return result
 
     @require(Permission.STREAM_MANAGE)
     def discard(self, session: Session, actor: Actor, ids: Sequence[int]) -> int:
-        letters = self._open_letters(session, ids)
-        for letter in letters:
+        chosen = letters.open_letters(session, ids)
+        for letter in chosen:
             letter.state, letter.closed_at, letter.closed_by = "discarded", self._now(), actor.username
-        self._audit.record(session, actor, AuditAction.RECORDS_DISCARDED, after={"ids": [row.id for row in letters]})
-        return len(letters)
-
-    def _open_letters(self, session: Session, ids: Sequence[int]) -> list[DeadLetter]:
-        if len(ids) > MAX_PAGE:
-            raise InvalidInput(_("At most {limit} records at once.", limit=MAX_PAGE))
-        query = select(DeadLetter).where(DeadLetter.id.in_(ids), DeadLetter.state == "open").order_by(DeadLetter.id)
-        return list(session.scalars(query.with_for_update()))
+        self._audit.record(session, actor, AuditAction.RECORDS_DISCARDED, after={"ids": [row.id for row in chosen]})
+        return len(chosen)
 
     # ---------------------------------------------------------------- files
 
@@ -374,24 +363,9 @@ def _partition_status(row: IngestOffset, lag: int | None) -> PartitionStatus:
     )
 
 
-def _can_be_read_again(letter: DeadLetter) -> bool:
-    """Whether it holds a whole record in JSON; a row of a file is not, nor is what was too large to be kept whole."""
-    return letter.payload_size == len(letter.payload) and letter.payload.lstrip().startswith(b"{")
-
-
-def _letter_view(row: DeadLetter) -> DeadLetterView:
-    return DeadLetterView(
-        id=row.id,
-        topic=row.topic,
-        partition=row.partition,
-        offset=row.offset,
-        reason=row.reason,
-        detail=row.detail,
-        payload=row.payload,
-        payload_size=row.payload_size,
-        state=row.state,
-        received_at=row.received_at,
-    )
+def _readable(corrected: Mapping[int, bytes]) -> dict[str, str]:
+    """Corrections for the audit log; the record itself keeps the longest whole."""
+    return {str(number): record.decode(errors="replace")[:_NOTED_CHARACTERS] for number, record in corrected.items()}
 
 
 def _job_view(job: ImportJob, progress: Progress | None) -> ImportView:

@@ -18,7 +18,7 @@ from dash import Dash, html
 from dash._pages import _path_to_page
 from dash.dependencies import Output
 from dash.exceptions import PreventUpdate
-from flask import Flask, current_app, g, redirect, request
+from flask import Flask, Response, after_this_request, current_app, g, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user as signed_in
 from werkzeug.exceptions import HTTPException, UnsupportedMediaType
@@ -189,10 +189,17 @@ def _authorize_router(asked: Mapping[str, Any]) -> None:
 
 def _authorize_page(path: str) -> None:
     page, variables = find_page(path)
-    if page is None:
+    if page is None and not (wants_page() and _drawable(path)):
         raise NotFound(_("There is no such page."))
-    _demand(page["permission"])
+    _demand(page["permission"] if page else Permission.DATA_READ)
     g.page_variables = variables
+    if page is None:  # the app itself says so, with its ways to other pages
+        after_this_request(_not_found)
+
+
+def _not_found(response: Response) -> Response:
+    response.status_code = 404
+    return response
 
 
 def find_page(path: str) -> tuple[dict[str, Any] | None, dict[str, str]]:

@@ -5,8 +5,8 @@ from dash import no_update
 from dash.exceptions import PreventUpdate
 
 from nebuloviz.errors import InvalidInput, Unavailable
-from nebuloviz.services.interfaces import FilePreview, ImportView
-from nebuloviz.web.views.data import readable_bytes
+from nebuloviz.services.interfaces import FilePreview, ImportView, PostResult, RowResult
+from nebuloviz.web.views.data import readable_bytes, retried_words
 from tests.fakes import NOW, dead_letter
 from tests.pages.conftest import Browser, Drawn, Shop
 
@@ -191,6 +191,48 @@ class TestRejected:
         assert changed == 1
         assert "1 record put away." in drawn(message)
         assert [letter.state for letter in shop.ingest.letters.values()] == ["open", "discarded"]
+
+    def test_are_tried_again_and_those_that_fail_say_why(
+        self, page: Any, shop: Shop, browser: Browser, drawn: Drawn
+    ) -> None:
+        shop.ingest.letters = {1: dead_letter(1), 2: dead_letter(2)}
+        browser.triggers("data-retry.n_clicks", 1)
+        _changed, message = page.settle(1, None, [{"id": 1}, {"id": 2}], 0)
+        assert "2 were rejected again. Empty record: no value." in drawn(message)
+
+    def test_one_is_corrected_by_hand(self, page: Any, shop: Shop, browser: Browser, drawn: Drawn) -> None:
+        shop.ingest.letters = {1: dead_letter(1, record=b'{"sale_id":"a","quantity":"x"}')}
+        form, _message = page.edit(1, [{"id": 1}])
+        assert "\\x00" in drawn(form)  # the bytes as they came
+        assert '\\"quantity\\": \\"x\\"' in drawn(form)
+        browser.triggers("data-correction-try.n_clicks", 1)
+        form, message, changed = page.correct(1, None, ['{"quantity": 2}'], [{"type": "data-correction", "of": 1}], 0)
+        assert (form, changed) == (None, 1)
+        assert shop.ingest.corrected == {1: b'{"quantity": 2}'}
+        assert "1 record is a sale now." in drawn(message)
+
+    @pytest.mark.parametrize("selected", [[], [{"id": 1}, {"id": 2}]])
+    def test_only_one_at_a_time_is_corrected(self, page: Any, drawn: Drawn, selected: Any) -> None:
+        form, message = page.edit(1, selected)
+        assert form is no_update
+        assert "Choose one record" in drawn(message)
+
+    def test_an_empty_correction_is_not_read(self, page: Any, browser: Browser, drawn: Drawn) -> None:
+        browser.triggers("data-correction-try.n_clicks", 1)
+        form, message, changed = page.correct(1, None, [" "], [{"type": "data-correction", "of": 1}], 0)
+        assert (form, changed) == (no_update, no_update)
+        assert "nothing to be read" in drawn(message)
+
+    @pytest.mark.parametrize(
+        ("result", "words"),
+        [
+            (PostResult(2, 1, 0), "2 records are sales now. 1 was stored already."),
+            (PostResult(0, 0, 1, (RowResult(0, "rejected", "too_late"),)), "1 was rejected again. Too late."),
+            (PostResult(1, 0, 0), "1 record is a sale now. 2 have to be corrected first."),
+        ],
+    )
+    def test_every_outcome_is_said(self, result: PostResult, words: str) -> None:
+        assert retried_words(result, 3).startswith(words)
 
     @pytest.mark.parametrize("selected", [None, [], [{"id": "1 OR 1=1"}], "x"])
     def test_nothing_happens_to_what_was_not_chosen(

@@ -15,7 +15,7 @@ from nebuloviz.errors import InvalidInput, NotFound, PayloadTooLarge, Permission
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.jobs import open_job
 from nebuloviz.ingest.recount import differences
-from nebuloviz.models import IngestGap, IngestOffset
+from nebuloviz.models import AuditEntry, IngestGap, IngestOffset
 from nebuloviz.permissions import ROLES, SYSTEM, Actor
 from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.interfaces import ImportView, PostResult
@@ -126,14 +126,52 @@ class TestDeadLetters:
             assert [letter.payload for letter in patient.dead_letters(session, SYSTEM, state="retried").items] == [old]
         assert differences(database, "UTC") == []
 
-    def test_what_is_no_record_in_json_cannot_be_retried(self, service: SalesIngestService, database: Database) -> None:
+    def test_what_is_no_record_in_json_has_to_be_corrected(
+        self, service: SalesIngestService, database: Database
+    ) -> None:
         post(service, database, b"536365,85123A,6,x", sale(quantity="x"))
         with database.transaction() as session:
             row, record = sorted(service.dead_letters(session, SYSTEM).items, key=lambda letter: letter.offset)
-            with pytest.raises(InvalidInput, match="import it again"):
+            with pytest.raises(InvalidInput, match="correct them"):
                 service.retry(session, SYSTEM, [row.id])
             assert service.retry(session, SYSTEM, [row.id, record.id]).rejected == 1
             assert service.retry(session, SYSTEM, []) == PostResult(0, 0, 0)
+
+    def test_a_bad_row_of_a_file_is_corrected_and_keeps_its_bytes(
+        self, service: SalesIngestService, database: Database
+    ) -> None:
+        upload = service.store_upload("shop.csv", [SHOP])
+        with database.session() as session:
+            service.start_import(session, SYSTEM, upload, {})
+        finished(service, database)
+        with database.transaction() as session:
+            (letter,) = service.dead_letters(session, SYSTEM).items
+            made = orjson.loads(letter.record or b"")
+            assert made["sale_id"] == "1:A:2"  # the second of two equal lines, not the first once more
+            assert service.retry(session, SYSTEM, [letter.id]).results[0].reason.startswith("invalid_number")
+            fixed = orjson.dumps(made | {"unit_price": 1.5})
+            assert service.retry(session, SYSTEM, [letter.id], {letter.id: fixed}).accepted == 1
+        with database.session() as session:
+            (closed,) = service.dead_letters(session, SYSTEM, state="retried").items
+            assert (closed.payload, closed.record) == (SHOP.splitlines(keepends=True)[2], fixed)
+            assert service.dead_letter(session, SYSTEM, closed.id) == closed
+            noted = session.scalars(select(AuditEntry.after).where(AuditEntry.action == "records:retry")).all()
+        assert "1.5" in noted[-1]
+        assert "corrected" in noted[-1]
+        assert differences(database, "UTC") == []
+
+    def test_a_correction_that_is_wrong_again_is_kept_for_the_next_try(
+        self, service: SalesIngestService, database: Database
+    ) -> None:
+        post(service, database, b"junk")
+        with database.transaction() as session:
+            (letter,) = service.dead_letters(session, SYSTEM).items
+            wrong = sale(quantity="many")
+            assert service.retry(session, SYSTEM, [letter.id], {letter.id: wrong}).rejected == 1
+            again = service.dead_letter(session, SYSTEM, letter.id)
+            assert (again.reason, again.payload, again.record) == ("invalid_number", b"junk", wrong)
+            with pytest.raises(NotFound):
+                service.dead_letter(session, SYSTEM, 10_000)
 
     def test_discarded_they_keep_their_bytes(self, service: SalesIngestService, database: Database) -> None:
         post(service, database, b"junk")

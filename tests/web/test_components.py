@@ -357,10 +357,10 @@ class TestAlerts:
     @pytest.mark.parametrize(
         ("changes", "text"),
         [
-            ({}, "Revenue is 38% below expected: $620.00 instead of $1,000.00"),
-            ({"observed": 1650.0}, "Revenue is 65% above expected: $1,650.00 instead of $1,000.00"),
-            ({"expected": 0.0}, "Revenue is $620.00, where nothing was expected"),
-            ({"expected": None}, "Revenue is $620.00, where nothing was expected"),
+            ({}, "Revenue: 38% below expected, $620.00 instead of $1,000.00"),
+            ({"observed": 1650.0}, "Revenue: 65% above expected, $1,650.00 instead of $1,000.00"),
+            ({"expected": 0.0}, "Revenue: $620.00, where nothing was expected"),
+            ({"expected": None}, "Revenue: $620.00, where nothing was expected"),
         ],
     )
     def test_are_told_in_a_sentence(self, changes: dict[str, Any], text: str) -> None:

@@ -19,7 +19,7 @@ from nebuloviz.web import figures
 from nebuloviz.web.figures import AnomalyMark, Click, Style, clicked
 from nebuloviz.web.figures.axes import round_ticks
 from nebuloviz.web.figures.text import points_text
-from nebuloviz.web.theme import LIGHT
+from nebuloviz.web.theme import LIGHT, Theme, contrast
 
 REVENUE, ORDERS, DISCOUNT, AVERAGE = (
     metric(slug) for slug in ("revenue", "orders", "discount_rate", "average_order_value")
@@ -360,6 +360,14 @@ class TestTreemap:
     def test_leaves_out_what_has_no_area(self) -> None:
         frame = pd.DataFrame({"category": ["a", "b", "c"], "revenue": [5.0, 0.0, -3.0]})
         assert figures.treemap(frame, REVENUE, ["category"]).data[0].ids == ("a",)
+
+    @pytest.mark.parametrize("theme", ["light", "dark"])
+    @pytest.mark.parametrize("count", [1, 8])
+    def test_its_words_can_be_read_on_every_area_even_a_single_one(self, theme: Theme, count: int) -> None:
+        frame = pd.DataFrame({"category": list("abcdefgh")[:count], "revenue": range(8, 8 - count, -1)})
+        drawn = figures.treemap(frame, REVENUE, ["category"], style=Style(theme)).data[0]
+        for font in (drawn.insidetextfont, drawn.outsidetextfont):
+            assert all(contrast(ink, area) >= 4.5 for ink, area in zip(font.color, drawn.marker.colors, strict=True))
 
     def test_equal_names_in_different_branches_stay_apart(self) -> None:
         frame = pd.DataFrame({"country": ["DE", "FR"], "channel": ["Web", "Web"], "revenue": [3.0, 4.0]})

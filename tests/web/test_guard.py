@@ -214,6 +214,14 @@ class TestPages:
         answer = post(client, visit(path))
         assert answer.status_code in {400, 404} or "There is no such page" in answer.text
 
+    def test_that_are_typed_and_do_not_exist_show_the_app_with_its_ways_to_others(self, program: Program) -> None:
+        client = program.as_("viewer")
+        answer = client.get("/nope", headers={"Accept": "text/html"})
+        assert (answer.status_code, "react-entry-point" in answer.text) == (404, True)
+        assert "There is no such page" in post(client, visit("/nope")).text
+        refused = client.get("/nope", headers={"Accept": "application/json"})
+        assert (refused.status_code, refused.headers["content-type"]) == (404, "application/problem+json")
+
     def test_of_the_registry_are_those_of_the_table(self, program: Program) -> None:
         """A page that the table does not name would be one that nobody has thought about."""
         found = {path.stem for path in (ROOT / "pages").glob("[!_]*.py")}

@@ -36,6 +36,8 @@ class StreamStatus:
 
 @dataclass(frozen=True)
 class DeadLetterView:
+    """A rejected record. `payload` is how it came; `record` the JSON that is tried again, None where that is the payload."""
+
     id: int
     topic: str
     partition: int
@@ -46,6 +48,7 @@ class DeadLetterView:
     payload_size: int
     state: str
     received_at: datetime
+    record: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -136,10 +139,17 @@ class IngestService(ABC):
         """Rejected records, newest first."""
 
     @abstractmethod
-    def retry(self, session: Session, actor: Actor, ids: Sequence[int]) -> PostResult:
+    def dead_letter(self, session: Session, actor: Actor, letter_id: int) -> DeadLetterView:
+        """One rejected record. Raises NotFound."""
+
+    @abstractmethod
+    def retry(
+        self, session: Session, actor: Actor, ids: Sequence[int], corrected: Mapping[int, bytes] | None = None
+    ) -> PostResult:
         """Parse and write dead letters again; those that succeed close, the others stay with their new reason.
 
-        Only whole records in JSON can be read again; rows of files among `ids` are left alone, and have no result.
+        `corrected` has, by id, the JSON to be read instead of what is kept; the bytes that came are kept beside it. Without one,
+        what holds no whole record is left alone, and has no result.
 
         Raises:
             InvalidInput: there is nothing else among them.

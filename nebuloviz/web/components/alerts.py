@@ -45,11 +45,11 @@ def state_badge(state: str) -> html.Span:
 
 
 def alert_words(alert: AlertView) -> str:
-    """What is unusual, in one sentence: "Revenue is 38% below expected: $620.00 instead of $1,000.00"."""
+    """What is unusual, in one sentence: "Revenue: 38% below expected, $620.00 instead of $1,000.00"."""
     metric = figure(alert.metric)
     observed = value_text(metric, alert.observed)
     if not alert.expected:
-        return _("{metric} is {observed}, where nothing was expected", metric=metric.label, observed=observed)
+        return _("{metric}: {observed}, where nothing was expected", metric=metric.label, observed=observed)
     size = percent(abs(alert.observed - alert.expected) / abs(alert.expected), 0)
     values = {
         "metric": metric.label,
@@ -58,8 +58,8 @@ def alert_words(alert: AlertView) -> str:
         "expected": value_text(metric, alert.expected),
     }
     if alert.observed < alert.expected:
-        return _("{metric} is {percent} below expected: {observed} instead of {expected}", **values)
-    return _("{metric} is {percent} above expected: {observed} instead of {expected}", **values)
+        return _("{metric}: {percent} below expected, {observed} instead of {expected}", **values)
+    return _("{metric}: {percent} above expected, {observed} instead of {expected}", **values)
 
 
 def series_words(alert: AlertView) -> str:

@@ -31,6 +31,7 @@ _BAR_HEIGHT = 28
 #: Large areas are drawn a little paler than lines and bars of the same value.
 _SOFTER = 0.2
 LONGEST_AREA_LABEL = 40
+_READABLE = 4.5  # the least contrast of text that WCAG 2.2 takes for enough
 _VALUE_SIZE = 11
 _VALUE_STANDOFF = 8  # pixels between a bar and its value, and behind that
 
@@ -132,11 +133,10 @@ def treemap(frame: pd.DataFrame, metric: Metric, dimensions: Sequence[str], *, s
         uniformtext={"minsize": 11, "mode": "hide"},
     )
     outer = by_size(kept, dimensions[0], metric.slug)
-    colors = {
-        value: mix(color, style.tokens.raised, _SOFTER) for value, color in style.colors(dimensions[0], outer).items()
-    }
+    colors = {value: area_color(color, style) for value, color in style.colors(dimensions[0], outer).items()}
     nodes = [node for depth in range(1, len(dimensions) + 1) for node in _nodes(kept, metric, dimensions[:depth])]
     total = float(kept[metric.slug].sum())
+    inks = [readable(colors[node["path"][0][1]], style) for node in nodes]
     drawn.add(
         "treemap",
         ids=[node["id"] for node in nodes],
@@ -154,13 +154,20 @@ def treemap(frame: pd.DataFrame, metric: Metric, dimensions: Sequence[str], *, s
             "cornerradius": 3,
             "pad": {"t": 20, "l": 2, "r": 2, "b": 2} if len(dimensions) > 1 else {"t": 0, "l": 0, "r": 0, "b": 0},
         },
-        insidetextfont={"size": 12, "color": [readable(colors[node["path"][0][1]], style) for node in nodes]},
+        insidetextfont={"size": 12, "color": inks},
+        outsidetextfont={"size": 12, "color": inks},  # of an area that is alone; it is drawn inside all the same
         pathbar={"visible": False, "textfont": {"size": 12, "color": style.tokens.text}},
         root={"color": "rgba(0,0,0,0)"},
         sort=True,
         tiling={"pad": 2, "packing": "squarify"},
     )
     return drawn.done()
+
+
+def area_color(color: str, style: Style) -> str:
+    """`color` a little paler, and as much more as it takes for words on it to be read."""
+    shades = [mix(color, style.tokens.raised, share / 20) for share in range(round(_SOFTER * 20), 20)]
+    return next(shade for shade in shades if contrast(readable(shade, style), shade) >= _READABLE)
 
 
 def readable(color: str, style: Style) -> str:

@@ -99,7 +99,8 @@ def _pale_areas(trace: Any, chosen: Sequence[str], style: Style) -> None:
     trace.marker.colors = [
         mix(color, tokens.raised, 1 - _PALE) if pale else color for color, pale in zip(colors, left_out, strict=True)
     ]
-    trace.insidetextfont.color = [tokens.text if pale else color for color, pale in zip(texts, left_out, strict=True)]
+    inks = [tokens.text if pale else color for color, pale in zip(texts, left_out, strict=True)]
+    trace.insidetextfont.color = trace.outsidetextfont.color = inks
 
 
 def downloads(query: Query, title: str, shape: Shape | None = None, top: int | None = None) -> list[Component]:

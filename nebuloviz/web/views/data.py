@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from nebuloviz.services.interfaces import (
     DeadLetterView,
     FilePreview,
     ImportView,
+    PostResult,
 )
 from nebuloviz.web.components import badge, empty_state, progress
 from nebuloviz.web.components.basic import button, given
@@ -61,6 +63,7 @@ REASON_WORDS = {
 NO_COLUMN = "\x1fnone"
 PREVIEW_ROWS = 8
 LETTERS = 200
+_SHOWN_REASONS = 3
 
 
 def reason_words(reason: str) -> str:
@@ -251,6 +254,83 @@ def letter_row(item: DeadLetterView) -> dict[str, Any]:
         "bytes": readable_bytes(item.payload),
         "size": number(item.payload_size),
     }
+
+
+def correction_id(letter: Any) -> dict[str, Any]:
+    return {"type": "data-correction", "of": letter}
+
+
+def correction_form(item: DeadLetterView) -> Component:
+    """A record as it came, and as it is to be read, for somebody to put right."""
+    kept = item.record or item.payload
+    return html.Div(
+        [
+            html.H3(_("Correct the record"), className="nv-card-title"),
+            html.P([html.Strong(reason_words(item.reason)), " ", html.Bdi(item.detail)], className="nv-card-subtitle"),
+            html.Div(_("As it came; these bytes stay as they are"), className="nv-label"),
+            html.Pre(readable_bytes(item.payload), className="nv-bytes", dir="ltr", tabIndex=0),
+            html.Label(
+                [
+                    html.Span(_("The sale to be read instead, in JSON"), className="nv-label"),
+                    dcc.Textarea(
+                        id=correction_id(item.id), value=indented(kept), className="nv-input nv-correction", spellCheck=False, rows=12
+                    ),
+                ]
+            ),
+            html.Div(
+                [
+                    button(_("Cancel"), id="data-correction-cancel"),
+                    button(_("Save and try again"), id="data-correction-try", kind="primary"),
+                ],
+                className="nv-form-actions",
+            ),
+        ],
+        className="nv-import-form",
+    )  # fmt: skip
+
+
+def indented(record: bytes) -> str:
+    """A JSON record with a line a field; anything else as readable text."""
+    try:
+        return json.dumps(json.loads(record), ensure_ascii=False, indent=2)
+    except ValueError:  # no UTF-8 or no JSON
+        return readable_bytes(record)
+
+
+def retried_words(result: PostResult, chosen: int) -> str:
+    """What became of the `chosen` records that were tried again, and why those are rejected that are."""
+    said = []
+    if result.accepted:
+        count = number(result.accepted)
+        said.append(
+            ngettext("{count} record is a sale now.", "{count} records are sales now.", result.accepted, count=count)
+        )
+    if result.duplicates:
+        count = number(result.duplicates)
+        said.append(
+            ngettext("{count} was stored already.", "{count} were stored already.", result.duplicates, count=count)
+        )
+    if result.rejected:
+        count = number(result.rejected)
+        said.append(
+            ngettext("{count} was rejected again.", "{count} were rejected again.", result.rejected, count=count)
+        )
+        said += list(dict.fromkeys(_why(row.reason) for row in result.results if row.status == "rejected"))[
+            :_SHOWN_REASONS
+        ]
+    left = chosen - result.accepted - result.duplicates - result.rejected
+    if left:
+        said.append(
+            ngettext(
+                "{count} has to be corrected first.", "{count} have to be corrected first.", left, count=number(left)
+            )
+        )
+    return " ".join(said)
+
+
+def _why(reason: str) -> str:
+    name, _sep, detail = reason.partition(": ")
+    return f"{reason_words(name)}: {detail}." if detail else f"{reason_words(name)}."
 
 
 def readable_bytes(payload: bytes, longest: int = 2_000) -> str:
