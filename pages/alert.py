@@ -9,14 +9,23 @@ from dash import Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
-from nebuloviz.errors import Conflict, NebuloVizError
+from nebuloviz.errors import Conflict, NebuloVizError, NotFound
 from nebuloviz.i18n import _, lazy
 from nebuloviz.metrics.line_figures import metric_behind
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import AlertView
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, failure_note, part_answer, table_input
-from nebuloviz.web.components import card, link_button, page, page_header, skeleton_feed, skeleton_table, skeleton_tile
+from nebuloviz.web.components import (
+    card,
+    empty_state,
+    link_button,
+    page,
+    page_header,
+    skeleton_feed,
+    skeleton_table,
+    skeleton_tile,
+)
 from nebuloviz.web.components.basic import badge
 from nebuloviz.web.context import act, ask, may, services
 from nebuloviz.web.navigation import STAMP_ID, THEME_ID, stay_on_page
@@ -35,6 +44,10 @@ def layout(alert_id: str = "", **_query: str) -> Component:
     stay_on_page()
     known = int(alert_id) if alert_id.isdecimal() and len(alert_id) < 18 else 0
     back = link_button(_("All alerts"), "/alerts", icon_name="bell")
+    if not _is_there(known):
+        hint = _("The link may be old, or it was typed with a mistake.")
+        gone = empty_state(_("There is no such alert"), back, icon_name="bell-slash", hint=hint)
+        return page(html.Div(gone, className="nv-span-12"), filtered=False)
     return page(
         [
             dcc.Store(id=_STORE, data=known),
@@ -46,8 +59,20 @@ def layout(alert_id: str = "", **_query: str) -> Component:
             card(_("What happened to it"), html.Div(skeleton_feed(3), id="alert-history"), span=4),
             card(_("Where it comes from"), html.Div(skeleton_table(5, 4), id="alert-segments"), span=12),
             *_lines_card(),
-        ]
+        ],
+        filtered=False,
     )
+
+
+def _is_there(number: int) -> bool:
+    """Whether there is such an alert for this reader, as far as can be said now."""
+    try:
+        _alert(number)
+    except NotFound:
+        return False
+    except NebuloVizError:  # the page itself says what is wrong
+        return True
+    return True
 
 
 def _lines_card() -> list[Component]:

@@ -45,7 +45,8 @@ def layout(**_query: str) -> Component:
                 ],
                 className="nv-form-actions nv-span-12",
             ),
-        ]
+        ],
+        filtered=False,
     )
 
 

@@ -49,7 +49,8 @@ def layout(**_query: str) -> Component:
             ),
             dcc.Store(id=_LETTERS_CHANGED, data=0),
             dcc.Store(id=_RESUMED, data=0),
-        ]
+        ],
+        filtered=False,
     )
 
 

@@ -17,7 +17,8 @@ def layout(**_query: str) -> Component:
     return page(
         html.Div(
             empty_state(_("There is no such page"), way_back, icon_name="compass", hint=hint), className="nv-span-12"
-        )
+        ),
+        filtered=False,
     )
 
 

@@ -42,7 +42,8 @@ def layout(user_id: str = "", **_query: str) -> Component:
             html.Div(id="user-link", className="nv-span-12"),
             card(_("Role and rows"), html.Div(skeleton_table(5, 3), id="user-form"), span=12),
             html.Div(id="user-rest", className="nv-span-12"),
-        ]
+        ],
+        filtered=False,
     )
 
 

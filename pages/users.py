@@ -31,7 +31,8 @@ def layout(**_query: str) -> Component:
                 html.Div(skeleton_table(8, 6), id="users-list", **given(aria_live="polite")),
                 className="nv-card nv-span-12",
             ),
-        ]
+        ],
+        filtered=False,
     )
 
 

@@ -25,6 +25,17 @@ READY = "nv-slot nv-ready"
 OLD = "nv-slot nv-failed"
 NOTHING = "nv-slot nv-nothing"
 
+#: Drawn until there is a figure, and where none could be made: no axes around nothing.
+_BLANK = {
+    "data": [],
+    "layout": {
+        "xaxis": {"visible": False},
+        "yaxis": {"visible": False},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+    },
+}
+
 Id = str | dict[str, Any]
 Outline = Literal["columns", "bars", "grid"]
 
@@ -65,7 +76,7 @@ def chart_slot(
     of them whenever anything on the page changes.
     """
     empty: dict[str, Any] = {
-        "figure": None,
+        "figure": _BLANK,
         "head": chart_head(ChartView(title)),
         "table": None,
         "note": None,

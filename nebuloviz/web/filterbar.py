@@ -12,6 +12,7 @@ from dash.development.base_component import Component
 from nebuloviz.i18n import _, current, date_picker_locale, number
 from nebuloviz.metrics.query import COMPARISONS, Comparison, FilterOperator
 from nebuloviz.metrics.registry import dimension
+from nebuloviz.services.shown import told_apart
 from nebuloviz.web.components import chip, chips
 from nebuloviz.web.components.basic import given, icon
 from nebuloviz.web.figures import value_label
@@ -238,7 +239,7 @@ def shown_values(state: State, slug: str) -> list[str]:
 
 def value_options(found: Sequence[tuple[str, str]], chosen: Sequence[str]) -> list[dict[str, str]]:
     """The list of a dimension's values: those `found`, and before them those chosen that are not among them."""
-    labels: dict[str, str] = {to_option(value): value_label(value, label) for value, label in found}
+    labels: dict[str, str] = {to_option(value): label for value, label in told_apart(dict(found)).items()}
     missing = {value: value_label(from_option(value)) for value in chosen if value not in labels}
     return [{"label": label, "value": value} for value, label in (missing | labels).items()]
 

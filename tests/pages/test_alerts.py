@@ -124,7 +124,8 @@ class TestOne:
 
     @pytest.mark.parametrize("alert_id", ["", "x", "-1", "1" * 40, "9999"])
     def test_one_that_is_not_there_is_said(self, detail: Any, several: Shop, drawn: Drawn, alert_id: str) -> None:
-        drawn(detail.layout(alert_id=alert_id, utm_source="mail"))
+        gone = drawn(detail.layout(alert_id=alert_id, utm_source="mail"))
+        assert ("There is no such alert" in gone, "alert-course" in gone) == (True, False)
         number = int(alert_id) if alert_id.isdecimal() and len(alert_id) < 18 else 0
         head, *_rest = detail.show(number, "", None)
         assert "There is no alert" in drawn(head)

@@ -134,6 +134,10 @@ class TestFilters:
         offered = filtering.offer_values("me", 1, ["Dairy"], {"of": "category"})
         assert [option["value"] for option in offered] == ["Dairy", "Meat"]
 
+    def test_a_list_tells_products_of_one_name_apart(self, browser: Browser, shop: Shop) -> None:
+        options = filterbar.value_options([("17", "Milk"), ("18", "Milk"), ("19", "Bread")], [])
+        assert [option["label"] for option in options] == ["Milk (17)", "Milk (18)", "Bread"]
+
     def test_chips_say_and_undo_what_is_filtered(self, browser: Browser, drawn: Drawn) -> None:
         chips, count = filtering.show_chips("?f.category=Dairy&f.store!=3")
         assert count == "2"

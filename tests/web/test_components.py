@@ -320,6 +320,10 @@ class TestStates:
         assert as_json(ui.data_age(300))["props"]["data-nv-age"] == "5 minutes ago"
         assert "data-nv-age" not in as_json(ui.data_age(None))["props"]
 
+    def test_a_page_that_filters_do_not_change_says_so_to_the_style_sheet(self) -> None:
+        assert "nv-unfiltered" in as_json(ui.page([], filtered=False))["props"]["className"]
+        assert "nv-unfiltered" not in as_json(ui.page([]))["props"]["className"]
+
     def test_stale_figures_say_how_old_they_are(self) -> None:
         assert words(ui.stale_badge(600)) == "Last known, 10 minutes ago"
 

@@ -15,7 +15,7 @@ from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, bucket_label
 from nebuloviz.metrics.registry import Metric, dimension
-from nebuloviz.services.shown import value_label
+from nebuloviz.services.shown import value_labels
 from nebuloviz.web.components.basic import Child, Children, Id, button, given, icon
 from nebuloviz.web.figures import config, value_text
 
@@ -160,7 +160,10 @@ def _columns(
     columns: list[tuple[Any, bool, Any]] = []
     if grain is not None and "bucket" in frame:
         columns.append((_("Time"), False, functools.partial(_time_cell, grain)))
-    columns += [(dimension(slug).label, False, functools.partial(_name_cell, slug)) for slug in dimensions]
+    columns += [
+        (dimension(slug).label, False, functools.partial(_name_cell, slug, value_labels(frame, slug)))
+        for slug in dimensions
+    ]
     for metric in metrics:
         columns.append((metric.label, True, _number_cell(metric, metric.slug)))
         if f"{metric.slug}:comparison" in frame:
@@ -174,8 +177,8 @@ def _time_cell(grain: str, row: dict[str, Any]) -> html.Th:
     return html.Th(f"{label} · {_('so far')}" if row.get("unfinished") else label, scope="row")
 
 
-def _name_cell(slug: str, row: dict[str, Any]) -> html.Td:
-    return html.Td(html.Bdi(value_label(row[slug], row.get(f"{slug}:name", ""))))
+def _name_cell(slug: str, labels: Mapping[str, str], row: dict[str, Any]) -> html.Td:
+    return html.Td(html.Bdi(labels[row[slug]]))
 
 
 def _number_cell(metric: Metric, column: str) -> Any:

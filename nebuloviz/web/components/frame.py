@@ -127,9 +127,12 @@ def help_dialog() -> html.Dialog:
     )
 
 
-def page(children: Children) -> html.Div:
-    """A page's content on the grid of twelve columns; its cards say how many they span."""
-    return html.Div(children, className="nv-grid")
+def page(children: Children, *, filtered: bool = True) -> html.Div:
+    """A page's content on the grid of twelve columns; its cards say how many they span.
+
+    Without `filtered` the page shows nothing that range, comparison and filters would change, and the bar leaves them out.
+    """
+    return html.Div(children, className="nv-grid" if filtered else "nv-grid nv-unfiltered")
 
 
 def frame(rail_part: Component, topbar_part: Component, content: Children) -> html.Div:

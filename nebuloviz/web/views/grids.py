@@ -26,7 +26,8 @@ from nebuloviz.i18n import (
 )
 from nebuloviz.metrics.registry import Metric, dimension, metric
 from nebuloviz.services.interfaces import Frame, SaleLine, SalePage
-from nebuloviz.web.figures import value_label, value_text
+from nebuloviz.services.shown import value_labels
+from nebuloviz.web.figures import value_text
 from nebuloviz.web.question import comparison_words
 
 BLOCK = 100
@@ -183,7 +184,9 @@ def _frame_columns(frame: Frame, data: pd.DataFrame) -> list[tuple[str, bool, _C
     columns: list[tuple[str, bool, _Cells]] = []
     if query.grain is not None:
         columns.append((_("Time"), False, _time_cells(query.grain)))
-    columns += [(str(dimension(slug).label), False, _name_cells(slug)) for slug in query.dimensions]
+    columns += [
+        (str(dimension(slug).label), False, _name_cells(slug, value_labels(data, slug))) for slug in query.dimensions
+    ]
     for slug in query.metrics:
         shown = metric(slug)
         columns.append((str(shown.label), True, _number_cells(shown, slug)))
@@ -202,9 +205,9 @@ def _time_cells(grain: str) -> _Cells:
     return cells
 
 
-def _name_cells(slug: str) -> _Cells:
+def _name_cells(slug: str, labels: Mapping[str, str]) -> _Cells:
     def cells(row: Mapping[Any, Any]) -> tuple[Any, str]:
-        label = value_label(row[slug], row.get(f"{slug}:name", ""))
+        label = labels[row[slug]]
         return label, label
 
     return cells
