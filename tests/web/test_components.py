@@ -18,6 +18,7 @@ from nebuloviz.services.interfaces import AlertView, SaleLine
 from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web import components as ui
 from nebuloviz.web import figures
+from nebuloviz.web.charts import ChartView, chart_answer, chart_slot
 from nebuloviz.web.components.spark import spark_svg
 
 REVENUE, DISCOUNT, RETURNS = metric("revenue"), metric("discount_rate"), metric("returns")
@@ -97,18 +98,16 @@ def frame() -> pd.DataFrame:
 
 def everything(text: str = HOSTILE) -> dict[str, Component]:
     chart = figures.trend(frame(), REVENUE, "day")
+    table = ui.data_table(frame(), [REVENUE], dimensions=["category"], grain="day")
     return {
         "tile": ui.tile(REVENUE, 5.0, href="/x", before=4.0, comparison=text, spark=figures.sparkline(frame(), REVENUE), id="t"),
-        "chart_card": ui.chart_card(
-            text, chart, graph_id="g", table=ui.data_table(frame(), [REVENUE], dimensions=["category"], grain="day"),
-            downloads={"CSV": "/a.csv"},
-        ),
+        "chart": chart_slot("sales", text, of="g", answer=chart_answer(lambda: ChartView(text, chart, lambda: table), 1)),
         "chip": ui.chip("Store", text, id="c"),
         "page_header": ui.page_header(text, subtitle=text, actions=[ui.button(text, id="b", icon_name="share")]),
         "progress": ui.progress(5, 10, label=text, rate=3.0, seconds_left=4.0),
         "toast": ui.toast(text, "bad", title=text),
         "empty": ui.nothing_matches([text], clear=ui.link_button("Clear", "/")),
-        "error": ui.error_state(text, text, retry_id="r", old=ui.stale_badge(90)),
+        "error": ui.error_state(text, text, retry_id="r", old=ui.data_age(90)),
         "feed": ui.feed([ui.feed_item(alert(dimensions={"category": text}), href="/alerts/7", now=NOW)]),
         "no_feed": ui.feed([]),
         "alert_card": ui.alert_card(alert(expected=None, expected_low=None), now=NOW),
@@ -118,7 +117,7 @@ def everything(text: str = HOSTILE) -> dict[str, Component]:
             ui.rail([ui.NavItem("Overview", "/", "grid", "g o", count=120)], "/"), ui.topbar([ui.data_age(3)]), ui.page([])
         ),
         "skeletons": html.Div(
-            [ui.skeleton_tile(), ui.skeleton_chart(), ui.skeleton_bars(1), ui.skeleton_table(), ui.skeleton_feed()]
+            [ui.skeleton_tile(), ui.skeleton_table(), ui.skeleton_feed()]
         ),
         "kpis": ui.kpi_list([(text, 5)]),
     }  # fmt: skip
@@ -236,27 +235,27 @@ class TestSparkImage:
         assert spark_svg(figures.sparkline(self.days(*values), REVENUE)).startswith("<svg")
 
 
-class TestChartCard:
-    def test_offers_table_picture_full_screen_and_downloads(self) -> None:
-        made = as_json(everything("Revenue, USD")["chart_card"])
-        pressed = [part["props"] for part in parts(made) if part["type"] in {"Button", "A"}]
-        assert [item.get("data-nv-action") or item["href"] for item in pressed] == ["table", "full", "png", "/a.csv"]
+class TestAChartsPlace:
+    def test_offers_table_picture_and_full_screen(self) -> None:
+        made = as_json(everything("Revenue, USD")["chart"])
+        pressed = [part["props"] for part in parts(made) if part["type"] == "Button"]
+        assert [item["data-nv-action"] for item in pressed] == ["table", "full", "png"]
         assert all("Revenue, USD" in item["aria-label"] for item in pressed)
 
-    def test_without_a_table_there_is_no_button_for_it(self) -> None:
-        made = ui.chart_card("x", figures.trend(frame(), REVENUE, "day"), graph_id="g")
-        assert "Show as table" not in json.dumps(as_json(made))
-
     def test_sends_nothing_to_a_cloud(self) -> None:
-        config = one(everything()["chart_card"], "Graph")["config"]
+        config = one(everything()["chart"], "Graph")["config"]
         assert (config["showSendToCloud"], config["displaylogo"]) == (False, False)
 
     def test_time_runs_left_to_right_in_every_language(self) -> None:
         with use(Preferences("ar")):
-            made = as_json(everything()["chart_card"])
+            made = as_json(everything()["chart"])
         assert [
             part["props"]["dir"] for part in parts(made) if "nv-chart " in (part["props"].get("className") or "")
         ] == ["ltr"]
+
+    def test_has_no_axes_before_there_is_a_figure(self) -> None:
+        figure = one(chart_slot("sales", "Revenue, USD"), "Graph")["figure"]
+        assert (figure["layout"]["xaxis"], figure["layout"]["yaxis"]) == ({"visible": False}, {"visible": False})
 
 
 class TestDataTable:
@@ -324,12 +323,7 @@ class TestStates:
         assert "nv-unfiltered" in as_json(ui.page([], filtered=False))["props"]["className"]
         assert "nv-unfiltered" not in as_json(ui.page([]))["props"]["className"]
 
-    def test_stale_figures_say_how_old_they_are(self) -> None:
-        assert words(ui.stale_badge(600)) == "Last known, 10 minutes ago"
-
-    @pytest.mark.parametrize(
-        "skeleton", [ui.skeleton_tile, ui.skeleton_chart, ui.skeleton_bars, ui.skeleton_table, ui.skeleton_feed]
-    )
+    @pytest.mark.parametrize("skeleton", [ui.skeleton_tile, ui.skeleton_table, ui.skeleton_feed])
     def test_skeletons_say_that_they_are_loading(self, skeleton: Any) -> None:
         props = as_json(skeleton())["props"]
         assert (props["role"], props["aria-busy"], props["aria-label"]) == ("status", "true", "Loading")

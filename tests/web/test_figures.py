@@ -91,7 +91,6 @@ FIGURES: dict[str, Callable[[str], go.Figure]] = {
     "treemap": lambda value: figures.treemap(names(value), REVENUE, ["category"], style=STYLE),
     "heat_map": lambda _value: figures.heat_map(days(48, grain="h"), REVENUE, style=STYLE),
     "scatter": lambda value: figures.scatter(names(value), REVENUE, DISCOUNT, "category", size=ORDERS, style=STYLE),
-    "single": lambda _value: figures.single_value(days(1).assign(**{"revenue:comparison": 9.0}), REVENUE, style=STYLE),
     "empty": lambda _value: figures.trend(days(0), REVENUE, "day", style=STYLE),
 }
 
@@ -127,7 +126,7 @@ class TestEveryFigure:
         assert "<b>Bold" not in seen
         assert "<a" not in seen
         assert "<extra" not in seen.replace("}<extra></extra>", "")
-        assert ("&lt;b&gt;Bold" in seen) is (name not in {"sparkline", "heat_map", "single", "empty"})
+        assert ("&lt;b&gt;Bold" in seen) is (name not in {"sparkline", "heat_map", "empty"})
 
     @pytest.mark.parametrize("name", FIGURES)
     def test_is_what_plotly_accepts(self, name: str) -> None:
@@ -421,16 +420,6 @@ class TestScatter:
         frame = parts("a", "b").assign(orders=[400.0, 100.0])
         large, small = figures.scatter(frame, REVENUE, DISCOUNT, "category", size=ORDERS).data[0].marker.size
         assert large == pytest.approx(2 * small)
-
-
-class TestSingleValue:
-    def test_says_how_it_stands_to_the_comparison(self) -> None:
-        frame = days(1).assign(**{"revenue:comparison": 800.0})
-        texts = [
-            note.text
-            for note in figures.single_value(frame, REVENUE, style=Style(comparison="last week")).layout.annotations
-        ]
-        assert texts == ["<b>$1,000.00</b>", "$800.00 last week · ▲ +25.0%"]
 
 
 class TestClicked:

@@ -26,7 +26,7 @@ from nebuloviz.web.components.basic import (
     progress,
     toast,
 )
-from nebuloviz.web.components.cards import card, chart_actions, chart_body, chart_card, data_table
+from nebuloviz.web.components.cards import card, chart_actions, data_table
 from nebuloviz.web.components.frame import (
     CONTENT_ID,
     RAIL_COUNT,
@@ -47,12 +47,9 @@ from nebuloviz.web.components.states import (
     empty_state,
     error_state,
     nothing_matches,
-    skeleton_bars,
-    skeleton_chart,
     skeleton_feed,
     skeleton_table,
     skeleton_tile,
-    stale_badge,
 )
 from nebuloviz.web.components.tiles import TILE_AGE, change_line, mood_of, tile, tile_age
 
@@ -70,8 +67,6 @@ __all__ = [
     "card",
     "change_line",
     "chart_actions",
-    "chart_body",
-    "chart_card",
     "chip",
     "chips",
     "data_age",
@@ -94,13 +89,10 @@ __all__ = [
     "rail",
     "series_words",
     "severity_badge",
-    "skeleton_bars",
-    "skeleton_chart",
     "skeleton_feed",
     "skeleton_table",
     "skeleton_tile",
     "skip_link",
-    "stale_badge",
     "state_badge",
     "state_word",
     "theme_button",

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import functools
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
-from dash import dcc, html
+from dash import html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, bucket_label
 from nebuloviz.metrics.registry import Metric, dimension
 from nebuloviz.services.shown import value_labels
 from nebuloviz.web.components.basic import Child, Children, Id, button, given, icon
-from nebuloviz.web.figures import config, value_text
+from nebuloviz.web.figures import value_text
 
 MOST_TABLE_ROWS = 500
 
@@ -46,59 +44,6 @@ def card(
         className=f"nv-card nv-span-{span}",
         **given(id=id),
     )
-
-
-def chart_card(  # noqa: PLR0913 - all but two are named options
-    title: str,
-    figure: go.Figure,
-    *,
-    graph_id: Id,
-    table: Component | None = None,
-    subtitle: Children = None,
-    span: int = 6,
-    height: int | None = 280,
-    downloads: Mapping[str, str] | None = None,
-    actions: Sequence[Component] = (),
-) -> html.Section:
-    """A chart with its title, and actions: the table behind it, a PNG, and `downloads` of the same data ({"CSV": href}).
-
-    The browser shows table and PNG by itself. `height` is in pixels; None leaves it to the figure, as bars want it.
-    """
-    return card(
-        title,
-        chart_body(title, figure, graph_id=graph_id, table=table, height=height),
-        actions=[*actions, *chart_actions(title, table=table is not None, downloads=downloads)],
-        subtitle=subtitle,
-        span=span,
-    )
-
-
-def chart_body(
-    title: str, figure: go.Figure, *, graph_id: Id, table: Component | None = None, height: int | None = 280
-) -> list[Component]:
-    """The inside of a chart card, for callbacks that fill one: the graph, and the table behind it."""
-    tall = height if height is not None else figure.layout.height
-    graph = dcc.Graph(
-        figure=figure, config=config(_file_name(title), mode_bar=False), className="nv-graph", **given(id=graph_id)
-    )
-    # Time runs from left to right in every language; the texts inside keep their own direction. A chart whose height is
-    # not its figure's own grows with its card.
-    drawing = html.Div(
-        graph,
-        className="nv-chart" + (" nv-chart-grows" if height is not None else ""),
-        style={"blockSize" if height is None else "minBlockSize": f"{tall}px"} if tall else {},
-        dir="ltr",
-        role="group",
-        **given(aria_label=title),
-    )
-    if table is None:
-        return [drawing]
-    return [drawing, html.Div(table, className="nv-behind", tabIndex=0, role="region", **given(aria_label=title))]
-
-
-def _file_name(title: str) -> str:
-    """A file's name for a chart: letters and digits of any script, joined by hyphens."""
-    return re.sub(r"[\W_]+", "-", title.lower()).strip("-")[:80] or "nebuloviz"
 
 
 def chart_actions(title: str, *, table: bool = True, downloads: Mapping[str, str] | None = None) -> list[Component]:

@@ -9,12 +9,10 @@ from dash import html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, relative
-from nebuloviz.web.components.basic import Child, Children, Id, badge, button, given, icon
+from nebuloviz.web.components.basic import Child, Children, Id, button, given, icon
 
 #: Data that is older is no longer called live.
 STALE_AFTER_SECONDS = 120
-#: Bars of a chart's skeleton, as shares of its height.
-_SKELETON_BARS = (38, 52, 45, 64, 58, 72, 66, 81, 60, 74, 88, 70)
 
 
 def empty_state(
@@ -61,12 +59,6 @@ def _state(
     )
 
 
-def stale_badge(age_seconds: float | None) -> html.Span:
-    """Marks figures that could not be refreshed, with the age of what is shown."""
-    words = _("Last known, {age}", age=relative(age_seconds)) if age_seconds is not None else _("Last known")
-    return badge(words, "warn", icon_name="clock-history")
-
-
 def data_age(age_seconds: float | None, *, id: Id = None) -> html.Span:
     """How old the newest data is, for the top bar: a steady dot while it is live, words when it is not.
 
@@ -95,18 +87,6 @@ def skeleton_tile() -> html.Div:
         _line("100%", "nv-skeleton-spark"),
     ]
     return html.Div(lines, className="nv-tile nv-skeleton", **_loading())
-
-
-def skeleton_chart(height: int = 260) -> html.Div:
-    """The outline of a chart, `height` pixels high."""
-    bars = [html.Span(style={"blockSize": f"{share}%"}) for share in _SKELETON_BARS]
-    return html.Div(bars, className="nv-skeleton nv-skeleton-chart", style={"blockSize": f"{height}px"}, **_loading())
-
-
-def skeleton_bars(count: int = 6) -> html.Div:
-    """The outline of `count` horizontal bars."""
-    bars = [_line(f"{96 - 78 * index / max(count - 1, 1):.0f}%", "nv-skeleton-bar") for index in range(count)]
-    return html.Div(bars, className="nv-skeleton nv-skeleton-bars", **_loading())
 
 
 def skeleton_table(rows: int = 6, columns: int = 4) -> html.Div:

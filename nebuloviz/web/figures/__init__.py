@@ -17,7 +17,7 @@ from nebuloviz.web.figures.base import (
     empty,
 )
 from nebuloviz.web.figures.parts import bars, heat_map, treemap
-from nebuloviz.web.figures.relation import scatter, single_value
+from nebuloviz.web.figures.relation import scatter
 from nebuloviz.web.figures.series import severity_word
 from nebuloviz.web.figures.stacks import stacked
 from nebuloviz.web.figures.text import escape, title_of, value_text, with_unit
@@ -37,7 +37,6 @@ __all__ = [
     "heat_map",
     "scatter",
     "severity_word",
-    "single_value",
     "sparkline",
     "stacked",
     "title_of",

@@ -1,4 +1,4 @@
-"""Figures of two metrics, and of a single one."""
+"""Figures of two metrics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from nebuloviz.services.shown import by_size, value_labels
 from nebuloviz.web.figures.axes import value_axis
 from nebuloviz.web.figures.base import Drawing, Style, drawing, empty, mark
 from nebuloviz.web.figures.text import (
-    difference_text,
     escape,
     shorten,
     title_of,
@@ -113,22 +112,3 @@ def _point_text(label: str, row: pd.Series, measured: Sequence[Metric]) -> str:
         f"{escape(str(metric.label))}  <b>{value_text(metric, float(row[metric.slug]))}</b>" for metric in measured
     ]
     return "<br>".join([f"<b>{escape(shorten(label, 80))}</b>", *lines])
-
-
-def single_value(frame: pd.DataFrame, metric: Metric, *, style: Style | None = None) -> go.Figure:
-    """The one value of `metric` in `frame` (its first row), large, and below it how it stands to the comparison."""
-    style = style or Style()
-    if frame.empty:
-        return empty(title_of(metric), style, _("No sales in this range"))
-    row = frame.iloc[0]
-    value, before = float(row[metric.slug]), float(row.get(f"{metric.slug}:comparison", math.nan))
-    drawn = drawing(
-        title_of(metric), style, xaxis={"visible": False}, yaxis={"visible": False}, hovermode=False, height=140
-    )
-    drawn.note(f"<b>{value_text(metric, value)}</b>", font={"size": 36}, yshift=14,
-    )  # fmt: skip
-    said = difference_text(metric, value, before, style.comparison)
-    if said:
-        drawn.note(said, font={"size": 12, "color": style.tokens.muted}, yshift=-24,
-        )  # fmt: skip
-    return drawn.done()
