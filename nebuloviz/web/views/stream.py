@@ -68,16 +68,17 @@ def partitions(status: StreamStatus, now: datetime, *, manageable: bool) -> Comp
             ),
         )
     heads = (
-        _("Source"), _("Part"), _("Position"), _("Waiting"), _("Accepted"), _("Duplicate"), _("Rejected"), _("Last"), _("State"),
+        _("Source"), _("State"), _("Part"), _("Position"), _("Waiting"), _("Accepted"), _("Duplicate"), _("Rejected"), _("Last"),
     )  # fmt: skip
     return _table(
-        heads, [_partition(part, now, manageable=manageable) for part in status.partitions], text_columns={0, 8}
+        heads, [_partition(part, now, manageable=manageable) for part in status.partitions], text_columns={0, 1}
     )
 
 
 def _partition(part: PartitionStatus, now: datetime, *, manageable: bool) -> list[Any]:
     return [
         html.Bdi(part.topic),
+        _state(part, manageable=manageable),
         number(part.partition),
         number(part.next_offset),
         number(part.lag),
@@ -85,7 +86,6 @@ def _partition(part: PartitionStatus, now: datetime, *, manageable: bool) -> lis
         number(part.duplicate),
         number(part.rejected),
         relative((now - part.updated_at).total_seconds()),
-        _state(part, manageable=manageable),
     ]
 
 
