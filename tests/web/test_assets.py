@@ -36,8 +36,30 @@ def test_every_variable_used_is_defined(path: Path) -> None:
 
 
 def test_colours_stand_in_the_tokens_alone() -> None:
-    assert re.findall(r"#[0-9a-fA-F]{3,8}\b", re.sub(r"#(?:js|nv)-[\w-]+", "", code(ASSETS / "components.css"))) == []
+    others = [code(path) for path in STYLES if path.name != "tokens.css"]
+    assert [re.findall(r"#[0-9a-fA-F]{3,8}\b", re.sub(r"#(?:js|nv)-[\w-]+", "", text)) for text in others] == [
+        []
+    ] * len(others)
+
+
+def test_every_class_that_is_styled_is_used() -> None:
+    known = (path for folder in ("nebuloviz", "pages", "assets") for path in (ASSETS.parent / folder).rglob("*"))
+    used = "".join(path.read_text(encoding="utf-8") for path in known if path.suffix in {".py", ".html", ".js"})
+    made = tuple(re.findall(r"(nv-[\w-]+-)\{", used))  # nv-badge-{kind}
+    styled = {name for path in STYLES for name in re.findall(r"\.(nv-[\w-]+)", code(path))}
+    assert {
+        name for name in styled if not name.startswith(made) and not re.search(rf"(?<![\w-]){name}(?![\w-])", used)
+    } == set()
+
+
+def test_the_pages_before_the_app_have_all_its_sheets_but_the_shells() -> None:
+    plain = (ASSETS.parent / "nebuloviz/web/templates/plain.html").read_text(encoding="utf-8")
+    linked = re.findall(r"/assets/([\w-]+\.css)", plain)
+    assert linked == [
+        "tokens.css",
+        *sorted(path.name for path in STYLES if path.name not in {"tokens.css", "shell.css"}),
+    ]
 
 
 def test_those_who_want_less_motion_get_less() -> None:
-    assert "prefers-reduced-motion: reduce" in code(ASSETS / "components.css")
+    assert "prefers-reduced-motion: reduce" in code(ASSETS / "90-media.css")

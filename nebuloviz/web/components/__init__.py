@@ -1,6 +1,6 @@
 """Pure functions that return Dash components: no callbacks, no services, all text translated.
 
-Every part is styled by assets/components.css. Buttons with a `data-nv-action` are answered by assets/clientside.js.
+Every part is styled by the sheets in assets. Buttons with a `data-nv-action` are answered by assets/clientside.js.
 """
 
 from nebuloviz.web.components.alerts import (
