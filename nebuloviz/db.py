@@ -202,7 +202,7 @@ def _prepare_sqlite(engine: Engine) -> None:
             "synchronous=FULL",
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             "foreign_keys=ON",
-            "cache_size=-65536",
+            "cache_size=-8192",  # KiB a connection, of which there may be fifteen; the system keeps the file in memory as well
             "temp_store=MEMORY",
         ):
             cursor.execute(f"PRAGMA {pragma}")
