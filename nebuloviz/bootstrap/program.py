@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import logging
 import secrets
 import time
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 ADMIN = "admin"
 WEB_THREADS = 24  # callbacks wait for the database most of their time
+_M_ARENA_MAX = -8  # of malloc.h
+_ARENAS = 2
 
 _log = logging.getLogger(__name__)
 
@@ -165,6 +169,7 @@ def build(settings: Settings, say: Callable[[str], None] = _quiet) -> ASGIApp:
     from nebuloviz.api.app import create_api  # noqa: PLC0415
     from nebuloviz.web.app import create_dash  # noqa: PLC0415
 
+    _share_arenas()
     these = parts(settings)
     program = Program(these, HealthChecks(), say)
 
@@ -187,3 +192,9 @@ def build(settings: Settings, say: Callable[[str], None] = _quiet) -> ASGIApp:
         dashboard=cast("ASGIApp", WSGIMiddleware(dash.server, workers=WEB_THREADS)),
         lifespan=lifespan,
     )
+
+
+def _share_arenas() -> None:
+    """Glibc gives each thread memory of its own, which keeps all it ever needed: with many threads, 150 MB more. Others do not."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
