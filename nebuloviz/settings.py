@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     )
     max_upload_mb: int = Field(200, ge=1, description="Largest file that can be uploaded, in megabytes.")
     watched_series: int = Field(
-        200, ge=1, le=10_000, description="Most series that the detector watches, the largest by volume."
+        264, ge=1, le=10_000, description="Most series that the detector watches, the largest by volume."
     )
     false_alerts_per_week: float = Field(
         1.0,

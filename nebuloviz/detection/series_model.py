@@ -30,12 +30,13 @@ class Watched:
     budget_share: float
 
 
-# Orders say most: revenue and units jump with single wholesale baskets, so they alert only when the case is plain.
+# Orders say most: the others jump with single wholesale baskets, so they alert only when the case is plain.
 # With the shares of the line watch these come to one.
 WATCHED = (
     Watched("orders", Scale.COUNT, 0.6),
-    Watched("revenue", Scale.AMOUNT, 0.03),
-    Watched("units", Scale.AMOUNT, 0.03),
+    Watched("revenue", Scale.AMOUNT, 0.02),
+    Watched("units", Scale.AMOUNT, 0.02),
+    Watched("lines", Scale.AMOUNT, 0.02),
 )
 
 
@@ -45,7 +46,7 @@ class WatchSettings:
 
     calendar: Calendar = field(default_factory=Calendar)
     watched: tuple[Watched, ...] = WATCHED
-    max_series: int = 200
+    max_series: int = 264
     warmup_weeks: int = 4  # a series raises nothing until it has been seen for so long
     fit_weeks: int = 8
     false_alerts_per_week: float = 1.0

@@ -40,7 +40,7 @@ BASELINE_WEEKS = 4  # a segment's normal is its mean at the same hours of so man
 MAX_NOTE = 2_000
 _ACTIONS = {"acknowledged": AuditAction.ALERT_ACKNOWLEDGED, "resolved": AuditAction.ALERT_RESOLVED}
 #: Metrics of which a segment's part in a deviation can be told, as sales by segment add up (orders nearly do).
-CONTRIBUTED = ("revenue", "orders", "units")
+CONTRIBUTED = ("revenue", "orders", "units", "lines")
 
 
 class SqlAlertService(AlertService):

@@ -61,7 +61,12 @@ BACKLOG = 1000  # sales in two minutes, none of them of the hour to be judged: a
 _BACKLOG_MINUTES = timedelta(minutes=2)
 _STEP_HOURS = HISTORY // timedelta(hours=1) + HOURS_PER_DAY
 #: metric of the watch -> measure of the rollups, and what the stored number is divided by
-_MEASURES = {"revenue": ("revenue", MONEY_SCALE), "orders": ("orders", 1), "units": ("quantity", QUANTITY_SCALE)}
+_MEASURES = {
+    "revenue": ("revenue", MONEY_SCALE),
+    "orders": ("orders", 1),
+    "units": ("quantity", QUANTITY_SCALE),
+    "lines": ("lines", 1),
+}
 _TABLES = {(rollup.grain, rollup.dimensions): rollup for rollup in ROLLUPS}
 
 _log = logging.getLogger(__name__)
