@@ -5,6 +5,7 @@ from dash import no_update
 from dash.exceptions import PreventUpdate
 
 from nebuloviz.errors import InvalidInput, Unavailable
+from nebuloviz.i18n import Preferences, use
 from nebuloviz.services.interfaces import FilePreview, ImportView, PostResult, RowResult
 from nebuloviz.web.views.data import readable_bytes, retried_words
 from tests.fakes import NOW, dead_letter
@@ -183,6 +184,14 @@ class TestRejected:
         table, options = page.letters("", 0)
         assert "Not readable" in drawn(table)
         assert [option["value"] for option in options] == ["", "malformed"]
+
+    def test_bytes_run_from_left_to_right_in_every_language(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        shop.ingest.letters = {1: dead_letter(1)}
+        with use(Preferences("ar")):
+            table = page.letters("", 0)[0]
+        styles = {column["field"]: column.get("cellStyle") for column in table.columnDefs}
+        assert styles["bytes"] == {"direction": "ltr"}
+        assert styles["reason"] is None
 
     def test_are_put_away(self, page: Any, shop: Shop, browser: Browser, drawn: Drawn) -> None:
         shop.ingest.letters = {1: dead_letter(1), 2: dead_letter(2)}

@@ -44,6 +44,7 @@ ACTION_WORDS = {
 _FIELD_WORDS = {
     "accepted": lazy("Accepted"),
     "by": lazy("By way of"),
+    "corrected": lazy("Corrected"),
     "duplicates": lazy("Duplicate"),
     "email": lazy("E-mail"),
     "filters": lazy("Filters"),

@@ -120,6 +120,8 @@ def letters_table(rows: Sequence[Mapping[str, Any]], *, selectable: bool) -> Com
             "headerName": words,
             "width": width,
             "tooltipField": field if field in {"detail", "bytes"} else None,
+            # what machines wrote runs from left to right on every page
+            **({"cellStyle": {"direction": "ltr"}} if field in {"detail", "bytes", "where"} else {}),
         }
         for field, words, width in heads
     ]
