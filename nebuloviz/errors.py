@@ -9,7 +9,8 @@
     │   ├── FormExpired             403   the form does not belong to this browser's session
     │   └── PasswordChangeRequired  403   not before a password of one's own is chosen
     ├── NotFound                    404
-    ├── Conflict                    409   the thing changed meanwhile, or exists already
+    ├── Conflict                    409   it exists already, or cannot be done as things stand
+    │   └── StaleVersion            412   somebody else has changed the thing meanwhile
     ├── PayloadTooLarge             413
     ├── InvalidInput                422   the request is understood and cannot be carried out as it stands
     │   ├── InvalidQuery            422
@@ -76,6 +77,11 @@ class NotFound(NebuloVizError):
 class Conflict(NebuloVizError):
     status = 409
     code = "conflict"
+
+
+class StaleVersion(Conflict):
+    status = 412
+    code = "stale_version"
 
 
 class PayloadTooLarge(NebuloVizError):

@@ -15,7 +15,7 @@ from nebuloviz.api import docs
 from nebuloviz.api.deps import Parts, signed_in
 from nebuloviz.api.edge import PREFIX, Edge, is_own
 from nebuloviz.api.problems import install_problems
-from nebuloviz.api.routes import alerts, auth, data, sales
+from nebuloviz.api.routes import alerts, audit, auth, data, sales, stream, users
 from nebuloviz.api.routes import health as health_routes
 from nebuloviz.db import Database
 from nebuloviz.observability import HealthChecks
@@ -70,8 +70,8 @@ def _api() -> APIRouter:
     """Everything under /api/v1. What needs a token is behind it by the router, not by each route."""
     api = APIRouter(prefix=PREFIX)
     guarded = APIRouter(dependencies=[Depends(signed_in)])
-    for part in (auth.router, data.router, alerts.router, sales.router):
-        guarded.include_router(part)
+    for part in (auth, data, alerts, sales, stream, users, audit):
+        guarded.include_router(part.router)
     api.include_router(auth.public)
     api.include_router(docs.public)
     api.include_router(guarded)

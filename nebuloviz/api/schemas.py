@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from fastapi import Query as Parameter
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from nebuloviz.errors import InvalidInput
 from nebuloviz.metrics.query import MAX_FILTER_VALUES, MAX_LIMIT, Comparison, FilterOperator, Grain
 
 _MOST_COLUMNS = 20
@@ -28,6 +30,27 @@ Moment = Annotated[
         json_schema_extra={"format": "date-time"},
     ),
 ]
+
+#: Of a list, a parameter of the URL.
+Cursor = Annotated[str | None, Parameter(max_length=200, description="`next` of the page before.")]
+_Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
+#: A row scope: dimension -> the values that may be seen; empty where all may.
+Scope = Annotated[dict[str, list[Text]], BeforeValidator(dict)]
+
+
+def moment_of(name: str, text: str | None) -> datetime | None:
+    """A parameter's time, aware; without an offset it is taken as UTC.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise InvalidInput(f"{name} is no ISO 8601 time; write it like 2026-11-22T15:00:00Z.") from None
 
 
 class Incoming(BaseModel):
@@ -164,6 +187,251 @@ class AlertList(Outgoing):
 
     items: list[AlertItem]
     next: str | None
+
+
+class Note(Incoming):
+    note: Annotated[Text, Field(max_length=2000)] = ""
+
+
+class AlertEntry(Outgoing):
+    """What happened to an alert, and who did it."""
+
+    at: datetime
+    kind: str
+    username: str
+    note: str
+
+
+class AlertHistory(Outgoing):
+    """Oldest first."""
+
+    items: list[AlertEntry]
+
+
+class SegmentShare(Outgoing):
+    """What one segment carries of an alert's deviation: `share` of it, from `expected` to `observed`."""
+
+    dimension: str
+    value: str
+    observed: float
+    expected: float
+    share: float
+
+
+class SegmentShares(Outgoing):
+    items: list[SegmentShare]
+
+
+class Value(Outgoing):
+    value: str
+    label: str
+
+
+class ValueList(Outgoing):
+    """The largest by recent revenue first."""
+
+    items: list[Value]
+
+
+class Finding(Outgoing):
+    """A finding in words, and the question that backs it as the parameters of a page's address."""
+
+    text: str
+    severity: str
+    weight: float
+    alert_id: int | None
+    query: dict[str, list[str]]
+
+
+class Findings(Outgoing):
+    """The weightiest first."""
+
+    items: list[Finding]
+
+
+class SaleItem(Outgoing):
+    """A stored sale line. Amounts are in the installation's currency; `sold_at` is UTC."""
+
+    sale_id: str
+    order_id: str
+    sold_at: datetime
+    customer_id: str
+    product_id: str
+    product: str
+    category: str
+    region: str
+    country: str
+    channel: str
+    store: str
+    quantity: float
+    unit_price: float
+    discount: float
+    revenue: float
+
+
+class SaleList(Outgoing):
+    """`total` counts all lines of the range and filters."""
+
+    items: list[SaleItem]
+    next: str | None
+    total: int
+
+
+class PartitionItem(Outgoing):
+    topic: str
+    partition: int
+    next_offset: int
+    lag: int | None
+    accepted: int
+    duplicate: int
+    rejected: int
+    updated_at: datetime
+    halted_reason: Annotated[str, Field(description="Empty while it runs.")]
+
+
+class Minute(Outgoing):
+    """What arrived in one minute; `late_seconds` is how late the sales were in the mean."""
+
+    minute: datetime
+    accepted: int
+    duplicate: int
+    rejected: int
+    late_seconds: int
+
+
+class StreamAnswer(Outgoing):
+    """`minutes` are the last sixty, the newest last."""
+
+    partitions: list[PartitionItem]
+    minutes: list[Minute]
+
+
+class PartitionStart(Incoming):
+    topic: Annotated[Text, Field(min_length=1)]
+    partition: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    skip_to: Annotated[int | None, Field(ge=0, le=2**63 - 1)] = None
+
+
+class ImportItem(Outgoing):
+    """`rate` is rows a second, null until some are stored."""
+
+    id: int
+    name: str
+    state: str
+    message: str
+    rows_total: int | None
+    rows_done: int
+    accepted: int
+    duplicate: int
+    rejected: int
+    started_by: str
+    started_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+    rate: float | None
+
+
+class ImportList(Outgoing):
+    items: list[ImportItem]
+
+
+class DeadLetterItem(Outgoing):
+    """A rejected record with its reason. `payload_base64` holds at most the first 64 KiB of `payload_size` bytes."""
+
+    id: int
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    detail: str
+    state: str
+    received_at: datetime
+    payload_size: int
+    payload_base64: str
+
+
+class DeadLetterList(Outgoing):
+    items: list[DeadLetterItem]
+    next: str | None
+    open_by_reason: dict[str, int]
+
+
+class DeadLetterIds(Incoming):
+    ids: Annotated[list[_Id], Field(min_length=1, max_length=1000)]
+
+
+class Retried(Outgoing):
+    accepted: int
+    duplicates: int
+    rejected: int
+
+
+class Discarded(Outgoing):
+    discarded: int
+
+
+class AuditItem(Outgoing):
+    """One act; `at` is UTC. `username` is empty where nobody known acted."""
+
+    id: int
+    at: datetime
+    username: str
+    address: str
+    action: str
+    subject: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+class AuditList(Outgoing):
+    items: list[AuditItem]
+    next: str | None
+
+
+class UserBody(Incoming):
+    """What an administrator decides of a user."""
+
+    role: Annotated[str, Field(max_length=64)]
+    email: Annotated[Text, Field(max_length=254)] = ""
+    scope: Annotated[dict[Slug, list[Text]], Field(default_factory=dict, max_length=_MOST_COLUMNS)]
+
+
+class NewUser(UserBody):
+    username: Annotated[Text, Field(min_length=1, max_length=256)]
+
+
+class UserStateBody(Incoming):
+    disabled: bool
+
+
+class UserItem(Outgoing):
+    """A user as administrators see one. Times are UTC; `version` goes up with every change."""
+
+    id: int
+    username: str
+    email: str
+    role: str
+    scope: Scope
+    state: Literal["active", "invited", "locked", "disabled"]
+    created_at: datetime
+    last_sign_in_at: datetime | None
+    version: int
+
+
+class UserList(Outgoing):
+    items: list[UserItem]
+
+
+class PasswordLink(Outgoing):
+    """A one-time link: open `path` at this installation's address, and set a password. Told once, and stored only as a hash."""
+
+    user: UserItem
+    path: str
+    expires_at: datetime
+
+
+class EndedSessions(Outgoing):
+    ended: Annotated[int, Field(description="Browser sessions; API tokens have ended too.")]
 
 
 class SaleResult(Outgoing):

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from nebuloviz.clock import utc_now
 from nebuloviz.db import rows_changed
 from nebuloviz.detection.series import SeriesKey
-from nebuloviz.errors import Conflict, InvalidInput, NotFound
+from nebuloviz.errors import Conflict, InvalidInput, NotFound, StaleVersion
 from nebuloviz.i18n import gettext as _
 from nebuloviz.metrics.buckets import buckets
 from nebuloviz.metrics.query import Filter, Query
@@ -149,8 +149,10 @@ class SqlAlertService(AlertService):
             raise InvalidInput(_("A note has at most {limit} characters and no NUL.", limit=MAX_NOTE))
         alert = self._visible(session, actor, alert_id)
         before = alert.state
-        if alert.state == "resolved" or version not in {None, alert.version}:
-            raise _changed_meanwhile()
+        if version not in {None, alert.version}:
+            raise StaleVersion(_changed_meanwhile())
+        if alert.state == "resolved":
+            raise Conflict(_changed_meanwhile())
         now = self._now()
         changed = session.execute(
             update(Alert)
@@ -158,7 +160,7 @@ class SqlAlertService(AlertService):
             .values(state=state, version=alert.version + 1, updated_at=now)
         )
         if rows_changed(changed) != 1:  # somebody else was faster by a hair
-            raise _changed_meanwhile()
+            raise StaleVersion(_changed_meanwhile())
         session.add(AlertEvent(alert_id=alert_id, at=now, kind=state, username=actor.username, note=note))
         self._audit.record(
             session, actor, _ACTIONS[state], f"alert {alert_id}", before={"state": before}, after={"state": state}
@@ -179,8 +181,8 @@ class SqlAlertService(AlertService):
         return pd.Series(data[query.metrics[0]].astype(float).to_numpy(), index=pd.Index(index))
 
 
-def _changed_meanwhile() -> Conflict:
-    return Conflict(_("This alert was changed meanwhile; look at it again before you decide."))
+def _changed_meanwhile() -> str:
+    return _("This alert was changed meanwhile; look at it again before you decide.")
 
 
 def _contributions(parts: pd.DataFrame, dimension: str, deviation: float) -> Iterator[Contribution]:

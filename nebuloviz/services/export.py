@@ -98,6 +98,20 @@ def csv_bytes(sheet: Sheet) -> bytes:
     return (_BOM + out.getvalue()).encode()
 
 
+def plain_csv(frame: Frame) -> bytes:
+    """A frame for programs: UTF-8, columns by their names, times in ISO 8601 with their offset, nothing for what is missing.
+
+    Text that could pass for a formula gets an apostrophe in front here too: such files are opened with spreadsheets after all.
+    """
+    texts = {column.name: frame.data[column.name].map(_harmless) for column in frame.columns if column.type == "text"}
+    times = {
+        column.name: [moment.isoformat() for moment in frame.data[column.name]]
+        for column in frame.columns
+        if column.type == "time"
+    }
+    return frame.data.assign(**texts, **times).to_csv(index=False, lineterminator="\r\n").encode()
+
+
 def xlsx_bytes(sheet: Sheet) -> bytes:
     """A workbook of one sheet, with typed cells, a fixed heading row and a filter. Text cells are strings, never formulas."""
     out = io.BytesIO()

@@ -11,7 +11,7 @@ from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.clock import utc_now
-from nebuloviz.errors import Conflict, InvalidInput, NotFound
+from nebuloviz.errors import Conflict, InvalidInput, NotFound, StaleVersion
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import PasswordLink, User
 from nebuloviz.permissions import ROLES, Actor, Permission, RowScope, require
@@ -225,13 +225,13 @@ def _locked_for_change(session: Session, user_id: int, version: int, *, managing
     All of those are locked, whoever is changed: of two changes at once, the second waits and sees what the first has left.
 
     Raises:
-        NotFound, Conflict: as `UserService.change` says.
+        NotFound, StaleVersion, Conflict: as `UserService.change` says.
     """
     able = User.role.in_(_MANAGERS) & ~User.disabled & (User.password_hash != "")
     managers = session.scalars(select(User.id).where(able).order_by(User.id).with_for_update()).all()
     user = _user(session, user_id)
     if user.version != version:
-        raise Conflict(
+        raise StaleVersion(
             _(
                 "{name} was changed by somebody else meanwhile. Look at it as it is now, then decide.",
                 name=user.username,

@@ -32,20 +32,61 @@ TABLE: dict[tuple[str, str], str | Permission] = {
     ("GET", "/api/v1/me"): "token",
     ("GET", "/api/v1/metrics"): Permission.DATA_READ,
     ("GET", "/api/v1/dimensions"): Permission.DATA_READ,
+    ("GET", "/api/v1/dimensions/{name}/values"): Permission.DATA_READ,
     ("POST", "/api/v1/query"): Permission.DATA_READ,
+    ("POST", "/api/v1/insights"): Permission.DATA_READ,
     ("GET", "/api/v1/series"): Permission.DATA_READ,
     ("GET", "/api/v1/alerts"): Permission.ALERTS_READ,
     ("GET", "/api/v1/alerts/{alert_id}"): Permission.ALERTS_READ,
+    ("GET", "/api/v1/alerts/{alert_id}/history"): Permission.ALERTS_READ,
+    ("GET", "/api/v1/alerts/{alert_id}/segments"): Permission.ALERTS_READ,
+    ("POST", "/api/v1/alerts/{alert_id}/acknowledge"): Permission.ALERTS_MANAGE,
+    ("POST", "/api/v1/alerts/{alert_id}/resolve"): Permission.ALERTS_MANAGE,
+    ("GET", "/api/v1/sales"): Permission.SALES_READ,
     ("POST", "/api/v1/sales"): Permission.SALES_WRITE,
+    ("GET", "/api/v1/stream"): Permission.STREAM_READ,
+    ("POST", "/api/v1/stream/resume"): Permission.STREAM_MANAGE,
+    ("GET", "/api/v1/imports"): Permission.STREAM_READ,
+    ("GET", "/api/v1/dead-letters"): Permission.STREAM_READ,
+    ("GET", "/api/v1/dead-letters/{letter_id}"): Permission.STREAM_READ,
+    ("POST", "/api/v1/dead-letters/retry"): Permission.STREAM_MANAGE,
+    ("POST", "/api/v1/dead-letters/discard"): Permission.STREAM_MANAGE,
+    ("GET", "/api/v1/users"): Permission.USERS_MANAGE,
+    ("POST", "/api/v1/users"): Permission.USERS_MANAGE,
+    ("GET", "/api/v1/users/{user_id}"): Permission.USERS_MANAGE,
+    ("PUT", "/api/v1/users/{user_id}"): Permission.USERS_MANAGE,
+    ("DELETE", "/api/v1/users/{user_id}"): Permission.USERS_MANAGE,
+    ("PUT", "/api/v1/users/{user_id}/state"): Permission.USERS_MANAGE,
+    ("POST", "/api/v1/users/{user_id}/unlock"): Permission.USERS_MANAGE,
+    ("POST", "/api/v1/users/{user_id}/end-sessions"): Permission.USERS_MANAGE,
+    ("POST", "/api/v1/users/{user_id}/password-link"): Permission.USERS_MANAGE,
+    ("GET", "/api/v1/audit"): Permission.AUDIT_READ,
 }
 PROTECTED = sorted((key, need) for key, need in TABLE.items() if need != "nothing")
 
-#: A request that succeeds for whoever may make it.
-REQUESTS: dict[str, dict[str, Any]] = {
-    "/api/v1/query": {"json": QUERY},
-    "/api/v1/series": {"params": {"metric": "revenue", "start": "2026-03-01", "end": "2026-03-02"}},
-    "/api/v1/sales": {"json": []},
+_SPAN = {"start": "2026-03-01", "end": "2026-03-02"}
+_NOBODY = {"alert_id": 999_999, "letter_id": 999_999, "user_id": 999_999, "name": "category"}
+
+#: What goes with a request, where it needs anything.
+REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "/api/v1/query"): {"json": QUERY},
+    ("POST", "/api/v1/insights"): {"json": QUERY | {"comparison": "previous"}},
+    ("GET", "/api/v1/series"): {"params": {"metric": "revenue", **_SPAN}},
+    ("GET", "/api/v1/sales"): {"params": _SPAN},
+    ("POST", "/api/v1/sales"): {"json": []},
+    ("POST", "/api/v1/alerts/{alert_id}/acknowledge"): {"json": {}},
+    ("POST", "/api/v1/alerts/{alert_id}/resolve"): {"json": {}},
+    ("POST", "/api/v1/stream/resume"): {"json": {"topic": "none", "partition": 0}},
+    ("POST", "/api/v1/dead-letters/retry"): {"json": {"ids": [999_999]}},
+    ("POST", "/api/v1/dead-letters/discard"): {"json": {"ids": [999_999]}},
+    ("POST", "/api/v1/users"): {"json": {"username": "viewer", "role": "viewer"}},
+    ("PUT", "/api/v1/users/{user_id}"): {"json": {"role": "viewer"}},
+    ("PUT", "/api/v1/users/{user_id}/state"): {"json": {"disabled": True}},
 }
+#: What is asked of something that there is not, or that there is already, is answered so to whoever may ask.
+ANSWERS: dict[tuple[str, str], int] = {
+    key: 404 for key in TABLE if any(f"{{{name}}}" in key[1] for name in ("alert_id", "letter_id", "user_id"))
+} | {("POST", "/api/v1/users"): 409, ("POST", "/api/v1/stream/resume"): 404}
 
 
 def found_routes(app: FastAPI) -> dict[tuple[str, str], Any]:
@@ -83,9 +124,9 @@ class TestRoutes:
     ) -> None:
         method, path = key
         with api.client(role) as client:
-            answer = client.request(method, path.replace("{alert_id}", "1"), **REQUESTS.get(path, {}))
+            answer = client.request(method, path.format(**_NOBODY), **REQUESTS.get(key, {}))
         allowed = role is not None and (need == "token" or need in ROLES[role])
-        assert answer.status_code == (200 if allowed else 401 if role is None else 403), answer.text
+        assert answer.status_code == (ANSWERS.get(key, 200) if allowed else 401 if role is None else 403), answer.text
         if not allowed:
             assert set(answer.json()) == {"type", "title", "status", "code", "detail"}
 

@@ -1,22 +1,35 @@
-"""Alerts, read."""
+"""Alerts, and what may be done with them."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Response
 from fastapi import Query as Parameter
 
 from nebuloviz.api.deps import Asker, needs
 from nebuloviz.api.reading import StrictRoute
-from nebuloviz.api.schemas import AlertItem, AlertList, Moment, Slug
-from nebuloviz.errors import InvalidInput
+from nebuloviz.api.schemas import (
+    AlertEntry,
+    AlertHistory,
+    AlertItem,
+    AlertList,
+    Cursor,
+    Moment,
+    Note,
+    SegmentShare,
+    SegmentShares,
+    Slug,
+    moment_of,
+)
+from nebuloviz.api.versions import IfMatch, show_version
 from nebuloviz.permissions import Permission
-from nebuloviz.services.interfaces import AlertFilter
+from nebuloviz.services.interfaces import AlertFilter, AlertView
 
 router = APIRouter(prefix="/alerts", tags=["alerts"], route_class=StrictRoute)
 Reader = Annotated[Asker, Depends(needs(Permission.ALERTS_READ))]
+Manager = Annotated[Asker, Depends(needs(Permission.ALERTS_MANAGE))]
+AlertId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
 @router.get("", summary="Alerts, newest first")
@@ -32,7 +45,7 @@ async def alerts(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
     end: Annotated[
         Moment | None, Parameter(description="Alerts that begin before this; without an offset it is in UTC.")
     ] = None,
-    cursor: Annotated[str | None, Parameter(max_length=200, description="`next` of the page before.")] = None,
+    cursor: Cursor = None,
     limit: Annotated[int, Parameter(ge=1, le=500)] = 50,
 ) -> AlertList:
     which = AlertFilter(
@@ -40,24 +53,47 @@ async def alerts(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
         severities=tuple(severity),
         metrics=tuple(metric),
         series=series,
-        start=_moment("start", start),
-        end=_moment("end", end),
+        start=moment_of("start", start),
+        end=moment_of("end", end),
     )
     page = await asker.ask(asker.parts.services.alerts.list, which, cursor, limit)
     return AlertList(items=[AlertItem.model_validate(item) for item in page.items], next=page.next_cursor)
 
 
 @router.get("/{alert_id}", summary="One alert")
-async def alert(asker: Reader, alert_id: Annotated[int, Path(ge=1, le=2**63 - 1)]) -> AlertItem:
-    return AlertItem.model_validate(await asker.ask(asker.parts.services.alerts.get, alert_id))
+async def alert(asker: Reader, alert_id: AlertId, response: Response) -> AlertItem:
+    return _versioned(response, await asker.ask(asker.parts.services.alerts.get, alert_id))
 
 
-def _moment(name: str, text: str | None) -> datetime | None:
-    """Aware; without an offset it is taken as UTC."""
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise InvalidInput(f"{name} is no ISO 8601 time; write it like 2026-11-22T15:00:00Z.") from None
+@router.get("/{alert_id}/history", summary="What happened to an alert")
+async def history(asker: Reader, alert_id: AlertId) -> AlertHistory:
+    entries = await asker.ask(asker.parts.services.alerts.history, alert_id)
+    return AlertHistory(items=[AlertEntry.model_validate(entry) for entry in entries])
+
+
+@router.get("/{alert_id}/segments", summary="The segments that carry most of the deviation")
+async def segments(
+    asker: Reader, alert_id: AlertId, limit: Annotated[int, Parameter(ge=1, le=50)] = 8
+) -> SegmentShares:
+    """Over every dimension in use, the largest share first."""
+    found = await asker.ask(asker.parts.services.alerts.contributions, alert_id, limit)
+    return SegmentShares(items=[SegmentShare.model_validate(part) for part in found])
+
+
+@router.post("/{alert_id}/acknowledge", summary="Say that somebody looks after it")
+async def acknowledge(
+    asker: Manager, alert_id: AlertId, body: Note, if_match: IfMatch, response: Response
+) -> AlertItem:
+    """Once more adds another note. 409 where it is resolved already."""
+    return _versioned(response, await asker.act(asker.parts.services.alerts.acknowledge, alert_id, body.note, if_match))
+
+
+@router.post("/{alert_id}/resolve", summary="Close it")
+async def resolve(asker: Manager, alert_id: AlertId, body: Note, if_match: IfMatch, response: Response) -> AlertItem:
+    """409 where it is resolved already."""
+    return _versioned(response, await asker.act(asker.parts.services.alerts.resolve, alert_id, body.note, if_match))
+
+
+def _versioned(response: Response, of: AlertView) -> AlertItem:
+    show_version(response, of.version)
+    return AlertItem.model_validate(of)

@@ -8,16 +8,19 @@ from datetime import datetime
 from typing import Annotated, Any, cast
 
 import pandas as pd
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Header, Path, Response
 from fastapi import Query as Parameter
 
 from nebuloviz.api.deps import Asker, needs
+from nebuloviz.api.formats import FORMS, in_form
 from nebuloviz.api.reading import StrictRoute
 from nebuloviz.api.schemas import (
     Catalogue,
     Column,
     DimensionCatalogue,
     DimensionEntry,
+    Finding,
+    Findings,
     MetricEntry,
     Moment,
     Point,
@@ -26,6 +29,8 @@ from nebuloviz.api.schemas import (
     Series,
     Slug,
     Text,
+    Value,
+    ValueList,
 )
 from nebuloviz.errors import InvalidQuery
 from nebuloviz.metrics.query import Filter, Grain, Query
@@ -36,6 +41,15 @@ from nebuloviz.services.interfaces import Frame
 router = APIRouter(tags=["data"], route_class=StrictRoute)
 Reader = Annotated[Asker, Depends(needs(Permission.DATA_READ))]
 _COUNTED = {"count"}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+FilterTexts = Annotated[
+    list[Text],
+    Parameter(
+        default_factory=list,
+        max_length=20,
+        description="`dimension=value`, or `dimension!=value`; may be repeated.",
+    ),
+]
 
 
 @router.get("/metrics", summary="What can be measured")
@@ -58,10 +72,47 @@ async def dimensions(_asker: Reader) -> DimensionCatalogue:
     return DimensionCatalogue(items=[DimensionEntry(name=entry.slug, label=str(entry.label)) for entry in DIMENSIONS])
 
 
-@router.post("/query", summary="Metrics by dimensions and time")
-async def query(asker: Reader, body: QueryBody) -> QueryAnswer:
-    """The answer is the one that the dashboard shows for the same question."""
-    return answer_of(await asker.ask(asker.parts.services.data.frame, query_of(body)))
+@router.get("/dimensions/{name}/values", summary="The values of a dimension")
+async def values(
+    asker: Reader,
+    name: Annotated[Slug, Path()],
+    search: Annotated[Text, Parameter(description="Any part of the value, taken literally.")] = "",
+    limit: Annotated[int, Parameter(ge=1, le=500)] = 50,
+) -> ValueList:
+    found = await asker.ask(asker.parts.services.data.values, name, search, limit)
+    return ValueList(items=[Value(value=value, label=label) for value, label in found])
+
+
+@router.post(
+    "/query",
+    summary="Metrics by dimensions and time",
+    response_model=QueryAnswer,
+    responses={200: {"content": dict.fromkeys(FORMS, _BINARY)}},
+)
+async def query(
+    asker: Reader, body: QueryBody, accept: Annotated[str, Header(include_in_schema=False)] = ""
+) -> Response | QueryAnswer:
+    """The answer is the one that the dashboard shows for the same question. `Accept` may ask for CSV, Arrow or Parquet."""
+    frame = await asker.ask(asker.parts.services.data.frame, query_of(body))
+    return in_form(frame, accept) or answer_of(frame)
+
+
+@router.post("/insights", summary="What stands out")
+async def insights(asker: Reader, body: QueryBody, limit: Annotated[int, Parameter(ge=1, le=20)] = 5) -> Findings:
+    """The most telling findings about the question's range against its comparison, in the caller's language."""
+    found = await asker.ask(asker.parts.services.insights.insights, query_of(body), limit)
+    return Findings(
+        items=[
+            Finding(
+                text=item.text,
+                severity=item.severity,
+                weight=item.weight,
+                alert_id=item.alert_id,
+                query=item.query.to_params(),
+            )
+            for item in found
+        ]
+    )
 
 
 @router.get("/series", summary="One metric over time")
@@ -70,24 +121,17 @@ async def series(
     metric: Slug,
     start: Moment,
     end: Moment,
-    filter: Annotated[
-        list[Text],
-        Parameter(
-            default_factory=list,
-            max_length=20,
-            description="`dimension=value`, or `dimension!=value`; may be repeated.",
-        ),
-    ],
+    filter: FilterTexts,
     grain: Grain = "day",
     time_zone: Annotated[str, Parameter(max_length=64)] = "UTC",
 ) -> Series:
     """Every bucket of the range, those without sales included."""
     asked = Query(
         metrics=(metric,),
-        start=_moment("start", start),
-        end=_moment("end", end),
+        start=query_moment("start", start),
+        end=query_moment("end", end),
         grain=grain,
-        filters=_filters(filter),
+        filters=filters_of(filter),
         time_zone=time_zone,
     )
     return _series_of(await asker.ask(asker.parts.services.data.frame, asked))
@@ -101,8 +145,8 @@ def query_of(body: QueryBody) -> Query:
     """
     return Query(
         metrics=tuple(body.metrics),
-        start=_moment("start", body.start),
-        end=_moment("end", body.end),
+        start=query_moment("start", body.start),
+        end=query_moment("end", body.end),
         dimensions=tuple(body.dimensions),
         grain=body.grain,
         filters=tuple(Filter(item.dimension, item.op, tuple(item.values)) for item in body.filters),
@@ -115,14 +159,14 @@ def query_of(body: QueryBody) -> Query:
     )
 
 
-def _moment(name: str, text: str) -> datetime:
+def query_moment(name: str, text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
         raise InvalidQuery(f"{name} is no ISO 8601 time; write it like 2026-11-22T15:00:00Z.") from None
 
 
-def _filters(texts: Iterable[str]) -> tuple[Filter, ...]:
+def filters_of(texts: Iterable[str]) -> tuple[Filter, ...]:
     """`category=Dairy` keeps, `category!=Dairy` leaves out; several of one dimension are alternatives."""
     chosen: dict[tuple[str, bool], list[str]] = {}
     for text in texts:

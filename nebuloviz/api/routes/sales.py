@@ -1,20 +1,24 @@
-"""Sales in."""
+"""Sales in, and the lines that are stored."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
+from fastapi import Query as Parameter
 
 from nebuloviz.api.deps import Asker, needs
 from nebuloviz.api.reading import MAX_SALES_BYTES, StrictRoute, read_body
-from nebuloviz.api.schemas import SaleResult, SalesAnswer
+from nebuloviz.api.routes.data import FilterTexts, filters_of, query_moment
+from nebuloviz.api.schemas import Cursor, Moment, SaleItem, SaleList, SaleResult, SalesAnswer
 from nebuloviz.errors import MalformedRequest, UnsupportedMediaType
+from nebuloviz.metrics.query import Query
 from nebuloviz.permissions import Permission
 from nebuloviz.services import strict_json
 from nebuloviz.services.interfaces import PostResult
 
 router = APIRouter(prefix="/sales", tags=["sales"], route_class=StrictRoute)
+Reader = Annotated[Asker, Depends(needs(Permission.SALES_READ))]
 Writer = Annotated[Asker, Depends(needs(Permission.SALES_WRITE))]
 
 _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines"})
@@ -56,6 +60,33 @@ async def post_sales(asker: Writer, request: Request) -> SalesAnswer:
     """Each item gets its own answer; a bad one does not harm its neighbours. Sending the same again counts nothing twice."""
     items = _items(request.headers.get("content-type", ""), await read_body(request, MAX_SALES_BYTES))
     return _answer(await asker.act_in_thread(asker.parts.services.ingest.post, items))
+
+
+@router.get("", summary="Stored sale lines, newest first")
+async def stored(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
+    asker: Reader,
+    start: Moment,
+    end: Moment,
+    filter: FilterTexts,
+    time_zone: Annotated[str, Parameter(max_length=64)] = "UTC",
+    order: Annotated[
+        str, Parameter(max_length=32, description="A field of the lines, with `-` in front for descending.")
+    ] = "-sold_at",
+    cursor: Cursor = None,
+    limit: Annotated[int, Parameter(ge=1, le=1000)] = 100,
+) -> SaleList:
+    """Those of the range and filters, in pages."""
+    asked = Query(
+        metrics=("lines",),
+        start=query_moment("start", start),
+        end=query_moment("end", end),
+        filters=filters_of(filter),
+        time_zone=time_zone,
+    )
+    page = await asker.ask(asker.parts.services.data.sales, asked, cursor, limit, order)
+    return SaleList(
+        items=[SaleItem.model_validate(line) for line in page.lines], next=page.next_cursor, total=page.total
+    )
 
 
 def _items(content_type: str, body: bytes) -> list[bytes]:

@@ -120,7 +120,8 @@ class AlertService(ABC):
 
         Raises:
             NotFound: as `get` does.
-            Conflict: it is resolved already, or was changed since `version`.
+            StaleVersion: it was changed since `version`.
+            Conflict: it is resolved already.
             InvalidInput: the note has more than 2,000 characters, or a NUL.
         """
 

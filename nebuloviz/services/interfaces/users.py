@@ -84,7 +84,8 @@ class UserService(ABC):
 
         Raises:
             NotFound: the user is gone.
-            Conflict: somebody else has changed the user since `version`; or it is the last administrator.
+            StaleVersion: somebody else has changed the user since `version`.
+            Conflict: it is the last administrator.
             InvalidInput: as for `create`.
         """
 

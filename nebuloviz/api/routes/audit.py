@@ -1,0 +1,32 @@
+"""The audit log, read."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from fastapi import Query as Parameter
+
+from nebuloviz.api.deps import Asker, needs
+from nebuloviz.api.reading import StrictRoute
+from nebuloviz.api.schemas import AuditItem, AuditList, Cursor, Moment, moment_of
+from nebuloviz.permissions import Permission
+from nebuloviz.services.interfaces import AuditFilter
+
+router = APIRouter(prefix="/audit", tags=["audit log"], route_class=StrictRoute)
+Reader = Annotated[Asker, Depends(needs(Permission.AUDIT_READ))]
+
+
+@router.get("", summary="Who did what, newest first")
+async def entries(
+    asker: Reader,
+    search: Annotated[str, Parameter(max_length=200, description="Any part of who, on what, and from where.")] = "",
+    action: Annotated[str, Parameter(max_length=64, description="Such as `user:create`.")] = "",
+    start: Annotated[Moment | None, Parameter(description="Without an offset it is in UTC.")] = None,
+    end: Annotated[Moment | None, Parameter(description="Without an offset it is in UTC.")] = None,
+    cursor: Cursor = None,
+    limit: Annotated[int, Parameter(ge=1, le=500)] = 50,
+) -> AuditList:
+    which = AuditFilter(search, action, moment_of("start", start), moment_of("end", end))
+    page = await asker.ask(asker.parts.services.audit.entries, which, cursor, limit)
+    return AuditList(items=[AuditItem.model_validate(item) for item in page.items], next=page.next_cursor)

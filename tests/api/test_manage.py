@@ -1,0 +1,232 @@
+"""What pages can do, programs can: alerts, users, the stream and the audit log over HTTP."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from nebuloviz.client import ApiError, Client
+from tests.api.conftest import PASSWORD, Api
+from tests.api.test_data import END, START, sale
+
+QUERY = {"metrics": ["revenue", "lines"], "dimensions": ["category"], "start": START, "end": END, "order": "category"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _filled(api: Api) -> None:
+    with api.client("data_scientist") as client:
+        assert client.post("/api/v1/sales", json=[sale(number) for number in range(8)]).status_code == 200
+
+
+@pytest.fixture
+def admin(api: Api) -> Iterator[httpx.Client]:
+    with api.client("admin") as client:
+        yield client
+
+
+class TestForms:
+    def ask(self, api: Api, accept: str) -> httpx.Response:
+        with api.client("viewer") as client:
+            return client.post("/api/v1/query", json=QUERY, headers={"Accept": accept})
+
+    def rows(self, api: Api) -> list[list[Any]]:
+        rows: list[list[Any]] = self.ask(api, "application/json").json()["rows"]
+        return rows
+
+    def test_csv_has_the_rows_of_json(self, api: Api) -> None:
+        answer = self.ask(api, "text/csv, application/json;q=0.5")
+        assert answer.headers["content-type"].startswith("text/csv")
+        frame = pd.read_csv(io.BytesIO(answer.content))
+        assert frame[["category", "revenue", "lines"]].to_numpy().tolist() == self.rows(api)
+
+    def test_parquet_has_the_rows_of_json(self, api: Api) -> None:
+        frame = pd.read_parquet(io.BytesIO(self.ask(api, "application/vnd.apache.parquet").content))
+        assert frame[["category", "revenue", "lines"]].to_numpy().tolist() == self.rows(api)
+
+    def test_arrow_has_the_rows_of_json(self, api: Api) -> None:
+        frame = pa.ipc.open_stream(self.ask(api, "application/vnd.apache.arrow.stream").content).read_pandas()
+        assert frame[["category", "revenue", "lines"]].to_numpy().tolist() == self.rows(api)
+
+    @pytest.mark.parametrize("accept", ["*/*", "text/html", "application/json, text/csv"])
+    def test_anything_else_is_json(self, api: Api, accept: str) -> None:
+        assert self.ask(api, accept).json()["rows"]
+
+    def test_csv_holds_no_formula(self, api: Api) -> None:
+        with api.client("data_scientist") as client:
+            client.post("/api/v1/sales", json=[sale(700, category="=1+1", sold_at="2025-01-01T00:00:00Z")])
+        body = QUERY | {"start": "2025-01-01", "end": "2025-01-02"}
+        with api.client("viewer") as client:
+            answer = client.post("/api/v1/query", json=body, headers={"Accept": "text/csv"})
+        assert "\r\n'=1+1," in answer.text
+
+
+class TestSaleLines:
+    def test_come_in_pages(self, api: Api) -> None:
+        with api.client("analyst") as client:
+            first = client.get("/api/v1/sales", params={"start": START, "end": END, "limit": 5}).json()
+            rest = client.get("/api/v1/sales", params={"start": START, "end": END, "cursor": first["next"]}).json()
+        lines = first["items"] + rest["items"]
+        assert (len(first["items"]), rest["next"]) == (5, None)
+        assert len({line["sale_id"] for line in lines}) == len(lines) == first["total"]
+
+    def test_can_be_filtered_and_ordered(self, api: Api) -> None:
+        with api.client("analyst") as client:
+            params = {"start": START, "end": END, "filter": "category=Dairy", "order": "sale_id"}
+            lines = client.get("/api/v1/sales", params=params).json()["items"]
+            refused = client.get("/api/v1/sales", params=params | {"order": "1; DROP TABLE sale"})
+        assert {line["category"] for line in lines} == {"Dairy"}
+        assert [line["sale_id"] for line in lines] == sorted(line["sale_id"] for line in lines)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input")
+
+
+class TestAlerts:
+    def test_are_acknowledged_and_resolved_with_notes(self, api: Api) -> None:
+        with api.client("analyst") as client:
+            path = "/api/v1/alerts/1"
+            assert client.post(f"{path}/acknowledge", json={"note": "Looking"}).json()["state"] == "acknowledged"
+            assert client.post(f"{path}/resolve", json={"note": "A closed road"}).json()["state"] == "resolved"
+            again = client.post(f"{path}/resolve", json={})
+            kinds = [(entry["kind"], entry["note"]) for entry in client.get(f"{path}/history").json()["items"]]
+        assert (again.status_code, again.json()["code"]) == (409, "conflict")
+        assert kinds[-2:] == [("acknowledged", "Looking"), ("resolved", "A closed road")]
+
+    def test_one_that_has_changed_since_it_was_read_is_left_alone(self, api: Api) -> None:
+        with api.client("analyst") as client:
+            seen = client.get("/api/v1/alerts/2").headers["etag"]
+            changed = client.post("/api/v1/alerts/2/acknowledge", json={}, headers={"If-Match": seen})
+            stale = client.post("/api/v1/alerts/2/resolve", json={}, headers={"If-Match": seen})
+            assert (changed.status_code, stale.status_code, stale.json()["code"]) == (200, 412, "stale_version")
+            now = {"If-Match": changed.headers["etag"]}
+            assert client.post("/api/v1/alerts/2/resolve", json={}, headers=now).status_code == 200
+
+    @pytest.mark.parametrize("tag", ["abc", 'W/"1"', '"-1"', "9" * 30, "١"])
+    def test_a_tag_that_is_none_of_ours_is_refused(self, api: Api, tag: str) -> None:
+        with api.client("analyst") as client:
+            headers = [(b"If-Match", tag.encode())]
+            assert client.post("/api/v1/alerts/3/acknowledge", json={}, headers=headers).status_code == 422
+
+    def test_segments_name_what_carries_the_deviation(self, api: Api) -> None:
+        with api.client("viewer") as client:
+            found = client.get("/api/v1/alerts/4/segments", params={"limit": 3}).json()["items"]
+        assert all({"dimension", "value", "share"} <= set(part) for part in found)
+
+
+class TestUsers:
+    def create(self, admin: httpx.Client, name: str, **body: Any) -> Any:
+        answer = admin.post("/api/v1/users", json={"username": name, "role": "viewer"} | body)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def test_are_created_changed_shut_out_and_deleted(self, admin: httpx.Client) -> None:
+        made = self.create(admin, "nina", scope={"category": ["Dairy"]})
+        path = f"/api/v1/users/{made['user']['id']}"
+        assert made["path"].startswith("/welcome/")
+        assert made["user"]["scope"] == {"category": ["Dairy"]}
+        assert made["user"]["state"] == "invited"
+        assert admin.put(path, json={"role": "analyst"}).json()["role"] == "analyst"
+        assert admin.get(path).json()["scope"] == {}
+        assert admin.put(f"{path}/state", json={"disabled": True}).json()["state"] == "disabled"
+        assert admin.delete(path).status_code == 204
+        assert admin.get(path).status_code == 404
+
+    def test_edits_of_a_stale_version_are_refused(self, admin: httpx.Client) -> None:
+        path = f"/api/v1/users/{self.create(admin, 'stale')['user']['id']}"
+        seen = {"If-Match": admin.get(path).headers["etag"]}
+        assert admin.put(path, json={"role": "analyst"}, headers=seen).status_code == 200
+        for late in (
+            admin.put(path, json={"role": "admin"}, headers=seen),
+            admin.put(f"{path}/state", json={"disabled": True}, headers=seen),
+            admin.delete(path, headers=seen),
+        ):
+            assert (late.status_code, late.json()["code"]) == (412, "stale_version")
+        assert admin.get(path).json()["role"] == "analyst"
+
+    def test_fields_that_are_not_ones_to_set_are_refused(self, admin: httpx.Client) -> None:
+        for extra in ({"id": 1}, {"password_hash": "x"}, {"version": 9}, {"disabled": False}):
+            answer = admin.post("/api/v1/users", json={"username": "mass", "role": "viewer"} | extra)
+            assert answer.status_code == 422
+
+    def test_the_last_administrator_stays(self, admin: httpx.Client) -> None:
+        (own,) = [user for user in admin.get("/api/v1/users").json()["items"] if user["role"] == "admin"]
+        path = f"/api/v1/users/{own['id']}"
+        for answer in (
+            admin.put(path, json={"role": "viewer"}),
+            admin.put(f"{path}/state", json={"disabled": True}),
+            admin.delete(path),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+
+    def test_ending_sessions_ends_tokens(self, api: Api, admin: httpx.Client) -> None:
+        (viewer,) = admin.get("/api/v1/users", params={"search": "viewer"}).json()["items"]
+        with api.client("viewer") as client:
+            assert client.get("/api/v1/me").status_code == 200
+            assert admin.post(f"/api/v1/users/{viewer['id']}/end-sessions").status_code == 200
+            assert client.get("/api/v1/me").status_code == 401
+
+    def test_what_was_done_stands_in_the_audit_log(self, admin: httpx.Client) -> None:
+        self.create(admin, "noted", role="analyst")
+        (entry,) = admin.get("/api/v1/audit", params={"action": "user:create", "search": "noted"}).json()["items"]
+        assert (entry["username"], entry["subject"], entry["after"]["role"]) == ("admin", "user noted", "analyst")
+
+
+class TestStream:
+    def test_rejected_records_are_shown_and_closed(self, api: Api, admin: httpx.Client) -> None:
+        assert admin.get("/api/v1/stream").json()["partitions"] is not None
+        assert admin.get("/api/v1/imports").json()["items"] == []
+        letters = admin.get("/api/v1/dead-letters").json()
+        assert letters["next"] is None
+        ids = [letter["id"] for letter in letters["items"]] or [1]
+        assert admin.post("/api/v1/dead-letters/discard", json={"ids": ids}).json()["discarded"] == len(
+            letters["items"]
+        )
+
+
+class TestClient:
+    """`nebuloviz.client` against the running server."""
+
+    @pytest.fixture
+    def client(self, api: Api) -> Iterator[Client]:
+        with Client.sign_in(api.served.url, "data_scientist", PASSWORD) as client:
+            yield client
+
+    def test_a_query_becomes_a_frame(self, client: Client) -> None:
+        frame = client.query(
+            "revenue", by="category", grain="day", start=START, end=END, time_zone="Asia/Kolkata"
+        ).to_frame()
+        assert list(frame.columns[:2]) == ["bucket", "category"]
+        assert str(frame["bucket"].dt.tz) in {"Asia/Kolkata", "UTC+05:30"}
+        assert frame["revenue"].sum() == pytest.approx(8 * 2.5)
+
+    def test_filters_and_lists(self, client: Client) -> None:
+        answer = client.query(["lines", "orders"], start=START, end=END, where={"category": "Dairy"})
+        assert answer.rows[0][0] == 4
+        assert {line["category"] for line in client.sales(start=START, end=END, where={"category": ["Dairy"]})} == {
+            "Dairy"
+        }
+
+    def test_sales_are_written_once(self, client: Client) -> None:
+        sales = [sale(900 + number) for number in range(3)]
+        first, second = client.write([*sales, {"sale_id": "bad"}]), client.write(iter(sales))
+        assert (first.accepted, first.duplicates, [place for place, _ in first.rejected]) == (3, 0, [3])
+        assert (second.accepted, second.duplicates, second.rejected) == (0, 3, ())
+
+    def test_alerts_come_page_after_page(self, client: Client) -> None:
+        ids = [alert["id"] for alert in client.alerts()]
+        assert len(ids) == len(set(ids)) == 7
+        assert client.acknowledge(ids[0], "seen")["state"] == "acknowledged"
+
+    def test_refusals_are_errors_with_a_code(self, client: Client) -> None:
+        with pytest.raises(ApiError) as refused:
+            client.query("no_such_metric", start=START, end=END)
+        assert (refused.value.status, refused.value.code) == (422, "invalid_query")
+
+    def test_a_wrong_password_is_told(self, api: Api) -> None:
+        with pytest.raises(ApiError) as refused:
+            Client.sign_in(api.served.url, "nobody-here", "wrong")
+        assert refused.value.code == "not_signed_in"
