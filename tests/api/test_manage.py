@@ -84,6 +84,12 @@ class TestSaleLines:
         assert [line["sale_id"] for line in lines] == sorted(line["sale_id"] for line in lines)
         assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input")
 
+    def test_a_parameter_that_there_is_not_is_refused_with_those_that_there_are(self, api: Api) -> None:
+        with api.client("analyst") as client:
+            answer = client.get("/api/v1/sales", params={"start": START, "end": END, "filtre": "category=Dairy"})
+        assert answer.status_code == 422
+        assert "filter" in answer.json()["detail"]
+
 
 class TestAlerts:
     def test_are_acknowledged_and_resolved_with_notes(self, api: Api) -> None:

@@ -4,6 +4,7 @@ To accept a change of the document: `python -m tests.api.test_openapi`.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +22,7 @@ from nebuloviz.settings import load
 from tests.api.conftest import Api
 
 SNAPSHOT = Path(__file__).with_name("openapi.json")
-EXAMPLES = 25
+EXAMPLES = int(os.environ.get("NEBULOVIZ_TEST_EXAMPLES", "10"))  # of each operation and mode; more for a thorough look
 
 # What a query means goes beyond what a schema can say: an end after its start, an order that is among the columns.
 REFUSED_WITH_REASON = positive_data_acceptance
