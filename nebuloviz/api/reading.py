@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Collection, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from fastapi import Request
@@ -81,18 +81,13 @@ class _StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route whose JSON body is read by us; FastAPI's own reading would accept NaN, and fail on deep nesting.
-
-    A parameter that it does not know is refused: a slip of the pen in a filter must not give figures without it.
-    """
+    """A route whose JSON body is read by us; FastAPI's own reading would accept NaN, and fail on deep nesting."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         takes_json = self.body_field is not None
-        known = set(_parameters(self.dependant))
 
         async def strict(request: Request) -> Response:
-            _refuse_unknown(request, known)
             if not takes_json:
                 return await handle(request)
             strict_request = _StrictRequest(request, await read_body(request, MAX_JSON_BYTES))
@@ -110,8 +105,15 @@ def _parameters(dependant: Dependant) -> Iterator[str]:
         yield from _parameters(inner)
 
 
-def _refuse_unknown(request: Request, known: Collection[str]) -> None:
-    unknown = sorted(set(request.query_params) - set(known))
+async def refuse_unknown_parameters(request: Request) -> None:
+    """A dependency. Of a slip of the pen in a filter's name, figures without that filter would tell nothing.
+
+    Raises:
+        InvalidInput: the address has a parameter that its route does not take; says which there are.
+    """
+    route = request.scope["route"]
+    known = set(_parameters(route.dependant))
+    unknown = sorted(set(request.query_params) - known)
     if unknown:
         there_are = ", ".join(sorted(known)) or "none"
         raise InvalidInput(f"There is no parameter {unknown[0][:60]!r} here; there are: {there_are}.")

@@ -27,7 +27,7 @@ class TestEveryAnswer:
             ("GET", "/api/", 404),
             ("GET", "/api/v2/me", 404),
             ("DELETE", "/api/v1/me", 405),
-            ("GET", "/api/v1/sales", 405),
+            ("DELETE", "/api/v1/sales", 405),
             ("BREW", "/api/v1/me", 405),
             ("POST", "/api/v1/query", 401),
             ("GET", "/healthz", 200),
