@@ -10,8 +10,8 @@ import csv
 import gzip
 import hashlib
 import io
+import json
 import zipfile
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nebuloviz.errors import InvalidInput
+from nebuloviz.errors import InvalidInput, NebuloVizError
 
 MAX_COLUMNS: Final = 1_000
 MAX_LINE_BYTES: Final = 4 << 20
@@ -32,6 +32,7 @@ MAX_CELL_CHARACTERS: Final = 1 << 20
 MAX_EXPANSION: Final = 200
 MIN_EXPANSION_BYTES: Final = 16 << 20
 MAX_WORKBOOK_BYTES: Final = 1 << 30
+MAX_SHEET_ROWS: Final = 1 << 20  # Excel's own limit
 _DELIMITERS = (",", ";", "\t", "|")
 _SNIFFED_BYTES = 1 << 16
 _ROWS_AT_ONCE = 10_000
@@ -46,14 +47,24 @@ class Row(NamedTuple):
 
 
 class TableFile(ABC):
-    """A file as a table. `columns` are unique and not empty; `n_rows` is exact or close."""
+    """The file at `path` as a table. `columns` are unique and not empty; `n_rows` is exact or close."""
 
+    path: Path
     columns: tuple[str, ...]
     n_rows: int
 
-    @abstractmethod
     def rows(self) -> Iterator[Row]:
-        """All rows from the first on, in order. May be called again."""
+        """All rows from the first on, in order. May be called again.
+
+        Raises:
+            InvalidInput: the file is damaged where the next row would be.
+        """
+        with _saying_why(self.path):
+            yield from self._rows()
+
+    @abstractmethod
+    def _rows(self) -> Iterator[Row]:
+        """As `rows`; whatever it raises says that the file cannot be read."""
 
     @property
     def is_json(self) -> bool:
@@ -75,14 +86,26 @@ def open_table(path: Path) -> TableFile:
         raise InvalidInput(f"{path.name} cannot be read: {error.strerror}.") from error
     if size == 0:
         raise InvalidInput(f"{path.name} is empty.")
-    try:
+    with _saying_why(path):
         if magic == b"PAR1":
             return _ParquetTable(path)
         if magic == b"PK\x03\x04":
             return _WorkbookTable(path)
         return _text_table(path)
-    except (pa.ArrowException, zipfile.BadZipFile, EOFError, zlib.error, OSError, KeyError, ValueError) as error:
-        raise InvalidInput(f"{path.name} cannot be read: {_first_line(error)}.") from error
+
+
+@contextmanager
+def _saying_why(path: Path) -> Iterator[None]:
+    """Turn whatever the libraries stumble over in a damaged or hostile file into InvalidInput."""
+    try:
+        yield
+    except NebuloVizError:
+        raise
+    except MemoryError as error:
+        raise InvalidInput(f"{path.name} cannot be read: it needs more memory than a file is given.") from error
+    except Exception as error:  # each library has errors of its own, and several that it never meant to raise
+        reason = _first_line(error).replace(str(path), path.name)
+        raise InvalidInput(f"{path.name} cannot be read: {reason}.") from error
 
 
 def content_hash(path: Path) -> str:
@@ -206,7 +229,7 @@ class _JsonLines(TableFile):
     """A sale in JSON a line, as Kafka's records."""
 
     def __init__(self, path: Path, n_lines: int) -> None:
-        self._path = path
+        self.path = path
         self.n_rows = n_lines
         self.columns = ("sale",)
 
@@ -214,8 +237,8 @@ class _JsonLines(TableFile):
     def is_json(self) -> bool:
         return True
 
-    def rows(self) -> Iterator[Row]:
-        with _opened(self._path) as file:
+    def _rows(self) -> Iterator[Row]:
+        with _opened(self.path) as file:
             for raw, problem in _lines(file, "utf-8"):
                 value = raw.strip().removeprefix(b"\xef\xbb\xbf")
                 if value:
@@ -226,7 +249,7 @@ class _DelimitedTable(TableFile):
     """CSV and its relatives; the delimiter is the one that the header has most of."""
 
     def __init__(self, path: Path, encoding: str, n_lines: int) -> None:
-        self._path = path
+        self.path = path
         self._encoding = encoding
         with _opened(path) as file:
             header = next(
@@ -241,8 +264,8 @@ class _DelimitedTable(TableFile):
         self.columns = _named(next(csv.reader([text], delimiter=self._delimiter)), path.name)
         self.n_rows = max(n_lines - 1, 0)
 
-    def rows(self) -> Iterator[Row]:
-        with _opened(self._path) as file:
+    def _rows(self) -> Iterator[Row]:
+        with _opened(self.path) as file:
             yield from self._parsed(_lines(file, self._encoding))
 
     def _parsed(self, lines: Iterator[_Line]) -> Iterator[Row]:
@@ -289,15 +312,15 @@ class _DelimitedTable(TableFile):
 
 class _ParquetTable(TableFile):
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         with pq.ParquetFile(path) as parquet:
             names = parquet.schema_arrow.names
             self.n_rows = parquet.metadata.num_rows
         self._names = names
         self.columns = _named(names, path.name)
 
-    def rows(self) -> Iterator[Row]:
-        with pq.ParquetFile(self._path, pre_buffer=False, buffer_size=1 << 16) as parquet:
+    def _rows(self) -> Iterator[Row]:
+        with pq.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 16) as parquet:
             for batch in parquet.iter_batches(_ROWS_AT_ONCE):
                 columns = [_plain_column(column) for column in batch.columns]
                 for cells in zip(*columns, strict=True):
@@ -307,14 +330,27 @@ class _ParquetTable(TableFile):
 def _plain_column(column: pa.Array) -> list[Any]:
     if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
         column = column.cast(pa.timestamp("us", column.type.tz), safe=False)  # Python's moments end at microseconds
-    return column.to_pylist()  # type: ignore[no-any-return]  # the library is untyped
+    try:
+        return column.to_pylist()  # type: ignore[no-any-return]  # the library is untyped
+    except (OverflowError, UnicodeDecodeError):
+        return [_plain_value(value) for value in column]
+
+
+def _plain_value(value: pa.Scalar) -> Any:
+    """The value, or as text what Python has no value for: a date beyond its years, bytes that are no text."""
+    try:
+        return value.as_py()
+    except UnicodeDecodeError:
+        return _decoded(value.as_buffer().to_pybytes())
+    except OverflowError:
+        return f"{value.value} as {value.type}"
 
 
 class _WorkbookTable(TableFile):
     """The first sheet of an Excel workbook."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         with zipfile.ZipFile(path) as archive:
             expanded = sum(item.file_size for item in archive.infolist())
             if "xl/workbook.xml" not in archive.namelist():
@@ -323,28 +359,32 @@ class _WorkbookTable(TableFile):
             raise InvalidInput(f"{path.name} expands to {expanded:,} bytes and is not read.")
         with self._sheet() as sheet:
             self.n_rows = max((sheet.max_row or 1) - 1, 0)
-            if (sheet.max_column or 0) > MAX_COLUMNS * 20:
-                raise InvalidInput(f"{path.name} has more than {MAX_COLUMNS:,} columns.")
-            header = next((cells for cells in sheet.iter_rows(values_only=True) if any(cells)), ())
+            header = next(self._filled(sheet), ())[: MAX_COLUMNS + 1]
         self.columns = _named(_trimmed(header), path.name)
 
     @contextmanager
     def _sheet(self) -> Iterator[Any]:
-        book = openpyxl.load_workbook(self._path, read_only=True, data_only=True)
-        try:
+        with self.path.open("rb") as file:  # which openpyxl itself would leave open where it fails
+            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
             if not book.worksheets:
-                raise InvalidInput(f"{self._path.name} has no sheet with cells.")
+                raise InvalidInput(f"{self.path.name} has no sheet with cells.")
             yield book.worksheets[0]
-        finally:
-            book.close()
 
-    def rows(self) -> Iterator[Row]:
+    def _rows(self) -> Iterator[Row]:
         with self._sheet() as sheet:
-            filled = (cells for cells in sheet.iter_rows(values_only=True) if any(cell is not None for cell in cells))
+            filled = self._filled(sheet, len(self.columns))
             next(filled, None)
             for cells in filled:
-                used = cells[: len(self.columns)]
-                yield Row(used, _as_json(used))
+                yield Row(cells, _as_json(cells))
+
+    def _filled(self, sheet: Any, n_columns: int | None = None) -> Iterator[tuple[Any, ...]]:
+        """The first cells, or all, of each row that has any; the size that a sheet gives itself is not believed."""
+        sheet.reset_dimensions()
+        for number, cells in enumerate(sheet.iter_rows(max_col=n_columns, values_only=True), 1):
+            if number > MAX_SHEET_ROWS:
+                raise InvalidInput(f"{self.path.name} has a row beyond number {MAX_SHEET_ROWS:,}.")
+            if any(cell is not None for cell in cells):
+                yield cells
 
 
 def _trimmed(cells: Sequence[Any]) -> Sequence[Any]:
@@ -355,4 +395,7 @@ def _trimmed(cells: Sequence[Any]) -> Sequence[Any]:
 
 
 def _as_json(cells: Sequence[Any]) -> bytes:
-    return orjson.dumps(list(cells), default=str, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
+    try:
+        return orjson.dumps(list(cells), default=str, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
+    except TypeError:  # a number of more than 64 bits
+        return json.dumps([cell if isinstance(cell, int | float | None) else str(cell) for cell in cells]).encode()

@@ -243,6 +243,7 @@ def _text(cell: object) -> str:
     return str(cell)
 
 
+_MOST_BITS = 63  # of a number that JSON is written with here
 _PLAIN = re.compile(r"^-?[0-9]{1,11}(\.[0-9]{1,4})?$")
 _GROUPED = re.compile(r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?$")
 _GROUPED_BY_DOTS = re.compile(r"^[+-]?\d{1,3}(\.\d{3})+,\d+$")
@@ -253,9 +254,10 @@ _DECORATION = re.compile(r"^([+-]?)\s*[$€£¥₹]\s*|\s*[$€£¥₹%]$|[\s\u0
 def _number(cell: object) -> object:
     """A number as it is; a text as a number or plain digits where it can only mean them, else unchanged, for `parse` to refuse."""
     if not isinstance(cell, str):
-        if cell is None or isinstance(cell, int | float):
-            return "" if cell is None or cell != cell else cell  # noqa: PLR0124 - NaN is how tables say 'no value'
-        return str(cell)
+        if cell is None or cell != cell:  # noqa: PLR0124 - NaN is how tables say 'no value'
+            return ""
+        fits = isinstance(cell, float) or (isinstance(cell, int) and cell.bit_length() <= _MOST_BITS)
+        return cell if fits else str(cell)
     text = cell.strip()
     if _PLAIN.match(text):  # few enough digits that the fraction means exactly what was written
         return float(text) if "." in text else int(text)

@@ -20,6 +20,7 @@ from nebuloviz.ingest.sources import IteratorSource
 
 #: Others who wait for SQLite's one write lock look for it at least this often.
 _TURN_SECONDS = 0.1
+_FILE_MEMORY_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def look_into(parent: Parent, path: Path) -> None:
     """Tell the `Preview` of a file of sales. Raises InvalidInput for one that cannot be read."""
     from nebuloviz.ingest.importing import preview  # noqa: PLC0415 - loads pyarrow and openpyxl
 
+    _bound_memory()
     parent.tell(preview(path))
 
 
@@ -89,6 +91,7 @@ def import_file(
     """
     from nebuloviz.ingest.importing import FileImport, run_import  # noqa: PLC0415 - as above
 
+    _bound_memory()
     job = FileImport(path, mapping, storage.time_zone, name)
     parent.tell(job.partition.topic)
     database, sink = storage.open()
@@ -100,6 +103,17 @@ def import_file(
         on_written=_listeners(parent, database),
         on_consumer=lambda consumer: parent.when_stopped(consumer.stop),
     )
+
+
+def _bound_memory() -> None:
+    """A file that unpacks to more than any table needs fails here, and takes nothing from the rest of the machine."""
+    try:
+        import resource  # noqa: PLC0415 - Windows has no such thing
+    except ImportError:
+        return
+    _soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = _FILE_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, _FILE_MEMORY_BYTES)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
 def _listeners(parent: Parent, database: Database) -> list[OnWritten]:

@@ -178,6 +178,102 @@ class TestBinaryTables:
         assert cells(read) == [[1, moment, date(2026, 1, 2), Decimal("2.50")], [2, None, None, None]]
 
 
+SHEET, BOOK = "xl/worksheets/sheet1.xml", "xl/workbook.xml"
+
+
+class TestDamage:
+    """Workbooks and Parquet files that no program writes, and that trip the libraries which read them."""
+
+    @staticmethod
+    def workbook(path: Path, part: str, old: bytes, new: bytes) -> Path:
+        """A workbook with two rows below its heading, in which `old` has been replaced."""
+        book = openpyxl.Workbook()
+        for row in (HEADER.split(","), ["o1", "p", 12345], ["o2", "p", 2]):
+            book.worksheets[0].append(row)
+        book.save(path)
+        with zipfile.ZipFile(path) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        assert old in parts[part]
+        parts[part] = parts[part].replace(old, new, 1)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in parts.items():
+                archive.writestr(name, content)
+        return path
+
+    @pytest.mark.parametrize(
+        ("part", "old", "new"),
+        [
+            (SHEET, b"</sheetData>", b"</sheetDat"),
+            (SHEET, b"<v>12345</v>", b"<v>NaN</v>"),
+            (SHEET, b"<v>12345</v>", b"<v>" + b"9" * 5_000 + b"</v>"),
+            (SHEET, b't="n"><v>12345</v>', b't="s"><v>77</v>'),
+            (SHEET, b'ref="A1:C3"', b'ref="nowhere"'),
+            (SHEET, b'r="C3"', b'r="AAAAAA3"'),
+            (SHEET, b'<row r="3"', b'<row r="x"'),
+            (SHEET, b'<row r="3"', b'<row r="99999999999"'),
+            (SHEET, b'<row r="1"', b'<row r="99999999999"'),
+            (BOOK, b"</workbook>", b"</"),
+        ],
+    )
+    def test_of_a_workbook_is_told_with_a_reason(self, tmp_path: Path, part: str, old: bytes, new: bytes) -> None:
+        path = self.workbook(tmp_path / "t.xlsx", part, old, new)
+        with pytest.raises(
+            InvalidInput, match=r"^t\.xlsx (cannot be read: \S.*|has a row beyond number 1,048,576)\.$"
+        ) as told:
+            list(open_table(path).rows())
+        assert str(tmp_path) not in str(told.value)
+
+    @pytest.mark.parametrize("flag", [(6, 1), (8, 99)], ids=["encrypted", "packed otherwise"])
+    def test_of_its_archive_too(self, tmp_path: Path, flag: tuple[int, int]) -> None:
+        path = self.workbook(tmp_path / "t.xlsx", SHEET, b"p", b"p")
+        content, (place, value) = bytearray(path.read_bytes()), flag
+        for head, further in ((b"PK\x03\x04", 0), (b"PK\x01\x02", 2)):
+            at = -1
+            while (at := content.find(head, at + 1)) >= 0:
+                content[at + place + further] = value
+        with pytest.raises(InvalidInput, match="cannot be read"):
+            open_table(written(path, bytes(content)))
+
+    def test_of_a_parquet_file_half_way_is_told_too(self, tmp_path: Path) -> None:
+        pq.write_table(pa.table({"order": ["a", "b"]}), tmp_path / "t.parquet")
+        content = bytearray((tmp_path / "t.parquet").read_bytes())
+        content[10:30] = b"\xff" * 20
+        table = open_table(written(tmp_path / "t.parquet", bytes(content)))
+        with pytest.raises(InvalidInput, match=r"t\.parquet cannot be read: \S"):
+            list(table.rows())
+
+    def test_a_number_of_any_length_does_not_harm_its_neighbours(self, tmp_path: Path) -> None:
+        path = self.workbook(tmp_path / "t.xlsx", SHEET, b"<v>12345</v>", b"<v>" + b"9" * 30 + b"</v>")
+        first, second = open_table(path).rows()
+        assert json.loads(first.original) == ["o1", "p", int("9" * 30)]
+        assert list(second.cells) == ["o2", "p", 2]
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            pa.array([20_000, 2**31 - 1], pa.date32()),
+            pa.array([10**15, 2**62], pa.timestamp("us")),
+            pa.array([0, 253_402_300_799_000_000], pa.timestamp("us", "Asia/Tokyo")),
+            pa.Array.from_buffers(
+                pa.string(), 2, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0"), pa.py_buffer(b"a\xff")]
+            ),
+        ],
+        ids=["day", "time", "time with a zone", "text"],
+    )
+    def test_nor_does_a_value_that_python_cannot_hold(self, tmp_path: Path, values: pa.Array) -> None:
+        pq.write_table(pa.table({"order": ["a", "b"], "value": values}), tmp_path / "t.parquet")
+        first, second = open_table(tmp_path / "t.parquet").rows()
+        assert not isinstance(first.cells[1], str) or first.cells[1] == "a"
+        assert isinstance(second.cells[1], str)
+        assert not second.cells[1].isdecimal(), "it must not pass for the seconds of a time"
+
+
+def test_rows_beyond_the_size_that_a_sheet_gives_itself_are_read(tmp_path: Path) -> None:
+    path = TestDamage.workbook(tmp_path / "t.xlsx", SHEET, b'ref="A1:C3"', b'ref="A1"')
+    table = open_table(path)
+    assert (table.columns, len(list(table.rows()))) == (tuple(HEADER.split(",")), 2)
+
+
 def test_reading_again_gives_the_same(tmp_path: Path) -> None:
     out = io.StringIO()
     csv.writer(out).writerows([HEADER.split(","), *([str(n), f"p{n}", "1"] for n in range(500))])

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import select, update
 
@@ -241,6 +243,17 @@ class TestUploads:
     ) -> None:
         upload = service.store_upload("../../my shop\r\n.csv", [b"\x00\x01\x02\x03" * 50])
         with database.session() as session, pytest.raises(InvalidInput, match=r"my shop\.csv is not text"):
+            service.preview(session, SYSTEM, upload)
+
+    def test_a_file_that_unpacks_without_end_is_refused(
+        self, service: SalesIngestService, database: Database, tmp_path: Path
+    ) -> None:
+        n_rows = 10_000
+        same = pa.DictionaryArray.from_arrays(pa.array([0] * n_rows, pa.int32()), pa.array(["x" * 1_000_000]))
+        pq.write_table(pa.table({"product": same}), tmp_path / "bomb", compression="zstd")
+        upload = service.store_upload("bomb.parquet", [(tmp_path / "bomb").read_bytes()])
+        too_large = r"bomb\.parquet cannot be read: it needs more memory"
+        with database.session() as session, pytest.raises(InvalidInput, match=too_large):
             service.preview(session, SYSTEM, upload)
 
     def test_an_incomplete_mapping_starts_nothing(self, service: SalesIngestService, database: Database) -> None:
