@@ -130,9 +130,14 @@ def parse(value: bytes | None, now: datetime, horizon: timedelta | None = None) 
     if type(fields) is not dict:
         return Rejected(Reason.MALFORMED, "not a JSON object")
     try:
-        return _sale(fields, _texts(fields, may_escape=b"\\" in value), now, horizon)
+        return _sale(fields, _texts(fields, plain=_is_plain(value)), now, horizon)
     except _BadRecord as bad:
         return bad.rejected
+
+
+def _is_plain(value: bytes) -> bool:
+    """Whether no text in this JSON can hold a control character, which needs an escape, or what is no character at all."""
+    return b"\\" not in value and _NO_CHARACTER_BEGINS not in value
 
 
 def parse_record(record: Record, now: datetime, horizon: timedelta | None = None) -> Sale | Rejected:
@@ -163,9 +168,9 @@ _texts_of = itemgetter(*_TEXT_LIMITS)
 _SURELY_SHORT = min(_TEXT_LIMITS.values())
 
 
-def _texts(fields: dict[str, Any], *, may_escape: bool) -> tuple[str, ...]:
-    """The text fields, trimmed; '' where there is none. Without escapes JSON text cannot hold a control character."""
-    if not may_escape:
+def _texts(fields: dict[str, Any], *, plain: bool) -> tuple[str, ...]:
+    """The text fields, trimmed; '' where there is none. `plain` text surely holds nothing that must not be kept."""
+    if plain:
         try:
             texts = tuple(map(str.strip, _texts_of(_BLANK | fields)))
         except TypeError:  # a null, a number, or something worse
@@ -222,7 +227,9 @@ def _missing(name: str) -> str:
     raise _BadRecord(Reason.MISSING_FIELD, f"{name} is missing")
 
 
-_CONTROL_TO_SPACE = dict.fromkeys((*range(1, 32), 127), " ")
+# The last two are no characters: XML cannot hold them, and `metrics.query.REST` is told from every real value by one
+_CONTROL_TO_SPACE = dict.fromkeys((*range(1, 32), 127, 0xFFFE, 0xFFFF), " ")
+_NO_CHARACTER_BEGINS = b"\xef\xbf"  # in UTF-8
 
 
 def _text(value: object, name: str, limit: int) -> str:

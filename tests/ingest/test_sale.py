@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nebuloviz.ingest.sale import MAX_RECORD_BYTES, Reason, Record, Rejected, Sale, parse, parse_record
+from nebuloviz.metrics.query import REST
 from nebuloviz.models import MONEY_SCALE
 from tests.ingest.support import NOW, encoded, line, sale
 
@@ -59,6 +61,13 @@ class TestFields:
 
     def test_control_characters_become_spaces_and_ends_are_trimmed(self) -> None:
         assert sale(product=" a\tb\nc\x7f\x1f ").product == "a b c"
+
+    @pytest.mark.parametrize("escaped", [True, False])
+    def test_so_does_what_is_no_character(self, escaped: bool) -> None:
+        record = json.dumps(line() | {"region": REST, "product": "a\ufffeb"}, ensure_ascii=escaped).encode()
+        found = parse(record, NOW)
+        assert isinstance(found, Sale)
+        assert (found.region, found.product) == ("other", "a b")
 
     @pytest.mark.parametrize("text", ["<b>Tea</b>", "=1+1", "Ünïcödé", "شاي", "🫖", "a\u2028b", "back\\slash"])
     def test_other_text_is_kept_as_it_is(self, text: str) -> None:
