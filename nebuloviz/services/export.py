@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,8 +26,9 @@ from nebuloviz.services.interfaces import Frame, FrameColumn, SaleLine
 from nebuloviz.services.shown import Matrix, happened, value_label
 
 _BOM = "\ufeff"  # without it Excel reads UTF-8 as something else
-#: What a spreadsheet takes for the beginning of a formula, full-width forms included.
-_FORMULA_STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+#: Where a spreadsheet could find the beginning of a formula, full-width forms included: at the start, or behind what another
+#: language's spreadsheet takes for the end of a cell.
+_FORMULA_START = re.compile("(?:^|(?<=[;\t\r\n]))(?=[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
 _DATE_ONLY = {"day", "week", "month", "quarter", "year"}
 _FIRST_YEAR = 1900  # Excel knows no earlier dates
 _NUMBER_FORMATS = {"money": "#,##0.00", "count": "#,##0", "quantity": "#,##0.###", "ratio": "0.0%", "": "General"}
@@ -89,7 +91,7 @@ def sheet_of_lines(lines: Iterable[SaleLine], zone: ZoneInfo) -> Sheet:
 
 
 def csv_bytes(sheet: Sheet) -> bytes:
-    """UTF-8 with a byte order mark, commas, a heading row. Text that could pass for a formula gets an apostrophe in front."""
+    """UTF-8 with a byte order mark, commas, a heading row. What could pass for a formula in a text gets an apostrophe in front."""
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(_harmless(column.heading) for column in sheet.columns)
@@ -203,7 +205,7 @@ def _plain(value: float) -> str:
 
 
 def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    return _FORMULA_START.sub("'", text)
 
 
 def _format_of(column: Column) -> str:

@@ -64,6 +64,19 @@ class TestCsv:
         (_, row) = csv_rows(csv_bytes(sheet_of_frame(frame([f"{start}cmd|' /C calc'!A0"], [1.0]))))
         assert row[1] == f"'{start}cmd|' /C calc'!A0"
 
+    @pytest.mark.parametrize(
+        ("text", "harmless"),
+        [
+            ("a;=1+1", "a;'=1+1"),
+            ("a;@x;-1\n=2", "a;'@x;'-1\n'=2"),
+            ("a\t+1", "a\t'+1"),
+            ("a-b=c; d", "a-b=c; d"),
+        ],
+    )
+    def test_nor_the_end_of_one_where_semicolons_part_cells(self, text: str, harmless: str) -> None:
+        (_, row) = csv_rows(csv_bytes(sheet_of_frame(frame([text], [1.0]))))
+        assert row[1] == harmless
+
     def test_says_nothing_of_what_has_not_begun(self) -> None:
         (_, *rows) = csv_rows(csv_bytes(sheet_of_frame(frame(["7"] * 4, [5.0, 0.0, 0.0, 0.0]))))
         assert [row[2] for row in rows] == ["5", "0", "0", ""]
