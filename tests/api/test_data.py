@@ -94,6 +94,8 @@ class TestSales:
             (gzip.compress(b"[" + b" " * (21 * 1024 * 1024) + b"]"), {"content-encoding": "gzip"}, 413),
             (gzip.compress(b" " * 15_000_000) * 2, {"content-encoding": "gzip"}, 413),
             (b" " * (20 * 1024 * 1024 + 1), {}, 413),
+            (b"[" + b"1," * 200_000 + b"1]", {}, 413),
+            (b"1\n" * 200_001, {"content-type": "application/x-ndjson"}, 413),
             (b"[]", {"content-encoding": "deflate"}, 415),
             (b"[]", {"content-type": "text/plain"}, 415),
             (b"a=b", {"content-type": "application/x-www-form-urlencoded"}, 415),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nebuloviz.services.strict_json import NotStrictJson, parse, split_items
+from nebuloviz.services.strict_json import NotStrictJson, TooManyItems, parse, split_items
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -53,14 +53,18 @@ class TestSplitItems:
     def test_gives_the_items_of_a_list_as_they_stand(self, values: list[object], space: str) -> None:
         texts = [json.dumps(value, ensure_ascii=False) for value in values]
         data = f"{space}[{space}{f'{space},{space}'.join(texts)}{space}]{space}".encode()
-        assert split_items(data) == [text.encode() for text in texts]
+        assert split_items(data, 100) == [text.encode() for text in texts]
 
     def test_a_single_object_is_a_list_of_one(self) -> None:
-        assert split_items(b' {"a": 1.10} ') == [b'{"a": 1.10}']
+        assert split_items(b' {"a": 1.10} ', 1) == [b'{"a": 1.10}']
+
+    def test_a_list_that_is_too_long_is_not_read_to_its_end(self) -> None:
+        with pytest.raises(TooManyItems):
+            split_items(b"[1, 2, 3, and so on", 2)
 
     def test_nonsense_in_an_item_is_for_its_reader(self) -> None:
         items = [b"NaN", b"1e999", b"9" * 5000, b'"\\ud800"', b'{"a": 1, "a": 2}']
-        assert split_items(b"[" + b", ".join(items) + b"]") == items
+        assert split_items(b"[" + b", ".join(items) + b"]", 5) == items
 
     @pytest.mark.parametrize(
         "data",
@@ -82,4 +86,4 @@ class TestSplitItems:
     )
     def test_refuses_what_has_no_clear_end(self, data: bytes) -> None:
         with pytest.raises(NotStrictJson):
-            split_items(data)
+            split_items(data, 9)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
 from fastapi import Query as Parameter
 
@@ -11,7 +12,7 @@ from nebuloviz.api.deps import Asker, needs
 from nebuloviz.api.reading import MAX_SALES_BYTES, StrictRoute, read_body
 from nebuloviz.api.routes.data import FilterTexts, filters_of, query_moment
 from nebuloviz.api.schemas import Cursor, Moment, SaleItem, SaleList, SaleResult, SalesAnswer
-from nebuloviz.errors import MalformedRequest, UnsupportedMediaType
+from nebuloviz.errors import MalformedRequest, PayloadTooLarge, UnsupportedMediaType
 from nebuloviz.metrics.query import Query
 from nebuloviz.permissions import Permission
 from nebuloviz.services import strict_json
@@ -21,6 +22,7 @@ router = APIRouter(prefix="/sales", tags=["sales"], route_class=StrictRoute)
 Reader = Annotated[Asker, Depends(needs(Permission.SALES_READ))]
 Writer = Annotated[Asker, Depends(needs(Permission.SALES_WRITE))]
 
+_MOST_ITEMS = 200_000  # sales so short that more of them fit into the bytes have no room for what is required
 _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines"})
 _EXAMPLE = {
     "sale_id": "4711-1",
@@ -58,7 +60,8 @@ _BODY: dict[str, Any] = {
 @router.post("", summary="Write sales", openapi_extra=_BODY)
 async def post_sales(asker: Writer, request: Request) -> SalesAnswer:
     """Each item gets its own answer; a bad one does not harm its neighbours. Sending the same again counts nothing twice."""
-    items = _items(request.headers.get("content-type", ""), await read_body(request, MAX_SALES_BYTES))
+    kind, body = request.headers.get("content-type", ""), await read_body(request, MAX_SALES_BYTES)
+    items = await to_thread.run_sync(_items, kind, body, limiter=asker.parts.write_threads)
     return _answer(await asker.act_in_thread(asker.parts.services.ingest.post, items))
 
 
@@ -92,15 +95,24 @@ async def stored(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
 def _items(content_type: str, body: bytes) -> list[bytes]:
     kind = content_type.partition(";")[0].strip().lower()
     if kind in _LINES:
-        return [line for line in (line.strip() for line in body.split(b"\n")) if line]
+        lines = [line for line in (line.strip() for line in body.split(b"\n")) if line]
+        if len(lines) > _MOST_ITEMS:
+            raise _too_many()
+        return lines
     if kind != "application/json":
         raise UnsupportedMediaType(
             "Send application/json (a list, or one sale) or application/x-ndjson (one sale a line)."
         )
     try:
-        return strict_json.split_items(body)
+        return strict_json.split_items(body, _MOST_ITEMS)
     except strict_json.NotStrictJson:
         raise MalformedRequest("The body is not valid JSON.") from None
+    except strict_json.TooManyItems:
+        raise _too_many() from None
+
+
+def _too_many() -> PayloadTooLarge:
+    return PayloadTooLarge(f"At most {_MOST_ITEMS:,} sales can be sent at once.")
 
 
 def _answer(result: PostResult) -> SalesAnswer:
