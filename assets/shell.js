@@ -111,6 +111,12 @@
       ];
     },
 
+    /* The page that came -> the frame's class: where there is nothing to filter, the bar leaves it out. */
+    suit: function (content) {
+      const classes = ((content && content.props && content.props.className) || "").split(" ");
+      return "nv-main" + (classes.includes("nv-unfiltered") ? " nv-main-unfiltered" : "");
+    },
+
     /* The tiles of a range that runs until now are as old as the newest arrival. */
     tileAges: function (age, tiles) {
       const words = (age && age.props && age.props["data-nv-age"]) || "";

@@ -22,6 +22,7 @@ from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web import filterbar, filtering
 from nebuloviz.web.access import protected_callback
 from nebuloviz.web.components import (
+    MAIN_ID,
     RAIL_COUNT,
     RAIL_LINK,
     TILE_AGE,
@@ -220,6 +221,11 @@ clientside_callback(
     Input(URL_ID, "pathname"),
     Input(URL_ID, "search"),
     State({"type": RAIL_LINK, "path": ALL}, "id"),
+)
+clientside_callback(
+    ClientsideFunction("shell", "suit"),
+    Output(MAIN_ID, "className"),
+    Input("_pages_content", "children"),  # Dash's own name of where pages come
 )
 clientside_callback(
     ClientsideFunction("shell", "countAlerts"),

@@ -63,3 +63,10 @@ def test_the_pages_before_the_app_have_all_its_sheets_but_the_shells() -> None:
 
 def test_those_who_want_less_motion_get_less() -> None:
     assert "prefers-reduced-motion: reduce" in code(ASSETS / "90-media.css")
+
+
+@pytest.mark.parametrize("path", STYLES, ids=lambda path: path.name)
+def test_no_style_looks_deep_into_its_element(path: Path) -> None:
+    """`:has()` of anything but a child has every change in a page work out its styles anew: half a second of a visit."""
+    found = re.findall(r":has\([^()]*\)", code(path))
+    assert [each for each in found if not re.fullmatch(r":has\(> \.[\w-]+\)", each)] == []

@@ -29,6 +29,7 @@ from nebuloviz.web.components.basic import (
 from nebuloviz.web.components.cards import card, chart_actions, data_table
 from nebuloviz.web.components.frame import (
     CONTENT_ID,
+    MAIN_ID,
     RAIL_COUNT,
     RAIL_LINK,
     SHORTCUTS,
@@ -55,6 +56,7 @@ from nebuloviz.web.components.tiles import TILE_AGE, change_line, mood_of, tile,
 
 __all__ = [
     "CONTENT_ID",
+    "MAIN_ID",
     "RAIL_COUNT",
     "RAIL_LINK",
     "SHORTCUTS",

@@ -12,7 +12,7 @@ from nebuloviz.i18n import LazyText, _, lazy
 from nebuloviz.web.components.basic import Child, Children, Id, button, given, icon
 
 #: The id that the skip link leads to.
-CONTENT_ID = "nv-content"
+CONTENT_ID, MAIN_ID = "nv-content", "nv-main"
 #: Types of the ids of the rail's links and of their counts; the other key, `path`, is the page's.
 RAIL_LINK, RAIL_COUNT = "rail-link", "rail-count"
 SHORTCUTS: tuple[tuple[str, LazyText], ...] = (
@@ -143,6 +143,7 @@ def frame(rail_part: Component, topbar_part: Component, content: Children) -> ht
             rail_part,
             html.Div(
                 [topbar_part, html.Main(content, id=CONTENT_ID, tabIndex=-1, className="nv-content")],
+                id=MAIN_ID,
                 className="nv-main",
             ),
             html.Div(id="nv-toasts", className="nv-toasts", **given(aria_live="polite")),
