@@ -153,7 +153,19 @@ class TestEveryComponent:
     def test_ids_are_only_those_asked_for(self, kind: str) -> None:
         given = [part["props"]["id"] for part in parts(as_json(everything()[kind])) if part["props"].get("id")]
         ids = {id_ if isinstance(id_, str) else id_["type"] for id_ in given} - PARTS_OF_THE_CHART
-        assert ids <= {"t", "g", "c", "b", "r", ui.CONTENT_ID, ui.RAIL_LINK, ui.RAIL_COUNT, "nv-toasts", "nv-help"}
+        assert ids <= {
+            "t",
+            "g",
+            "c",
+            "b",
+            "r",
+            ui.CONTENT_ID,
+            ui.MAIN_ID,
+            ui.RAIL_LINK,
+            ui.RAIL_COUNT,
+            "nv-toasts",
+            "nv-help",
+        }
 
 
 def _letters(children: Any) -> bool:
