@@ -1,3 +1,5 @@
+import base64
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -171,6 +173,26 @@ class TestSaleLines:
     def test_with_a_made_up_cursor_are_refused(self, service: SalesDataService, session: Session, cursor: str) -> None:
         with pytest.raises(InvalidInput):
             service.sales(session, SYSTEM, WEEK, cursor)
+
+    @pytest.mark.parametrize(
+        ("order", "value"),
+        [
+            ("product", "a\ud800"),
+            ("product", "a\x00"),
+            ("product", 5),
+            ("-revenue", 2**63),
+            ("-revenue", -(2**64)),
+            ("-revenue", 1.5),
+            ("-revenue", None),
+            ("-sold_at", 2**63),
+        ],
+    )
+    def test_behind_a_value_that_no_line_has_are_refused(
+        self, service: SalesDataService, session: Session, order: str, value: object
+    ) -> None:
+        cursor = base64.urlsafe_b64encode(json.dumps([order, value, 0, "00"]).encode()).decode()
+        with pytest.raises(InvalidInput):
+            service.sales(session, SYSTEM, WEEK, cursor, order=order)
 
     @pytest.mark.parametrize(
         ("limit", "order"), [(0, "-sold_at"), (1001, "-sold_at"), (10, "key"), (10, "--store"), (10, "")]
