@@ -32,10 +32,11 @@ Moment = Annotated[
 ]
 
 #: Of a list, a parameter of the URL.
-Cursor = Annotated[str | None, Parameter(max_length=200, description="`next` of the page before.")]
+Cursor = Annotated[str | None, Parameter(max_length=4_000, description="`next` of the page before.")]
 _Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
 #: A row scope: dimension -> the values that may be seen; empty where all may.
 Scope = Annotated[dict[str, list[Text]], BeforeValidator(dict)]
+_Rows = Annotated[dict[Slug, list[Text]], Field(max_length=_MOST_COLUMNS)]
 
 
 def moment_of(name: str, text: str | None) -> datetime | None:
@@ -393,11 +394,14 @@ class UserBody(Incoming):
 
     role: Annotated[str, Field(max_length=64)]
     email: Annotated[Text, Field(max_length=254)] = ""
-    scope: Annotated[dict[Slug, list[Text]], Field(default_factory=dict, max_length=_MOST_COLUMNS)]
+    scope: Annotated[
+        _Rows, Field(description="Empty for all rows; never left out, so that nobody's limits fall by accident.")
+    ]
 
 
 class NewUser(UserBody):
     username: Annotated[Text, Field(min_length=1, max_length=256)]
+    scope: Annotated[_Rows, Field(default_factory=dict)]
 
 
 class UserStateBody(Incoming):
