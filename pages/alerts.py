@@ -18,7 +18,7 @@ from nebuloviz.web.context import ask, services
 from nebuloviz.web.navigation import STAMP_ID, URL_ID, go, stay_on_page
 from nebuloviz.web.question import bounds
 from nebuloviz.web.reading import Asking, asking
-from nebuloviz.web.state import State as PageState
+from nebuloviz.web.state import PageState
 from nebuloviz.web.views import alerts as views
 
 

@@ -23,8 +23,7 @@ from nebuloviz.web.filterbar import dropdown_texts
 from nebuloviz.web.navigation import REFRESH, URL_ID, go, stay_on_page
 from nebuloviz.web.question import GRAIN_WORDS, bounds, grain_of, grains_for
 from nebuloviz.web.reading import Asking, asking
-from nebuloviz.web.state import TOPS
-from nebuloviz.web.state import State as PageState
+from nebuloviz.web.state import TOPS, PageState
 from nebuloviz.web.views import common, grids
 from nebuloviz.web.views import explore as views
 

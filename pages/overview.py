@@ -40,7 +40,7 @@ from nebuloviz.web.figures import clicked, title_of
 from nebuloviz.web.navigation import REFRESH, STAMP_ID, THEME_ID, URL_ID, go, stay_on_page
 from nebuloviz.web.question import comparison_words, range_words
 from nebuloviz.web.reading import Asking, asking
-from nebuloviz.web.state import State as PageState
+from nebuloviz.web.state import PageState
 from nebuloviz.web.views import common
 from nebuloviz.web.views import overview as views
 

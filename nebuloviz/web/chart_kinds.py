@@ -22,7 +22,7 @@ from nebuloviz.services.shown import Shape, largest
 from nebuloviz.web.figures import Style, bars, heat_map, scatter, stacked, title_of, treemap, trend
 from nebuloviz.web.figures.grid import columns, matrix
 from nebuloviz.web.reading import Asking
-from nebuloviz.web.state import State
+from nebuloviz.web.state import PageState
 from nebuloviz.web.views import common
 from nebuloviz.web.views.grids import frame_grid
 
@@ -32,14 +32,14 @@ _TABLE_HEIGHT = 520
 _SLUG = re.compile(r"[a-z][a-z_]*")
 
 
-def usual_query(asked: Asking, state: State) -> Query:
+def usual_query(asked: Asking, state: PageState) -> Query:
     """The state's question: over time or by its dimensions, the largest values and what is left as 'Other'."""
     query = _compared_query(asked, state)
     split = state.by if state.over_time else state.by[1:]
     return query.with_(comparison=None) if split else query  # two things told apart leave no room to show what was
 
 
-def usual_title(state: State) -> str:
+def usual_title(state: PageState) -> str:
     """The metric with its unit, and the first dimension."""
     return title_of(metric(state.metric), state.by[0] if state.by else None)
 
@@ -53,7 +53,7 @@ class Drawing:
 
     frame: Frame
     data: pd.DataFrame
-    state: State
+    state: PageState
     style: Style
     expected: pd.DataFrame | None = None
 
@@ -85,16 +85,16 @@ class Chart:
     slug: str
     label: LazyText
     icon: str
-    suits: Callable[[State], bool]
+    suits: Callable[[PageState], bool]
     draw: Callable[[Drawing], go.Figure | Component]
-    ask: Callable[[Asking, State], Query] = usual_query
-    title: Callable[[State], str] = usual_title
+    ask: Callable[[Asking, PageState], Query] = usual_query
+    title: Callable[[PageState], str] = usual_title
     metrics: int = 1
     expected: bool = False
-    shape: Callable[[State], Shape | None] = lambda _state: None
+    shape: Callable[[PageState], Shape | None] = lambda _state: None
 
 
-def pair(state: State) -> tuple[str, str]:
+def pair(state: PageState) -> tuple[str, str]:
     """The two metrics of a scatter: the chosen second one, or one that tells something beside the first."""
     if len(state.metrics) == 2:
         return state.metrics[0], state.metrics[1]
@@ -102,7 +102,7 @@ def pair(state: State) -> tuple[str, str]:
     return state.metric, "orders" if state.metric != "orders" else other
 
 
-def additive(state: State) -> bool:
+def additive(state: PageState) -> bool:
     """Whether the metric's values of parts add up to the whole's, so that they can be stacked."""
     return metric(state.metric).additive
 
@@ -110,7 +110,7 @@ def additive(state: State) -> bool:
 # ---------------------------------------------------------------- what the built-in ones ask
 
 
-def _compared_query(asked: Asking, state: State) -> Query:
+def _compared_query(asked: Asking, state: PageState) -> Query:
     order = f"-{state.metric}"
     if len(state.by) == 2 and not state.over_time:
         return asked.query(dimensions=state.by, limit=MOST_COMBINATIONS, order=order)
@@ -120,21 +120,21 @@ def _compared_query(asked: Asking, state: State) -> Query:
     return asked.query(grain="fitting", **split) if state.over_time else asked.query(**split)
 
 
-def _line_query(asked: Asking, state: State) -> Query:
+def _line_query(asked: Asking, state: PageState) -> Query:
     """Without 'Other': side by side, the rest of hundreds of values would press all others to the floor."""
     query = usual_query(asked, state)
     return query.with_(other=False) if state.by else query
 
 
-def _heat_query(asked: Asking, state: State) -> Query:
+def _heat_query(asked: Asking, state: PageState) -> Query:
     return asked.hours() if state.over_time else usual_query(asked, state)
 
 
-def _pair_query(asked: Asking, state: State) -> Query:
+def _pair_query(asked: Asking, state: PageState) -> Query:
     return asked.query(metrics=pair(state), dimensions=state.by[:1], limit=MOST_POINTS, order=f"-{state.metric}")
 
 
-def _pair_title(state: State) -> str:
+def _pair_title(state: PageState) -> str:
     across, up = (metric(slug) for slug in pair(state))
     return _("{up} against {across}", up=title_of(up), across=title_of(across))
 

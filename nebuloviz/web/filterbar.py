@@ -17,7 +17,7 @@ from nebuloviz.web.components import chip, chips
 from nebuloviz.web.components.basic import given, icon
 from nebuloviz.web.figures import value_label
 from nebuloviz.web.question import bounds, comparison_words, preset_choices, range_words
-from nebuloviz.web.state import PRESETS, Span, State
+from nebuloviz.web.state import PRESETS, PageState, Span
 
 RANGE_ID, DAYS_ID, COMPARISON_ID = "filter-range", "filter-days", "filter-comparison"
 CHIPS_ID, COUNT_ID, OPEN_ID, CLEAR_ID = "filter-chips", "filter-count", "filter-open", "filter-clear"
@@ -57,7 +57,7 @@ def dropdown_texts() -> Any:
     }
 
 
-def shown(state: State, now: datetime) -> dict[str, str]:
+def shown(state: PageState, now: datetime) -> dict[str, str]:
     """What range, comparison and calendar show."""
     first, last = chosen_days(state, now)
     return {
@@ -68,13 +68,13 @@ def shown(state: State, now: datetime) -> dict[str, str]:
     }
 
 
-def filter_bar(dimensions: Sequence[str], state: State, now: datetime) -> list[Component]:
+def filter_bar(dimensions: Sequence[str], state: PageState, now: datetime) -> list[Component]:
     """Range, comparison and the button that opens the filters on `dimensions`, as `state` has them."""
     values = shown(state, now)
     return [_range(state, now), _days(state, values), _comparison(values["comparison"]), _filters(dimensions, state)]
 
 
-def _range(state: State, now: datetime) -> html.Div:
+def _range(state: PageState, now: datetime) -> html.Div:
     return _labelled(
         _("Range"),
         dcc.Dropdown(
@@ -89,7 +89,7 @@ def _range(state: State, now: datetime) -> html.Div:
     )
 
 
-def _days(state: State, values: Mapping[str, str]) -> html.Div:
+def _days(state: PageState, values: Mapping[str, str]) -> html.Div:
     """The calendar for a range of days; hidden while a preset is chosen."""
     picker = date_picker_locale(current().language)
     return html.Div(
@@ -135,7 +135,7 @@ def _labelled(label: str, control: Component) -> html.Div:
     return html.Div([html.Span(label, className="visually-hidden"), control], role="group", **given(aria_label=label))
 
 
-def _filters(dimensions: Sequence[str], state: State) -> html.Details:
+def _filters(dimensions: Sequence[str], state: PageState) -> html.Details:
     summary = html.Summary(
         [icon("funnel"), html.Span(_("Filter")), html.Span(id=COUNT_ID, className="nv-menu-count nv-num")],
         className="nv-button",
@@ -149,7 +149,7 @@ def _filters(dimensions: Sequence[str], state: State) -> html.Details:
     )
 
 
-def _filter_row(slug: str, state: State) -> html.Div:
+def _filter_row(slug: str, state: PageState) -> html.Div:
     name = str(dimension(slug).label)
     operator = dcc.Dropdown(
         id=operator_id(slug),
@@ -175,20 +175,20 @@ def _filter_row(slug: str, state: State) -> html.Div:
     return html.Div(parts, className="nv-filter-row", role="group", **given(aria_label=name))
 
 
-def range_options(state: State, now: datetime) -> list[dict[str, str]]:
+def range_options(state: PageState, now: datetime) -> list[dict[str, str]]:
     """The list of ranges; for moments chosen by a click on a chart, its last entry names them."""
     words = range_words(state, now) if state.span and state.span.exact else _("Choose days…")
     return [*({"label": name, "value": slug} for slug, name in preset_choices()), {"label": words, "value": CUSTOM}]
 
 
-def chosen_days(state: State, now: datetime) -> tuple[str, str]:
+def chosen_days(state: PageState, now: datetime) -> tuple[str, str]:
     """The first and the last day of the range, as the calendar takes them."""
     start, end = bounds(state, now)
     last = max(start, end.fromtimestamp(end.timestamp() - 1, end.tzinfo))
     return start.date().isoformat(), last.date().isoformat()
 
 
-def with_range(state: State, choice: object, now: datetime) -> State:
+def with_range(state: PageState, choice: object, now: datetime) -> PageState:
     """The state after `choice` in the list of ranges: a preset, or the days it had, now to be changed by hand."""
     if choice in PRESETS:
         return state.with_(preset=choice, span=None)
@@ -198,7 +198,7 @@ def with_range(state: State, choice: object, now: datetime) -> State:
     return state.with_(span=Span(date.fromisoformat(first), date.fromisoformat(last)))
 
 
-def with_days(state: State, first: object, last: object) -> State:
+def with_days(state: PageState, first: object, last: object) -> PageState:
     """The state after both days were chosen in the calendar; unchanged while one is missing, or while moments are shown."""
     try:
         start, end = date.fromisoformat(str(first)[:10]), date.fromisoformat(str(last)[:10])
@@ -207,12 +207,12 @@ def with_days(state: State, first: object, last: object) -> State:
     return state.with_(span=Span(min(start, end), max(start, end)))
 
 
-def with_comparison(state: State, choice: object) -> State:
+def with_comparison(state: PageState, choice: object) -> PageState:
     comparison: Comparison | None = next((name for name in COMPARISONS if name == choice), state.comparison)
     return state.with_(comparison=None if choice == NO_COMPARISON else comparison)
 
 
-def with_values(state: State, slug: str, values: object, op: object) -> State:
+def with_values(state: PageState, slug: str, values: object, op: object) -> PageState:
     """The state after `values` were chosen of the dimension `slug`."""
     operator: FilterOperator = "not_in" if op == "not_in" else "in"
     other: FilterOperator = "in" if operator == "not_in" else "not_in"
@@ -228,12 +228,12 @@ def from_option(value: str) -> str:
     return "" if value == NOT_GIVEN else value
 
 
-def operator_of(state: State, slug: str) -> FilterOperator:
+def operator_of(state: PageState, slug: str) -> FilterOperator:
     """The operator that the filter row of `slug` shows."""
     return "not_in" if state.values_of(slug, "not_in") and not state.values_of(slug) else "in"
 
 
-def shown_values(state: State, slug: str) -> list[str]:
+def shown_values(state: PageState, slug: str) -> list[str]:
     return [to_option(value) for value in state.values_of(slug, operator_of(state, slug))]
 
 
@@ -244,7 +244,7 @@ def value_options(found: Sequence[tuple[str, str]], chosen: Sequence[str]) -> li
     return [{"label": label, "value": value} for value, label in (missing | labels).items()]
 
 
-def filter_chips(state: State, now: datetime) -> Component | None:
+def filter_chips(state: PageState, now: datetime) -> Component | None:
     """A chip for the moments that a click on a chart has chosen and for each value that is filtered; None without any.
 
     Each bears a button that removes it.
@@ -263,26 +263,26 @@ def filter_chips(state: State, now: datetime) -> Component | None:
     return chips(made, clear_id=CLEAR_ID) if made else None
 
 
-def _range_chip(state: State, now: datetime) -> Component:
+def _range_chip(state: PageState, now: datetime) -> Component:
     return chip(_("Time"), range_words(state, now), id=remove_id(RANGE_CHIP, "", ""))
 
 
-def by_click(state: State) -> bool:
+def by_click(state: PageState) -> bool:
     """Whether the range is that of a point or bar that was clicked."""
     return state.span is not None and state.span.exact
 
 
-def without(state: State, of: str, value: str, op: FilterOperator) -> State:
+def without(state: PageState, of: str, value: str, op: FilterOperator) -> PageState:
     """The state after the chip of that id (see `remove_id`) was removed."""
     return state.with_(span=None) if of == RANGE_CHIP else state.without(of, value, op)
 
 
-def without_any(state: State) -> State:
+def without_any(state: PageState) -> PageState:
     """The state after all chips were removed."""
     return state.with_(filters=(), span=None if by_click(state) else state.span)
 
 
-def filter_count(state: State) -> str:
+def filter_count(state: PageState) -> str:
     """How many dimensions are filtered, for the button; '' for none."""
     count = len({item.dimension for item in state.filters})
     return number(count) if count else ""

@@ -12,7 +12,7 @@ from nebuloviz.web.access import protected_callback
 from nebuloviz.web.context import ask, services
 from nebuloviz.web.navigation import URL_ID, go
 from nebuloviz.web.reading import now
-from nebuloviz.web.state import State as PageState
+from nebuloviz.web.state import PageState
 
 
 @protected_callback(

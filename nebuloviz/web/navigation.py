@@ -6,7 +6,7 @@ import dash
 from dash import Input, ctx
 from dash.exceptions import PreventUpdate
 
-from nebuloviz.web.state import State
+from nebuloviz.web.state import PageState
 
 #: Dash's own: the one Location of the app. Pages read its `search`; `go` changes it.
 URL_ID = "_pages_location"
@@ -18,9 +18,9 @@ INTERVAL_ID = "shell-interval"
 REFRESH = (Input(URL_ID, "search"), Input(STAMP_ID, "data"), Input(THEME_ID, "data"))
 
 
-def go(state: State, search: str | None) -> None:
+def go(state: PageState, search: str | None) -> None:
     """Show `state` instead of what the URL's `search` says; the browser's Back undoes it. Nothing where both say the same."""
-    if state != State.from_search(search):
+    if state != PageState.from_search(search):
         dash.set_props(URL_ID, {"search": state.to_search()})
 
 

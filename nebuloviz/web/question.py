@@ -13,7 +13,7 @@ from nebuloviz.metrics.calendar import ONE_DAY, day_of, month_floor, week_floor
 from nebuloviz.metrics.query import Comparison, Filter, Grain, Query
 from nebuloviz.metrics.registry import dimension
 from nebuloviz.web.figures import value_label
-from nebuloviz.web.state import PRESETS, Span, State
+from nebuloviz.web.state import PRESETS, PageState, Span
 
 PRESET_WORDS = {
     "today": lazy("Today"),
@@ -68,12 +68,12 @@ _SIZES: dict[Grain, timedelta] = {
 }
 
 
-def zone_of_state(state: State) -> ZoneInfo:
+def zone_of_state(state: PageState) -> ZoneInfo:
     """The zone whose days and hours the page shows."""
     return zone_of(state.zone or current().time_zone)
 
 
-def bounds(state: State, now: datetime, first_sale: datetime | None = None) -> tuple[datetime, datetime]:
+def bounds(state: PageState, now: datetime, first_sale: datetime | None = None) -> tuple[datetime, datetime]:
     """The state's range as [start, end), on the clock of its zone. Days are whole: the rest of today holds no sales yet.
 
     `first_sale` is where 'all' begins; without it that is a year ago.
@@ -107,12 +107,12 @@ def grains_for(start: datetime, end: datetime) -> tuple[Grain, ...]:
     return fits or (automatic_grain(start, end),)
 
 
-def grain_of(state: State, start: datetime, end: datetime) -> Grain:
+def grain_of(state: PageState, start: datetime, end: datetime) -> Grain:
     """The chosen grain where the range allows it, else the one that fits by itself."""
     return state.grain if state.grain in grains_for(start, end) else automatic_grain(start, end)
 
 
-def bucket_end(bucket: datetime, grain: Grain, state: State) -> datetime:
+def bucket_end(bucket: datetime, grain: Grain, state: PageState) -> datetime:
     """Where the bucket of `grain` that starts at `bucket` ends, by the clocks of the state's zone."""
     zone, week_start = zone_of_state(state).key, current().week_start
     end = bucket + timedelta(microseconds=1)
@@ -120,7 +120,7 @@ def bucket_end(bucket: datetime, grain: Grain, state: State) -> datetime:
     return buckets(asked)[0].end
 
 
-def query_of(state: State, now: datetime, *, first_sale: datetime | None = None, **changes: object) -> Query:
+def query_of(state: PageState, now: datetime, *, first_sale: datetime | None = None, **changes: object) -> Query:
     """The state's metric over its range and filters, compared as it says; `changes` are fields of `Query`.
 
     A `grain` of 'fitting' stands for the state's own, or the fitting one.
@@ -145,7 +145,7 @@ def without_own_filter(filters: tuple[Filter, ...], slug: str) -> tuple[Filter, 
     return tuple(item for item in filters if (item.dimension, item.op) != (slug, "in"))
 
 
-def range_words(state: State, now: datetime) -> str:
+def range_words(state: PageState, now: datetime) -> str:
     """The range as the reader names it: a preset's name, days, or moments."""
     if state.span is None:
         return str(PRESET_WORDS[state.preset])

@@ -18,7 +18,7 @@ from nebuloviz.services.interfaces import Frame
 from nebuloviz.web.context import ask, may, services
 from nebuloviz.web.figures import Style
 from nebuloviz.web.question import comparison_words, query_of, without_own_filter
-from nebuloviz.web.state import State
+from nebuloviz.web.state import PageState
 from nebuloviz.web.theme import Theme
 
 #: So many values of a dimension get colours that all charts share.
@@ -34,7 +34,7 @@ def now() -> datetime:
 class Asking:
     """One request of a page: its state, the reader's theme and the time; asks services and dresses figures."""
 
-    state: State
+    state: PageState
     theme: Theme
     now: datetime
 
@@ -103,7 +103,7 @@ def asking(search: str | None, theme: str | None = "light") -> Iterator[Asking]:
     Inside, times are shown in the zone that the URL names, if any, and amounts in the data's currency where the settings
     name none.
     """
-    state = State.from_search(search)
+    state = PageState.from_search(search)
     reader = current()
     currency = reader.currency or _currency()
     with use(replace(reader, time_zone=state.zone or reader.time_zone, currency=currency)):

@@ -38,8 +38,7 @@ from nebuloviz.web.components.basic import given, icon
 from nebuloviz.web.context import ERROR_STORE_ID, ask, current_user, may, save_preferences, services, settings
 from nebuloviz.web.navigation import INTERVAL_ID, STAMP_ID, THEME_ID, URL_ID
 from nebuloviz.web.reading import now
-from nebuloviz.web.state import CARRIED_PARAMS
-from nebuloviz.web.state import State as PageState
+from nebuloviz.web.state import CARRIED_PARAMS, PageState
 from nebuloviz.web.views.users import role_words
 
 _ARRIVAL_ID, _OPEN_ALERTS_ID, _AGE_ID, _SAVED_ID = "shell-arrival", "shell-open-alerts", "shell-age", "shell-saved"

@@ -38,7 +38,7 @@ DEFAULT_PRESET = "28d"
 TOPS = (5, 10, 20, 50)
 DEFAULT_TOP = 10
 MOST_PARAMETERS = 2_000
-#: The names in a URL of what goes along to another page, besides the filters (`State.carried`).
+#: The names in a URL of what goes along to another page, besides the filters (`PageState.carried`).
 CARRIED_PARAMS = ("range", "from", "to", "vs", "tz")
 _LONGEST_SEARCH = 100
 _NONE = "none"
@@ -65,7 +65,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class PageState:
     """What is asked for. `span` wins over `preset`, to which the page returns without it.
 
     `grain` None means the one that fits the range; `zone` '' the reader's own.
@@ -98,7 +98,7 @@ class State:
         """The metric that the page is about."""
         return self.metrics[0]
 
-    def with_(self, **changes: object) -> State:
+    def with_(self, **changes: object) -> PageState:
         """The same but for `changes`."""
         return replace(self, **changes)  # type: ignore[arg-type]  # the fields' own types hold; this only saves an import
 
@@ -131,7 +131,7 @@ class State:
         return {name: shown for name, (value, normal, shown) in named.items() if value != normal}
 
     @classmethod
-    def from_search(cls, search: str | None) -> State:
+    def from_search(cls, search: str | None) -> PageState:
         """Read a URL's query. What is unknown or malformed counts as not said."""
         params = _parsed(search or "")
         one = {name: values[0] for name, values in params.items()}
@@ -156,31 +156,31 @@ class State:
         """The values that the filter on `slug` names, () without one."""
         return next((item.values for item in self.filters if (item.dimension, item.op) == (slug, op)), ())
 
-    def filtered(self, slug: str, values: Iterable[str], op: FilterOperator = "in") -> State:
+    def filtered(self, slug: str, values: Iterable[str], op: FilterOperator = "in") -> PageState:
         """With the filter on `slug` replaced by `values`; without any, it is gone. Page-independent."""
         kept = tuple(item for item in self.filters if (item.dimension, item.op) != (slug, op))
         chosen = tuple(value for value in dict.fromkeys(values) if "\x00" not in value)
         return self.with_(filters=(*kept, Filter(slug, op, chosen)) if chosen else kept)
 
-    def toggled(self, slug: str, value: str) -> State:
+    def toggled(self, slug: str, value: str) -> PageState:
         """As a click on `value` leaves it: only that value, or everything again if it was the only one."""
         return self.filtered(slug, () if self.values_of(slug) == (value,) else (value,))
 
-    def without(self, slug: str, value: str, op: FilterOperator = "in") -> State:
+    def without(self, slug: str, value: str, op: FilterOperator = "in") -> PageState:
         """With one value less in the filter on `slug`."""
         return self.filtered(slug, (kept for kept in self.values_of(slug, op) if kept != value), op)
 
-    def within(self, start: datetime, end: datetime) -> State:
+    def within(self, start: datetime, end: datetime) -> PageState:
         """Over [`start`, `end`), two aware moments, as a click on a point in time leaves it."""
         return self.with_(span=Span(start.astimezone(UTC), end.astimezone(UTC)), grain=None)
 
-    def reset(self) -> State:
+    def reset(self) -> PageState:
         """Without filters, over the usual range; what the page shows of it stays."""
         return self.with_(preset=DEFAULT_PRESET, span=None, filters=(), comparison=_DEFAULT.comparison)
 
-    def carried(self) -> State:
+    def carried(self) -> PageState:
         """What goes along to another page: range, comparison, filters and zone, but not what only this page shows."""
-        return State(self.preset, self.span, self.comparison, self.filters, zone=self.zone)
+        return PageState(self.preset, self.span, self.comparison, self.filters, zone=self.zone)
 
     def to_url(self, path: str) -> str:
         """A link to the page at `path` in this state."""
@@ -282,4 +282,4 @@ def _end_of(text: str) -> date | None:
         return None
 
 
-_DEFAULT = State()
+_DEFAULT = PageState()

@@ -4,7 +4,7 @@ import pytest
 from dash import no_update
 from dash.exceptions import PreventUpdate
 
-from nebuloviz.web.state import State
+from nebuloviz.web.state import PageState
 from tests.pages.conftest import Browser, Drawn, Shop
 
 
@@ -103,7 +103,7 @@ class TestControls:
         ],
     )
     def test_a_choice_is_a_new_url(self, page: Any, search: str, control: str, value: Any, then: str) -> None:
-        assert page.with_choice(page.views.normal(State.from_search(search)), control, value).to_search() == then
+        assert page.with_choice(page.views.normal(PageState.from_search(search)), control, value).to_search() == then
 
 
 class TestSaleLines:

@@ -14,7 +14,7 @@ from nebuloviz.services.interfaces import Freshness, ImportView, Insight
 from nebuloviz.web.charts import chart_answer
 from nebuloviz.web.question import query_of
 from nebuloviz.web.reading import Asking, asking
-from nebuloviz.web.state import State
+from nebuloviz.web.state import PageState
 from tests.fakes import NOW, alert
 from tests.pages.conftest import Browser, Drawn, Shop
 
@@ -285,7 +285,7 @@ class TestLive:
         assert drawn(rows).count("nv-fresh") == 2
 
     def test_findings_lead_to_the_chart_that_shows_them(self, page: Any, shop: Shop, drawn: Drawn) -> None:
-        query = query_of(State(), NOW).with_(dimensions=("store",))
+        query = query_of(PageState(), NOW).with_(dimensions=("store",))
         shop.insights.findings = [Insight("Store 305 lost half of its revenue.", "high", query, 1.0)]
         text = drawn(part(page.findings))
         assert "Store 305 lost half of its revenue." in text

@@ -9,7 +9,7 @@ from dash.exceptions import PreventUpdate
 from nebuloviz.errors import Unavailable
 from nebuloviz.web import filterbar, filtering, navigation, shell
 from nebuloviz.web.filterbar import NOT_GIVEN
-from nebuloviz.web.state import State
+from nebuloviz.web.state import PageState
 from tests.pages.conftest import Browser, Drawn, Shop
 
 
@@ -45,7 +45,7 @@ class TestLayout:
 
     @pytest.mark.parametrize(("role", "pages"), [("viewer", 3), ("analyst", 4), ("admin", 6)])
     def test_the_rail_has_what_the_reader_may_see(self, browser: Browser, pages: int) -> None:
-        entries = shell.nav_items(State.from_search("?range=7d&by=store"), 3)
+        entries = shell.nav_items(PageState.from_search("?range=7d&by=store"), 3)
         assert len(entries) == pages
         assert [entry.href for entry in entries][:2] == ["/?range=7d", "/explore?range=7d"]
         assert {entry.href.partition("?")[0]: entry.count for entry in entries}["/alerts"] == 3
@@ -118,7 +118,7 @@ class TestFilters:
         assert browser.search == then
 
     def test_controls_that_stand_right_are_left_alone(self, browser: Browser) -> None:
-        shown = filterbar.shown(State(), datetime.now(UTC))
+        shown = filterbar.shown(PageState(), datetime.now(UTC))
         answer = filtering.show_filters("", shown["range"], shown["comparison"], shown["first"], shown["last"])
         assert [part is no_update for part in answer] == [True, True, True, True, False, True]
 

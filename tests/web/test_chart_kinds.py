@@ -8,17 +8,17 @@ from nebuloviz.i18n import lazy
 from nebuloviz.web import chart_kinds
 from nebuloviz.web.chart_kinds import CHARTS, Chart, add_chart, pair
 from nebuloviz.web.reading import Asking
-from nebuloviz.web.state import State
+from nebuloviz.web.state import PageState
 from nebuloviz.web.views.explore import chart_of, charts_for, query_for
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-OVER_TIME = State()
-SPLIT = State(by=("store",))
-BY_ONE = State(over_time=False, by=("store",))
-BY_TWO = State(over_time=False, by=("store", "channel"))
+OVER_TIME = PageState()
+SPLIT = PageState(by=("store",))
+BY_ONE = PageState(over_time=False, by=("store",))
+BY_TWO = PageState(over_time=False, by=("store", "channel"))
 
 
-def _of_ratio(state: State) -> State:
+def _of_ratio(state: PageState) -> PageState:
     return state.with_(metrics=("margin",))
 
 
@@ -36,7 +36,7 @@ class TestWhichChartsSuit:
             (_of_ratio(BY_TWO), ["heatmap", "table"]),
         ],
     )
-    def test_the_usual_one_comes_first(self, state: State, slugs: list[str]) -> None:
+    def test_the_usual_one_comes_first(self, state: PageState, slugs: list[str]) -> None:
         assert [chart.slug for chart in charts_for(state)] == slugs
 
     @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ class TestWhichChartsSuit:
             (BY_ONE, "unheard_of", "bar"),
         ],
     )
-    def test_one_that_does_not_suit_gives_way_to_the_usual_one(self, state: State, chart: str, drawn: str) -> None:
+    def test_one_that_does_not_suit_gives_way_to_the_usual_one(self, state: PageState, chart: str, drawn: str) -> None:
         assert chart_of(state.with_(chart=chart)).slug == drawn
 
 
@@ -68,15 +68,15 @@ class TestWhatAChartAsks:
             (BY_TWO, "table", {"dimensions": ("store", "channel"), "comparison": "previous", "limit": 400}),
         ],
     )
-    def test_is_one_question(self, state: State, chart: str, asked: dict[str, object]) -> None:
+    def test_is_one_question(self, state: PageState, chart: str, asked: dict[str, object]) -> None:
         chosen = state.with_(chart=chart)
         query = query_for(Asking(chosen, "light", NOW), chosen)
         assert {name: getattr(query, name) for name in asked} == asked
 
     def test_a_scatter_takes_a_second_metric_of_its_own_accord(self) -> None:
-        assert pair(State()) == ("revenue", "orders")
-        assert pair(State(metrics=("orders",))) == ("orders", "revenue")
-        assert pair(State(metrics=("units", "returns"))) == ("units", "returns")
+        assert pair(PageState()) == ("revenue", "orders")
+        assert pair(PageState(metrics=("orders",))) == ("orders", "revenue")
+        assert pair(PageState(metrics=("units", "returns"))) == ("units", "returns")
 
 
 class TestAddingAChart:
@@ -100,4 +100,4 @@ class TestAddingAChart:
 class TestAnEntry:
     @pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.slug)
     def test_survives_the_url(self, chart: Chart) -> None:
-        assert State.from_search(State(chart=chart.slug).to_search()).chart == chart.slug
+        assert PageState.from_search(PageState(chart=chart.slug).to_search()).chart == chart.slug

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nebuloviz.metrics.query import COMPARISONS, GRAINS, Filter
 from nebuloviz.metrics.registry import DIMENSIONS, METRICS
 from nebuloviz.web.chart_kinds import CHARTS
-from nebuloviz.web.state import ALERT_STATES, CARRIED_PARAMS, PRESETS, SEVERITIES, TOPS, Span, State
+from nebuloviz.web.state import ALERT_STATES, CARRIED_PARAMS, PRESETS, SEVERITIES, TOPS, PageState, Span
 
 _TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=12)
 _DAY = st.dates(date(1990, 1, 1), date(2090, 1, 1))
@@ -42,9 +42,9 @@ _FILTER = st.builds(
 
 
 @st.composite
-def _states(draw: st.DrawFn) -> State:
+def _states(draw: st.DrawFn) -> PageState:
     span = draw(_SPAN)
-    return State(
+    return PageState(
         preset="28d" if span else draw(st.sampled_from(PRESETS)),  # a URL that names days needs no preset beside them
         span=span,
         comparison=draw(st.sampled_from([None, *COMPARISONS])),
@@ -64,17 +64,17 @@ def _states(draw: st.DrawFn) -> State:
 
 class TestUrl:
     @given(_states())
-    def test_holds_the_whole_state(self, state: State) -> None:
-        assert State.from_search(state.to_search()) == state
+    def test_holds_the_whole_state(self, state: PageState) -> None:
+        assert PageState.from_search(state.to_search()) == state
 
     @given(st.text(max_size=80))
     def test_any_text_reads_as_some_state(self, text: str) -> None:
-        state = State.from_search(text)
-        assert State.from_search(state.to_search()) == state
+        state = PageState.from_search(text)
+        assert PageState.from_search(state.to_search()) == state
 
     def test_the_usual_state_needs_none(self) -> None:
-        assert State().to_search() == ""
-        assert State.from_search("") == State.from_search(None) == State()
+        assert PageState().to_search() == ""
+        assert PageState.from_search("") == PageState.from_search(None) == PageState()
 
     @pytest.mark.parametrize(
         "search",
@@ -101,22 +101,22 @@ class TestUrl:
         ],
     )
     def test_leaves_out_what_it_does_not_understand(self, search: str) -> None:
-        assert State.from_search(search) == State()
+        assert PageState.from_search(search) == PageState()
 
     def test_a_bad_part_does_not_take_its_neighbours_along(self) -> None:
-        state = State.from_search("?range=7d&f.colour=red&f.category=Dairy&m=nothing&vs=year")
+        state = PageState.from_search("?range=7d&f.colour=red&f.category=Dairy&m=nothing&vs=year")
         assert (state.preset, state.comparison) == ("7d", "year")
         assert state.filters == (Filter("category", "in", ("Dairy",)),)
 
     def test_the_order_of_filters_does_not_matter(self) -> None:
-        one = State.from_search("?f.store=2&f.category=B&f.category=A")
-        assert one == State.from_search("?f.category=A&f.category=B&f.store=2")
+        one = PageState.from_search("?f.store=2&f.category=B&f.category=A")
+        assert one == PageState.from_search("?f.category=A&f.category=B&f.store=2")
 
     def test_a_value_that_is_not_given_can_be_filtered(self) -> None:
-        assert State.from_search("?f.region=").filters == (Filter("region", "in", ("",)),)
+        assert PageState.from_search("?f.region=").filters == (Filter("region", "in", ("",)),)
 
     @given(_states())
-    def test_the_browser_knows_what_goes_along_to_another_page(self, state: State) -> None:
+    def test_the_browser_knows_what_goes_along_to_another_page(self, state: PageState) -> None:
         names = {name for name in parse_qs(state.carried().to_search()[1:]) if not name.startswith("f.")}
         assert names <= set(CARRIED_PARAMS)
 
@@ -139,21 +139,21 @@ class TestSpan:
 
 class TestChanges:
     def test_a_click_filters_and_the_same_click_undoes_it(self) -> None:
-        clicked = State().toggled("category", "Dairy")
+        clicked = PageState().toggled("category", "Dairy")
         assert clicked.values_of("category") == ("Dairy",)
-        assert clicked.toggled("category", "Dairy") == State()
+        assert clicked.toggled("category", "Dairy") == PageState()
         assert clicked.toggled("category", "Meat").values_of("category") == ("Meat",)
 
     def test_removing_a_value_keeps_the_others(self) -> None:
-        state = State().filtered("store", ["1", "2"]).filtered("store", ["3"], "not_in")
+        state = PageState().filtered("store", ["1", "2"]).filtered("store", ["3"], "not_in")
         assert state.without("store", "1").values_of("store") == ("2",)
         assert state.without("store", "3", "not_in").filters == (Filter("store", "in", ("1", "2")),)
 
     def test_reset_keeps_what_is_looked_at(self) -> None:
-        state = State(preset="7d", comparison=None, metrics=("orders",), by=("store",)).toggled("store", "1")
-        assert state.reset() == State(metrics=("orders",), by=("store",))
+        state = PageState(preset="7d", comparison=None, metrics=("orders",), by=("store",)).toggled("store", "1")
+        assert state.reset() == PageState(metrics=("orders",), by=("store",))
 
     def test_a_point_in_time_becomes_the_range(self) -> None:
         start = datetime(2026, 11, 1, 13, tzinfo=ZoneInfo("Asia/Tokyo"))
-        state = State(preset="7d").within(start, start + timedelta(hours=1))
+        state = PageState(preset="7d").within(start, start + timedelta(hours=1))
         assert state.to_search().startswith("?range=7d&from=2026-11-01T04%3A00%3A00Z&to=2026-11-01T05%3A00%3A00Z")

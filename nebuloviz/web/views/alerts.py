@@ -30,7 +30,7 @@ from nebuloviz.web.components import (
 from nebuloviz.web.components.basic import button, given, hidden, icon
 from nebuloviz.web.figures import Style, severity_word, title_of, trend, value_label, value_text
 from nebuloviz.web.question import filter_words
-from nebuloviz.web.state import ALERT_STATES, SEVERITIES, AlertState, Severity, State
+from nebuloviz.web.state import ALERT_STATES, SEVERITIES, AlertState, PageState, Severity
 from nebuloviz.web.views import common
 
 _Choice = TypeVar("_Choice", AlertState, Severity)
@@ -47,7 +47,7 @@ _EVENTS = {
 _EVENT_ICONS = {"raised": "bell", "acknowledged": "eye", "resolved": "check-circle"}
 
 
-def state_pills(state: State, counts: Mapping[str, int]) -> Component:
+def state_pills(state: PageState, counts: Mapping[str, int]) -> Component:
     """A link for each state, with how many alerts are in it; pressed ones are shown."""
     links = [
         _pill(
@@ -61,7 +61,7 @@ def state_pills(state: State, counts: Mapping[str, int]) -> Component:
     return html.Div(links, className="nv-pills", role="group", **given(aria_label=_("State")))
 
 
-def severity_pills(state: State) -> Component:
+def severity_pills(state: PageState) -> Component:
     """A link for each severity; without any pressed all are shown."""
     links = [
         _pill(
@@ -78,7 +78,7 @@ def _flipped(chosen: tuple[_Choice, ...], name: _Choice, order: tuple[_Choice, .
     return tuple(item for item in order if (item in chosen) != (item == name))
 
 
-def _pill(words: str, then: State, *, pressed: bool, count: int | None = None) -> dcc.Link:
+def _pill(words: str, then: PageState, *, pressed: bool, count: int | None = None) -> dcc.Link:
     parts: list[Component] = [html.Span(words)]
     if count is not None:
         parts.append(html.Span(number(count), className="nv-pill-count nv-num"))
@@ -87,13 +87,13 @@ def _pill(words: str, then: State, *, pressed: bool, count: int | None = None) -
     return dcc.Link(parts, href=then.to_url("/alerts"), className="nv-pill" + (" nv-active" if pressed else ""))
 
 
-def alert_list(alerts: Sequence[AlertView], state: State, now: datetime) -> Component:
+def alert_list(alerts: Sequence[AlertView], state: PageState, now: datetime) -> Component:
     """The alerts, newest first, each row a link to its page; or what leaves none."""
     if not alerts:
         filters = ", ".join(filter_words(state.filters))
         return empty_state(
             _("No alerts match {filters}", filters=filters) if filters else _("No alerts match"),
-            link_button(_("Show all alerts"), State(preset="all", alert_states=ALERT_STATES).to_url("/alerts")),
+            link_button(_("Show all alerts"), PageState(preset="all", alert_states=ALERT_STATES).to_url("/alerts")),
             icon_name="check2-circle",
             hint=_("Choose other states or severities, or a longer range."),
         )
@@ -138,10 +138,10 @@ def filters_of(alert: AlertView) -> tuple[Filter, ...]:
     return tuple(Filter(slug, "in", (value,)) for slug, value in alert.dimensions.items())
 
 
-def explore_state(alert: AlertView) -> State:
+def explore_state(alert: AlertView) -> PageState:
     """Explore's state for the alert's own series, around its time."""
     start, end = around(alert)
-    state = State(filters=filters_of(alert), metrics=(metric_behind(alert.metric),), comparison="weekdays")
+    state = PageState(filters=filters_of(alert), metrics=(metric_behind(alert.metric),), comparison="weekdays")
     return state.within(start, end).with_(grain=grain_of(alert))
 
 

@@ -22,7 +22,7 @@ from nebuloviz.web.components import alert_words, data_table, link_button, nothi
 from nebuloviz.web.components.cards import download_link
 from nebuloviz.web.figures import AnomalyMark, Click, Style, value_text
 from nebuloviz.web.question import BY_WORDS, bucket_end, comparison_words, filter_words
-from nebuloviz.web.state import State
+from nebuloviz.web.state import PageState
 from nebuloviz.web.theme import mix
 from nebuloviz.web.views.grids import frame_grid
 
@@ -63,7 +63,7 @@ def anomaly_marks(data: pd.DataFrame, alerts: Iterable[AlertView], slug: str) ->
     return list(found.values())
 
 
-def after_click(state: State, click: Click | None, grain: Grain | None) -> State:
+def after_click(state: PageState, click: Click | None, grain: Grain | None) -> PageState:
     """The state after a click on a chart: a bucket becomes the range, values become filters, the same click again undoes it.
 
     A bucket that is the whole range already gives way to the range before.
@@ -159,7 +159,7 @@ def is_empty(frame: Frame) -> bool:
     return bool(np.all(np.nan_to_num(values) == 0))
 
 
-def nothing(state: State, path: str = "/") -> Component:
+def nothing(state: PageState, path: str = "/") -> Component:
     """Which filter leaves nothing, and the way back."""
     clear = link_button(_("Show everything"), state.reset().with_(preset="all").to_url(path), icon_name="x-lg")
     return nothing_matches(filter_words(state.filters), clear=clear)

@@ -16,37 +16,37 @@ from nebuloviz.web.chart_kinds import CHARTS, Chart, Drawing
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.figures import Style
 from nebuloviz.web.reading import Asking
-from nebuloviz.web.state import State
+from nebuloviz.web.state import PageState
 from nebuloviz.web.views import common
 
 
-def charts_for(state: State) -> tuple[Chart, ...]:
+def charts_for(state: PageState) -> tuple[Chart, ...]:
     """The charts that suit the question, the usual one first."""
     return tuple(chart for chart in CHARTS if chart.suits(state))
 
 
-def chart_of(state: State) -> Chart:
+def chart_of(state: PageState) -> Chart:
     """The chosen chart where it suits, else the usual one."""
     suiting = charts_for(state)
     return next((chart for chart in suiting if chart.slug == state.chart), suiting[0])
 
 
-def normal(state: State) -> State:
+def normal(state: PageState) -> PageState:
     """The state as Explore understands it: what is not over time has a dimension."""
     return state if state.over_time or state.by else state.with_(over_time=True)
 
 
-def query_for(asked: Asking, state: State) -> Query:
+def query_for(asked: Asking, state: PageState) -> Query:
     """The one question behind the chart, its table and its downloads."""
     return chart_of(state).ask(asked, state)
 
 
-def expects(state: State) -> bool:
+def expects(state: PageState) -> bool:
     """Whether the chart shows the range that is normal."""
     return state.over_time and not state.by and chart_of(state).expected
 
 
-def chart_view(frame: Frame, expected: pd.DataFrame | None, state: State, style: Style) -> ChartView:
+def chart_view(frame: Frame, expected: pd.DataFrame | None, state: PageState, style: Style) -> ChartView:
     """The chart, its table and its downloads, all of the same rows."""
     chart, query = chart_of(state), frame.query
     title = chart.title(state)
@@ -65,7 +65,7 @@ def chart_view(frame: Frame, expected: pd.DataFrame | None, state: State, style:
     return ChartView(title, drawn, table, subtitle, links)
 
 
-def with_axis(state: State, axis: str) -> State:
+def with_axis(state: PageState, axis: str) -> PageState:
     """The state after choosing what runs along the chart: 'time', or a dimension."""
     if axis == "time":
         return state.with_(over_time=True)
@@ -73,7 +73,7 @@ def with_axis(state: State, axis: str) -> State:
     return state.with_(over_time=False, by=(axis, *rest))
 
 
-def with_split(state: State, split: str) -> State:
+def with_split(state: PageState, split: str) -> PageState:
     """The state after choosing the dimension that splits the chart; '' for none."""
     if state.over_time:
         return state.with_(by=(split,) if split else ())
@@ -81,10 +81,10 @@ def with_split(state: State, split: str) -> State:
     return state.with_(by=first if split in {"", *first} else (*first, split))
 
 
-def axis_of(state: State) -> str:
+def axis_of(state: PageState) -> str:
     return "time" if state.over_time else state.by[0]
 
 
-def split_of(state: State) -> str:
+def split_of(state: PageState) -> str:
     rest = state.by if state.over_time else state.by[1:]
     return rest[0] if rest else ""

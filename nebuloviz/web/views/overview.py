@@ -30,7 +30,7 @@ from nebuloviz.web.figures import (
     with_unit,
 )
 from nebuloviz.web.question import comparison_words
-from nebuloviz.web.state import State
+from nebuloviz.web.state import PageState
 from nebuloviz.web.views import common
 from nebuloviz.web.views.data import running_imports
 
@@ -68,7 +68,7 @@ def has_something(row: pd.Series[Any], slug: str) -> bool:
     return any(math.isfinite(value) and value != 0 for value in map(float, values))
 
 
-def tiles(total: Frame, series: Frame, state: State, style: Style, age: Age) -> list[Component]:
+def tiles(total: Frame, series: Frame, state: PageState, style: Style, age: Age) -> list[Component]:
     """A tile per metric: `total` has one row of figures and what they are compared with, `series` their course."""
     row = total.data.iloc[0]
     data = happened(series)
@@ -90,7 +90,12 @@ def age_of(end: datetime, freshness: Freshness, now: datetime) -> Age:
 
 
 def _tile(
-    shown: Metric, row: pd.Series[Any], data: pd.DataFrame, state: State, style: Style, notes: tuple[str | None, Age]
+    shown: Metric,
+    row: pd.Series[Any],
+    data: pd.DataFrame,
+    state: PageState,
+    style: Style,
+    notes: tuple[str | None, Age],
 ) -> Component:
     note, (age, grows) = notes
     before = row.get(f"{shown.slug}:comparison")
@@ -108,7 +113,7 @@ def _tile(
 
 
 def trend_view(
-    frame: Frame, expected: pd.DataFrame | None, alerts: Sequence[AlertView], state: State, style: Style
+    frame: Frame, expected: pd.DataFrame | None, alerts: Sequence[AlertView], state: PageState, style: Style
 ) -> ChartView:
     """The metric over time, with what was expected of it, what was unusual, and what is not over yet."""
     slug, grain = state.metric, frame.query.grain or "day"
@@ -128,7 +133,7 @@ def trend_view(
     )
 
 
-def breakdown_view(frame: Frame, slug: str, state: State, style: Style) -> ChartView:
+def breakdown_view(frame: Frame, slug: str, state: PageState, style: Style) -> ChartView:
     """The metric by the dimension `slug` as bars; those that a filter on it leaves out are pale."""
     shown = metric(state.metric)
     title = title_of(shown, slug)
@@ -151,7 +156,7 @@ def without_dwarfing_rest(data: pd.DataFrame, slug: str, measured: str) -> tuple
     return (data[~other], rest) if rest > 2 * most else (data, None)
 
 
-def treemap_view(frame: Frame, slug: str, state: State, style: Style) -> ChartView:
+def treemap_view(frame: Frame, slug: str, state: PageState, style: Style) -> ChartView:
     """Shares of the whole; of revenue where the metric itself has no parts that add up."""
     shown = metric(frame.query.metrics[0])
     title = _("{metric}: share of each {dimension}", metric=shown.label, dimension=mid_sentence(dimension(slug).label))
@@ -171,7 +176,7 @@ def shares_dimension(used: Sequence[str]) -> str:
     return next((slug for slug in used if slug != "product" and dimension(slug).rolled), "product")
 
 
-def heat_view(frame: Frame, state: State, style: Style) -> ChartView:
+def heat_view(frame: Frame, state: PageState, style: Style) -> ChartView:
     """When the week is busy."""
     shown = metric(state.metric)
     title = title_of(shown)
@@ -217,10 +222,12 @@ def _finding(item: Insight) -> html.Li:
     return html.Li(dcc.Link([icon("arrow-right-short"), html.Span(item.text)], href=href), className="nv-finding")
 
 
-def finding_state(item: Insight) -> State:
+def finding_state(item: Insight) -> PageState:
     """The state of Explore that asks what the finding was found by."""
     query = item.query
-    base = State(comparison=query.comparison, filters=query.filters, metrics=query.metrics[:1], by=query.dimensions[:2])
+    base = PageState(
+        comparison=query.comparison, filters=query.filters, metrics=query.metrics[:1], by=query.dimensions[:2]
+    )
     return base.within(query.start, query.end).with_(grain=query.grain, over_time=query.grain is not None)
 
 
