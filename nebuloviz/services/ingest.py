@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import logging
-import re
-import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import event, func, select, update
@@ -21,7 +15,7 @@ from sqlalchemy.orm import Session
 from nebuloviz.child import Child, ChildLostError, Children
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database, insert
-from nebuloviz.errors import InvalidInput, NebuloVizError, NotFound, PayloadTooLarge, Unavailable
+from nebuloviz.errors import InvalidInput, NebuloVizError, NotFound, Unavailable
 from nebuloviz.i18n import gettext as _
 from nebuloviz.ingest import tasks
 from nebuloviz.ingest.batch import Batch, Item, Written
@@ -48,25 +42,15 @@ from nebuloviz.services.interfaces import (
     StreamStatus,
 )
 from nebuloviz.services.paging import page_size
+from nebuloviz.services.uploads import Upload, UploadStore
 from nebuloviz.settings import Settings
 
 API_TOPIC = "api"
 RETRY_TOPIC = "retry"
 SHOWN_MINUTES = 60
-_UPLOAD_ID = re.compile(r"^[0-9a-f]{32}$")
-_UPLOAD_LIFE = timedelta(days=1)
-_MAX_UPLOAD_NAME = 200
 _NOTED_CHARACTERS = 4_000
 
 log = logging.getLogger(__name__)
-
-
-class _Upload(NamedTuple):
-    """An uploaded file, its owner's name for it, and the SHA-256 of its bytes."""
-
-    path: Path
-    name: str
-    digest: str
 
 
 class SalesIngestService(IngestService):
@@ -86,7 +70,7 @@ class SalesIngestService(IngestService):
         self._zone = ZoneInfo(settings.time_zone)
         self._on_written = tuple(on_written)
         self._now = now
-        self._uploads = settings.data_dir / "uploads"
+        self._uploads = UploadStore(settings.data_dir / "uploads", settings.max_upload_mb, now)
         self._children = Children()
         self._imported: set[str] = set()  # digests of the files being imported
         self._lock = threading.Lock()
@@ -225,59 +209,18 @@ class SalesIngestService(IngestService):
     # ---------------------------------------------------------------- files
 
     def store_upload(self, name: str, chunks: Iterable[bytes]) -> str:
-        """Keep an uploaded file in the data folder and return its id. Chunks are written as they come, never held together.
-
-        Raises:
-            PayloadTooLarge: it exceeds the limit of the settings; nothing is kept.
-        """
-        self._uploads.mkdir(parents=True, exist_ok=True)
-        self._sweep()
-        upload_id = secrets.token_hex(16)
-        path = self._uploads / upload_id
-        left = self._settings.max_upload_mb * 1_000_000
-        digest = hashlib.sha256()
-        try:
-            with path.open("wb") as file:
-                for chunk in chunks:
-                    left -= len(chunk)
-                    if left < 0:
-                        limit = self._settings.max_upload_mb
-                        raise PayloadTooLarge(_("The file is larger than {limit} MB.", limit=limit))
-                    file.write(chunk)
-                    digest.update(chunk)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-        shown = "".join(character for character in name if character.isprintable())[-_MAX_UPLOAD_NAME:]
-        about = {"name": shown or "upload", "digest": digest.hexdigest()}
-        path.with_suffix(".json").write_text(json.dumps(about), encoding="utf-8")
-        return upload_id
-
-    def _sweep(self) -> None:
-        """Forget uploads that nobody has imported within a day."""
-        oldest = (self._now() - _UPLOAD_LIFE).timestamp()
-        for path in self._uploads.iterdir():
-            with contextlib.suppress(OSError):  # another process sweeps as well
-                if path.stat().st_mtime < oldest:
-                    path.unlink()
-
-    def _upload(self, upload_id: str) -> _Upload:
-        path = self._uploads / upload_id
-        if not _UPLOAD_ID.match(upload_id) or not path.is_file():
-            raise NotFound(_("This upload is not there any more. Please choose the file again."))
-        about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        return _Upload(path, about["name"], about["digest"])
+        return self._uploads.store(name, chunks)
 
     @require(Permission.SALES_WRITE)
     def preview(self, session: Session, actor: Actor, upload_id: str) -> FilePreview:  # noqa: ARG002 - the interface's
-        upload = self._upload(upload_id)
+        upload = self._uploads.get(upload_id)
         with _about(upload), self._children.running(Child(tasks.look_into, upload.path)) as child:
             [seen] = child.messages()
         return FilePreview(upload.name, seen.columns, seen.rows, seen.mapping, seen.missing)
 
     @require(Permission.SALES_WRITE)
     def start_import(self, session: Session, actor: Actor, upload_id: str, mapping: Mapping[str, str]) -> None:  # noqa: ARG002 - the interface's
-        upload = self._upload(upload_id)
+        upload = self._uploads.get(upload_id)
         with self._lock:
             if upload.digest in self._imported:
                 raise InvalidInput(_("This file is being imported already."))
@@ -296,7 +239,7 @@ class SalesIngestService(IngestService):
             self._audit.record(noting, actor, AuditAction.IMPORT_STARTED, upload.name, after=after)
 
     def _follow(
-        self, upload: _Upload, topic: str, stored: Iterator[Written], whole: contextlib.AbstractContextManager[object]
+        self, upload: Upload, topic: str, stored: Iterator[Written], whole: contextlib.AbstractContextManager[object]
     ) -> None:
         """Pass on what a child imports, until it has ended. The list of imports shows what it could not."""
         with whole:
@@ -310,8 +253,7 @@ class SalesIngestService(IngestService):
                 log.exception("The import of %s has failed", upload.name)
             else:
                 if not self._children.stopping:
-                    for leftover in (upload.path, upload.path.with_suffix(".json")):
-                        leftover.unlink(missing_ok=True)
+                    self._uploads.remove(upload)
 
     def stop(self, timeout_seconds: float = 5.0) -> None:
         """Interrupt imports under way, as the program ends; the same file continues where it stopped."""
@@ -339,7 +281,7 @@ def _reason_text(reason: Reason, detail: str) -> str:
 
 
 @contextlib.contextmanager
-def _about(upload: _Upload) -> Iterator[None]:
+def _about(upload: Upload) -> Iterator[None]:
     """Errors about an upload name the file as its owner knows it."""
     try:
         yield

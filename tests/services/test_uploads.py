@@ -1,0 +1,41 @@
+"""Uploads in their folder: kept whole, limited, forgotten in time."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from nebuloviz.errors import NotFound, PayloadTooLarge
+from nebuloviz.services.uploads import UploadStore
+
+
+def store(folder: Path, later: timedelta = timedelta(0)) -> UploadStore:
+    return UploadStore(folder / "uploads", 1, lambda: datetime.now(UTC) + later)
+
+
+def test_a_file_is_kept_whole_until_it_is_removed(tmp_path: Path) -> None:
+    uploads = store(tmp_path)
+    upload = uploads.get(uploads.store("../my shop\r\n.csv", [b"a,b\n", b"1,2\n"]))
+    assert (upload.path.read_bytes(), upload.name) == (b"a,b\n1,2\n", "../my shop.csv")
+    uploads.remove(upload)
+    assert list((tmp_path / "uploads").iterdir()) == []
+
+
+def test_a_file_over_the_limit_is_not_kept(tmp_path: Path) -> None:
+    with pytest.raises(PayloadTooLarge):
+        store(tmp_path).store("big.csv", (b"x" * 100_000 for _ in range(11)))
+    assert list((tmp_path / "uploads").iterdir()) == []
+
+
+@pytest.mark.parametrize("upload_id", ["", "../secret_key", "0" * 32, "x" * 32])
+def test_no_other_file_can_be_reached(tmp_path: Path, upload_id: str) -> None:
+    (tmp_path / "secret_key").write_text("secret")
+    with pytest.raises(NotFound):
+        store(tmp_path).get(upload_id)
+
+
+def test_those_that_nobody_imports_are_forgotten_after_a_day(tmp_path: Path) -> None:
+    store(tmp_path).store("a.csv", [b"a"])
+    uploads = store(tmp_path, later=timedelta(days=2))
+    upload = uploads.get(uploads.store("b.csv", [b"b"]))
+    assert {path.stem for path in (tmp_path / "uploads").iterdir()} == {upload.path.name}
