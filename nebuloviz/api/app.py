@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nebuloviz import __version__
 from nebuloviz.api import docs
-from nebuloviz.api.deps import Parts, signed_in
+from nebuloviz.api.deps import ApiContext, signed_in
 from nebuloviz.api.edge import PREFIX, Edge, is_own
 from nebuloviz.api.problems import install_problems
 from nebuloviz.api.reading import refuse_unknown_parameters
@@ -58,7 +58,7 @@ def create_api(
         generate_unique_id_function=lambda route: route.name,
     )
     limiter = RequestLimiter(counters or Counters(), settings.requests_per_minute)
-    app.state.parts = Parts(services, database, settings, health, limiter)
+    app.state.context = ApiContext(services, database, settings, health, limiter)
     install_problems(app)
     docs.install_openapi(app)
     app.include_router(_api())

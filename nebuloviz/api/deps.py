@@ -27,7 +27,7 @@ _scheme = HTTPBearer(auto_error=False, bearerFormat="JWT", description="An acces
 
 
 @dataclass(frozen=True)
-class Parts:
+class ApiContext:
     """What the API was built from. Work that would hold up the event loop gets threads of its own, few of them per kind."""
 
     services: Services
@@ -40,14 +40,14 @@ class Parts:
     health_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
 
 
-def parts_of(request: Request) -> Parts:
-    return cast("Parts", request.app.state.parts)
+def context_of(request: Request) -> ApiContext:
+    return cast("ApiContext", request.app.state.context)
 
 
 def address_of(request: Request) -> str:
     """The client's address, as far as the trusted proxies tell it."""
     peer = request.client.host if request.client else None
-    trusted = parts_of(request).settings.trusted_proxies
+    trusted = context_of(request).settings.trusted_proxies
     return client_address(peer, request.headers.getlist("x-forwarded-for"), trusted)
 
 
@@ -66,12 +66,12 @@ async def signed_in(request: Request, _documented: Annotated[Any, Security(_sche
         NotSignedIn: none came, or it is not valid.
         TooManyRequests: the user asks too often.
     """
-    parts, token = parts_of(request), _bearer_token(request)
+    context, token = context_of(request), _bearer_token(request)
     with answering():
-        async with parts.database.async_session() as session:
-            user = await session.run_sync(parts.services.auth.user_of_access_token, token)
+        async with context.database.async_session() as session:
+            user = await session.run_sync(context.services.auth.user_of_access_token, token)
     set_log_context(user_id=str(user.id))
-    await to_thread.run_sync(parts.limiter.check, f"api:{user.id}")
+    await to_thread.run_sync(context.limiter.check, f"api:{user.id}")
     return user
 
 
@@ -79,9 +79,14 @@ async def signed_in(request: Request, _documented: Annotated[Any, Security(_sche
 class Asker:
     """The user of one request, with the ways to call services for this user."""
 
-    parts: Parts
+    context: ApiContext
     user: UserView
     actor: Actor
+
+    @property
+    def services(self) -> Services:
+        """Call their methods through `ask`, `act` and `act_in_thread`."""
+        return self.context.services
 
     async def ask(
         self, method: Callable[Concatenate[Session, Actor, _P], _R], *args: _P.args, **kwargs: _P.kwargs
@@ -92,7 +97,7 @@ class Asker:
             NebuloVizError: whatever the method raises; `Unavailable` where the database does not answer.
         """
         with answering():
-            async with self.parts.database.async_session() as session:
+            async with self.context.database.async_session() as session:
                 return await session.run_sync(lambda sync: method(sync, self.actor, *args, **kwargs))
 
     async def act(
@@ -100,7 +105,7 @@ class Asker:
     ) -> _R:
         """As `ask`, in a transaction that is committed when the method returns."""
         with answering():
-            async with self.parts.database.async_transaction() as session:
+            async with self.context.database.async_transaction() as session:
                 return await session.run_sync(lambda sync: method(sync, self.actor, *args, **kwargs))
 
     async def act_in_thread(
@@ -109,20 +114,20 @@ class Asker:
         """As `act`, in a thread with a synchronous session: for work that computes much, or needs the driver's COPY."""
 
         def run() -> _R:
-            with answering(), self.parts.database.transaction() as session:
+            with answering(), self.context.database.transaction() as session:
                 return method(session, self.actor, *args, **kwargs)
 
-        return await to_thread.run_sync(run, limiter=self.parts.write_threads)
+        return await to_thread.run_sync(run, limiter=self.context.write_threads)
 
 
 def needs(permission: Permission) -> Callable[..., Awaitable[Asker]]:
     """A dependency: the asker, whose role includes `permission`. Every route behind the token has exactly one."""
 
     async def asker(request: Request, user: Annotated[UserView, Depends(signed_in)]) -> Asker:
-        parts = parts_of(request)
-        actor = parts.services.auth.actor(user)
+        context = context_of(request)
+        actor = context.services.auth.actor(user)
         actor.demand(permission)
-        return Asker(parts, user, actor)
+        return Asker(context, user, actor)
 
     asker.required_permission = permission  # type: ignore[attr-defined]  # read by the test that walks all routes
     return asker

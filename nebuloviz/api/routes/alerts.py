@@ -56,18 +56,18 @@ async def alerts(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
         start=moment_of("start", start),
         end=moment_of("end", end),
     )
-    page = await asker.ask(asker.parts.services.alerts.list, which, cursor, limit)
+    page = await asker.ask(asker.services.alerts.list, which, cursor, limit)
     return AlertList(items=[AlertItem.model_validate(item) for item in page.items], next=page.next_cursor)
 
 
 @router.get("/{alert_id}", summary="One alert")
 async def alert(asker: Reader, alert_id: AlertId, response: Response) -> AlertItem:
-    return _versioned(response, await asker.ask(asker.parts.services.alerts.get, alert_id))
+    return _versioned(response, await asker.ask(asker.services.alerts.get, alert_id))
 
 
 @router.get("/{alert_id}/history", summary="What happened to an alert")
 async def history(asker: Reader, alert_id: AlertId) -> AlertHistory:
-    entries = await asker.ask(asker.parts.services.alerts.history, alert_id)
+    entries = await asker.ask(asker.services.alerts.history, alert_id)
     return AlertHistory(items=[AlertEntry.model_validate(entry) for entry in entries])
 
 
@@ -76,7 +76,7 @@ async def segments(
     asker: Reader, alert_id: AlertId, limit: Annotated[int, Parameter(ge=1, le=50)] = 8
 ) -> SegmentShares:
     """Over every dimension in use, the largest share first."""
-    found = await asker.ask(asker.parts.services.alerts.contributions, alert_id, limit)
+    found = await asker.ask(asker.services.alerts.contributions, alert_id, limit)
     return SegmentShares(items=[SegmentShare.model_validate(part) for part in found])
 
 
@@ -85,13 +85,13 @@ async def acknowledge(
     asker: Manager, alert_id: AlertId, body: Note, if_match: IfMatch, response: Response
 ) -> AlertItem:
     """Once more adds another note. 409 where it is resolved already."""
-    return _versioned(response, await asker.act(asker.parts.services.alerts.acknowledge, alert_id, body.note, if_match))
+    return _versioned(response, await asker.act(asker.services.alerts.acknowledge, alert_id, body.note, if_match))
 
 
 @router.post("/{alert_id}/resolve", summary="Close it")
 async def resolve(asker: Manager, alert_id: AlertId, body: Note, if_match: IfMatch, response: Response) -> AlertItem:
     """409 where it is resolved already."""
-    return _versioned(response, await asker.act(asker.parts.services.alerts.resolve, alert_id, body.note, if_match))
+    return _versioned(response, await asker.act(asker.services.alerts.resolve, alert_id, body.note, if_match))
 
 
 def _versioned(response: Response, of: AlertView) -> AlertItem:

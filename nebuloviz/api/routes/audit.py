@@ -28,5 +28,5 @@ async def entries(
     limit: Annotated[int, Parameter(ge=1, le=500)] = 50,
 ) -> AuditList:
     which = AuditFilter(search, action, moment_of("start", start), moment_of("end", end))
-    page = await asker.ask(asker.parts.services.audit.entries, which, cursor, limit)
+    page = await asker.ask(asker.services.audit.entries, which, cursor, limit)
     return AuditList(items=[AuditItem.model_validate(item) for item in page.items], next=page.next_cursor)

@@ -9,7 +9,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy.orm import Session
 
-from nebuloviz.api.deps import Parts, address_of, parts_of, signed_in
+from nebuloviz.api.deps import ApiContext, address_of, context_of, signed_in
 from nebuloviz.api.reading import StrictRoute
 from nebuloviz.api.schemas import Credentials, Me, RefreshRequest, Tokens
 from nebuloviz.db import answering
@@ -27,26 +27,27 @@ router = APIRouter(tags=["sign in"], route_class=StrictRoute)
 @public.post("/token", summary="Sign in with a password")
 async def token(request: Request, credentials: Credentials) -> Tokens:
     """An access token and a refresh token. Five failures of an account or an address, and it answers 429 for some minutes."""
-    parts, address = parts_of(request), address_of(request)
-    await to_thread.run_sync(parts.limiter.check, f"address:{address}")
-    pair = await _in_thread(parts, lambda: _sign_in(parts, credentials, address))
+    context, address = context_of(request), address_of(request)
+    await to_thread.run_sync(context.limiter.check, f"address:{address}")
+    pair = await _in_thread(context, lambda: _sign_in(context, credentials, address))
     return Tokens.model_validate(pair)
 
 
 @public.post("/refresh", summary="Exchange a refresh token")
 async def refresh(request: Request, body: RefreshRequest) -> Tokens:
     """A new pair. A refresh token works once; a second use ends all tokens that descend from the same sign-in."""
-    parts = parts_of(request)
-    await to_thread.run_sync(parts.limiter.check, f"address:{address_of(request)}")
+    context = context_of(request)
+    await to_thread.run_sync(context.limiter.check, f"address:{address_of(request)}")
     pair = await _in_thread(
-        parts, lambda: _writing(parts, lambda session: parts.services.auth.refresh_tokens(session, body.refresh_token))
+        context,
+        lambda: _writing(context, lambda session: context.services.auth.refresh_tokens(session, body.refresh_token)),
     )
     return Tokens.model_validate(pair)
 
 
 @router.get("/me", summary="Who the token belongs to")
 async def me(request: Request, user: Annotated[UserView, Depends(signed_in)]) -> Me:
-    permissions = sorted(parts_of(request).services.auth.actor(user).permissions)
+    permissions = sorted(context_of(request).services.auth.actor(user).permissions)
     return Me(
         id=user.id,
         username=user.username,
@@ -58,24 +59,24 @@ async def me(request: Request, user: Annotated[UserView, Depends(signed_in)]) ->
     )
 
 
-async def _in_thread(parts: Parts, work: Callable[[], _R]) -> _R:
+async def _in_thread(context: ApiContext, work: Callable[[], _R]) -> _R:
     """Hashing takes a quarter of a second; it must not hold up the event loop, nor the threads of others."""
-    return await to_thread.run_sync(work, limiter=parts.sign_in_threads)
+    return await to_thread.run_sync(work, limiter=context.sign_in_threads)
 
 
-def _sign_in(parts: Parts, credentials: Credentials, address: str) -> TokenPair:
-    auth = parts.services.auth
+def _sign_in(context: ApiContext, credentials: Credentials, address: str) -> TokenPair:
+    auth = context.services.auth
     try:
-        with answering(), parts.database.session() as session:
+        with answering(), context.database.session() as session:
             user = auth.sign_in(session, credentials.username, credentials.password, address)
     except NotSignedIn:
-        _writing(parts, lambda noting: auth.sign_in_refused(noting, credentials.username))
+        _writing(context, lambda noting: auth.sign_in_refused(noting, credentials.username))
         raise
     if user.must_change_password:
         raise PasswordChangeRequired("Please sign in with a browser first and choose a new password.")
-    return _writing(parts, lambda session: auth.issue_tokens(session, user))
+    return _writing(context, lambda session: auth.issue_tokens(session, user))
 
 
-def _writing(parts: Parts, work: Callable[[Session], _R]) -> _R:
-    with answering(), parts.database.transaction() as session:
+def _writing(context: ApiContext, work: Callable[[Session], _R]) -> _R:
+    with answering(), context.database.transaction() as session:
         return work(session)

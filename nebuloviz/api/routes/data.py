@@ -79,7 +79,7 @@ async def values(
     search: Annotated[Text, Parameter(description="Any part of the value, taken literally.")] = "",
     limit: Annotated[int, Parameter(ge=1, le=500)] = 50,
 ) -> ValueList:
-    found = await asker.ask(asker.parts.services.data.values, name, search, limit)
+    found = await asker.ask(asker.services.data.values, name, search, limit)
     return ValueList(items=[Value(value=value, label=label) for value, label in found])
 
 
@@ -93,14 +93,14 @@ async def query(
     asker: Reader, body: QueryBody, accept: Annotated[str, Header(include_in_schema=False)] = ""
 ) -> Response | QueryAnswer:
     """The answer is the one that the dashboard shows for the same question. `Accept` may ask for CSV, Arrow or Parquet."""
-    frame = await asker.ask(asker.parts.services.data.frame, query_of(body))
+    frame = await asker.ask(asker.services.data.frame, query_of(body))
     return in_form(frame, accept) or answer_of(frame)
 
 
 @router.post("/insights", summary="What stands out")
 async def insights(asker: Reader, body: QueryBody, limit: Annotated[int, Parameter(ge=1, le=20)] = 5) -> Findings:
     """The most telling findings about the question's range against its comparison, in the caller's language."""
-    found = await asker.ask(asker.parts.services.insights.insights, query_of(body), limit)
+    found = await asker.ask(asker.services.insights.insights, query_of(body), limit)
     return Findings(
         items=[
             Finding(
@@ -134,7 +134,7 @@ async def series(
         filters=filters_of(filter),
         time_zone=time_zone,
     )
-    return _series_of(await asker.ask(asker.parts.services.data.frame, asked))
+    return _series_of(await asker.ask(asker.services.data.frame, asked))
 
 
 def query_of(body: QueryBody) -> Query:

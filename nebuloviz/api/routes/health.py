@@ -8,7 +8,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from nebuloviz.api.deps import parts_of
+from nebuloviz.api.deps import context_of
 from nebuloviz.observability import EXPOSITION_TYPE, exposition
 
 router = APIRouter(include_in_schema=False)
@@ -23,13 +23,13 @@ async def healthz() -> dict[str, str]:
 @router.api_route("/readyz", methods=["GET", "HEAD"])
 async def readyz(request: Request) -> Response:
     """200 when every part works, else 503; `parts` says which does not."""
-    parts = parts_of(request)
-    ready, report = await to_thread.run_sync(parts.health.readiness, limiter=parts.health_threads)
+    context = context_of(request)
+    ready, report = await to_thread.run_sync(context.health.readiness, limiter=context.health_threads)
     body: dict[str, Any] = {"status": "ready" if ready else "not ready", "parts": report}
     return JSONResponse(body, 200 if ready else 503)
 
 
 @router.api_route("/metrics", methods=["GET", "HEAD"])
 async def metrics(request: Request) -> Response:
-    content = await to_thread.run_sync(exposition, limiter=parts_of(request).health_threads)
+    content = await to_thread.run_sync(exposition, limiter=context_of(request).health_threads)
     return Response(content, media_type=EXPOSITION_TYPE)

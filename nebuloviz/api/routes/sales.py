@@ -61,8 +61,8 @@ _BODY: dict[str, Any] = {
 async def post_sales(asker: Writer, request: Request) -> SalesAnswer:
     """Each item gets its own answer; a bad one does not harm its neighbours. Sending the same again counts nothing twice."""
     kind, body = request.headers.get("content-type", ""), await read_body(request, MAX_SALES_BYTES)
-    items = await to_thread.run_sync(_items, kind, body, limiter=asker.parts.write_threads)
-    return _answer(await asker.act_in_thread(asker.parts.services.ingest.post, items))
+    items = await to_thread.run_sync(_items, kind, body, limiter=asker.context.write_threads)
+    return _answer(await asker.act_in_thread(asker.services.ingest.post, items))
 
 
 @router.get("", summary="Stored sale lines, newest first")
@@ -86,7 +86,7 @@ async def stored(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
         filters=filters_of(filter),
         time_zone=time_zone,
     )
-    page = await asker.ask(asker.parts.services.data.sales, asked, cursor, limit, order)
+    page = await asker.ask(asker.services.data.sales, asked, cursor, limit, order)
     return SaleList(
         items=[SaleItem.model_validate(line) for line in page.lines], next=page.next_cursor, total=page.total
     )

@@ -34,7 +34,7 @@ Manager = Annotated[Asker, Depends(needs(Permission.STREAM_MANAGE))]
 
 @router.get("/stream", summary="Partitions, and the pace of the last hour")
 async def stream(asker: Reader) -> StreamAnswer:
-    status = await asker.ask(asker.parts.services.ingest.status)
+    status = await asker.ask(asker.services.ingest.status)
     names = tuple(Minute.model_fields)
     return StreamAnswer(
         partitions=[PartitionItem.model_validate(partition) for partition in status.partitions],
@@ -45,13 +45,13 @@ async def stream(asker: Reader) -> StreamAnswer:
 @router.post("/stream/resume", summary="Let a halted partition go on")
 async def resume(asker: Manager, body: PartitionStart) -> PartitionItem:
     """What lies before `skip_to` is not read: a gap, kept on record."""
-    ingest = asker.parts.services.ingest
+    ingest = asker.services.ingest
     return PartitionItem.model_validate(await asker.act(ingest.resume, body.topic, body.partition, body.skip_to))
 
 
 @router.get("/imports", summary="The latest imports, newest first")
 async def imports(asker: Reader, limit: Annotated[int, Parameter(ge=1, le=100)] = 20) -> ImportList:
-    found = await asker.ask(asker.parts.services.ingest.imports, limit)
+    found = await asker.ask(asker.services.ingest.imports, limit)
     return ImportList(items=[ImportItem.model_validate(item) for item in found])
 
 
@@ -63,7 +63,7 @@ async def dead_letters(
     cursor: Cursor = None,
     limit: Annotated[int, Parameter(ge=1, le=200)] = 50,
 ) -> DeadLetterList:
-    page = await asker.ask(asker.parts.services.ingest.dead_letters, state, reason, cursor, limit)
+    page = await asker.ask(asker.services.ingest.dead_letters, state, reason, cursor, limit)
     return DeadLetterList(
         items=[_letter(item) for item in page.items], next=page.next_cursor, open_by_reason=dict(page.open_by_reason)
     )
@@ -71,20 +71,20 @@ async def dead_letters(
 
 @router.get("/dead-letters/{letter_id}", summary="One rejected record")
 async def dead_letter(asker: Reader, letter_id: Annotated[int, Path(ge=1, le=2**63 - 1)]) -> DeadLetterItem:
-    return _letter(await asker.ask(asker.parts.services.ingest.dead_letter, letter_id))
+    return _letter(await asker.ask(asker.services.ingest.dead_letter, letter_id))
 
 
 @router.post("/dead-letters/retry", summary="Read rejected records again")
 async def retry(asker: Manager, body: DeadLetterIds) -> Retried:
     """Those that succeed close; the others stay, with their new reason."""
-    result = await asker.act_in_thread(asker.parts.services.ingest.retry, body.ids)
+    result = await asker.act_in_thread(asker.services.ingest.retry, body.ids)
     return Retried.model_validate(result)
 
 
 @router.post("/dead-letters/discard", summary="Close rejected records without writing them")
 async def discard(asker: Manager, body: DeadLetterIds) -> Discarded:
     """Their bytes stay."""
-    return Discarded(discarded=await asker.act(asker.parts.services.ingest.discard, body.ids))
+    return Discarded(discarded=await asker.act(asker.services.ingest.discard, body.ids))
 
 
 def _letter(letter: DeadLetterView) -> DeadLetterItem:

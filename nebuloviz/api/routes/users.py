@@ -26,26 +26,26 @@ async def users(
     state: UserState | Literal[""] = "",
     order: UserOrder = "name",
 ) -> UserList:
-    found = await asker.ask(asker.parts.services.users.list, search, state, order)
+    found = await asker.ask(asker.services.users.list, search, state, order)
     return UserList(items=[item_of(user) for user in found])
 
 
 @router.post("", summary="A new user", status_code=201)
 async def create(asker: Manager, body: NewUser) -> PasswordLink:
     """The user cannot sign in before setting a password by the link, which is told only here."""
-    return _link(await asker.act(asker.parts.services.users.create, body.username, _draft(body)))
+    return _link(await asker.act(asker.services.users.create, body.username, _draft(body)))
 
 
 @router.get("/{user_id}", summary="One user")
 async def user(asker: Manager, user_id: UserId, response: Response) -> UserItem:
-    return _versioned(response, await asker.ask(asker.parts.services.users.get, user_id))
+    return _versioned(response, await asker.ask(asker.services.users.get, user_id))
 
 
 @router.put("/{user_id}", summary="Give a user another role, e-mail or scope")
 async def change(asker: Manager, user_id: UserId, body: UserBody, if_match: IfMatch, response: Response) -> UserItem:
     """Of the last administrator the role stays: 409."""
     version = await _version(asker, user_id, if_match)
-    return _versioned(response, await asker.act(asker.parts.services.users.change, user_id, version, _draft(body)))
+    return _versioned(response, await asker.act(asker.services.users.change, user_id, version, _draft(body)))
 
 
 @router.put("/{user_id}/state", summary="Shut a user out, or let in again")
@@ -54,36 +54,36 @@ async def set_state(
 ) -> UserItem:
     """Shutting out ends all sessions, tokens and links."""
     version = await _version(asker, user_id, if_match)
-    services = asker.parts.services
+    services = asker.services
     return _versioned(response, await asker.act(services.users.set_disabled, user_id, version, disabled=body.disabled))
 
 
 @router.delete("/{user_id}", summary="Take a user away", status_code=204)
 async def delete(asker: Manager, user_id: UserId, if_match: IfMatch) -> None:
     """The audit log keeps the name."""
-    await asker.act(asker.parts.services.users.delete, user_id, await _version(asker, user_id, if_match))
+    await asker.act(asker.services.users.delete, user_id, await _version(asker, user_id, if_match))
 
 
 @router.post("/{user_id}/unlock", summary="Forget failed sign-ins")
 async def unlock(asker: Manager, user_id: UserId) -> UserItem:
-    return item_of(await asker.act(asker.parts.services.users.unlock, user_id))
+    return item_of(await asker.act(asker.services.users.unlock, user_id))
 
 
 @router.post("/{user_id}/end-sessions", summary="Sign a user out everywhere")
 async def end_sessions(asker: Manager, user_id: UserId) -> EndedSessions:
     """API tokens end as well."""
-    return EndedSessions(ended=await asker.act(asker.parts.services.users.end_sessions, user_id))
+    return EndedSessions(ended=await asker.act(asker.services.users.end_sessions, user_id))
 
 
 @router.post("/{user_id}/password-link", summary="A new one-time link", status_code=201)
 async def password_link(asker: Manager, user_id: UserId) -> PasswordLink:
     """By it the user sets a password; links before it are worth nothing any more."""
-    return _link(await asker.act(asker.parts.services.users.offer_password, user_id))
+    return _link(await asker.act(asker.services.users.offer_password, user_id))
 
 
 async def _version(asker: Asker, user_id: int, if_match: int | None) -> int:
     """The version that the client has seen, or the present one where it does not say."""
-    return if_match if if_match is not None else (await asker.ask(asker.parts.services.users.get, user_id)).version
+    return if_match if if_match is not None else (await asker.ask(asker.services.users.get, user_id)).version
 
 
 def item_of(user: UserRecord) -> UserItem:
