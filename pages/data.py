@@ -26,6 +26,8 @@ PACE = "data-pace"
 _UPLOAD, _LETTERS_CHANGED, _GRID = "data-upload", "data-letters-changed", "data-letters-grid"
 _QUESTION, _RESUMED = "data-resume-question", "data-resumed"
 
+_MOST_OFFSET = 2**62
+
 
 def layout(**_query: str) -> Component:
     stay_on_page()
@@ -145,10 +147,19 @@ def imports(_ticks: int | None, _upload: Any) -> Any:
 )
 def ask_whether(clicks: list[int | None]) -> Any:
     """Nothing goes on by one click: what is skipped is not read again."""
-    which = ctx.triggered_id
-    if not which or not any(clicks):  # buttons that have just been drawn trigger too, without a click
+    if not any(clicks):  # buttons that have just been drawn trigger too, without a click
         raise PreventUpdate
-    return stream_views.resume_question(which["topic"], which["partition"], which["offset"], skips=which["skips"])
+    topic, partition, offset, skips = _place(ctx.triggered_id)
+    return stream_views.resume_question(topic, partition, offset, skips=skips)
+
+
+def _place(which: object) -> tuple[str, int, int, bool]:
+    """Topic, partition and offset of the button that was clicked, and whether it skips; a browser may name any other."""
+    if isinstance(which, dict):
+        match [which.get(name) for name in ("topic", "partition", "offset")]:
+            case [str() as topic, int() as partition, int() as offset] if offset < _MOST_OFFSET:
+                return topic, partition, offset, bool(which.get("skips"))
+    raise PreventUpdate
 
 
 @protected_callback(
@@ -162,14 +173,13 @@ def ask_whether(clicks: list[int | None]) -> Any:
     prevent_initial_call=True,
 )
 def resume(clicks: list[int | None], cancel: int | None, resumed: int) -> tuple[Any, Any, Any]:
-    which = ctx.triggered_id
-    if not which or not (cancel or any(clicks)):
+    if not (cancel or any(clicks)):
         raise PreventUpdate
-    if which == stream_views.CANCEL_ID:
+    if ctx.triggered_id == stream_views.CANCEL_ID:
         return None, None, no_update
-    skip_to = which["offset"] + 1 if which["skips"] else None
+    topic, partition, offset, skips = _place(ctx.triggered_id)
     try:
-        at = act(services().ingest.resume, which["topic"], which["partition"], skip_to)
+        at = act(services().ingest.resume, topic, partition, offset + 1 if skips else None)
     except NebuloVizError as error:
         return None, failure_note(error), (resumed or 0) + 1
     where = {"source": at.topic, "part": number(at.partition), "position": number(at.next_offset)}

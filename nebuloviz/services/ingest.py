@@ -48,6 +48,7 @@ from nebuloviz.settings import Settings
 API_TOPIC = "api"
 RETRY_TOPIC = "retry"
 SHOWN_MINUTES = 60
+_PARTITIONS = 2**31  # more than a broker can have
 _NOTED_CHARACTERS = 4_000
 
 log = logging.getLogger(__name__)
@@ -128,7 +129,8 @@ class SalesIngestService(IngestService):
     def resume(
         self, session: Session, actor: Actor, topic: str, partition: int, skip_to: int | None = None
     ) -> PartitionStatus:
-        here = session.get(IngestOffset, (topic, partition), with_for_update=True)
+        known = "\x00" not in topic and 0 <= partition < _PARTITIONS
+        here = session.get(IngestOffset, (topic, partition), with_for_update=True) if known else None
         if here is None:
             raise NotFound(_("There is no partition {partition} of {topic}.", partition=partition, topic=topic))
         if not here.halted_reason:

@@ -77,11 +77,26 @@ def check(body: Mapping[str, Any], callback: Mapping[str, Any]) -> None:
     if (
         not isinstance(changed, list)
         or len(changed) > _MAX_CHANGED
-        or not all(isinstance(item, str) for item in changed)
+        or not all(_is_input(item, callback["inputs"]) for item in changed)
     ):
-        raise MalformedRequest("changedPropIds must be a list of texts.")
+        raise MalformedRequest("changedPropIds must be a list of the callback's inputs.")
     if not callback.get("no_output"):
         _check_outputs(body.get("outputs"), callback["output"])
+
+
+def _is_input(name: Any, registered: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether `name` is an input, such as 'id.value', or of the form of a pattern's; its component may be gone from the page."""
+    if not isinstance(name, str):
+        return False
+    component, _dot, prop = name.rpartition(".")
+    wanted = [item["id"] for item in registered if item["property"] == prop]
+    if not component.startswith("{"):
+        return component in wanted
+    try:
+        given = json.loads(component)
+    except (ValueError, RecursionError):
+        return False
+    return any(_is_pattern_id(given, set(json.loads(id))) for id in wanted if id.startswith("{"))
 
 
 def _check_outputs(given: Any, registered: Any) -> None:

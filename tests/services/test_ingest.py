@@ -291,8 +291,9 @@ class TestResume:
         with database.session() as session:
             with pytest.raises(InvalidInput):
                 service.resume(session, SYSTEM, halted.topic, halted.partition, skip_to=39)
-            with pytest.raises(NotFound):
-                service.resume(session, SYSTEM, halted.topic, 7)
+            for topic, partition in ((halted.topic, 7), (halted.topic, 2**31), (halted.topic, -1), ("sales\x00", 1)):
+                with pytest.raises(NotFound):
+                    service.resume(session, SYSTEM, topic, partition)
             service.resume(session, SYSTEM, halted.topic, halted.partition)
             with pytest.raises(InvalidInput):
                 service.resume(session, SYSTEM, halted.topic, halted.partition)

@@ -306,6 +306,18 @@ class TestCallbacks:
                 answer = post(client, body_of(entry, value))
                 assert answer.status_code < 500, (name, value, answer.text[:300])
 
+    @pytest.mark.parametrize("trigger", ["x.y", "", "{", '{"a":1}.n_clicks', "its own"])
+    def test_survive_any_trigger(self, program: Program, callbacks: dict[str, Any], trigger: str) -> None:
+        client = program.as_("admin")
+        for name, entry in callbacks.items():
+            patterns = [item for item in entry["inputs"] if item["id"].startswith("{")]
+            for item in patterns[:1]:
+                own = f"{json.dumps(dict.fromkeys(json.loads(item['id']), 'x'))}.{item['property']}"
+                changed = [own if trigger == "its own" else trigger]
+                answer = post(client, body_of(entry, 1) | {"changedPropIds": changed})
+                assert answer.status_code < 500, (name, answer.text[:300])
+                assert "internal_error" not in answer.text, name
+
 
 class TestMalformedBodies:
     @pytest.mark.parametrize(
