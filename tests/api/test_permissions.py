@@ -80,7 +80,7 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/dead-letters/retry"): {"json": {"ids": [999_999]}},
     ("POST", "/api/v1/dead-letters/discard"): {"json": {"ids": [999_999]}},
     ("POST", "/api/v1/users"): {"json": {"username": "viewer", "role": "viewer"}},
-    ("PUT", "/api/v1/users/{user_id}"): {"json": {"role": "viewer"}},
+    ("PUT", "/api/v1/users/{user_id}"): {"json": {"role": "viewer", "scope": {}}},
     ("PUT", "/api/v1/users/{user_id}/state"): {"json": {"disabled": True}},
 }
 #: What is asked of something that there is not, or that there is already, is answered so to whoever may ask.
