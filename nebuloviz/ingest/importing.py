@@ -18,9 +18,10 @@ from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.consumer import Consumer, OnWritten
+from nebuloviz.ingest.fields import corrected, guess, missing
 from nebuloviz.ingest.files import Row, TableFile, content_hash, open_table
 from nebuloviz.ingest.jobs import finish_job, open_job
-from nebuloviz.ingest.mapping import RowEncoder, TableMapping, corrected, guess, missing, table_mapping
+from nebuloviz.ingest.mapping import RowEncoder, TableMapping, table_mapping
 from nebuloviz.ingest.sale import Record
 from nebuloviz.ingest.sinks import Sink
 from nebuloviz.ingest.sources import IteratorSource, Partition

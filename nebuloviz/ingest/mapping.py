@@ -1,10 +1,10 @@
-"""From a table's columns to a sale's fields: the guess, its corrections, and the JSON that every source speaks."""
+"""From a table's rows to sales in the JSON that every source speaks, by the field that each column means."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -16,125 +16,13 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from nebuloviz.errors import InvalidInput
+from nebuloviz.ingest.fields import missing
 from nebuloviz.ingest.files import Row, TableFile
 
-#: Field -> column names that mean it, most telling first, compared without case, spaces and signs.
-SYNONYMS: dict[str, tuple[str, ...]] = {
-    "sale_id": ("saleid", "salesid", "lineid", "orderlineid", "lineitemid", "transactionlineid", "orderitemid"),
-    "order_id": (
-        *("orderid", "ordernumber", "orderno", "salesorderid", "invoiceno", "invoicenumber", "invoiceid", "invoice"),
-        *("basketid", "transactionid", "transactionno", "receiptid", "receiptno", "receipt", "ticketid", "order"),
-        *("basket", "transaction", "belegnummer", "bestellnummer", "pedido"),
-    ),
-    "sold_at": (
-        *("soldat", "ts", "timestamp", "transactiontimestamp", "datetime", "invoicedate", "orderdate", "orderedat"),
-        *("orderpurchasetimestamp", "transactiondate", "purchasedate", "saledate", "salesdate", "createdat", "date"),
-        *("time", "datum", "fecha"),
-    ),
-    "customer_id": (
-        *("customerid", "customerno", "customernumber", "clientid", "householdid", "memberid", "userid", "buyerid"),
-        *("customer", "client", "household", "kundennummer", "cliente"),
-    ),
-    "product_id": (
-        *(
-            "productid",
-            "stockcode",
-            "sku",
-            "itemid",
-            "articleid",
-            "articleno",
-            "productcode",
-            "productno",
-            "upc",
-            "ean",
-        ),
-        *("gtin", "asin", "item", "article", "artikelnummer", "product"),
-    ),
-    "product": (
-        *("product", "productname", "itemname", "description", "productdescription", "itemdescription", "producttitle"),
-        *("title", "name", "producttype", "articlename"),
-    ),
-    "category": ("category", "productcategory", "department", "categoryname", "section", "family", "subcategory"),
-    "region": ("region", "state", "province", "area", "county", "territory"),
-    "country": ("country", "countrycode", "shipcountry", "market", "land", "pais"),
-    "channel": ("channel", "saleschannel", "orderchannel", "platform", "source", "segment"),
-    "store": ("store", "storeid", "shop", "shopid", "branch", "branchid", "outlet", "location", "storename", "filiale"),
-    "quantity": (
-        "quantity",
-        "qty",
-        "units",
-        "unitssold",
-        "orderquantity",
-        "quantityordered",
-        "pieces",
-        "menge",
-        "cantidad",
-    ),
-    "unit_price": ("unitprice", "price", "priceeach", "itemprice", "sellingprice", "saleprice", "preis", "precio"),
-    "discount": ("discount", "discountamount", "retaildisc", "rebate", "rabatt", "descuento"),
-    "amount": (
-        *("amount", "salesvalue", "linetotal", "lineamount", "netamount", "totalprice", "extendedprice", "netsales"),
-        *("totalamount", "revenue", "sales", "total", "betrag", "importe"),
-    ),
-    "cost": ("cost", "linecost", "totalcost", "cogs"),
-    "currency": ("currency", "currencycode", "waehrung", "moneda"),
-}
-
-FIELDS: tuple[str, ...] = tuple(SYNONYMS)
 _NUMBERS = frozenset({"quantity", "unit_price", "discount", "amount", "cost"})
 _DATE_SAMPLE_ROWS = 5_000
 
 DateOrder = Literal["ymd", "dmy", "mdy"]
-
-
-def guess(columns: Sequence[str]) -> dict[str, str]:
-    """Field -> column, for every field that a column's name speaks for; each column serves one field.
-
-    >>> guess(["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice"])["product_id"]
-    'StockCode'
-    """
-    free = {_plain(column): column for column in reversed(columns)}
-    found: dict[str, str] = {}
-    for field, names in SYNONYMS.items():
-        name = next((name for name in names if name in free), None)
-        if name is not None:
-            found[field] = free.pop(name)
-    return found
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.casefold())
-
-
-def corrected(guessed: Mapping[str, str], corrections: Mapping[str, str], columns: Sequence[str]) -> dict[str, str]:
-    """The guess with `corrections` (field -> column, '' for none) put in.
-
-    Raises:
-        InvalidInput: an unknown field or column; names the known ones.
-    """
-    by_name = {_plain(column): column for column in reversed(columns)} | {column: column for column in columns}
-    mapping = dict(guessed)
-    for field, column in corrections.items():
-        if field not in FIELDS:
-            raise InvalidInput(f"There is no field {field!r}; known are {', '.join(FIELDS)}.")
-        if not column:
-            mapping.pop(field, None)
-            continue
-        actual = by_name.get(column) or by_name.get(_plain(column))
-        if actual is None:
-            raise InvalidInput(f"The file has no column {column!r}; it has {', '.join(columns[:50])}.")
-        # A column that is named for one field is taken from the field that it was guessed for
-        mapping = {key: value for key, value in mapping.items() if value != actual or key in corrections}
-        mapping[field] = actual
-    return {field: mapping[field] for field in FIELDS if field in mapping}
-
-
-def missing(mapping: Mapping[str, str]) -> tuple[str, ...]:
-    """Required fields that no column is mapped to; empty when the file can be imported."""
-    lacking = [field for field in ("order_id", "sold_at", "product_id", "quantity") if field not in mapping]
-    if "unit_price" not in mapping and "amount" not in mapping:
-        lacking.append("unit_price")
-    return tuple(lacking)
 
 
 @dataclass(frozen=True)

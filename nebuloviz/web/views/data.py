@@ -11,6 +11,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, format_datetime, lazy, ngettext, number, relative
+from nebuloviz.ingest.fields import REQUIRED, missing
 from nebuloviz.services.interfaces import (
     DeadLetterPage,
     DeadLetterView,
@@ -23,7 +24,7 @@ from nebuloviz.web.components.basic import button, given
 from nebuloviz.web.filterbar import dropdown_texts
 from nebuloviz.web.views.grids import letters_table
 
-#: What a column of a file can mean, in the order in which people think of it; the first ones must be there.
+#: What a column of a file can mean, in the order in which people think of it.
 FIELD_WORDS = {
     "sold_at": lazy("Time of sale"),
     "order_id": lazy("Order number"),
@@ -43,7 +44,6 @@ FIELD_WORDS = {
     "currency": lazy("Currency"),
     "sale_id": lazy("Number of the line"),
 }
-REQUIRED = frozenset({"sold_at", "order_id", "product_id", "quantity"})
 REASON_WORDS = {
     "conflict": lazy("Same sale id, other content"),
     "currency": lazy("Another currency"),
@@ -212,10 +212,10 @@ def chosen_mapping(fields: Sequence[str], columns: Sequence[object]) -> dict[str
 
 def missing_words(mapping: Mapping[str, str]) -> str:
     """What an import would still need; '' when nothing."""
-    missing = [str(FIELD_WORDS[field]) for field in FIELD_WORDS if field in REQUIRED and field not in mapping]
-    if not {"unit_price", "amount"} & set(mapping):
-        missing.append(_("unit price or amount"))
-    return _("Still missing: {fields}", fields=", ".join(missing)) if missing else ""
+    fields = [
+        _("unit price or amount") if field == "unit_price" else str(FIELD_WORDS[field]) for field in missing(mapping)
+    ]
+    return _("Still missing: {fields}", fields=", ".join(fields)) if fields else ""
 
 
 def preview_table(preview: FilePreview) -> Component:
