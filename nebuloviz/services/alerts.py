@@ -67,7 +67,7 @@ class SqlAlertService(AlertService):
         statement = _restricted(select(Alert), which)
         before = None if cursor is None else last_id(cursor)
         alerts = _newest_first(session, statement, before, batch=limit + 1)
-        wanted = (alert for alert in alerts if _passes(alert, (*which.filters, *scope_filters(actor))))
+        wanted = (alert for alert in alerts if _passes(alert.dimensions, (*which.filters, *scope_filters(actor))))
         found = [_view(alert) for alert in islice(wanted, limit + 1)]
         return AlertPage(tuple(found[:limit]), str(found[limit - 1].id) if len(found) > limit else None)
 
@@ -130,15 +130,19 @@ class SqlAlertService(AlertService):
 
     @require(Permission.ALERTS_READ)
     def counts(self, session: Session, actor: Actor) -> dict[str, int]:
-        if actor.scope:
-            inside = [alert.state for alert in session.scalars(select(Alert)) if _passes(alert, scope_filters(actor))]
-            return {state: inside.count(state) for state in STATES}
-        rows = session.execute(select(Alert.state, func.count()).group_by(Alert.state)).all()
-        return dict.fromkeys(STATES, 0) | {state: int(n) for state, n in rows}
+        if not actor.scope:
+            rows = session.execute(select(Alert.state, func.count()).group_by(Alert.state)).all()
+            return dict.fromkeys(STATES, 0) | {state: int(n) for state, n in rows}
+        found = dict.fromkeys(STATES, 0)
+        kinds = (Alert.state, Alert.dimensions)  # of which there are few, however many alerts there have been
+        for state, dimensions, n in session.execute(select(*kinds, func.count()).group_by(*kinds)):
+            if _passes(dimensions, scope_filters(actor)):
+                found[state] += int(n)
+        return found
 
     def _visible(self, session: Session, actor: Actor, alert_id: int) -> Alert:
         alert = session.get(Alert, alert_id) if 0 < alert_id < 2**63 else None
-        if alert is None or not _passes(alert, scope_filters(actor)):
+        if alert is None or not _passes(alert.dimensions, scope_filters(actor)):
             raise NotFound(_("There is no alert {number}.", number=alert_id))
         return alert
 
@@ -256,10 +260,10 @@ def _newest_first(session: Session, statement: Select[Alert], before: int | None
         before = rows[-1].id
 
 
-def _passes(alert: Alert, filters: Iterable[Filter]) -> bool:
-    """Whether the alert's series lies within all `filters`: of a dimension that they keep to values, it must name one."""
-    dimensions = json.loads(alert.dimensions)
-    return all((dimensions.get(item.dimension) in item.values) == (item.op == "in") for item in filters)
+def _passes(dimensions: str, filters: Iterable[Filter]) -> bool:
+    """Whether a series of these dimensions lies within all `filters`: of one that they keep to values, it must name one."""
+    values = json.loads(dimensions)
+    return all((values.get(item.dimension) in item.values) == (item.op == "in") for item in filters)
 
 
 def _view(alert: Alert) -> AlertView:
