@@ -65,8 +65,8 @@ class SaleWriter:
         self._products: dict[str, tuple[str, str]] = {}
         self._months: set[str] = set()
 
-    def write(self, session: Session, batch: Batch, now: datetime, *, bury: bool = True) -> Written:
-        """Store the batch and its dead letters (unless `bury` is false), and advance the partition's counts (not its offset).
+    def write(self, session: Session, batch: Batch, now: datetime, *, dead_letters: bool = True) -> Written:
+        """Store the batch and its dead letters (unless `dead_letters` is false), and advance the partition's counts (not its offset).
 
         Raises:
             sqlalchemy.exc.OperationalError: the database does not answer; the transaction must be rolled back.
@@ -90,8 +90,8 @@ class SaleWriter:
             sales,
             frozenset().union(*(part.days for part in counted)),
         )
-        if bury:
-            _bury(connection, batch.items, written.outcomes, now)
+        if dead_letters:
+            _store_dead_letters(connection, batch.items, written.outcomes, now)
         _count(connection, written, now)
         return written
 
@@ -303,7 +303,9 @@ def _add_to_rollups(connection: Connection, counted: Tally) -> None:
     connection.execute(touched.on_conflict_do_update(index_elements=["day"], set_=newer), days)
 
 
-def _bury(connection: Connection, items: Sequence[Item], outcomes: Sequence[Outcome], now: datetime) -> None:
+def _store_dead_letters(
+    connection: Connection, items: Sequence[Item], outcomes: Sequence[Outcome], now: datetime
+) -> None:
     """Dead letters for what was rejected. The same record cannot get two."""
     rows = [
         {

@@ -19,14 +19,15 @@ MAX_BUCKETS = 5_000
 
 _CLOCK_MINUTES: dict[Grain, int] = {"minute": 1, "quarter_hour": 15, "hour": 60}
 _MONTHS: dict[Grain, int] = {"month": 1, "quarter": 3, "year": 12}
-_TYPICAL: dict[Grain, timedelta] = {
+#: How long a bucket of each grain is at least, where no clock changes; finest first.
+SHORTEST: dict[Grain, timedelta] = {
     "minute": timedelta(minutes=1),
     "quarter_hour": timedelta(minutes=15),
     "hour": timedelta(hours=1),
     "day": ONE_DAY,
     "week": timedelta(days=7),
-    "month": timedelta(days=30),
-    "quarter": timedelta(days=91),
+    "month": timedelta(days=28),
+    "quarter": timedelta(days=90),
     "year": timedelta(days=365),
 }
 #: The longest range that each grain is chosen for by itself: some 30 to 150 points, which a chart can show and a reader read.
@@ -77,9 +78,9 @@ def automatic_grain(start: datetime, end: datetime) -> Grain:
 
 def _check_number(query: Query, grain: Grain) -> None:
     length = query.end - query.start
-    if length / _TYPICAL[grain] <= MAX_BUCKETS:
+    if length / SHORTEST[grain] <= MAX_BUCKETS:
         return
-    fitting = next(coarser for coarser in GRAINS if length / _TYPICAL[coarser] <= MAX_BUCKETS or coarser == GRAINS[-1])
+    fitting = next(coarser for coarser in GRAINS if length / SHORTEST[coarser] <= MAX_BUCKETS or coarser == GRAINS[-1])
     words = _(
         "This range has more than {limit} buckets of one {grain}; choose the grain {fitting}.",
         limit=number(MAX_BUCKETS),

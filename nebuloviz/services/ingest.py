@@ -81,9 +81,11 @@ class SalesIngestService(IngestService):
     @require(Permission.SALES_WRITE)
     def post(self, session: Session, actor: Actor, items: Sequence[bytes]) -> PostResult:  # noqa: ARG002 - `require` looks at the actor
         now = self._now()
-        return self._write(session, API_TOPIC, items, now, bury=True)
+        return self._write(session, API_TOPIC, items, now, dead_letters=True)
 
-    def _write(self, session: Session, topic: str, values: Sequence[bytes], now: datetime, *, bury: bool) -> PostResult:
+    def _write(
+        self, session: Session, topic: str, values: Sequence[bytes], now: datetime, *, dead_letters: bool
+    ) -> PostResult:
         if not values:
             return PostResult(0, 0, 0)
         start = _next_offsets(session, topic, len(values), now)
@@ -96,7 +98,7 @@ class SalesIngestService(IngestService):
         writer = SaleWriter(
             self._zone, self._settings.currency
         )  # its own: what it learns may be rolled back by the edge
-        written = writer.write(session, batch, now, bury=bury)
+        written = writer.write(session, batch, now, dead_letters=dead_letters)
         event.listen(session, "after_commit", lambda _session: announce(written, self._on_written), once=True)
         results = tuple(
             RowResult(
@@ -192,7 +194,7 @@ class SalesIngestService(IngestService):
         if chosen and not tried:
             raise InvalidInput(_("None of these holds a whole record: correct them one by one, or discard them."))
         now = self._now()
-        result = self._write(session, RETRY_TOPIC, [record for _letter, record in tried], now, bury=False)
+        result = self._write(session, RETRY_TOPIC, [record for _letter, record in tried], now, dead_letters=False)
         for (letter, record), row in zip(tried, result.results, strict=True):
             letters.settle(letter, record, row, now, actor.username)
         counts = {"accepted": result.accepted, "duplicates": result.duplicates, "rejected": result.rejected}

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from nebuloviz.i18n import _, current, date_range, lazy, moment_range, use
 from nebuloviz.i18n import zone as zone_of
-from nebuloviz.metrics.buckets import automatic_grain, buckets
+from nebuloviz.metrics.buckets import SHORTEST, automatic_grain, buckets
 from nebuloviz.metrics.calendar import ONE_DAY, day_of, month_floor, week_floor
 from nebuloviz.metrics.query import Comparison, Filter, Grain, Query
 from nebuloviz.metrics.registry import dimension
@@ -56,16 +56,6 @@ BY_WORDS: dict[Grain, object] = {
 }
 #: A chart with more points than this is neither readable nor quick.
 MOST_POINTS = 1_500
-_SIZES: dict[Grain, timedelta] = {
-    "minute": timedelta(minutes=1),
-    "quarter_hour": timedelta(minutes=15),
-    "hour": timedelta(hours=1),
-    "day": ONE_DAY,
-    "week": timedelta(days=7),
-    "month": timedelta(days=28),
-    "quarter": timedelta(days=90),
-    "year": timedelta(days=365),
-}
 
 
 def zone_of_state(state: PageState) -> ZoneInfo:
@@ -103,7 +93,7 @@ def _first_day(preset: str, today: date, first: date) -> date:
 def grains_for(start: datetime, end: datetime) -> tuple[Grain, ...]:
     """The grains of which [start, end) holds at least one bucket and not too many, finest first."""
     length = end - start
-    fits = tuple(grain for grain, size in _SIZES.items() if size <= length and length / size <= MOST_POINTS)
+    fits = tuple(grain for grain, size in SHORTEST.items() if size <= length and length / size <= MOST_POINTS)
     return fits or (automatic_grain(start, end),)
 
 
