@@ -24,7 +24,7 @@ from nebuloviz.db import Database, dialect_of
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.buckets import Bucket, buckets
 from nebuloviz.metrics.comparison import compared
-from nebuloviz.metrics.members import DAYS_AT_ONCE, Missing, build
+from nebuloviz.metrics.customer_sets import DAYS_AT_ONCE, Missing, build
 from nebuloviz.metrics.planner import FACTS, Piece, Reading, Slice
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import metric

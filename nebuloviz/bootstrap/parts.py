@@ -9,7 +9,7 @@ from nebuloviz.bootstrap.core import Core, core
 from nebuloviz.services.alerts import SqlAlertService
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
-from nebuloviz.services.buyers import BuyerSets
+from nebuloviz.services.customer_sets import CustomerSetBuilder
 from nebuloviz.services.data import SalesDataService
 from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.insights import FigureInsights
@@ -40,7 +40,7 @@ def parts(settings: Settings) -> Parts:
     zone = ZoneInfo(settings.time_zone)
     audit = DatabaseAudit()
     auth = DatabaseAuth(settings, counters=counters, audit=audit)
-    data = SalesDataService(base.cache, zone, sets=BuyerSets(base.database, zone))
+    data = SalesDataService(base.cache, zone, sets=CustomerSetBuilder(base.database, zone))
     alerts = SqlAlertService(data, audit=audit)
     ingest = SalesIngestService(base.database, settings, on_written=[base.sales_written], audit=audit)
     services = Services(auth, data, alerts, FigureInsights(data, alerts), ingest, audit, DatabaseUsers(auth, audit))

@@ -16,7 +16,7 @@ from nebuloviz.errors import InvalidQuery
 from nebuloviz.i18n import gettext as _
 from nebuloviz.i18n import number
 from nebuloviz.metrics import sql
-from nebuloviz.metrics.members import Buyers, Missing, read_hour_sets, read_sets
+from nebuloviz.metrics.customer_sets import DistinctCustomers, Missing, read_hour_sets, read_sets
 from nebuloviz.metrics.planner import FACTS, HOUR_MEMBERS, MEMBERS, Key, Part, Piece, Plan, Reading, Slice, plan
 from nebuloviz.metrics.query import REST
 from nebuloviz.metrics.spread import counted_twice
@@ -93,25 +93,25 @@ def _take_off_surplus(session: Session, asked: Slice, part: Part, zone: ZoneInfo
 def _customers(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: Answer) -> None:
     """From the sets of days and hours, and from facts what they do not hold: parts of hours, and days without valid sets."""
     pieces = {reading.source: reading.pieces for reading in part.readings}
-    buyers = Buyers()
+    customers = DistinctCustomers()
     left = list(pieces.get(FACTS, ()))
     if days := pieces.get(MEMBERS):
-        missing, stale = read_sets(session, asked, days, zone, buyers)
+        missing, stale = read_sets(session, asked, days, zone, customers)
         answer.missing.update(missing)
         left += stale
     if hours := pieces.get(HOUR_MEMBERS):
-        missing, stale = read_hour_sets(session, hours, zone, buyers)
+        missing, stale = read_hour_sets(session, hours, zone, customers)
         answer.missing.update(missing)
         left += stale
-    if left and buyers.without_sets:
+    if left and customers.without_sets:
         _count_customers(session, asked, answer)
         return
     if left:
         reading = Reading(FACTS, _joined(left))
         width = len(asked.columns) + 1
         for row in session.execute(sql.customers(dialect_of(session), asked, reading)):
-            buyers.add((reading.pieces[row[0]].span, *row[1:width]), row[-2], row[-1])
-    for key, count in buyers.counts():
+            customers.add((reading.pieces[row[0]].span, *row[1:width]), row[-2], row[-1])
+    for key, count in customers.counts():
         answer.add(key, "customers", count)
 
 

@@ -30,7 +30,7 @@ from nebuloviz.metrics.top import ranked
 from nebuloviz.models import ROLLUPS, Alert, Base, DayVersion, IngestOffset, Installation, Product, SaleRow
 from nebuloviz.observability import QUERY_SECONDS
 from nebuloviz.permissions import Actor, Permission, require
-from nebuloviz.services.buyers import BuyerSets
+from nebuloviz.services.customer_sets import CustomerSetBuilder
 from nebuloviz.services.frames import build_frame, product_names
 from nebuloviz.services.interfaces import DataService, Frame, Freshness, SalePage
 from nebuloviz.services.sale_pages import sale_page
@@ -49,7 +49,11 @@ class SalesDataService(DataService):
     """
 
     def __init__(
-        self, cache: Cache, zone: ZoneInfo, now: Callable[[], datetime] = utc_now, sets: BuyerSets | None = None
+        self,
+        cache: Cache,
+        zone: ZoneInfo,
+        now: Callable[[], datetime] = utc_now,
+        sets: CustomerSetBuilder | None = None,
     ) -> None:
         self._cache = cache
         self._zone = zone

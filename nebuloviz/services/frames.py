@@ -19,7 +19,7 @@ from nebuloviz.i18n import number
 from nebuloviz.metrics.answer import MAX_ROWS, Answer, Cells, measure
 from nebuloviz.metrics.buckets import Bucket, buckets
 from nebuloviz.metrics.comparison import compared
-from nebuloviz.metrics.members import Missing
+from nebuloviz.metrics.customer_sets import Missing
 from nebuloviz.metrics.planner import Combination, Key, Slice
 from nebuloviz.metrics.query import REST, Query
 from nebuloviz.metrics.registry import METRICS, Metric, metric

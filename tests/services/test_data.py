@@ -13,7 +13,7 @@ from nebuloviz.db import Database
 from nebuloviz.errors import InvalidInput, InvalidQuery, PermissionDenied
 from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.permissions import SYSTEM, Actor, Permission
-from nebuloviz.services.buyers import BuyerSets
+from nebuloviz.services.customer_sets import CustomerSetBuilder
 from nebuloviz.services.data import SalesDataService
 from nebuloviz.services.interfaces import SaleLine
 from nebuloviz.services.sale_pages import SORTABLE
@@ -121,7 +121,7 @@ class TestTheCache:
 
 class TestSetsOfCustomers:
     def test_are_made_after_they_were_missed_and_change_no_figure(self, database: Database, session: Session) -> None:
-        sets = BuyerSets(database, ZONE)
+        sets = CustomerSetBuilder(database, ZONE)
         query = WEEK.with_(metrics=("customers",), grain="day")
         answers = []
         for _ in range(2):
@@ -138,7 +138,7 @@ class TestSetsOfCustomers:
 
     def test_are_not_made_again_at_once(self, database: Database) -> None:
         clock = [0.0]
-        sets = BuyerSets(database, ZONE, clock=lambda: clock[0])
+        sets = CustomerSetBuilder(database, ZONE, clock=lambda: clock[0])
         asked: list[list[object]] = []
         sets._build = lambda column, days: asked.append([column, *days])  # type: ignore[method-assign]  # counts only
         missing = {("", NOW.date())}

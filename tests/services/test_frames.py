@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from nebuloviz.db import Database
-from nebuloviz.metrics.members import HOURS, build
+from nebuloviz.metrics.customer_sets import HOURS, build
 from nebuloviz.metrics.query import COMPARISONS, Filter, Grain, Query
 from nebuloviz.metrics.registry import DIMENSIONS, METRICS
 from nebuloviz.services.frames import build_frame

@@ -33,7 +33,7 @@ _BUILDERS_LOCK = 7_314_406_107  # any constant that nothing else in the database
 Missing = tuple[str, date]  # the column whose sets are missing or stale ('' for the total, or `HOURS`), and the day
 
 
-class Buyers:
+class DistinctCustomers:
     """Distinct customers by span and dimension values, gathered from sets and from facts."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ def column_of(asked: Slice) -> str:
 
 
 def read_sets(
-    session: Session, asked: Slice, pieces: Sequence[Piece], zone: ZoneInfo, buyers: Buyers
+    session: Session, asked: Slice, pieces: Sequence[Piece], zone: ZoneInfo, customers: DistinctCustomers
 ) -> tuple[set[Missing], list[Piece]]:
     """Add the valid sets of the whole days that `pieces` are made of. Returns the days that have none, and what to read of facts."""
     column = column_of(asked)
@@ -82,12 +82,12 @@ def read_sets(
             missing.add((column, day))
             left.append(Piece(start, midnight(day + ONE_DAY, zone), piece.span))
         elif members is not None and value is not None:
-            buyers.add_set(_key(asked, piece.span, value), members)
+            customers.add_set(_key(asked, piece.span, value), members)
     return missing, left
 
 
 def read_hour_sets(
-    session: Session, pieces: Sequence[Piece], zone: ZoneInfo, buyers: Buyers
+    session: Session, pieces: Sequence[Piece], zone: ZoneInfo, customers: DistinctCustomers
 ) -> tuple[set[Missing], list[Piece]]:
     """As `read_sets`, of all customers in the whole hours that `pieces` are made of."""
     days: dict[date, dict[str, bytes] | None] = {}
@@ -104,7 +104,7 @@ def read_hour_sets(
             if sets is None or midnight(day + ONE_DAY, zone) < following:  # the latter: two days share the hour
                 left.append(Piece(hour, following, piece.span))
             elif members := sets.get(_hour_name(hour)):
-                buyers.add_set((piece.span,), members)
+                customers.add_set((piece.span,), members)
             hour = following
     return {(HOURS, day) for day, sets in days.items() if sets is None}, left
 

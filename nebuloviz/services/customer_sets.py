@@ -13,14 +13,14 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.exc import DBAPIError
 
 from nebuloviz.db import Database
-from nebuloviz.metrics.members import DAYS_AT_ONCE, Missing, build
+from nebuloviz.metrics.customer_sets import DAYS_AT_ONCE, Missing, build
 
 _PAUSE_SECONDS = 60.0  # the present day is stale after each arrival: not worth making again at once
 
 _log = logging.getLogger(__name__)
 
 
-class BuyerSets:
+class CustomerSetBuilder:
     """Builds the daily sets of customers that were found missing or stale, in one thread of its own, each at most once a minute."""
 
     def __init__(self, database: Database, zone: ZoneInfo, clock: Callable[[], float] = time.monotonic) -> None:
@@ -29,7 +29,7 @@ class BuyerSets:
         self._clock = clock
         self._asked_at: dict[Missing, float] = {}
         self._lock = threading.Lock()
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="buyer-sets")
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="customer-sets")
 
     def want(self, missing: Iterable[Missing]) -> None:
         """Have these sets made, soon. Returns at once."""
