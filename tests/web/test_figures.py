@@ -191,6 +191,10 @@ class TestTrend:
         dotted = trace(figures.trend(frame, AVERAGE, "day"), name="So far")
         assert list(dotted.y) == frame["average_order_value"].tolist()[-2:]
 
+    def test_the_band_ends_with_the_last_finished_bucket_of_a_sum(self) -> None:
+        drawn = figures.trend(with_all(days(5)), REVENUE, "day")
+        assert len(trace(drawn, name="Expected range").x) == 4
+
     def test_all_finished_means_no_dots(self) -> None:
         assert [
             item.name for item in figures.trend(days(5).assign(unfinished=False), REVENUE, "day").data if item.name

@@ -93,10 +93,12 @@ def _values(frame: pd.DataFrame, metric: Metric, anomalies: Sequence[AnomalyMark
 
 
 def _add_band(drawn: Drawing, frame: pd.DataFrame, metric: Metric, style: Style) -> None:
+    """The band of expected values. A sum's ends where the buckets that have ended do: half a day lies below that of a whole one."""
     *_ignored, low, high = metric_columns(metric)
     if low not in frame or high not in frame or not frame[low].notna().any():
         return
-    known = frame.sort_values("bucket").dropna(subset=[low, high])
+    rows = frame.sort_values("bucket")
+    known = (rows if metric.denominator else rows.iloc[: _ended(rows)]).dropna(subset=[low, high])
     at, edge = wall(known["bucket"]), {"width": 0, "shape": "linear"}
     common: dict[str, Any] = {"mode": "lines", "line": edge, "hoverinfo": "skip"}
     drawn.add("scatter", x=at, y=known[high].tolist(), showlegend=False, **common)
