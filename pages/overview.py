@@ -213,8 +213,7 @@ def tiles(asked: Asking) -> Any:
     def build() -> list[Component]:
         total = asked.frame(asked.query(metrics=views.tile_metrics()))
         series = asked.frame(asked.query(metrics=views.tile_metrics(), grain="fitting", comparison=None))
-        age = views.age_of(total.query.end, ask(services().data.freshness), asked.now)
-        return views.tiles(total, series, asked.state, asked.style(), age)
+        return views.tiles(total, series, asked.state, asked.style(), ask(services().data.freshness), asked.now)
 
     return part_answer(build)
 

@@ -65,6 +65,14 @@ def comparison_range(query: Query) -> tuple[datetime, datetime]:
     return whole[0]
 
 
+def reaches_back(query: Query, first_sale: datetime | None) -> bool:
+    """Whether sales are known from the first day on that the range is compared with; a part says nothing about the whole."""
+    if first_sale is None:
+        return False
+    start, _end = comparison_range(query)
+    return first_sale.astimezone(query.zone).date() <= start.astimezone(query.zone).date()
+
+
 def whole_months(query: Query) -> int:
     """How many calendar months of the viewer's zone the range is, exactly; 0 if it is not made of whole months."""
     start, end = (moment.astimezone(query.zone) for moment in (query.start, query.end))

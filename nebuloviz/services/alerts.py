@@ -176,13 +176,18 @@ class SqlAlertService(AlertService):
         """By value of the query's dimension, or for the whole: what was observed, and the mean of the same hours before."""
         observed = self._by_value(session, actor, query)
         past = [self._by_value(session, actor, _weeks_back(query, week)) for week in range(1, BASELINE_WEEKS + 1)]
-        expected = pd.concat(past).groupby(level=0).sum() / BASELINE_WEEKS
+        expected = pd.concat(past).groupby(level=[0, 1]).sum() / BASELINE_WEEKS
         return pd.DataFrame({"observed": observed, "expected": expected}).fillna(0.0)
 
     def _by_value(self, session: Session, actor: Actor, query: Query) -> pd.Series[float]:
+        """The query's metric by (value, name) of its dimension."""
         data = self._data.frame(session, actor, query).data
-        index = data[query.dimensions[0]] if query.dimensions else [""]
-        return pd.Series(data[query.metrics[0]].astype(float).to_numpy(), index=pd.Index(index))
+        amounts = data[query.metrics[0]].astype(float).to_numpy()
+        if not query.dimensions:
+            return pd.Series(amounts, index=pd.MultiIndex.from_tuples([("", "")]))
+        values = data[query.dimensions[0]]
+        names = data.get(f"{query.dimensions[0]}:name", pd.Series("", index=data.index))
+        return pd.Series(amounts, index=pd.MultiIndex.from_arrays([values, names]))
 
 
 def _changed_meanwhile() -> str:
@@ -190,10 +195,10 @@ def _changed_meanwhile() -> str:
 
 
 def _contributions(parts: pd.DataFrame, dimension: str, deviation: float) -> Iterator[Contribution]:
-    for value, row in parts.iterrows():
-        observed, expected = float(row["observed"]), float(row["expected"])
-        if (observed - expected) / deviation > 0:
-            yield Contribution(dimension, str(value), observed, expected, (observed - expected) / deviation)
+    for value, name, observed, expected in parts.reset_index().itertuples(index=False):
+        share = (observed - expected) / deviation
+        if share > 0:
+            yield Contribution(dimension, str(value), observed, expected, share, str(name))
 
 
 def _weeks_back(query: Query, weeks: int) -> Query:

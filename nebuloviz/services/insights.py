@@ -10,6 +10,7 @@ import pandas as pd
 from sqlalchemy.orm import Session
 
 from nebuloviz.i18n import _, change_words, money, ngettext, number, percent
+from nebuloviz.metrics.comparison import reaches_back
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import dimension as dimension_of
 from nebuloviz.permissions import Actor, Permission, require
@@ -40,11 +41,10 @@ class FigureInsights(AIInsights):
             other=False,
         )
         figures = self._data.frame(session, actor, asked).data.iloc[0]
-        found = [
-            *self._headline(asked, figures),
-            *self._movers(session, actor, asked),
-            *self._open_alerts(session, actor, asked, figures["average_order_value"]),
-        ]
+        found = list(self._open_alerts(session, actor, asked, figures["average_order_value"]))
+        # against a part of a period, such as while sales are still being loaded, everything would seem to have risen
+        if reaches_back(asked, self._data.freshness(session, actor).first_sale):
+            found = [*self._headline(asked, figures), *self._movers(session, actor, asked), *found]
         return sorted(found, key=lambda insight: -insight.weight)[:limit]
 
     def _headline(self, query: Query, figures: pd.Series[float]) -> Iterator[Insight]:

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from nebuloviz.metrics.buckets import Bucket, buckets
-from nebuloviz.metrics.comparison import compared, comparison_range
+from nebuloviz.metrics.comparison import compared, comparison_range, reaches_back
 from nebuloviz.metrics.query import Comparison, Grain, Query
 
 LATER = "2027-06-01 00:00"
@@ -50,6 +50,22 @@ class TestTheRange:
         start, end = comparison_range(query("2026-10-26", "2026-11-02", "previous", "Europe/Berlin"))
         assert (shown(start, "Europe/Berlin"), shown(end, "Europe/Berlin")) == ("2026-10-19 00:00", "2026-10-26 00:00")
         assert (end - start).total_seconds() == (7 * 24 + 1) * 3600
+
+
+class TestReachingBack:
+    @pytest.mark.parametrize(
+        ("first_sale", "zone", "reaches"),
+        [
+            (None, "UTC", False),
+            ("2026-09-27 23:59", "UTC", True),
+            ("2026-09-28 18:00", "UTC", True),
+            ("2026-09-29 00:00", "UTC", False),
+            ("2026-09-28 23:00", "Europe/Berlin", False),
+        ],
+    )
+    def test_takes_sales_of_the_first_day(self, first_sale: str | None, zone: str, reaches: bool) -> None:
+        asked = query("2026-10-26", "2026-11-23", "previous", zone)
+        assert reaches_back(asked, moment(first_sale) if first_sale else None) is reaches
 
 
 class TestBuckets:

@@ -60,6 +60,11 @@ class TestList:
         places = {number: text.find(f'"/alerts/{number}"') for number in range(1, 5)}
         assert sorted((number for number in places if places[number] >= 0), key=places.__getitem__) == shown
 
+    def test_nothing_open_is_good_news_and_no_fault_of_the_filters(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        shop.alerts.alerts.clear()
+        assert "Nothing unusual" in drawn(page.show("", "", None)[0])
+        assert "No alerts match" in drawn(page.show("?severity=low&range=today", "", None)[0])
+
     def test_says_when_nothing_matches(self, page: Any, drawn: Drawn) -> None:
         listed, hidden, *_pills = page.show("?f.store=999&range=all", "", None)
         assert "Store: 999" in drawn(listed)

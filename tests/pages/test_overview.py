@@ -112,6 +112,12 @@ class TestTiles:
         assert "/explore?range=7d" in drawn(tiles[0])
         assert "previous period" in drawn(tiles[0])
 
+    def test_are_not_compared_with_a_part_of_a_period(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        shop.data.lines = shop.data.lines[shop.data.lines["sold_at"] > shop.data.now - timedelta(days=9)]
+        assert "No comparison" in drawn(part(page.tiles, "?range=7d"))
+        assert "no sales before" in drawn(part(page.tiles, "?range=7d"))
+        assert "no sales before" not in drawn(part(page.tiles, "?range=yesterday"))
+
     def test_of_metrics_that_the_data_lacks_are_left_out(self, page: Any, drawn: Drawn) -> None:
         text = drawn(part(page.tiles))
         assert "Returns" in text

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from nebuloviz.errors import Conflict, PermissionDenied
 from nebuloviz.metrics.query import Filter, Grain, Query
-from nebuloviz.models import Alert, Expectation
+from nebuloviz.models import Alert, Expectation, Product
 from nebuloviz.permissions import ROLES, SYSTEM, Actor, Permission, required_permission
 from nebuloviz.services.alerts import SqlAlertService
 from nebuloviz.services.interfaces import AlertService, Contribution
@@ -121,6 +121,16 @@ class TestContributions:
         found = contributions(shop, alert)
         assert (found[0].dimension, found[0].value) == ("channel", "web")
         assert not any(each.dimension == "region" for each in found)
+
+    def test_say_what_a_product_is_called(self, shop: Shop) -> None:
+        shop.sell(LEARNED + timedelta(hours=12))
+        shop.sell_hours(3, ["south"])
+        with shop.database.transaction() as session:
+            session.merge(Product(product_id="p7", name="Milk", category="food"))
+        found = contributions(shop, raise_alert(shop), limit=200)
+        names = {each.value: each.name for each in found if each.dimension == "product"}
+        assert names["p7"] == "Milk"
+        assert all(each.name in {"", each.value} for each in found if each.value != "p7")
 
     def test_are_at_most_as_many_as_asked_for(self, shop: Shop) -> None:
         shop.sell_hours(15, ["south"])

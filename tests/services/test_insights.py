@@ -48,8 +48,16 @@ def tell(database: Database) -> Tell:
     """Insights into this week, against the one before, of an installation with `lines`."""
 
     def insights(
-        lines: Sequence[bytes], query: Query = WEEK, actor: Actor = SYSTEM, language: str = "en", limit: int = 9
+        lines: Sequence[bytes],
+        query: Query = WEEK,
+        actor: Actor = SYSTEM,
+        language: str = "en",
+        limit: int = 9,
+        *,
+        known_before: bool = True,
     ) -> Sequence[Insight]:
+        if known_before and lines:
+            lines = [*lines, *sales(14, [0.0])]
         write(database, list(lines), NOW)
         data = SalesDataService(Cache(secret="of no importance here"), ZoneInfo("UTC"), lambda: NOW)
         service = FigureInsights(data, SqlAlertService(data, lambda: NOW))
@@ -77,6 +85,10 @@ class TestTheHeadline:
 
     def test_is_left_out_where_there_is_nothing_to_compare_with(self, tell: Tell) -> None:
         assert not any("Revenue" in each.text for each in tell(sales(3, [100.0])))
+
+    def test_is_left_out_where_sales_begin_within_what_it_would_be_compared_with(self, tell: Tell) -> None:
+        half_loaded = [*sales(10, [10.0]), *sales(3, [100.0])]
+        assert list(tell(half_loaded, known_before=False)) == []
 
     def test_nothing_is_said_without_sales(self, tell: Tell) -> None:
         assert list(tell([])) == []

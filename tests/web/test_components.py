@@ -206,6 +206,10 @@ class TestTile:
     def test_nothing_is_compared_with_words_alone(self) -> None:
         assert "vs" not in words(ui.change_line(REVENUE, 2.0, None, "last week"))
 
+    def test_says_why_nothing_is_compared(self) -> None:
+        assert words(ui.change_line(REVENUE, 2.0, None, "last week", "no sales before May 3")).endswith("before May 3")
+        assert "before May 3" not in words(ui.change_line(REVENUE, 2.0, 1.0, "last week", "no sales before May 3"))
+
     def test_a_screen_reader_hears_words_instead_of_arrows(self) -> None:
         assert "up 100.0%" in words(ui.change_line(REVENUE, 2.0, 1.0, "last week"))
 

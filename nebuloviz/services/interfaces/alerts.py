@@ -51,13 +51,17 @@ class AlertHistoryEntry:
 
 @dataclass(frozen=True)
 class Contribution:
-    """How much of an alert's deviation one segment carries: `share` of it, from `expected` to `observed`."""
+    """How much of an alert's deviation one segment carries: `share` of it, from `expected` to `observed`.
+
+    `name` is what the `value` of the `dimension` is called, '' where it has no other name.
+    """
 
     dimension: str
     value: str
     observed: float
     expected: float
     share: float
+    name: str = ""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ def tile(  # noqa: PLR0913 - all but two are named options
     href: str,
     before: float | None = None,
     comparison: str = "",
+    missing: str = "",
     spark: go.Figure | None = None,
     note: Child = None,
     age: Component | None = None,
@@ -38,7 +39,8 @@ def tile(  # noqa: PLR0913 - all but two are named options
 ) -> dcc.Link:
     """A metric's figure, its change against `before` with the words of the `comparison`, a sparkline, and the data's `age`.
 
-    The whole tile is a link to `href`, which asks Explore the same question. `note` stands beside the label, such as 'so far'.
+    The whole tile is a link to `href`, which asks Explore the same question. `note` stands beside the label, such as 'so far';
+    `missing` says why there is no comparison.
     """
     shown = value_text(metric, value, short=value is not None and abs(value) >= 1_000_000)
     figure = html.Div(shown, className="nv-tile-figure nv-num", title=value_text(metric, value), style=_fitting(shown))
@@ -48,7 +50,7 @@ def tile(  # noqa: PLR0913 - all but two are named options
     parts: list[Component] = [
         html.Div(head, className="nv-tile-head"),
         figure,
-        change_line(metric, value, before, comparison),
+        change_line(metric, value, before, comparison, missing),
     ]
     if spark is not None:
         parts.append(html.Div(spark_image(spark), className="nv-tile-spark", dir="ltr", **given(aria_hidden="true")))
@@ -89,10 +91,15 @@ def _known(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def change_line(metric: Metric, value: float | None, before: float | None, comparison: str = "") -> html.Div:
-    """The change with arrow, sign and the words of the comparison; 'New' where there was nothing before."""
+def change_line(
+    metric: Metric, value: float | None, before: float | None, comparison: str = "", missing: str = ""
+) -> html.Div:
+    """The change with arrow, sign and the words of the comparison; 'New' where there was nothing before.
+
+    Where nothing can be compared, `missing` says why.
+    """
     shown, said = _change(metric, value, before)
-    words = _("vs {comparison}", comparison=comparison) if comparison and said else ""
+    words = _("vs {comparison}", comparison=comparison) if comparison and said else "" if said else missing
     return html.Div(
         [
             html.Span(

@@ -15,7 +15,7 @@ from nebuloviz.metrics.line_figures import figure, metric_behind
 from nebuloviz.metrics.query import Filter, Grain
 from nebuloviz.metrics.registry import metric
 from nebuloviz.services.interfaces import AlertHistoryEntry, AlertView, Contribution, Frame
-from nebuloviz.services.shown import happened
+from nebuloviz.services.shown import happened, told_apart
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components import (
     alert_card,
@@ -28,7 +28,7 @@ from nebuloviz.web.components import (
     state_word,
 )
 from nebuloviz.web.components.basic import button, given, hidden, icon
-from nebuloviz.web.figures import Style, severity_word, title_of, trend, value_label, value_text
+from nebuloviz.web.figures import Style, severity_word, title_of, trend, value_text
 from nebuloviz.web.question import filter_words
 from nebuloviz.web.state import ALERT_STATES, SEVERITIES, AlertState, PageState, Severity
 from nebuloviz.web.views import common
@@ -90,14 +90,19 @@ def _pill(words: str, then: PageState, *, pressed: bool, count: int | None = Non
 def alert_list(alerts: Sequence[AlertView], state: PageState, now: datetime) -> Component:
     """The alerts, newest first, each row a link to its page; or what leaves none."""
     if not alerts:
-        filters = ", ".join(filter_words(state.filters))
-        return empty_state(
-            _("No alerts match {filters}", filters=filters) if filters else _("No alerts match"),
-            link_button(_("Show all alerts"), PageState(preset="all", alert_states=ALERT_STATES).to_url("/alerts")),
-            icon_name="check2-circle",
-            hint=_("Choose other states or severities, or a longer range."),
-        )
+        title, hint = _why_none(state)
+        everything = PageState(preset="all", alert_states=ALERT_STATES).to_url("/alerts")
+        return empty_state(title, link_button(_("Show all alerts"), everything), icon_name="check2-circle", hint=hint)
     return html.Ol([_row(alert, now) for alert in alerts], className="nv-alerts")
+
+
+def _why_none(state: PageState) -> tuple[str, str]:
+    usual = PageState()
+    if (state.alert_states, state.severities, state.search, state.filters) == (usual.alert_states, (), "", ()):
+        return _("Nothing unusual"), _("No alert of this time is open. Resolved ones are among all alerts.")
+    filters = ", ".join(filter_words(state.filters))
+    title = _("No alerts match {filters}", filters=filters) if filters else _("No alerts match")
+    return title, _("Choose other states or severities, or a longer range.")
 
 
 def _row(alert: AlertView, now: datetime) -> html.Li:
@@ -195,14 +200,14 @@ def contributions(parts: Sequence[Contribution], alert: AlertView) -> Component:
     rows = [
         html.Tr(
             [
-                html.Th([common.dimension_words(part.dimension), " ", html.Bdi(value_label(part.value))], scope="row"),
+                html.Th([common.dimension_words(part.dimension), " ", html.Bdi(label)], scope="row"),
                 html.Td(_share_bar(part.share), className="nv-share-cell"),
                 html.Td(percent(part.share, 0), className="nv-num"),
                 html.Td(value_text(shown, part.observed), className="nv-num"),
                 html.Td(value_text(shown, part.expected), className="nv-num"),
             ]
         )
-        for part in parts
+        for part, label in zip(parts, _segment_labels(parts), strict=True)
     ]
     heads = [(_("Segment"), False), ("", False), (_("Share"), True), (_("Observed"), True), (_("Expected"), True)]
     head_row = html.Tr(
@@ -211,6 +216,15 @@ def contributions(parts: Sequence[Contribution], alert: AlertView) -> Component:
     return html.Div(
         html.Table([html.Thead(head_row), html.Tbody(rows)], className="nv-table"), className="nv-table-wrap"
     )
+
+
+def _segment_labels(parts: Sequence[Contribution]) -> list[str]:
+    """What each segment is called; those of one dimension and name are told apart by what identifies them."""
+    named: dict[str, dict[str, str]] = {}
+    for part in parts:
+        named.setdefault(part.dimension, {})[part.value] = part.name
+    labels = {dimension: told_apart(names) for dimension, names in named.items()}
+    return [labels[part.dimension][part.value] for part in parts]
 
 
 def _share_bar(share: float) -> Component:

@@ -12,6 +12,8 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, format_date, format_datetime, local, mid_sentence, relative
+from nebuloviz.metrics.comparison import reaches_back
+from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import METRICS, Metric, dimension, metric
 from nebuloviz.services.interfaces import OTHER, AlertView, Frame, Freshness, ImportView, Insight, SaleLine
 from nebuloviz.services.shown import happened, matrix_of
@@ -68,14 +70,24 @@ def has_something(row: pd.Series[Any], slug: str) -> bool:
     return any(math.isfinite(value) and value != 0 for value in map(float, values))
 
 
-def tiles(total: Frame, series: Frame, state: PageState, style: Style, age: Age) -> list[Component]:
+def tiles(
+    total: Frame, series: Frame, state: PageState, style: Style, freshness: Freshness, now: datetime
+) -> list[Component]:
     """A tile per metric: `total` has one row of figures and what they are compared with, `series` their course."""
     row = total.data.iloc[0]
     data = happened(series)
     unfinished = total.query.start < total.as_of < total.query.end
     shown = [slug for slug in total.query.metrics if slug in ALWAYS or has_something(row, slug)]
-    notes = (_("so far") if unfinished else None, age)
+    missing = missing_comparison(total.query, freshness)
+    notes = (_("so far") if unfinished else None, age_of(total.query.end, freshness, now), missing)
     return [_tile(metric(slug), row, data, state, style, notes) for slug in shown]
+
+
+def missing_comparison(query: Query, freshness: Freshness) -> str:
+    """Why figures are not compared: sales of a part of what they would be compared with say nothing about its whole."""
+    if not query.comparison or freshness.first_sale is None or reaches_back(query, freshness.first_sale):
+        return ""
+    return _("no sales before {date}", date=format_date(local(freshness.first_sale)))
 
 
 def age_of(end: datetime, freshness: Freshness, now: datetime) -> Age:
@@ -95,16 +107,17 @@ def _tile(
     data: pd.DataFrame,
     state: PageState,
     style: Style,
-    notes: tuple[str | None, Age],
+    notes: tuple[str | None, Age, str],
 ) -> Component:
-    note, (age, grows) = notes
-    before = row.get(f"{shown.slug}:comparison")
+    note, (age, grows), missing = notes
+    before = None if missing else row.get(f"{shown.slug}:comparison")
     return tile(
         shown,
         float(row[shown.slug]),
         href=state.with_(metrics=(shown.slug,)).to_url("/explore"),
         before=None if before is None else float(before),
         comparison=comparison_words(state.comparison),
+        missing=missing,
         spark=sparkline(data[[*(c for c in ("bucket", "unfinished") if c in data), shown.slug]], shown, style=style),
         note=note,
         age=tile_age(shown, age, grows=grows),
