@@ -22,6 +22,7 @@ from nebuloviz.ingest.batch import Batch, Item, Written
 from nebuloviz.ingest.consumer import OnWritten, announce
 from nebuloviz.ingest.jobs import Progress, mark_interrupted, progress_of
 from nebuloviz.ingest.sale import Reason, Record, parse
+from nebuloviz.ingest.sample_plan import HISTORY
 from nebuloviz.ingest.writer import SaleWriter
 from nebuloviz.models import ImportJob, IngestGap, IngestMinute, IngestOffset
 from nebuloviz.observability import CONSUMER_LAG
@@ -117,7 +118,8 @@ class SalesIngestService(IngestService):
         lags = {
             int(sample.labels["partition"]): int(sample.value) for sample in next(iter(CONSUMER_LAG.collect())).samples
         }
-        hidden = IngestOffset.topic.startswith("file:")
+        # what is read once to its end is shown as an import
+        hidden = IngestOffset.topic.startswith("file:") | (IngestOffset.topic == HISTORY.topic)
         offsets = session.scalars(
             select(IngestOffset).where(~hidden).order_by(IngestOffset.topic, IngestOffset.partition)
         )

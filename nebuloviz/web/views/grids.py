@@ -51,10 +51,21 @@ LINE_COLUMNS: tuple[tuple[str, LazyText, bool, int], ...] = (
     ("product_id", lazy("Product number"), False, 140),
     ("sale_id", lazy("Sale"), False, 200),
 )
+#: Prices below it, such as that of a thousandth of a gallon, are shown as exactly as they are stored.
+_SMALL_PRICE = 0.1
+_STORED_DIGITS = 4
+
+
+def unit_price(price: float) -> str:
+    """The price of one unit; a small one is never rounded to nothing."""
+    rounded_away = abs(price) < _SMALL_PRICE and price != round(price, 2)
+    return money(price, digits=_STORED_DIGITS) if rounded_away else money(price)
+
+
 _LINE_TEXTS: Mapping[str, Callable[[Any], str]] = {
     "sold_at": lambda moment: format_datetime(moment, "medium"),
     "quantity": quantity,
-    "unit_price": money,
+    "unit_price": unit_price,
     "discount": money,
     "revenue": money,
 }

@@ -31,7 +31,7 @@ def pace(status: StreamStatus, freshness: Freshness, now: datetime) -> Component
     newest = (now - freshness.last_arrival).total_seconds() if freshness.last_arrival else None
     return kpi_list(
         [
-            (_("Sales a minute"), number(recent / max(len(minutes), 1), 1)),
+            (_("Sales a minute"), _rate(recent / max(len(minutes), 1))),
             (_("In the last hour"), number(hour)),
             (_("Waiting in Kafka"), number(sum(lags)) if lags else _("nothing")),
             (_("Arriving after the sale"), duration(late)),
@@ -39,6 +39,11 @@ def pace(status: StreamStatus, freshness: Freshness, now: datetime) -> Component
             (_("Sale lines stored"), number(freshness.lines)),
         ]
     )
+
+
+def _rate(each_minute: float) -> str:
+    """Tenths only where they matter."""
+    return number(each_minute, 0 if each_minute >= 10 or each_minute.is_integer() else 1)
 
 
 def pace_view(status: StreamStatus, style: Style) -> ChartView:
