@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from nebuloviz.bootstrap.core import Core, core
-from nebuloviz.services.alerts import SqlAlertService
+from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.customer_sets import CustomerSetBuilder
@@ -41,7 +41,7 @@ def parts(settings: Settings) -> Parts:
     audit = DatabaseAudit()
     auth = DatabaseAuth(settings, counters=counters, audit=audit)
     data = SalesDataService(base.cache, zone, sets=CustomerSetBuilder(base.database, zone))
-    alerts = SqlAlertService(data, audit=audit)
+    alerts = DatabaseAlerts(data, audit=audit)
     ingest = SalesIngestService(base.database, settings, on_written=[base.sales_written], audit=audit)
     services = Services(auth, data, alerts, FigureInsights(data, alerts), ingest, audit, DatabaseUsers(auth, audit))
     return Parts(**vars(base), counters=counters, auth=auth, ingest=ingest, services=services)

@@ -25,7 +25,7 @@ from nebuloviz.ingest.sample_plan import is_started
 from nebuloviz.ingest.tasks import Storage
 from nebuloviz.models import SaleKey, User
 from nebuloviz.observability import Health, HealthChecks
-from nebuloviz.services.watching import WatchProcess
+from nebuloviz.services.watch_process import WatchProcess
 from nebuloviz.settings import Settings
 
 if TYPE_CHECKING:

@@ -24,14 +24,14 @@ from nebuloviz.errors import ConfigurationError
 from nebuloviz.ingest.sale import Sale
 from nebuloviz.observability import detection_figures
 from nebuloviz.services import lease
-from nebuloviz.services.watching import LEASE_LIFE, SERIES_TASK, Figures, Judged, WatchProcess
+from nebuloviz.services.watch_process import LEASE_LIFE, SERIES_TASK, Figures, Judged, WatchProcess
 from nebuloviz.settings import Settings
 
 if TYPE_CHECKING:  # pandas and what else the watches need is for the process that watches
     from nebuloviz.detection.calendar import Calendar
     from nebuloviz.detection.detector import Detector
     from nebuloviz.services.line_watch import LineWatcher
-    from nebuloviz.services.watch import SeriesWatcher
+    from nebuloviz.services.series_watch import SeriesWatcher
 
 NICENESS = 10  # training waits for pages and consumers, never they for it
 STEP_SECONDS = 5.0
@@ -101,7 +101,7 @@ def _hand_over(series: SeriesWatcher) -> None:
 def series_watcher(settings: Settings, where: Database, holder: str = "") -> SeriesWatcher:
     """The watch over series, as the settings have it."""
     from nebuloviz.detection.series_model import WatchSettings  # noqa: PLC0415 - see above
-    from nebuloviz.services.watch import SeriesWatcher  # noqa: PLC0415
+    from nebuloviz.services.series_watch import SeriesWatcher  # noqa: PLC0415
 
     watched = WatchSettings(
         calendar=_calendar(settings),

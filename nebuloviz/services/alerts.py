@@ -43,7 +43,7 @@ _ACTIONS = {"acknowledged": AuditAction.ALERT_ACKNOWLEDGED, "resolved": AuditAct
 CONTRIBUTED = ("revenue", "orders", "units", "lines")
 
 
-class SqlAlertService(AlertService):
+class DatabaseAlerts(AlertService):
     """Alerts from the `alert` table. A reader with a row scope sees only alerts of series inside it."""
 
     def __init__(

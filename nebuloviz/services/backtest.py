@@ -23,7 +23,7 @@ from nebuloviz.ingest.sale import Record, Sale, parse_record
 from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.migrate import upgrade
 from nebuloviz.services.line_watch import lines_of
-from nebuloviz.services.watch import closed_buckets
+from nebuloviz.services.series_watch import closed_buckets
 
 
 def backtest(source: Path, output: Path, series: SeriesWatch, lines: LineWatch, currency: str = "") -> int:

@@ -17,7 +17,7 @@ from nebuloviz.db import Database
 from nebuloviz.models import Alert
 from nebuloviz.observability import Health, HealthChecks
 from nebuloviz.permissions import ROLES
-from nebuloviz.services.alerts import SqlAlertService
+from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.data import SalesDataService
@@ -89,7 +89,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
     counters = Counters()
     auth = DatabaseAuth(settings, counters=counters, rounds=4)
     data = SalesDataService(Cache(None, secret=settings.secret()), ZoneInfo("UTC"))
-    alerts = SqlAlertService(data)
+    alerts = DatabaseAlerts(data)
     audit = DatabaseAudit()
     ingest = SalesIngestService(database, settings)
     services = Services(auth, data, alerts, FigureInsights(data, alerts), ingest, audit, DatabaseUsers(auth, audit))

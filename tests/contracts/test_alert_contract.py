@@ -15,7 +15,7 @@ from nebuloviz.errors import Conflict, InvalidInput, NotFound
 from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.models import Alert, AlertEvent, Expectation
 from nebuloviz.permissions import SYSTEM
-from nebuloviz.services.alerts import SqlAlertService
+from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.data import SalesDataService
 from nebuloviz.services.interfaces import AlertFilter, AlertService, AlertView
 from tests.fakes import FakeAlertService, alert
@@ -66,7 +66,7 @@ class FakeCase(Case):
 class SqlCase(Case):
     def __init__(self, session: Session) -> None:
         data = SalesDataService(Cache(secret="of no importance here"), ZoneInfo("UTC"), lambda: NOW)
-        self.service = SqlAlertService(data, lambda: NOW)
+        self.service = DatabaseAlerts(data, lambda: NOW)
         self.session = session
         hours = [NOW - timedelta(days=3) + n * HOUR for n in range(72)]
         session.add_all(Expectation(series="revenue", bucket=at, expected=10.0, low=5.0, high=20.0) for at in hours)

@@ -14,7 +14,7 @@ from nebuloviz.ingest.sale import Record, parse
 from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.metrics.query import Query
 from nebuloviz.permissions import SYSTEM
-from nebuloviz.services.alerts import SqlAlertService
+from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.data import SalesDataService
 from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import Insight
@@ -50,7 +50,7 @@ def tell(request: pytest.FixtureRequest) -> Iterator[Tell]:
     database = Database(request.getfixturevalue(kind))
     fill(database)
     data = SalesDataService(Cache(secret="of no importance here"), ZoneInfo("UTC"), lambda: NOW)
-    service = FigureInsights(data, SqlAlertService(data, lambda: NOW))
+    service = FigureInsights(data, DatabaseAlerts(data, lambda: NOW))
     with database.session() as session:
         yield lambda limit: service.insights(session, SYSTEM, WEEK, limit)
     database.dispose()

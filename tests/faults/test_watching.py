@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from nebuloviz.db import Database
 from nebuloviz.models import Alert, Lease
-from nebuloviz.services.watching import SERIES_TASK
+from nebuloviz.services.watch_process import SERIES_TASK
 from tests.faults.conftest import ROOT, Till
 from tests.servers import KafkaServer
 from tests.services.watched_shop import payloads, write

@@ -10,7 +10,7 @@ from nebuloviz.errors import Conflict, PermissionDenied
 from nebuloviz.metrics.query import Filter, Grain, Query
 from nebuloviz.models import Alert, Expectation, Product
 from nebuloviz.permissions import ROLES, SYSTEM, Actor, Permission, required_permission
-from nebuloviz.services.alerts import SqlAlertService
+from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.interfaces import AlertService, Contribution
 from tests.services.watched_shop import LEARNED, Shop
 
@@ -55,7 +55,7 @@ def contributions(shop: Shop, alert_id: int, limit: int = 8) -> list[Contributio
 class TestPermissions:
     def test_every_method_asks_for_one(self) -> None:
         names = AlertService.__abstractmethods__
-        asked = {name: required_permission(getattr(SqlAlertService, name)) for name in names}
+        asked = {name: required_permission(getattr(DatabaseAlerts, name)) for name in names}
         changing = {name for name, permission in asked.items() if permission is Permission.ALERTS_MANAGE}
         assert changing == {"acknowledge", "resolve"}
         assert all(asked[name] is Permission.ALERTS_READ for name in names - changing)

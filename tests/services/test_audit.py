@@ -13,7 +13,7 @@ from nebuloviz.db import Database
 from nebuloviz.errors import Conflict, NotSignedIn
 from nebuloviz.models import Alert, IngestOffset
 from nebuloviz.permissions import SYSTEM
-from nebuloviz.services.alerts import SqlAlertService
+from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.audit import DatabaseAudit, set_address
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.data import SalesDataService
@@ -127,7 +127,7 @@ class TestSignIns:
 
 class TestOthers:
     def test_decisions_on_alerts_are_noted(self, database: Database) -> None:
-        alerts = SqlAlertService(SalesDataService(Cache(secret="of no importance here"), ZoneInfo("UTC")), lambda: NOW)
+        alerts = DatabaseAlerts(SalesDataService(Cache(secret="of no importance here"), ZoneInfo("UTC")), lambda: NOW)
         with database.transaction() as session:
             session.add(_alert())
             session.flush()

@@ -13,7 +13,7 @@ from nebuloviz.i18n import Preferences, use
 from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.models import Alert
 from nebuloviz.permissions import SYSTEM, Actor, Permission
-from nebuloviz.services.alerts import SqlAlertService
+from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.data import SalesDataService
 from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import Insight
@@ -60,7 +60,7 @@ def tell(database: Database) -> Tell:
             lines = [*lines, *sales(14, [0.0])]
         write(database, list(lines), NOW)
         data = SalesDataService(Cache(secret="of no importance here"), ZoneInfo("UTC"), lambda: NOW)
-        service = FigureInsights(data, SqlAlertService(data, lambda: NOW))
+        service = FigureInsights(data, DatabaseAlerts(data, lambda: NOW))
         with database.session() as session, use(Preferences(language=language, currency="EUR")):
             return service.insights(session, actor, query, limit)
 

@@ -14,7 +14,7 @@ from nebuloviz.db import Database
 from nebuloviz.errors import Conflict, NotFound, PermissionDenied
 from nebuloviz.models import Alert
 from nebuloviz.permissions import SYSTEM, Actor
-from nebuloviz.services.alerts import SqlAlertService
+from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.data import SalesDataService
@@ -129,7 +129,7 @@ class Scoped:
     def __init__(self, auth: DatabaseAuth, users: DatabaseUsers, database: Database, settings: Settings) -> None:
         shop.store(database, shop.lines(300, seed=5, first=NOW - timedelta(days=20)), ZONE)
         self.data = SalesDataService(Cache(secret="s" * 40), ZONE, now=lambda: NOW)
-        self.alerts = SqlAlertService(self.data, lambda: NOW)
+        self.alerts = DatabaseAlerts(self.data, lambda: NOW)
         self.ingest = SalesIngestService(database, settings)
         self._auth, self._users, self._database = auth, users, database
 

@@ -14,9 +14,9 @@ from nebuloviz.detection.series_model import WatchSettings
 from nebuloviz.ingest.batch import Batch, Item, Written
 from nebuloviz.ingest.sale import Record, parse
 from nebuloviz.ingest.sinks import DatabaseSink
-from nebuloviz.services.alerts import SqlAlertService
+from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.data import SalesDataService
-from nebuloviz.services.watch import SeriesWatcher
+from nebuloviz.services.series_watch import SeriesWatcher
 
 SECRET = "the secret of an installation that only tests know"
 START = datetime(2026, 4, 6, tzinfo=UTC)  # a Monday
@@ -56,8 +56,8 @@ class Shop:
         return SalesDataService(Cache(secret=SECRET), ZoneInfo("UTC"), self.clock)
 
     @property
-    def alerts(self) -> SqlAlertService:
-        return SqlAlertService(self.data, self.clock)
+    def alerts(self) -> DatabaseAlerts:
+        return DatabaseAlerts(self.data, self.clock)
 
 
 def payloads(start: datetime, end: datetime, without: Collection[str] = ()) -> list[bytes]:

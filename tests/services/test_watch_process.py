@@ -13,8 +13,8 @@ from prometheus_client import REGISTRY
 
 from nebuloviz.child import Child, Parent
 from nebuloviz.observability import SERIES_WATCHED, detection_figures, show_detection
-from nebuloviz.services import watching
-from nebuloviz.services.watching import Figures, Judged, WatchProcess
+from nebuloviz.services import watch_process
+from nebuloviz.services.watch_process import Figures, Judged, WatchProcess
 from tests.services.test_line_feed import NOW, written
 
 PATIENCE_SECONDS = 30.0
@@ -78,7 +78,7 @@ def _own_figures() -> Iterator[None]:
 def test_one_that_is_lost_is_followed_by_another_that_is_fed_and_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(watching, "_STEADY_SECONDS", 0.0)
+    monkeypatch.setattr(watch_process, "_STEADY_SECONDS", 0.0)
     lost = sample("nebuloviz_watch_lost_total")
     with running(lambda: Child(watch, tmp_path)) as process:
         wait_for(lambda: sample("nebuloviz_series_watched") == 7)

@@ -49,7 +49,7 @@ from nebuloviz.models import (
 from nebuloviz.observability import DETECTOR_SECONDS, SERIES_WATCHED, timed
 from nebuloviz.services import imports, lease
 from nebuloviz.services.alert_store import apply, open_alerts
-from nebuloviz.services.watching import LEASE_LIFE, SERIES_TASK
+from nebuloviz.services.watch_process import LEASE_LIFE, SERIES_TASK
 
 DETECTOR = "series"
 GRACE = timedelta(minutes=3)  # after the hour, for sales under way

@@ -14,9 +14,9 @@ from nebuloviz.detection.series_model import WatchSettings
 from nebuloviz.detection.series_watch import SeriesWatch
 from nebuloviz.models import Alert, AlertEvent, DetectorState, Expectation, ImportJob
 from nebuloviz.permissions import SYSTEM
-from nebuloviz.services import watch as watch_module
-from nebuloviz.services.watch import DETECTOR, SeriesWatcher
-from nebuloviz.services.watching import LEASE_LIFE
+from nebuloviz.services import series_watch
+from nebuloviz.services.series_watch import DETECTOR, SeriesWatcher
+from nebuloviz.services.watch_process import LEASE_LIFE
 from tests.services.watched_shop import LEARNED, START, Shop, payloads, write
 
 NOON = LEARNED + timedelta(hours=12)
@@ -184,7 +184,7 @@ def kill_in(patch: pytest.MonkeyPatch, place: str) -> None:
     def killed(*_args: Any, **_kwargs: Any) -> None:
         raise KeyboardInterrupt
 
-    owner = {"feed": SeriesWatch, "_store_state": SeriesWatcher}.get(place, watch_module)
+    owner = {"feed": SeriesWatch, "_store_state": SeriesWatcher}.get(place, series_watch)
     patch.setattr(owner, place, killed)
 
 
@@ -268,7 +268,7 @@ class TestLearningAnew:
         assert state(shop).scored_until > LEARNED
 
     def test_a_stream_that_has_yet_to_catch_up_is_waited_for(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(watch_module, "BACKLOG", 5)
+        monkeypatch.setattr(series_watch, "BACKLOG", 5)
         shop.sell(NOON)
         shop.now = NOON + timedelta(minutes=1, hours=3)
         write(shop.database, payloads(NOON, NOON + timedelta(hours=1)), shop.now)
