@@ -44,12 +44,11 @@ class Preview:
 
 @dataclass(frozen=True)
 class ImportProgress:
-    """How far an import is; `rate` in rows a second, `seconds_left` None until it can be said."""
+    """How far an import is; `rate` in rows a second."""
 
     rows: int
     rows_total: int
     rate: float
-    seconds_left: float | None
 
 
 @dataclass(frozen=True)
@@ -172,6 +171,4 @@ class _Pace:
         self._rows += len(written.outcomes)
         if self._tell is not None:
             rate = self._rows / max(time.monotonic() - self._start, 1e-3)
-            left = max(self._total - written.next_offset, 0)
-            total = max(self._total, written.next_offset)
-            self._tell(ImportProgress(written.next_offset, total, rate, left / rate if rate else None))
+            self._tell(ImportProgress(written.next_offset, max(self._total, written.next_offset), rate))

@@ -145,11 +145,6 @@ class TestEveryFigure:
         assert titles["heat_map"] == "Revenue per hour and weekday, USD"
         assert titles["scatter"] == "Discount rate, % against Revenue, USD"
 
-    def test_a_picture_that_leaves_the_page_bears_its_title(self) -> None:
-        assert figures.bars(parts("a"), REVENUE, "category", style=Style(titled=True)).layout.title.text == (
-            "Revenue by category, USD"
-        )
-
     def test_a_refresh_keeps_the_zoom_and_another_question_does_not(self) -> None:
         asked = [Style(revision="a"), Style(revision="a"), Style(revision="b")]
         first, refreshed, other = (

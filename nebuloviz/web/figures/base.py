@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 
 from nebuloviz.i18n import current
 from nebuloviz.web.figures.margins import margins
-from nebuloviz.web.figures.text import escape
 from nebuloviz.web.theme import Theme, Tokens, colors_of, template_json, tokens
 
 Severity = Literal["low", "medium", "high", "critical"]
@@ -48,15 +47,13 @@ class Style:
 
     `order` holds, per dimension slug, all its values in an order that the page's charts share (see `theme.colors_of`).
     `comparison` says in words what `<metric>:comparison` is ("same days last week"). `revision` is one text per question
-    asked: while it stays, the reader's zoom and selections survive a refresh. `titled` writes the title into the figure
-    itself, for a picture that leaves the page; on a page the card has it.
+    asked: while it stays, the reader's zoom and selections survive a refresh.
     """
 
     theme: Theme = "light"
     order: Mapping[str, Sequence[str]] = field(default_factory=dict)
     comparison: str = ""
     revision: str = ""
-    titled: bool = False
 
     @property
     def tokens(self) -> Tokens:
@@ -167,17 +164,15 @@ class Drawing:
 
 def drawing(title: str, style: Style, **layout: Any) -> Drawing:
     """An empty drawing in `style`; `title` also goes into `layout.meta`, where an export finds it."""
-    made = {
-        "template": template_json(style.theme),
-        "meta": {"title": title},
-        "uirevision": style.revision or title,
-        "showlegend": False,
-        **layout,
-    }
-    if style.titled:
-        made["title"] = {"text": escape(title), "yref": "container", "y": 0.98}
-        made["margin"] = {**made.get("margin", {}), "t": 44}
-    return Drawing(made)
+    return Drawing(
+        {
+            "template": template_json(style.theme),
+            "meta": {"title": title},
+            "uirevision": style.revision or title,
+            "showlegend": False,
+            **layout,
+        }
+    )
 
 
 def empty(title: str, style: Style, words: str) -> go.Figure:
