@@ -242,6 +242,13 @@ class TestDocuments:
         ]
         assert not dead
 
+    def test_architecture_names_files_that_there_are(self) -> None:
+        page = (ROOT / "docs/ARCHITECTURE.md").read_text(encoding="utf-8")
+        there = [path.as_posix() for path in files("*.py", "pages/*.py", "tests/*.py", "nebuloviz/**/*.py")]
+        named = re.findall(r"`([\w/]+\.py)`", page)
+        assert named
+        assert [name for name in named if not any(path.endswith(f"/{name}") for path in there)] == []
+
     def test_readme_needs_two_commands(self) -> None:
         readme = (ROOT / "README.md").read_text(encoding="utf-8")
         blocks = re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
