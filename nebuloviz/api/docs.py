@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import HTMLResponse, Response
 
 from nebuloviz.api.problems import MEDIA_TYPE
-from nebuloviz.api.schemas import Problem
+from nebuloviz.api.schemas.base import Problem
 
 _UI = "vendor/swagger-ui-4.15.5"
 _ASSETS = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}

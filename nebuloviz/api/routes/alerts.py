@@ -9,19 +9,16 @@ from fastapi import Query as Parameter
 
 from nebuloviz.api.deps import Asker, needs
 from nebuloviz.api.reading import StrictRoute
-from nebuloviz.api.schemas import (
+from nebuloviz.api.schemas.alerts import (
     AlertEntry,
     AlertHistory,
     AlertItem,
     AlertList,
-    Cursor,
-    Moment,
     Note,
     SegmentShare,
     SegmentShares,
-    Slug,
-    moment_of,
 )
+from nebuloviz.api.schemas.base import Cursor, Moment, Slug, moment_of
 from nebuloviz.api.versions import IfMatch, show_version
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import AlertFilter, AlertView

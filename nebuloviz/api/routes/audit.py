@@ -9,7 +9,8 @@ from fastapi import Query as Parameter
 
 from nebuloviz.api.deps import Asker, needs
 from nebuloviz.api.reading import StrictRoute
-from nebuloviz.api.schemas import AuditItem, AuditList, Cursor, Moment, moment_of
+from nebuloviz.api.schemas.audit import AuditItem, AuditList
+from nebuloviz.api.schemas.base import Cursor, Moment, moment_of
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import AuditFilter
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.api.deps import ApiContext, address_of, context_of, signed_in
 from nebuloviz.api.reading import StrictRoute
-from nebuloviz.api.schemas import Credentials, Me, RefreshRequest, Tokens
+from nebuloviz.api.schemas.auth import Credentials, Me, RefreshRequest, Tokens
 from nebuloviz.db import answering
 from nebuloviz.errors import NotSignedIn, PasswordChangeRequired
 from nebuloviz.services.interfaces import TokenPair, UserView

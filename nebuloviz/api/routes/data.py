@@ -14,7 +14,8 @@ from fastapi import Query as Parameter
 from nebuloviz.api.deps import Asker, needs
 from nebuloviz.api.formats import FORMS, in_form
 from nebuloviz.api.reading import StrictRoute
-from nebuloviz.api.schemas import (
+from nebuloviz.api.schemas.base import Moment, Slug, Text
+from nebuloviz.api.schemas.data import (
     Catalogue,
     Column,
     DimensionCatalogue,
@@ -22,13 +23,10 @@ from nebuloviz.api.schemas import (
     Finding,
     Findings,
     MetricEntry,
-    Moment,
     Point,
     QueryAnswer,
     QueryBody,
     Series,
-    Slug,
-    Text,
     Value,
     ValueList,
 )

@@ -11,7 +11,8 @@ from fastapi import Query as Parameter
 from nebuloviz.api.deps import Asker, needs
 from nebuloviz.api.reading import MAX_SALES_BYTES, StrictRoute, read_body
 from nebuloviz.api.routes.data import FilterTexts, filters_of, query_moment
-from nebuloviz.api.schemas import Cursor, Moment, SaleItem, SaleList, SaleResult, SalesAnswer
+from nebuloviz.api.schemas.base import Cursor, Moment
+from nebuloviz.api.schemas.sales import SaleItem, SaleList, SaleResult, SalesAnswer
 from nebuloviz.errors import MalformedRequest, PayloadTooLarge, UnsupportedMediaType
 from nebuloviz.metrics.query import Query
 from nebuloviz.permissions import Permission

@@ -10,8 +10,8 @@ from fastapi import Query as Parameter
 
 from nebuloviz.api.deps import Asker, needs
 from nebuloviz.api.reading import StrictRoute
-from nebuloviz.api.schemas import (
-    Cursor,
+from nebuloviz.api.schemas.base import Cursor
+from nebuloviz.api.schemas.stream import (
     DeadLetterIds,
     DeadLetterItem,
     DeadLetterList,

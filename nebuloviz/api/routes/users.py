@@ -9,7 +9,15 @@ from fastapi import Query as Parameter
 
 from nebuloviz.api.deps import Asker, needs
 from nebuloviz.api.reading import StrictRoute
-from nebuloviz.api.schemas import EndedSessions, NewUser, PasswordLink, UserBody, UserItem, UserList, UserStateBody
+from nebuloviz.api.schemas.users import (
+    EndedSessions,
+    NewUser,
+    PasswordLink,
+    UserBody,
+    UserItem,
+    UserList,
+    UserStateBody,
+)
 from nebuloviz.api.versions import IfMatch, show_version
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import PasswordOffer, UserDraft, UserOrder, UserRecord, UserState

@@ -1,0 +1,69 @@
+"""Alerts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from nebuloviz.api.schemas.base import Incoming, Outgoing, Text
+
+
+class AlertItem(Outgoing):
+    """An anomaly of one series. Figures are in the metric's unit; times are UTC."""
+
+    id: int
+    series: str
+    metric: str
+    dimensions: dict[str, str]
+    bucket_start: datetime
+    bucket_end: datetime
+    observed: float
+    expected: float | None
+    expected_low: float | None
+    expected_high: float | None
+    score: float
+    severity: str
+    state: str
+    created_at: datetime
+
+
+class AlertList(Outgoing):
+    """`next` continues the list as `cursor`; null at its end."""
+
+    items: list[AlertItem]
+    next: str | None
+
+
+class Note(Incoming):
+    note: Annotated[Text, Field(max_length=2000)] = ""
+
+
+class AlertEntry(Outgoing):
+    """What happened to an alert, and who did it."""
+
+    at: datetime
+    kind: str
+    username: str
+    note: str
+
+
+class AlertHistory(Outgoing):
+    """Oldest first."""
+
+    items: list[AlertEntry]
+
+
+class SegmentShare(Outgoing):
+    """What one segment carries of an alert's deviation: `share` of it, from `expected` to `observed`."""
+
+    dimension: str
+    value: str
+    observed: float
+    expected: float
+    share: float
+
+
+class SegmentShares(Outgoing):
+    items: list[SegmentShare]

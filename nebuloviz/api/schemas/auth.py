@@ -1,0 +1,35 @@
+"""Signing in."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from nebuloviz.api.schemas.base import Incoming, Outgoing
+
+
+class Credentials(Incoming):
+    username: Annotated[str, Field(max_length=256)]
+    password: Annotated[str, Field(max_length=1024)]
+
+
+class RefreshRequest(Incoming):
+    refresh_token: Annotated[str, Field(max_length=4096)]
+
+
+class Tokens(Outgoing):
+    access_token: str
+    refresh_token: str
+    token_type: str
+    expires_in: Annotated[int, Field(description="Seconds until the access token expires.")]
+
+
+class Me(Outgoing):
+    id: int
+    username: str
+    role: str
+    permissions: list[str]
+    language: str
+    time_zone: str
+    theme: str

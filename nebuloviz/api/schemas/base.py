@@ -1,0 +1,70 @@
+"""What the schemas of all routes are made of."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Query as Parameter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from nebuloviz.errors import InvalidInput
+
+MOST_COLUMNS = 20
+
+
+def _without_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("contains a NUL character")
+    return text
+
+
+Text = Annotated[str, Field(max_length=500), AfterValidator(_without_nul)]
+Slug = Annotated[str, Field(max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
+Moment = Annotated[
+    str,
+    Field(
+        max_length=40,
+        description="ISO 8601, such as 2026-11-22T15:00:00Z or 2026-11-22; without an offset it is in `time_zone`.",
+        json_schema_extra={"format": "date-time"},
+    ),
+]
+
+#: Of a list, a parameter of the URL.
+Cursor = Annotated[str | None, Parameter(max_length=4_000, description="`next` of the page before.")]
+
+
+def moment_of(name: str, text: str | None) -> datetime | None:
+    """A parameter's time, aware; without an offset it is taken as UTC.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise InvalidInput(f"{name} is no ISO 8601 time; write it like 2026-11-22T15:00:00Z.") from None
+
+
+class Incoming(BaseModel):
+    """A body: strict about types, and about fields that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Outgoing(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Problem(Outgoing):
+    """RFC 9457. `code` is stable; `detail` is for people."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: list[dict[str, str]] | None = None

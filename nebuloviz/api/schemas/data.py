@@ -1,0 +1,112 @@
+"""Questions about sales, and their answers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from nebuloviz.api.schemas.base import MOST_COLUMNS, Incoming, Moment, Outgoing, Slug, Text
+from nebuloviz.metrics.query import MAX_FILTER_VALUES, MAX_LIMIT, Comparison, FilterOperator, Grain
+
+
+class MetricEntry(Outgoing):
+    name: str
+    label: str
+    unit: str
+    description: str
+    up_is_good: bool | None
+
+
+class DimensionEntry(Outgoing):
+    name: str
+    label: str
+
+
+class Catalogue(Outgoing):
+    items: list[MetricEntry]
+
+
+class DimensionCatalogue(Outgoing):
+    items: list[DimensionEntry]
+
+
+class FilterBody(Incoming):
+    """Sales whose `dimension` is one of `values`, or none of them. An empty text stands for 'not given'."""
+
+    dimension: Slug
+    op: FilterOperator = "in"
+    values: Annotated[list[Text], Field(min_length=1, max_length=MAX_FILTER_VALUES)]
+
+
+class QueryBody(Incoming):
+    metrics: Annotated[list[Slug], Field(min_length=1, max_length=MOST_COLUMNS)]
+    dimensions: Annotated[list[Slug], Field(default_factory=list, max_length=MOST_COLUMNS)]
+    grain: Grain | None = None
+    start: Moment
+    end: Moment
+    time_zone: Annotated[str, Field(max_length=64)] = "UTC"
+    filters: Annotated[list[FilterBody], Field(default_factory=list, max_length=MOST_COLUMNS)]
+    order: Annotated[
+        str | None,
+        Field(max_length=65, description="A metric, a dimension or `bucket`; with `-` in front for descending."),
+    ] = None
+    limit: Annotated[int | None, Field(ge=1, le=MAX_LIMIT)] = None
+    other: Annotated[bool, Field(description="Add what is beyond `limit` as one row.")] = False
+    comparison: Comparison | None = None
+    week_start: Annotated[int, Field(ge=0, le=6, description="0 = Monday ... 6 = Sunday.")] = 0
+
+
+class Column(Outgoing):
+    name: str
+    type: Literal["time", "text", "number", "boolean"]
+    unit: str
+
+
+class QueryAnswer(Outgoing):
+    """One row per bucket and combination of values. A missing figure is null."""
+
+    columns: list[Column]
+    rows: list[list[Any]]
+
+
+class Point(Outgoing):
+    start: Annotated[datetime, Field(description="Start of the bucket, in the series' time zone.")]
+    value: float | int | None
+    unfinished: Annotated[bool, Field(description="The bucket has not ended yet; its value will still change.")]
+
+
+class Series(Outgoing):
+    metric: str
+    unit: str
+    grain: Grain
+    time_zone: str
+    points: list[Point]
+
+
+class Value(Outgoing):
+    value: str
+    label: str
+
+
+class ValueList(Outgoing):
+    """The largest by recent revenue first."""
+
+    items: list[Value]
+
+
+class Finding(Outgoing):
+    """A finding in words, and the question that backs it as the parameters of a page's address."""
+
+    text: str
+    severity: str
+    weight: float
+    alert_id: int | None
+    query: dict[str, list[str]]
+
+
+class Findings(Outgoing):
+    """The weightiest first."""
+
+    items: list[Finding]

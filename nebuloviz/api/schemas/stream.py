@@ -1,0 +1,105 @@
+"""What streams in, imports and rejected records."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from nebuloviz.api.schemas.base import Incoming, Outgoing, Text
+
+_Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
+
+
+class PartitionItem(Outgoing):
+    topic: str
+    partition: int
+    next_offset: int
+    lag: int | None
+    accepted: int
+    duplicate: int
+    rejected: int
+    updated_at: datetime
+    halted_reason: Annotated[str, Field(description="Empty while it runs.")]
+
+
+class Minute(Outgoing):
+    """What arrived in one minute; `late_seconds` is how late the sales were in the mean."""
+
+    minute: datetime
+    accepted: int
+    duplicate: int
+    rejected: int
+    late_seconds: int
+
+
+class StreamAnswer(Outgoing):
+    """`minutes` are the last sixty, the newest last."""
+
+    partitions: list[PartitionItem]
+    minutes: list[Minute]
+
+
+class PartitionStart(Incoming):
+    topic: Annotated[Text, Field(min_length=1)]
+    partition: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    skip_to: Annotated[int | None, Field(ge=0, le=2**63 - 1)] = None
+
+
+class ImportItem(Outgoing):
+    """`rate` is rows a second, null until some are stored."""
+
+    id: int
+    name: str
+    state: str
+    message: str
+    rows_total: int | None
+    rows_done: int
+    accepted: int
+    duplicate: int
+    rejected: int
+    started_by: str
+    started_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+    rate: float | None
+
+
+class ImportList(Outgoing):
+    items: list[ImportItem]
+
+
+class DeadLetterItem(Outgoing):
+    """A rejected record with its reason. `payload_base64` holds at most the first 64 KiB of `payload_size` bytes."""
+
+    id: int
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    detail: str
+    state: str
+    received_at: datetime
+    payload_size: int
+    payload_base64: str
+
+
+class DeadLetterList(Outgoing):
+    items: list[DeadLetterItem]
+    next: str | None
+    open_by_reason: dict[str, int]
+
+
+class DeadLetterIds(Incoming):
+    ids: Annotated[list[_Id], Field(min_length=1, max_length=1000)]
+
+
+class Retried(Outgoing):
+    accepted: int
+    duplicates: int
+    rejected: int
+
+
+class Discarded(Outgoing):
+    discarded: int
