@@ -74,6 +74,10 @@ def filter_bar(dimensions: Sequence[str], state: PageState, now: datetime) -> li
     return [_range(state, now), _days(state, values), _comparison(values["comparison"]), _filters(dimensions, state)]
 
 
+#: Room for every preset, so that the year and all time are not missed below the edge.
+_ALL_RANGES_HEIGHT = 360
+
+
 def _range(state: PageState, now: datetime) -> html.Div:
     return _labelled(
         _("Range"),
@@ -83,6 +87,7 @@ def _range(state: PageState, now: datetime) -> html.Div:
             value=shown(state, now)["range"],
             clearable=False,
             searchable=False,
+            maxHeight=_ALL_RANGES_HEIGHT,
             labels=dropdown_texts(),
             className="nv-select nv-select-range",
         ),

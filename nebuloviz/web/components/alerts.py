@@ -124,7 +124,12 @@ def alert_card(alert: AlertView, *, now: datetime, actions: Sequence[Component] 
                 [
                     severity_badge(alert.severity),
                     state_badge(alert.state),
-                    html.Span(relative((now - alert.created_at).total_seconds()), className="nv-feed-time"),
+                    html.Time(
+                        relative((now - alert.bucket_start).total_seconds()),
+                        dateTime=alert.bucket_start.isoformat(),
+                        title=format_datetime(alert.bucket_start),
+                        className="nv-feed-time",
+                    ),
                     html.Div(list(actions), className="nv-card-actions"),
                 ],
                 className="nv-feed-head",
