@@ -20,8 +20,8 @@ from nebuloviz.api.schemas.data import (
     Column,
     DimensionCatalogue,
     DimensionEntry,
-    Finding,
-    Findings,
+    InsightItem,
+    InsightList,
     MetricEntry,
     Point,
     QueryAnswer,
@@ -96,12 +96,12 @@ async def query(
 
 
 @router.post("/insights", summary="What stands out")
-async def insights(asker: Reader, body: QueryBody, limit: Annotated[int, Parameter(ge=1, le=20)] = 5) -> Findings:
+async def insights(asker: Reader, body: QueryBody, limit: Annotated[int, Parameter(ge=1, le=20)] = 5) -> InsightList:
     """The most telling findings about the question's range against its comparison, in the caller's language."""
     found = await asker.ask(asker.services.insights.insights, query_of(body), limit)
-    return Findings(
+    return InsightList(
         items=[
-            Finding(
+            InsightItem(
                 text=item.text,
                 severity=item.severity,
                 weight=item.weight,

@@ -96,7 +96,7 @@ class ValueList(Outgoing):
     items: list[Value]
 
 
-class Finding(Outgoing):
+class InsightItem(Outgoing):
     """A finding in words, and the question that backs it as the parameters of a page's address."""
 
     text: str
@@ -106,7 +106,7 @@ class Finding(Outgoing):
     query: dict[str, list[str]]
 
 
-class Findings(Outgoing):
+class InsightList(Outgoing):
     """The weightiest first."""
 
-    items: list[Finding]
+    items: list[InsightItem]
