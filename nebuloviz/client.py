@@ -72,7 +72,10 @@ class Written:
 
 
 class Client:
-    """One installation, asked with one token. A context manager; methods raise ApiError, and httpx.HTTPError without an answer."""
+    """One installation, asked with one token: of a sign-in, or a personal one.
+
+    A context manager; methods raise ApiError, and httpx.HTTPError without an answer.
+    """
 
     def __init__(self, url: str, token: str, *, timeout_seconds: float = 60.0) -> None:
         self._http = httpx.Client(

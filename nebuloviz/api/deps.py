@@ -15,7 +15,7 @@ from nebuloviz.db import Database, answering
 from nebuloviz.errors import NotSignedIn
 from nebuloviz.observability import HealthChecks, set_log_context
 from nebuloviz.permissions import Actor, Permission
-from nebuloviz.services.interfaces import Services, UserView
+from nebuloviz.services.interfaces import TOKEN_PREFIX, Services, UserView
 from nebuloviz.services.limits import RequestLimiter, client_address
 from nebuloviz.settings import Settings
 
@@ -23,7 +23,11 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 #: Describes the scheme in the OpenAPI document; the header is read by `_bearer_token`, which is stricter.
-_scheme = HTTPBearer(auto_error=False, bearerFormat="JWT", description="An access token of POST /api/v1/auth/token.")
+_scheme = HTTPBearer(
+    auto_error=False,
+    bearerFormat="JWT",
+    description="An access token of POST /api/v1/auth/token, or a personal one of POST /api/v1/tokens.",
+)
 
 
 @dataclass(frozen=True)
@@ -68,11 +72,21 @@ async def signed_in(request: Request, _documented: Annotated[Any, Security(_sche
     """
     context, token = context_of(request), _bearer_token(request)
     with answering():
-        async with context.database.async_session() as session:
-            user = await session.run_sync(context.services.auth.user_of_access_token, token)
+        user = await _user_of(context, token)
     set_log_context(user_id=str(user.id))
     await to_thread.run_sync(context.limiter.check, f"api:{user.id}")
     return user
+
+
+async def _user_of(context: ApiContext, token: str) -> UserView:
+    """Whose token it is: one of a sign-in, or a personal one, whose use is noted."""
+    if not token.startswith(TOKEN_PREFIX):
+        async with context.database.async_session() as session:
+            return await session.run_sync(context.services.auth.user_of_access_token, token)
+    async with context.database.async_transaction() as session:
+        user = await session.run_sync(context.services.api_tokens.user_of, token)
+        await session.run_sync(context.services.api_tokens.note_use, token)
+        return user
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from nebuloviz.bootstrap.core import Core, core
 from nebuloviz.services.alerts import DatabaseAlerts
+from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.customer_sets import CustomerSetBuilder
@@ -43,5 +44,14 @@ def parts(settings: Settings) -> Parts:
     data = SalesDataService(base.cache, zone, sets=CustomerSetBuilder(base.database, zone))
     alerts = DatabaseAlerts(data, audit=audit)
     ingest = SalesIngestService(base.database, settings, on_written=[base.sales_written], audit=audit)
-    services = Services(auth, data, alerts, FigureInsights(data, alerts), ingest, audit, DatabaseUsers(auth, audit))
+    services = Services(
+        auth,
+        data,
+        alerts,
+        FigureInsights(data, alerts),
+        ingest,
+        audit,
+        DatabaseUsers(auth, audit),
+        DatabaseApiTokens(audit),
+    )
     return Parts(**vars(base), counters=counters, auth=auth, ingest=ingest, services=services)

@@ -15,7 +15,7 @@ from nebuloviz.models.rollup import (
 )
 from nebuloviz.models.sale import Installation, Product, SaleKey, SaleRow, SpreadOrder
 from nebuloviz.models.types import EPOCH, MONEY_SCALE, QUANTITY_SCALE, UtcDateTime, microseconds, money
-from nebuloviz.models.user import BrowserSession, PasswordLink, RefreshToken, User
+from nebuloviz.models.user import ApiToken, BrowserSession, PasswordLink, RefreshToken, User
 
 __all__ = [
     "EPOCH",
@@ -26,6 +26,7 @@ __all__ = [
     "ROLLUPS",
     "Alert",
     "AlertEvent",
+    "ApiToken",
     "AuditEntry",
     "Base",
     "BrowserSession",

@@ -222,6 +222,8 @@ class DatabaseAuth(AuthService):
     def actor(self, user: UserView) -> Actor:
         permissions = ROLES.get(user.role, frozenset())
         left = permissions & SCOPABLE if user.scope else permissions
+        if user.confined_to is not None:
+            left &= user.confined_to
         return Actor(user.id, user.username, user.role, left, user.scope)
 
     def create_user(

@@ -18,6 +18,7 @@ from nebuloviz.models import Alert
 from nebuloviz.observability import Health, HealthChecks
 from nebuloviz.permissions import ROLES
 from nebuloviz.services.alerts import DatabaseAlerts
+from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.data import SalesDataService
@@ -92,7 +93,16 @@ def running_api(settings: Settings) -> Iterator[Api]:
     alerts = DatabaseAlerts(data)
     audit = DatabaseAudit()
     ingest = SalesIngestService(database, settings)
-    services = Services(auth, data, alerts, FigureInsights(data, alerts), ingest, audit, DatabaseUsers(auth, audit))
+    services = Services(
+        auth,
+        data,
+        alerts,
+        FigureInsights(data, alerts),
+        ingest,
+        audit,
+        DatabaseUsers(auth, audit),
+        DatabaseApiTokens(audit),
+    )
     with database.transaction() as session:
         for role in ROLES:
             auth.create_user(session, role, PASSWORD, role)

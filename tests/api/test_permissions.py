@@ -30,6 +30,9 @@ TABLE: dict[tuple[str, str], str | Permission] = {
     ("POST", "/api/v1/auth/token"): "nothing",
     ("POST", "/api/v1/auth/refresh"): "nothing",
     ("GET", "/api/v1/me"): "token",
+    ("GET", "/api/v1/tokens"): "token",
+    ("POST", "/api/v1/tokens"): "token",
+    ("DELETE", "/api/v1/tokens/{token_id}"): "token",
     ("GET", "/api/v1/metrics"): Permission.DATA_READ,
     ("GET", "/api/v1/dimensions"): Permission.DATA_READ,
     ("GET", "/api/v1/dimensions/{name}/values"): Permission.DATA_READ,
@@ -65,7 +68,7 @@ TABLE: dict[tuple[str, str], str | Permission] = {
 PROTECTED = sorted((key, need) for key, need in TABLE.items() if need != "nothing")
 
 _SPAN = {"start": "2026-03-01", "end": "2026-03-02"}
-_NOBODY = {"alert_id": 999_999, "letter_id": 999_999, "user_id": 999_999, "name": "category"}
+_NOBODY = {"alert_id": 999_999, "letter_id": 999_999, "user_id": 999_999, "token_id": 999_999, "name": "category"}
 
 #: What goes with a request, where it needs anything.
 REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
@@ -80,13 +83,19 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/dead-letters/retry"): {"json": {"ids": [999_999]}},
     ("POST", "/api/v1/dead-letters/discard"): {"json": {"ids": [999_999]}},
     ("POST", "/api/v1/users"): {"json": {"username": "viewer", "role": "viewer"}},
+<<<<<<< HEAD
+=======
+    ("POST", "/api/v1/tokens"): {"json": {"name": "none", "permissions": ["no:such"]}},
+>>>>>>> d678dea (api: personal tokens for programs, for what they name and their owner may)
     ("PUT", "/api/v1/users/{user_id}"): {"json": {"role": "viewer", "scope": {}}},
     ("PUT", "/api/v1/users/{user_id}/state"): {"json": {"disabled": True}},
 }
 #: What is asked of something that there is not, or that there is already, is answered so to whoever may ask.
 ANSWERS: dict[tuple[str, str], int] = {
-    key: 404 for key in TABLE if any(f"{{{name}}}" in key[1] for name in ("alert_id", "letter_id", "user_id"))
-} | {("POST", "/api/v1/users"): 409, ("POST", "/api/v1/stream/resume"): 404}
+    key: 404
+    for key in TABLE
+    if any(f"{{{name}}}" in key[1] for name in ("alert_id", "letter_id", "user_id", "token_id"))
+} | {("POST", "/api/v1/tokens"): 422, ("POST", "/api/v1/users"): 409, ("POST", "/api/v1/stream/resume"): 404}
 
 
 def found_routes(app: FastAPI) -> dict[tuple[str, str], Any]:

@@ -16,6 +16,7 @@ from plotly.utils import PlotlyJSONEncoder
 
 from nebuloviz.db import Database
 from nebuloviz.i18n import Preferences, set_current, use
+from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.interfaces import Services, UserView
 from nebuloviz.services.users import DatabaseUsers
@@ -50,7 +51,9 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dash, Settings,
 def services_of(settings: Settings, shop: Shop) -> Services:
     auth = DatabaseAuth(settings, rounds=4, audit=shop.audit)
     users = DatabaseUsers(auth, shop.audit)
-    return Services(auth, shop.data, shop.alerts, shop.insights, shop.ingest, shop.audit, users)
+    return Services(
+        auth, shop.data, shop.alerts, shop.insights, shop.ingest, shop.audit, users, DatabaseApiTokens(shop.audit)
+    )
 
 
 @pytest.fixture(scope="session")

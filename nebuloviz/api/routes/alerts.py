@@ -63,13 +63,13 @@ async def alert(asker: Reader, alert_id: AlertId, response: Response) -> AlertIt
 
 
 @router.get("/{alert_id}/history", summary="What happened to an alert")
-async def history(asker: Reader, alert_id: AlertId) -> AlertHistory:
+async def alert_history(asker: Reader, alert_id: AlertId) -> AlertHistory:
     entries = await asker.ask(asker.services.alerts.history, alert_id)
     return AlertHistory(items=[AlertEntry.model_validate(entry) for entry in entries])
 
 
 @router.get("/{alert_id}/segments", summary="The segments that carry most of the deviation")
-async def segments(
+async def alert_segments(
     asker: Reader, alert_id: AlertId, limit: Annotated[int, Parameter(ge=1, le=50)] = 8
 ) -> SegmentShares:
     """Over every dimension in use, the largest share first."""
@@ -78,7 +78,7 @@ async def segments(
 
 
 @router.post("/{alert_id}/acknowledge", summary="Say that somebody looks after it")
-async def acknowledge(
+async def acknowledge_alert(
     asker: Manager, alert_id: AlertId, body: Note, if_match: IfMatch, response: Response
 ) -> AlertItem:
     """Once more adds another note. 409 where it is resolved already."""
@@ -86,7 +86,9 @@ async def acknowledge(
 
 
 @router.post("/{alert_id}/resolve", summary="Close it")
-async def resolve(asker: Manager, alert_id: AlertId, body: Note, if_match: IfMatch, response: Response) -> AlertItem:
+async def resolve_alert(
+    asker: Manager, alert_id: AlertId, body: Note, if_match: IfMatch, response: Response
+) -> AlertItem:
     """409 where it is resolved already."""
     return _versioned(response, await asker.act(asker.services.alerts.resolve, alert_id, body.note, if_match))
 

@@ -19,7 +19,7 @@ Reader = Annotated[Asker, Depends(needs(Permission.AUDIT_READ))]
 
 
 @router.get("", summary="Who did what, newest first")
-async def entries(
+async def audit_entries(
     asker: Reader,
     search: Annotated[str, Parameter(max_length=200, description="Any part of who, on what, and from where.")] = "",
     action: Annotated[str, Parameter(max_length=64, description="Such as `user:create`.")] = "",

@@ -67,7 +67,7 @@ async def post_sales(asker: Writer, request: Request) -> SalesAnswer:
 
 
 @router.get("", summary="Stored sale lines, newest first")
-async def stored(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
+async def sale_lines(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
     asker: Reader,
     start: Moment,
     end: Moment,

@@ -43,7 +43,7 @@ async def stream(asker: Reader) -> StreamAnswer:
 
 
 @router.post("/stream/resume", summary="Let a halted partition go on")
-async def resume(asker: Manager, body: PartitionStart) -> PartitionItem:
+async def resume_partition(asker: Manager, body: PartitionStart) -> PartitionItem:
     """What lies before `skip_to` is not read: a gap, kept on record."""
     ingest = asker.services.ingest
     return PartitionItem.model_validate(await asker.act(ingest.resume, body.topic, body.partition, body.skip_to))
@@ -75,14 +75,14 @@ async def dead_letter(asker: Reader, letter_id: Annotated[int, Path(ge=1, le=2**
 
 
 @router.post("/dead-letters/retry", summary="Read rejected records again")
-async def retry(asker: Manager, body: DeadLetterIds) -> Retried:
+async def retry_dead_letters(asker: Manager, body: DeadLetterIds) -> Retried:
     """Those that succeed close; the others stay, with their new reason."""
     result = await asker.act_in_thread(asker.services.ingest.retry, body.ids)
     return Retried.model_validate(result)
 
 
 @router.post("/dead-letters/discard", summary="Close rejected records without writing them")
-async def discard(asker: Manager, body: DeadLetterIds) -> Discarded:
+async def discard_dead_letters(asker: Manager, body: DeadLetterIds) -> Discarded:
     """Their bytes stay."""
     return Discarded(discarded=await asker.act(asker.services.ingest.discard, body.ids))
 

@@ -39,7 +39,7 @@ async def users(
 
 
 @router.post("", summary="A new user", status_code=201)
-async def create(asker: Manager, body: NewUser) -> PasswordLink:
+async def create_user(asker: Manager, body: NewUser) -> PasswordLink:
     """The user cannot sign in before setting a password by the link, which is told only here."""
     return _link(await asker.act(asker.services.users.create, body.username, _draft(body)))
 
@@ -50,14 +50,16 @@ async def user(asker: Manager, user_id: UserId, response: Response) -> UserItem:
 
 
 @router.put("/{user_id}", summary="Give a user another role, e-mail or scope")
-async def change(asker: Manager, user_id: UserId, body: UserBody, if_match: IfMatch, response: Response) -> UserItem:
+async def change_user(
+    asker: Manager, user_id: UserId, body: UserBody, if_match: IfMatch, response: Response
+) -> UserItem:
     """Of the last administrator the role stays: 409."""
     version = await _version(asker, user_id, if_match)
     return _versioned(response, await asker.act(asker.services.users.change, user_id, version, _draft(body)))
 
 
 @router.put("/{user_id}/state", summary="Shut a user out, or let in again")
-async def set_state(
+async def set_user_state(
     asker: Manager, user_id: UserId, body: UserStateBody, if_match: IfMatch, response: Response
 ) -> UserItem:
     """Shutting out ends all sessions, tokens and links."""
@@ -67,7 +69,7 @@ async def set_state(
 
 
 @router.delete("/{user_id}", summary="Take a user away", status_code=204)
-async def delete(asker: Manager, user_id: UserId, if_match: IfMatch) -> None:
+async def delete_user(asker: Manager, user_id: UserId, if_match: IfMatch) -> None:
     """The audit log keeps the name."""
     await asker.act(asker.services.users.delete, user_id, await _version(asker, user_id, if_match))
 

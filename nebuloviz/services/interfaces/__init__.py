@@ -16,6 +16,12 @@ from nebuloviz.services.interfaces.alerts import (
     AlertView,
     Contribution,
 )
+from nebuloviz.services.interfaces.api_tokens import (
+    TOKEN_PREFIX,
+    ApiTokenService,
+    ApiTokenView,
+    NewApiToken,
+)
 from nebuloviz.services.interfaces.audit import (
     AuditAction,
     AuditEntryView,
@@ -65,6 +71,7 @@ from nebuloviz.services.interfaces.users import (
 
 __all__ = [
     "OTHER",
+    "TOKEN_PREFIX",
     "USER_ORDERS",
     "USER_STATES",
     "AIInsights",
@@ -73,6 +80,8 @@ __all__ = [
     "AlertPage",
     "AlertService",
     "AlertView",
+    "ApiTokenService",
+    "ApiTokenView",
     "AuditAction",
     "AuditEntryView",
     "AuditFilter",
@@ -90,6 +99,7 @@ __all__ = [
     "ImportView",
     "IngestService",
     "Insight",
+    "NewApiToken",
     "PartitionStatus",
     "PasswordOffer",
     "PostResult",
@@ -119,3 +129,4 @@ class Services:
     ingest: IngestService
     audit: AuditService
     users: UserService
+    api_tokens: ApiTokenService

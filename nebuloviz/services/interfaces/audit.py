@@ -33,6 +33,8 @@ class AuditAction(StrEnum):
     SIGN_IN_REFUSED = "session:refuse"
     SIGN_OUT = "session:end"
     STREAM_RESUMED = "stream:resume"
+    TOKEN_CREATED = "token:create"  # noqa: S105 - as above
+    TOKEN_REVOKED = "token:revoke"  # noqa: S105 - as above
     USER_CHANGED = "user:change"
     USER_CREATED = "user:create"
     USER_DELETED = "user:delete"

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from nebuloviz.permissions import Actor, RowScope
+from nebuloviz.permissions import Actor, Permission, RowScope
 
 
 @dataclass(frozen=True)
 class UserView:
+    """Somebody who may sign in. `confined_to`: the permissions of the token that was shown; None where all of the role count."""
+
     id: int
     username: str
     role: str
@@ -23,6 +25,7 @@ class UserView:
     must_change_password: bool
     epoch: int
     scope: RowScope = ()
+    confined_to: frozenset[Permission] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class AuthService(ABC):
 
     @abstractmethod
     def actor(self, user: UserView) -> Actor:
-        """The user as an actor: row scope, and of the role's permissions those that it leaves."""
+        """The user as an actor: row scope, and of the role's permissions those that it and the token leave."""
 
     @abstractmethod
     def change_password(self, session: Session, user_id: int, old: str, new: str) -> UserView:

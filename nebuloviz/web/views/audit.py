@@ -34,6 +34,8 @@ ACTION_WORDS = {
     AuditAction.SIGN_IN_REFUSED: lazy("Sign-in refused"),
     AuditAction.SIGN_OUT: lazy("Signed out"),
     AuditAction.STREAM_RESUMED: lazy("Let a halted partition go on"),
+    AuditAction.TOKEN_CREATED: lazy("Made an API token"),
+    AuditAction.TOKEN_REVOKED: lazy("Revoked an API token"),
     AuditAction.USER_CHANGED: lazy("Changed a user"),
     AuditAction.USER_CREATED: lazy("Created a user"),
     AuditAction.USER_DELETED: lazy("Deleted a user"),

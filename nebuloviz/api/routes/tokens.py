@@ -1,0 +1,54 @@
+"""Personal API tokens: each user's own, made by somebody who has signed in with a password."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Request
+
+from nebuloviz.api.deps import Asker, context_of, signed_in
+from nebuloviz.api.reading import StrictRoute
+from nebuloviz.api.schemas.tokens import MadeToken, NewToken, TokenItem, TokenList
+from nebuloviz.errors import InvalidInput, PermissionDenied
+from nebuloviz.permissions import Permission
+from nebuloviz.services.interfaces import UserView
+
+router = APIRouter(prefix="/tokens", tags=["sign in"], route_class=StrictRoute)
+
+
+async def _owner(request: Request, user: Annotated[UserView, Depends(signed_in)]) -> Asker:
+    """Whoever has signed in. A personal token gets to none of these: one that leaked must not make another."""
+    if user.confined_to is not None:
+        raise PermissionDenied("Personal tokens are kept with an access token of POST /api/v1/auth/token.")
+    context = context_of(request)
+    return Asker(context, user, context.services.auth.actor(user))
+
+
+Owner = Annotated[Asker, Depends(_owner)]
+
+
+@router.get("", summary="Your tokens")
+async def tokens(asker: Owner) -> TokenList:
+    """Those that work, the newest first."""
+    found = await asker.ask(asker.services.api_tokens.list)
+    return TokenList(items=[TokenItem.model_validate(view) for view in found])
+
+
+@router.post("", summary="A token for a program", status_code=201)
+async def create_token(asker: Owner, body: NewToken) -> MadeToken:
+    """It may do what it names, as far as your role includes that whenever it is used. A new password ends it."""
+    made = await asker.act(asker.services.api_tokens.create, body.name, _permissions(body.permissions), body.days)
+    return MadeToken(token=made.token, item=TokenItem.model_validate(made.view))
+
+
+@router.delete("/{token_id}", summary="End a token at once", status_code=204)
+async def revoke_token(asker: Owner, token_id: Annotated[int, Path(ge=1, le=2**63 - 1)]) -> None:
+    await asker.act(asker.services.api_tokens.revoke, token_id)
+
+
+def _permissions(names: list[str]) -> list[Permission]:
+    try:
+        return [Permission(name) for name in names]
+    except ValueError:
+        known = ", ".join(Permission)
+        raise InvalidInput(f"There is no such permission; there are: {known}.") from None
