@@ -83,10 +83,14 @@ async def _user_of(context: ApiContext, token: str) -> UserView:
     if not token.startswith(TOKEN_PREFIX):
         async with context.database.async_session() as session:
             return await session.run_sync(context.services.auth.user_of_access_token, token)
-    async with context.database.async_transaction() as session:
-        user = await session.run_sync(context.services.api_tokens.user_of, token)
-        await session.run_sync(context.services.api_tokens.note_use, token)
-        return user
+    tokens = context.services.api_tokens
+    async with context.database.async_session() as session:
+        user = await session.run_sync(tokens.user_of, token)
+        noted = await session.run_sync(tokens.use_is_noted, token)
+    if not noted:
+        async with context.database.async_transaction() as session:
+            await session.run_sync(tokens.note_use, token)
+    return user
 
 
 @dataclass(frozen=True)

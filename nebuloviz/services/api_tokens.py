@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from nebuloviz.clock import utc_now
@@ -78,21 +78,21 @@ class DatabaseApiTokens(ApiTokenService):
         self._audit.record(session, actor, AuditAction.TOKEN_REVOKED, f"token {row.name}", before=_told(_view(row)))
 
     def user_of(self, session: Session, token: str) -> UserView:
-        wanted = ApiToken.token_hash == hashed_token(token[:_LONGEST_TOKEN])
         found = session.execute(
             select(ApiToken, User)
             .join(User, User.id == ApiToken.user_id)
-            .where(wanted, ApiToken.epoch == User.sign_in_epoch)
+            .where(_is(token), ApiToken.epoch == User.sign_in_epoch)
         ).first()
         if found is None or found.User.disabled or found.ApiToken.expires_at <= self._now():
             raise NotSignedIn(_("The token is not valid or has expired."))
         return replace(view_of(found.User), confined_to=frozenset(_permissions(found.ApiToken)))
 
     def note_use(self, session: Session, token: str) -> None:
-        now = self._now()
-        stale = or_(ApiToken.last_used_at.is_(None), ApiToken.last_used_at < now - _NOTED_APART)
-        wanted = ApiToken.token_hash == hashed_token(token[:_LONGEST_TOKEN])
-        session.execute(update(ApiToken).where(wanted, stale).values(last_used_at=now))
+        session.execute(update(ApiToken).where(_is(token)).values(last_used_at=self._now()))
+
+    def use_is_noted(self, session: Session, token: str) -> bool:
+        last = session.scalars(select(ApiToken.last_used_at).where(_is(token))).first()
+        return last is not None and last > self._now() - _NOTED_APART
 
     def _living(self, session: Session, actor: Actor) -> Sequence[ApiToken]:
         """The actor's tokens that work, the newest first."""
@@ -107,6 +107,10 @@ class DatabaseApiTokens(ApiTokenService):
             .order_by(ApiToken.id.desc())
         )
         return session.scalars(statement).all()
+
+
+def _is(token: str) -> ColumnElement[bool]:
+    return ApiToken.token_hash == hashed_token(token[:_LONGEST_TOKEN])
 
 
 def _checked(name: str, permissions: Collection[Permission], days: int) -> str:

@@ -83,10 +83,7 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/dead-letters/retry"): {"json": {"ids": [999_999]}},
     ("POST", "/api/v1/dead-letters/discard"): {"json": {"ids": [999_999]}},
     ("POST", "/api/v1/users"): {"json": {"username": "viewer", "role": "viewer"}},
-<<<<<<< HEAD
-=======
     ("POST", "/api/v1/tokens"): {"json": {"name": "none", "permissions": ["no:such"]}},
->>>>>>> d678dea (api: personal tokens for programs, for what they name and their owner may)
     ("PUT", "/api/v1/users/{user_id}"): {"json": {"role": "viewer", "scope": {}}},
     ("PUT", "/api/v1/users/{user_id}/state"): {"json": {"disabled": True}},
 }

@@ -66,4 +66,8 @@ class ApiTokenService(ABC):
 
     @abstractmethod
     def note_use(self, session: Session, token: str) -> None:
-        """Remember that the token was used now; cheap where that was known a minute ago."""
+        """Remember that the token was used now."""
+
+    @abstractmethod
+    def use_is_noted(self, session: Session, token: str) -> bool:
+        """Whether a use within the last minute is known, so that not every request need write."""
