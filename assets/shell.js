@@ -12,6 +12,23 @@
 
   document.addEventListener("visibilitychange", rest);
 
+  /* ------------------------------------------------------------ A server that does not answer */
+
+  const LOOK_MS = 1000;
+  let answered = Date.now();
+
+  /* An age that is not asked for any more would stand still, and look as if all were well. */
+  function tellSilence() {
+    const words = document.querySelector("[data-nv-patience]");
+    if (!words || document.hidden) {
+      answered = Date.now(); // nothing is asked
+    }
+    const patience = words ? Number(words.getAttribute("data-nv-patience")) * 1000 : Infinity;
+    document.documentElement.classList.toggle("nv-silent", Date.now() - answered > patience);
+  }
+
+  window.setInterval(tellSilence, LOOK_MS);
+
   /* ------------------------------------------------------------ A session that has ended */
 
   const ask = window.fetch;
@@ -20,6 +37,7 @@
   /* Dash would only log the refusal; the reader is taken to the sign-in page, and from there back to the same view. */
   window.fetch = async function (resource, options) {
     const answer = await ask.call(this, resource, options);
+    answered = Date.now();
     const address = typeof resource === "string" ? resource : resource.url;
     if (answer.status !== 401 || !address.includes("/_dash-")) {
       return answer;

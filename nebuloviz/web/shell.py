@@ -29,6 +29,7 @@ from nebuloviz.web.components import (
     NavItem,
     data_age,
     frame,
+    no_answer,
     rail,
     theme_button,
     toast,
@@ -47,6 +48,7 @@ _LANGUAGE_ID, _ZONE_ID, _MENU_ID = "shell-language", "shell-zone", "shell-menu"
 _FILTERING = filtering
 
 _ALERTS_PATH = "/alerts"
+_PATIENCE_SECONDS = 15  # with a server that does not answer, before the reader is told
 
 
 def layout() -> Component:
@@ -57,7 +59,8 @@ def layout() -> Component:
         known = _news()
     except NebuloVizError:  # the frame stands even where the database does not: the pages say what is wrong
         dimensions, known = (), ("", None, 0)
-    end = [html.Div(age_of(known[1], at), id=_AGE_ID), theme_button(), _user_menu(user)]
+    patience = max(_PATIENCE_SECONDS, 3 * settings().refresh_seconds)
+    end = [html.Div(age_of(known[1], at), id=_AGE_ID), no_answer(patience), theme_button(), _user_menu(user)]
     content = [html.Div(id=filterbar.CHIPS_ID, className="nv-chips-row"), dash.page_container]
     place = html.Div(
         rail(nav_items(visited, known[2])),

@@ -26,9 +26,9 @@ Tell = Callable[[int], Sequence[Insight]]
 
 
 def fill(database: Database) -> None:
-    """Two weeks in which one region gained and the other lost."""
+    """Two weeks in which one region gained and the other lost, and an earlier sale, so that they can be compared."""
     sink = DatabaseSink(database, ZoneInfo("UTC"), now=lambda: NOW)
-    figures = [("north", 10, 100), ("north", 3, 190), ("south", 10, 80), ("south", 3, 20)]
+    figures = [("north", 20, 70), ("north", 10, 100), ("north", 3, 190), ("south", 10, 80), ("south", 3, 20)]
     items = []
     for n, (region, days_ago, amount) in enumerate(figures):
         ids = {"sale_id": str(n), "order_id": str(n), "product_id": "p", "quantity": 1}

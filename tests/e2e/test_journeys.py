@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from nebuloviz.i18n import Preferences, use
 from nebuloviz.i18n import gettext as _
@@ -167,6 +167,25 @@ class TestSessions:
 
         sign_in(page)
         expect(page).to_have_url(re.compile(r"/explore\?range=7d"))
+
+
+class TestSilence:
+    def test_a_server_that_does_not_answer_is_told_of_until_it_does(self, visit: Visit) -> None:
+        page = visit("/alerts")
+        age, silence = page.locator("#shell-age"), page.get_by_text("No answer from the server")
+        expect(age).to_be_visible()
+        expect(silence).to_be_hidden()
+        page.locator("[data-nv-patience]").evaluate("words => words.setAttribute('data-nv-patience', '3')")
+
+        def hold(_request: Route) -> None:
+            """Answers nothing."""
+
+        page.route(re.compile("_dash-update-component"), hold)
+        expect(silence).to_be_visible()
+        expect(age).to_be_hidden()
+        page.unroute(re.compile("_dash-update-component"))  # lets go of what was held
+        expect(age).to_be_visible()
+        expect(silence).to_be_hidden()
 
 
 class TestImport:

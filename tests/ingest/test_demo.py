@@ -97,9 +97,9 @@ def loaded(database: Database) -> bool:
 
 
 def children() -> list[int]:
-    """Processes of tasks below this one; servers of other tests run below it as well."""
+    """Processes of tasks that this one started; servers of other tests run below it as well, with tasks of their own."""
     found = []
-    for process in psutil.Process().children(recursive=True):
+    for process in psutil.Process().children():
         with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
             if any(child.__name__ in word for word in process.cmdline()):
                 found.append(process.pid)

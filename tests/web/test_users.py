@@ -49,8 +49,8 @@ class Page:
     client: httpx.Client
     callbacks: dict[str, Any]
 
-    def ask(self, trigger: str, **values: Any) -> httpx.Response:
-        """Call the callback that the input `trigger` sets off; `values` are what the page's components hold, by id."""
+    def ask(self, trigger: str, changed: str = "n_clicks", /, **values: Any) -> httpx.Response:
+        """Call the callback that `trigger`'s property `changed` sets off; `values` are what the page's components hold, by id."""
         entry = next(
             each for each in self.callbacks.values() if any(item["id"] == trigger for item in each["inputs"])
         )  # fmt: skip
@@ -67,7 +67,7 @@ class Page:
                         one["value"] = one["id"]
             elif known in values:
                 part["value"] = values[known]
-        body["changedPropIds"] = [f"{trigger}.n_clicks"]
+        body["changedPropIds"] = [f"{trigger}.{changed}"]
         origin = str(self.client.base_url).rstrip("/")
         return post(self.client, body, Origin=origin)
 
@@ -82,7 +82,7 @@ class Page:
     def overview(self) -> str:
         """The whole of Overview, tiles, charts and newest sales, of the month that the sales are in."""
         answer = self.ask(
-            "overview-content", **{"_pages_location": "?from=2026-03-01&to=2026-03-31", "shell-theme": "light"}
+            "overview-content", "id", **{"_pages_location": "?from=2026-03-01&to=2026-03-31", "shell-theme": "light"}
         )
         assert answer.status_code == 200, answer.text
         return json.dumps(answer.json())
@@ -144,7 +144,9 @@ def test_an_invited_user_sees_the_own_rows_everywhere_until_shut_out(program: Pr
         assert stores(client) == ["A1", "A2", "A3"]
         assert client.get("/data").status_code == 200
 
-        ended = page.ask("user-delete", **{"user-delete": 1, "user-id": user_id, "user-version": 3}, fields={})
+        ended = page.ask(
+            "user-delete", "submit_n_clicks", **{"user-delete": 1, "user-id": user_id, "user-version": 3}, fields={}
+        )
         assert ended.status_code == 200
         assert client.get("/", headers={"Accept": "text/html"}).status_code == 302
         assert program.sign_in(client, "scoped", PASSWORD).status_code == 401

@@ -78,6 +78,20 @@ def data_age(age_seconds: float | None, *, id: Id = None) -> html.Span:
     )
 
 
+def no_answer(patience_seconds: int) -> html.Span:
+    """What stands in the place of `data_age` once the server has not answered for so long; the browser sees to that (`shell.js`)."""
+    return html.Span(
+        [
+            html.Span(className="nv-age-dot", **given(aria_hidden="true")),
+            html.Span(_("No answer from the server")),
+        ],
+        className="nv-age nv-age-silent",
+        title=_("What you see is what it said last. It is asked again and again."),
+        role="status",
+        **given(data_nv_patience=patience_seconds),
+    )
+
+
 def skeleton_tile() -> html.Div:
     """The outline of a tile."""
     lines: list[Child] = [
