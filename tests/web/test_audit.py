@@ -6,7 +6,7 @@ import io
 import pytest
 
 from nebuloviz.permissions import ROLES, Permission
-from tests.web.conftest import PASSWORD, Program
+from tests.program import PASSWORD, Program
 
 FIGURES = "/export/csv?m=revenue&from=2026-11-01&to=2026-11-02"
 

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from nebuloviz.permissions import ROLES, Permission
+from tests.program import ROOT, Program, run
 from tests.served import raw
-from tests.web.conftest import ROOT, Program, run
 
 #: Page -> what it needs.
 PAGES: dict[str, Permission] = {

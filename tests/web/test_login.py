@@ -9,7 +9,7 @@ from sqlalchemy import update
 from nebuloviz.db import Database
 from nebuloviz.models import User
 from nebuloviz.web.login import safe_target
-from tests.web.conftest import PASSWORD, Program, csrf_token
+from tests.program import PASSWORD, Program, csrf_token
 
 COOKIE = "nebuloviz"
 NEW_PASSWORD = "another long password"

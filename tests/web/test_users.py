@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.web.conftest import PASSWORD, Program, csrf_token
+from tests.program import PASSWORD, Program, csrf_token
 from tests.web.test_guard import body_of, post
 
 OTHER = "another long password"
