@@ -56,6 +56,11 @@ def set_log_context(*, request_id: str = "", user_id: str = "") -> None:
     _user_id.set(user_id)
 
 
+def request_id() -> str:
+    """The id of the request that is being answered, as its log lines bear it; empty where none is."""
+    return _request_id.get()
+
+
 def redacted(text: str) -> str:
     """`text` without passwords in URLs and credentials in Authorization headers."""
     return _BEARER.sub(rf"\1 {_HIDDEN}", _URL_PASSWORD.sub(rf"\1:{_HIDDEN}@", text))

@@ -26,7 +26,9 @@ from nebuloviz.settings import Settings
 
 _DESCRIPTION = (
     "Sales in, figures and alerts out. Sign in with POST /api/v1/auth/token and send the access token as "
-    "`Authorization: Bearer <token>`. Errors are RFC 9457 problems with a stable `code`."
+    "`Authorization: Bearer <token>`. Errors are RFC 9457 problems with a stable `code`, in the language that `Accept-Language` "
+    "asks for. Every answer has an `X-Request-Id`, which the log names too; `RateLimit-Limit`, `RateLimit-Remaining` and "
+    "`RateLimit-Reset` say what is left of the requests a minute."
 )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from anyio import CapacityLimiter, to_thread
@@ -11,9 +11,11 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 from sqlalchemy.orm import Session
 
+from nebuloviz.api.edge import note_allowance
 from nebuloviz.db import Database, answering
 from nebuloviz.errors import NotSignedIn
-from nebuloviz.observability import HealthChecks, set_log_context
+from nebuloviz.i18n import _, choose_language, current, set_current
+from nebuloviz.observability import HealthChecks, request_id, set_log_context
 from nebuloviz.permissions import Actor, Permission
 from nebuloviz.services.interfaces import TOKEN_PREFIX, Services, UserView
 from nebuloviz.services.limits import RequestLimiter, client_address
@@ -21,6 +23,9 @@ from nebuloviz.settings import Settings
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+#: How many times the requests of one token an account and an address may make, which may have several.
+_ACCOUNT_TIMES, _ADDRESS_TIMES = 2, 4
 
 #: Describes the scheme in the OpenAPI document; the header is read by `_bearer_token`, which is stricter.
 _scheme = HTTPBearer(
@@ -59,7 +64,7 @@ def _bearer_token(request: Request) -> str:
     headers = request.headers.getlist("authorization")
     scheme, _space, token = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
     if scheme.lower() != "bearer" or not token.strip():
-        raise NotSignedIn("Send an access token: Authorization: Bearer <token>, from POST /api/v1/auth/token.")
+        raise NotSignedIn(_("Send an access token: Authorization: Bearer <token>, from POST /api/v1/auth/token."))
     return token.strip()
 
 
@@ -70,12 +75,34 @@ async def signed_in(request: Request, _documented: Annotated[Any, Security(_sche
         NotSignedIn: none came, or it is not valid.
         TooManyRequests: the user asks too often.
     """
-    context, token = context_of(request), _bearer_token(request)
+    context = context_of(request)
+    await within_limits(request, {f"address:{address_of(request)}": _ADDRESS_TIMES})
+    token = _bearer_token(request)
     with answering():
         user = await _user_of(context, token)
-    set_log_context(user_id=str(user.id))
-    await to_thread.run_sync(context.limiter.check, f"api:{user.id}")
+    set_log_context(request_id=request_id(), user_id=str(user.id))
+    _speak_to(user, request, context.settings)
+    await within_limits(request, {f"token:{token}": 1, f"account:{user.id}": _ACCOUNT_TIMES})
     return user
+
+
+async def within_limits(request: Request, keys: Mapping[str, int]) -> None:
+    """Count a request of each key, which may make so many times the usual number; the answer's headers say what is left.
+
+    Raises:
+        TooManyRequests: it is one too many of one of them.
+    """
+    limiter = context_of(request).limiter
+    allowance = await to_thread.run_sync(limiter.count, keys) if limiter.waits else limiter.count(keys)
+    if allowance is not None:
+        note_allowance(request.scope, allowance)
+        allowance.demand()
+
+
+def _speak_to(user: UserView, request: Request, settings: Settings) -> None:
+    """In the language that the request asks for, else in the user's own; times on the user's clock."""
+    language = choose_language(request.headers.get("accept-language"), default=user.language or settings.language)
+    set_current(replace(current(), language=language, time_zone=user.time_zone or settings.time_zone))
 
 
 async def _user_of(context: ApiContext, token: str) -> UserView:

@@ -86,11 +86,30 @@ def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas["Problem"] = Problem.model_json_schema()
+    document["components"] |= {"headers": {"ETag": _ETAG}, "parameters": {"IfNoneMatch": _IF_NONE_MATCH}}
     for operations in document["paths"].values():
-        for operation in operations.values():
+        for method, operation in operations.items():
             operation["responses"].pop("422", None)
             operation["responses"] |= answers
+            if method == "get":
+                _describe_tags(operation)
     return document
+
+
+def _describe_tags(operation: dict[str, Any]) -> None:
+    """What is read can be asked for again at no cost."""
+    operation.setdefault("parameters", []).append({"$ref": "#/components/parameters/IfNoneMatch"})
+    operation["responses"]["200"]["headers"] = {"ETag": {"$ref": "#/components/headers/ETag"}}
+    operation["responses"]["304"] = {"description": "The answer is still the one of that ETag."}
+
+
+_ETAG = {"description": "Changes with the answer.", "schema": {"type": "string"}}
+_IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "The ETag of the answer that you have: 304 without a body while it is still that one.",
+    "schema": {"type": "string"},
+}
 
 
 def _as_3_0(node: Any) -> Any:

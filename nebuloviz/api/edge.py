@@ -10,10 +10,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nebuloviz.api.problems import ProblemResponse, unexpected_problem
-from nebuloviz.i18n import Preferences, choose_language, set_current
+from nebuloviz.i18n import Preferences, _, choose_language, set_current
 from nebuloviz.observability import log_context, observe_request
 from nebuloviz.services.audit import set_address
-from nebuloviz.services.limits import client_address
+from nebuloviz.services.limits import Allowance, client_address
 from nebuloviz.settings import Settings
 
 PREFIX = "/api/v1"
@@ -27,6 +27,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+_ALLOWANCE = "nebuloviz.allowance"
 
 
 def is_own(path: str) -> bool:
@@ -45,16 +46,15 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if not _readable(scope):
-            await ProblemResponse(400, "malformed_request", "The address is not valid.")(scope, receive, send)
-            return
         scope["headers"] = _plain_headers(scope["headers"])
-        if is_own(scope["path"]):
-            await self._answer(scope, receive, send)
+        if not _readable(scope):
+            await self._answer(_unreadable, scope, receive, send)
+        elif is_own(scope["path"]):
+            await self._answer(self._app, scope, receive, send)
         else:
-            await self._app(scope, receive, self._sending(send, {}))
+            await self._app(scope, receive, self._sending(scope, send, {}))
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         request_id, started, status = secrets.token_hex(8), time.perf_counter(), 500
 
         async def watched(message: Message) -> None:
@@ -63,11 +63,11 @@ class Edge:
                 status = message["status"]
             await send(message)
 
-        sending = self._sending(watched, {**_HEADERS, "X-Request-Id": request_id})
+        sending = self._sending(scope, watched, {**_HEADERS, "X-Request-Id": request_id})
         self._speak(scope)
         with log_context(request_id=request_id):
             try:
-                await self._app(scope, receive, sending)
+                await app(scope, receive, sending)
             except Exception as error:  # noqa: BLE001 - the last line: logged, and answered without details
                 await unexpected_problem(error)(scope, receive, sending)
         observe_request(scope["method"], _template(scope), status, time.perf_counter() - started)
@@ -78,19 +78,40 @@ class Edge:
         language = choose_language(headers.get("accept-language"), default=self._settings.language)
         set_current(Preferences(language, self._settings.time_zone, self._settings.currency, self._settings.week_start))
 
-    def _sending(self, send: Send, extra: dict[str, str]) -> Send:
+    def _sending(self, scope: Scope, send: Send, extra: dict[str, str]) -> Send:
         """`send`, adding headers that the answer does not have by itself."""
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in extra.items():
+                for name, value in (extra | _allowance(scope)).items():
                     headers.setdefault(name, value)
                 if self._settings.cookie_secure:
                     headers.setdefault("Strict-Transport-Security", _HSTS)
             await send(message)
 
         return sending
+
+
+def note_allowance(scope: Scope, allowance: Allowance) -> None:
+    """Let the answer to this request say what is left of the caller's requests."""
+    scope[_ALLOWANCE] = allowance
+
+
+def _allowance(scope: Scope) -> dict[str, str]:
+    allowance: Allowance | None = scope.get(_ALLOWANCE)
+    if allowance is None:
+        return {}
+    return {
+        "RateLimit-Limit": str(allowance.limit),
+        "RateLimit-Policy": f"{allowance.limit};w={allowance.window_seconds}",
+        "RateLimit-Remaining": str(max(0, allowance.left)),
+        "RateLimit-Reset": str(allowance.seconds_left),
+    }
+
+
+async def _unreadable(scope: Scope, receive: Receive, send: Send) -> None:
+    await ProblemResponse(400, "malformed_request", _("The address is not valid."))(scope, receive, send)
 
 
 def _template(scope: Scope) -> str:

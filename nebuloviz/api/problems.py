@@ -13,7 +13,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from nebuloviz.api.faults import words_of
 from nebuloviz.errors import NebuloVizError, NotSignedIn, TooManyRequests
+from nebuloviz.i18n import _, lazy
+from nebuloviz.observability import request_id
 
 MEDIA_TYPE = "application/problem+json"
 _MOST_FAULTS = 20
@@ -21,8 +24,25 @@ _MOST_FAULTS = 20
 _log = logging.getLogger(__name__)
 
 
+_TITLES = {
+    400: lazy("Bad request"),
+    401: lazy("Not signed in"),
+    403: lazy("Forbidden"),
+    404: lazy("Not found"),
+    405: lazy("Method not allowed"),
+    409: lazy("Conflict"),
+    412: lazy("Changed meanwhile"),
+    413: lazy("Too large"),
+    415: lazy("Unsupported media type"),
+    422: lazy("Cannot be carried out"),
+    429: lazy("Too many requests"),
+    500: lazy("Internal error"),
+    503: lazy("Unavailable"),
+}
+
+
 class ProblemResponse(Response):
-    """`{type, title, status, code, detail, errors?}`; `code` is stable, `detail` is for people."""
+    """`{type, title, status, code, detail, request_id, errors?}`: `code` is stable, title and detail are in the caller's language."""
 
     media_type = MEDIA_TYPE
 
@@ -35,13 +55,13 @@ class ProblemResponse(Response):
         errors: Sequence[Mapping[str, Any]] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        title = HTTPStatus(status).phrase
         problem: dict[str, Any] = {
             "type": "about:blank",
-            "title": title,
+            "title": str(_TITLES.get(status, HTTPStatus(status).phrase)),
             "status": status,
             "code": code,
             "detail": detail,
+            "request_id": request_id(),
         }
         if errors:
             problem["errors"] = list(errors)
@@ -74,23 +94,23 @@ def known_problem(error: NebuloVizError) -> ProblemResponse:
 async def _invalid(_request: Request, error: Exception) -> Response:
     faults = error.errors() if isinstance(error, RequestValidationError) else ()
     if any(fault["type"] == "json_invalid" for fault in faults):
-        return ProblemResponse(400, "malformed_request", "The body is not valid JSON.")
+        return ProblemResponse(400, "malformed_request", _("The body is not valid JSON."))
     errors = [
-        {"where": ".".join(str(part)[:100] for part in fault["loc"]), "problem": str(fault["msg"])[:300]}
+        {"where": ".".join(str(part)[:100] for part in fault["loc"]), "problem": words_of(fault)}
         for fault in faults[:_MOST_FAULTS]
     ]
-    return ProblemResponse(422, "invalid_input", "Some values are missing or not valid; see errors.", errors=errors)
+    return ProblemResponse(422, "invalid_input", _("Some values are missing or not valid; see errors."), errors=errors)
 
 
 async def _http(_request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = error.headers if isinstance(error, HTTPException) else None
     phrase = HTTPStatus(status).phrase
-    details = {404: "There is nothing at this address.", 405: "The address does not answer this method."}
+    details = {404: _("There is nothing at this address."), 405: _("The address does not answer this method.")}
     return ProblemResponse(status, phrase.lower().replace(" ", "_"), details.get(status, f"{phrase}."), headers=headers)
 
 
 def unexpected_problem(error: Exception) -> ProblemResponse:
     """For what nobody foresaw: logged in full, told in a sentence."""
     _log.error("a request failed", exc_info=error)
-    return ProblemResponse(500, "internal_error", "Something went wrong. It has been noted; please try again.")
+    return ProblemResponse(500, "internal_error", _("Something went wrong. It has been noted; please try again."))

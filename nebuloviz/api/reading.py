@@ -12,7 +12,9 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from nebuloviz.api.versions import tagged
 from nebuloviz.errors import InvalidInput, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
+from nebuloviz.i18n import _
 from nebuloviz.services import strict_json
 
 MAX_JSON_BYTES = 1024 * 1024
@@ -30,7 +32,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     """
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "gzip"}:
-        raise UnsupportedMediaType("A body may be compressed with gzip, or not at all.")
+        raise UnsupportedMediaType(_("A body may be compressed with gzip, or not at all."))
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > limit:
         raise _too_large(limit)
@@ -41,7 +43,7 @@ async def read_body(request: Request, limit: int) -> bytes:
             if len(body) > limit:
                 raise _too_large(limit)
     except ClientDisconnect:
-        raise MalformedRequest("The body ended early.") from None
+        raise MalformedRequest(_("The body ended early.")) from None
     return bytes(body) if encoding == "identity" else _gunzipped(bytes(body), limit)
 
 
@@ -53,17 +55,19 @@ def _gunzipped(data: bytes, limit: int) -> bytes:
         try:
             out += member.decompress(data, limit + 1 - len(out))
         except zlib.error:
-            raise MalformedRequest("The body is not valid gzip.") from None
+            raise MalformedRequest(_("The body is not valid gzip.")) from None
         if len(out) > limit:
             raise _too_large(limit)
         if not member.eof:
-            raise MalformedRequest("The gzip body ended early.")
+            raise MalformedRequest(_("The gzip body ended early."))
         data = member.unused_data
     return bytes(out)
 
 
 def _too_large(limit: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"The body may have at most {limit // (1024 * 1024)} MB, also after decompression.")
+    return PayloadTooLarge(
+        _("The body may have at most {limit} MB, also after decompression.", limit=limit // (1024 * 1024))
+    )
 
 
 class _StrictRequest(Request):
@@ -77,17 +81,22 @@ class _StrictRequest(Request):
         try:
             return strict_json.parse(self._body)
         except strict_json.NotStrictJson:
-            raise MalformedRequest("The body is not valid JSON.") from None
+            raise MalformedRequest(_("The body is not valid JSON.")) from None
 
 
 class StrictRoute(APIRoute):
-    """A route whose JSON body is read by us; FastAPI's own reading would accept NaN, and fail on deep nesting."""
+    """A route whose JSON body is read by us; FastAPI's own reading would accept NaN, and fail on deep nesting.
+
+    What is read has an ETag, see `versions`.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         takes_json = self.body_field is not None
 
         async def strict(request: Request) -> Response:
+            if request.method == "GET":
+                return tagged(request, await handle(request))
             if not takes_json:
                 return await handle(request)
             strict_request = _StrictRequest(request, await read_body(request, MAX_JSON_BYTES))
@@ -115,8 +124,13 @@ async def refuse_unknown_parameters(request: Request) -> None:
     known = set(_parameters(route.dependant))
     unknown = sorted(set(request.query_params) - known)
     if unknown:
-        there_are = ", ".join(sorted(known)) or "none"
-        raise InvalidInput(f"There is no parameter {unknown[0][:60]!r} here; there are: {there_are}.")
+        raise InvalidInput(
+            _(
+                "There is no parameter {name} here; there are: {known}.",
+                name=repr(unknown[0][:60]),
+                known=", ".join(sorted(known)) or "-",
+            )
+        )
 
 
 def _says_json(request: Request) -> bool:

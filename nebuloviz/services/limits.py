@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -50,6 +50,11 @@ class Counters:
         self._lock = threading.Lock()  # the in-process storage adds and reads back in two steps
         self._redis = _redis_storage(redis_url) if redis_url else None
         self._redis_again_at = 0.0
+
+    @property
+    def shared(self) -> bool:
+        """Whether they are kept in Redis."""
+        return self._redis is not None
 
     def add(self, limit: RateLimitItem, key: str) -> Count:
         """Count one more; the answer includes it."""
@@ -90,12 +95,43 @@ def _redis_storage(url: str) -> RedisStorage:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What is left of `limit` requests in a window of `window_seconds` that ends in `seconds_left`; below 0 where it is overdrawn."""
+
+    limit: int
+    left: int
+    seconds_left: int
+    window_seconds: int = 60
+
+    def demand(self) -> None:
+        """Raise TooManyRequests where the request was one too many."""
+        if self.left < 0:
+            raise TooManyRequests(_("Too many requests. Please wait a moment."), self.seconds_left)
+
+
 class RequestLimiter:
     """At most `per_minute` requests a minute of one key; 0 lets all through."""
 
     def __init__(self, counters: Counters, per_minute: int) -> None:
         self._counters = counters
-        self._limit = RateLimitItemPerSecond(per_minute, 60, "requests") if per_minute else None
+        self._per_minute = per_minute
+
+    @property
+    def waits(self) -> bool:
+        """Whether counting asks another server, so that no event loop should wait for it."""
+        return bool(self._per_minute) and self._counters.shared
+
+    def count(self, keys: Mapping[str, int]) -> Allowance | None:
+        """Count a request of each key, which may make so many times as many requests; the one that has least left."""
+        if not self._per_minute:
+            return None
+        limits = [
+            (key, RateLimitItemPerSecond(self._per_minute * times, 60, "requests")) for key, times in keys.items()
+        ]
+        counted = [(limit.amount, self._counters.add(limit, hashed(key))) for key, limit in limits]
+        allowances = [Allowance(most, most - count.times, count.seconds_left) for most, count in counted]
+        return min(allowances, key=lambda allowance: allowance.left)
 
     def check(self, key: str) -> None:
         """Count a request.
@@ -103,11 +139,9 @@ class RequestLimiter:
         Raises:
             TooManyRequests: it is one too many.
         """
-        if self._limit is None:
-            return
-        count = self._counters.add(self._limit, hashed(key))
-        if count.times > self._limit.amount:
-            raise TooManyRequests(_("Too many requests. Please wait a moment."), count.seconds_left)
+        allowance = self.count({key: 1})
+        if allowance is not None:
+            allowance.demand()
 
 
 class SignInGate:

@@ -134,7 +134,7 @@ class TestRoutes:
         allowed = role is not None and (need == "token" or need in ROLES[role])
         assert answer.status_code == (ANSWERS.get(key, 200) if allowed else 401 if role is None else 403), answer.text
         if not allowed:
-            assert set(answer.json()) == {"type", "title", "status", "code", "detail"}
+            assert set(answer.json()) == {"type", "title", "status", "code", "detail", "request_id"}
 
     def test_a_change_of_role_counts_from_the_next_request_on(self, api: Api) -> None:
         def set_role(role: str) -> None:

@@ -9,11 +9,12 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy.orm import Session
 
-from nebuloviz.api.deps import ApiContext, address_of, context_of, signed_in
+from nebuloviz.api.deps import ApiContext, address_of, context_of, signed_in, within_limits
 from nebuloviz.api.reading import StrictRoute
 from nebuloviz.api.schemas.auth import Credentials, Me, RefreshRequest, Tokens
 from nebuloviz.db import answering
 from nebuloviz.errors import NotSignedIn, PasswordChangeRequired
+from nebuloviz.i18n import _
 from nebuloviz.services.interfaces import TokenPair, UserView
 
 _R = TypeVar("_R")
@@ -28,7 +29,7 @@ router = APIRouter(tags=["sign in"], route_class=StrictRoute)
 async def token(request: Request, credentials: Credentials) -> Tokens:
     """An access token and a refresh token. Five failures of an account or an address, and it answers 429 for some minutes."""
     context, address = context_of(request), address_of(request)
-    await to_thread.run_sync(context.limiter.check, f"address:{address}")
+    await within_limits(request, {f"sign-in:{address}": 1})
     pair = await _in_thread(context, lambda: _sign_in(context, credentials, address))
     return Tokens.model_validate(pair)
 
@@ -37,7 +38,7 @@ async def token(request: Request, credentials: Credentials) -> Tokens:
 async def refresh(request: Request, body: RefreshRequest) -> Tokens:
     """A new pair. A refresh token works once; a second use ends all tokens that descend from the same sign-in."""
     context = context_of(request)
-    await to_thread.run_sync(context.limiter.check, f"address:{address_of(request)}")
+    await within_limits(request, {f"sign-in:{address_of(request)}": 1})
     pair = await _in_thread(
         context,
         lambda: _writing(context, lambda session: context.services.auth.refresh_tokens(session, body.refresh_token)),
@@ -73,7 +74,7 @@ def _sign_in(context: ApiContext, credentials: Credentials, address: str) -> Tok
         _writing(context, lambda noting: auth.sign_in_refused(noting, credentials.username))
         raise
     if user.must_change_password:
-        raise PasswordChangeRequired("Please sign in with a browser first and choose a new password.")
+        raise PasswordChangeRequired(_("Please sign in with a browser first and choose a new password."))
     return _writing(context, lambda session: auth.issue_tokens(session, user))
 
 

@@ -31,6 +31,7 @@ from nebuloviz.api.schemas.data import (
     ValueList,
 )
 from nebuloviz.errors import InvalidQuery
+from nebuloviz.i18n import _
 from nebuloviz.metrics.query import Filter, Grain, Query
 from nebuloviz.metrics.registry import DIMENSIONS, METRICS, metric
 from nebuloviz.permissions import Permission
@@ -161,7 +162,7 @@ def query_moment(name: str, text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidQuery(f"{name} is no ISO 8601 time; write it like 2026-11-22T15:00:00Z.") from None
+        raise InvalidQuery(_("{name} is no ISO 8601 time; write it like 2026-11-22T15:00:00Z.", name=name)) from None
 
 
 def filters_of(texts: Iterable[str]) -> tuple[Filter, ...]:
@@ -170,7 +171,7 @@ def filters_of(texts: Iterable[str]) -> tuple[Filter, ...]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise InvalidQuery("A filter is written dimension=value or dimension!=value.")
+            raise InvalidQuery(_("A filter is written dimension=value or dimension!=value."))
         chosen.setdefault((name.removesuffix("!"), name.endswith("!")), []).append(value)
     return tuple(
         Filter(name, "not_in" if negated else "in", tuple(values)) for (name, negated), values in chosen.items()

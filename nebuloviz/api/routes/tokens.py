@@ -10,6 +10,7 @@ from nebuloviz.api.deps import Asker, context_of, signed_in
 from nebuloviz.api.reading import StrictRoute
 from nebuloviz.api.schemas.tokens import MadeToken, NewToken, TokenItem, TokenList
 from nebuloviz.errors import InvalidInput, PermissionDenied
+from nebuloviz.i18n import _
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import UserView
 
@@ -19,7 +20,7 @@ router = APIRouter(prefix="/tokens", tags=["sign in"], route_class=StrictRoute)
 async def _owner(request: Request, user: Annotated[UserView, Depends(signed_in)]) -> Asker:
     """Whoever has signed in. A personal token gets to none of these: one that leaked must not make another."""
     if user.confined_to is not None:
-        raise PermissionDenied("Personal tokens are kept with an access token of POST /api/v1/auth/token.")
+        raise PermissionDenied(_("Personal tokens are kept with an access token of POST /api/v1/auth/token."))
     context = context_of(request)
     return Asker(context, user, context.services.auth.actor(user))
 
@@ -51,4 +52,4 @@ def _permissions(names: list[str]) -> list[Permission]:
         return [Permission(name) for name in names]
     except ValueError:
         known = ", ".join(Permission)
-        raise InvalidInput(f"There is no such permission; there are: {known}.") from None
+        raise InvalidInput(_("There is no such permission; there are: {known}.", known=known)) from None

@@ -9,6 +9,7 @@ from fastapi import Query as Parameter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from nebuloviz.errors import InvalidInput
+from nebuloviz.i18n import _
 
 MOST_COLUMNS = 20
 
@@ -46,7 +47,7 @@ def moment_of(name: str, text: str | None) -> datetime | None:
         moment = datetime.fromisoformat(text)
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise InvalidInput(f"{name} is no ISO 8601 time; write it like 2026-11-22T15:00:00Z.") from None
+        raise InvalidInput(_("{name} is no ISO 8601 time; write it like 2026-11-22T15:00:00Z.", name=name)) from None
 
 
 class Incoming(BaseModel):
@@ -60,11 +61,12 @@ class Outgoing(BaseModel):
 
 
 class Problem(Outgoing):
-    """RFC 9457. `code` is stable; `detail` is for people."""
+    """RFC 9457. `code` is stable; `title` and `detail` are for people, in their language."""
 
     type: str
     title: str
     status: int
     code: str
     detail: str
+    request_id: str
     errors: list[dict[str, str]] | None = None
