@@ -110,6 +110,8 @@ def _add_care(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     resume.add_argument("partition", type=int)
     resume.add_argument("--skip-to", type=int, metavar="OFFSET", help="give up what is before this offset")
     resume.set_defaults(command=_resume)
+    probe = commands.add_parser("probe", help="ask the process that runs on this machine whether it is ready")
+    probe.set_defaults(command=_probe)
     doctor = commands.add_parser("doctor", help="check settings and servers, and say what to do")
     doctor.add_argument("--recount", action="store_true", help="also compare all rollups with a recount from the sales")
     doctor.add_argument(
@@ -292,6 +294,14 @@ def _user_list(_options: argparse.Namespace) -> int:
         for user in auth_service(loaded).users(session):
             print(f"{user.username:<32}{user.role:<16}{'disabled' if user.disabled else 'active'}")
     return 0
+
+
+def _probe(_options: argparse.Namespace) -> int:
+    from nebuloviz.probe import probe
+
+    ready, said = probe(settings.load())
+    print(said)
+    return 0 if ready else 1
 
 
 def _resume(options: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import Pool, QueuePool
 
 from nebuloviz.errors import ConfigurationError, NebuloVizError, Unavailable
 from nebuloviz.i18n import gettext as _
@@ -94,6 +95,11 @@ class Database:
             self._async_engine = self._make_async_engine()
         return self._async_engine
 
+    def connections(self) -> dict[str, tuple[int, int]]:
+        """How many are in use and idle, by pool: `sync` of pages and consumer, `async` of the API."""
+        engines = {"sync": self.engine, "async": self._async_engine and self._async_engine.sync_engine}
+        return {name: _connections(engine.pool) if engine else (0, 0) for name, engine in engines.items()}
+
     def dispose(self) -> None:
         """Close the idle synchronous connections."""
         self.engine.dispose()
@@ -137,6 +143,10 @@ class Database:
             pool_pre_ping=True,
             connect_args=connect,
         )
+
+
+def _connections(pool: Pool) -> tuple[int, int]:
+    return (pool.checkedout(), pool.checkedin()) if isinstance(pool, QueuePool) else (0, 0)
 
 
 def dialect_of(where: Session | Connection) -> str:

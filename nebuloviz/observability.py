@@ -132,6 +132,11 @@ HTTP_SECONDS = Histogram("nebuloviz_http_request_seconds", "Time to answer a req
 CALLBACK_SECONDS = Histogram(
     "nebuloviz_callback_seconds", "Time of a Dash callback, by its registered name.", ["callback"], buckets=_WEB_SECONDS
 )
+CALLBACK_ERRORS = Counter(
+    "nebuloviz_callback_errors_total",
+    "Dash callbacks that failed in an unforeseen way, by registered name.",
+    ["callback"],
+)
 CACHE_REQUESTS = Counter(
     "nebuloviz_cache_requests_total",
     "Cache look-ups by top branch and outcome: hit, miss, shared (waited for another's computation), error.",
@@ -151,6 +156,9 @@ CONSUMER_LAG = Gauge(
 CONSUMER_PROGRESS = Gauge(
     "nebuloviz_consumer_progress_timestamp_seconds", "Unix time of a partition's last stored batch.", ["partition"]
 )
+CONSUMER_HALTED = Gauge(
+    "nebuloviz_consumer_halted_partitions", "Partitions of this consumer that wait for an operator."
+)
 BATCH_SALES = Histogram("nebuloviz_batch_sales", "Sales written in one transaction.", buckets=_BATCH_SALES)
 COMMIT_SECONDS = Histogram(
     "nebuloviz_batch_commit_seconds", "Time to write and commit one batch.", buckets=_WORK_SECONDS
@@ -159,6 +167,36 @@ LINES_UNJUDGED = Counter(
     "nebuloviz_lines_unjudged_total", "Sale lines that the line detector left out, as more came than it could take."
 )
 WATCH_LOST = Counter("nebuloviz_watch_lost_total", "Times that the process that watches sales ended by itself.")
+BUILD = Gauge("nebuloviz_build_info", "1, for the version of the program and of Python.", ["version", "python"])
+DB_CONNECTIONS = Gauge(
+    "nebuloviz_db_connections",
+    "Connections to the database, by pool (sync: pages and consumer, async: the API) and state (in_use, idle).",
+    ["pool", "state"],
+)
+
+# What the database knows of the whole installation: every process that serves shows the same, so take the maximum
+ALERTS = Gauge("nebuloviz_alerts", "Alerts that are not resolved, by state and severity.", ["state", "severity"])
+SESSIONS = Gauge("nebuloviz_sessions", "Browser sessions that have not ended.")
+LETTERS_OPEN = Gauge("nebuloviz_dead_letters_open", "Rejected records that nobody has dealt with.")
+LAST_SALE = Gauge("nebuloviz_last_sale_timestamp_seconds", "Unix time of the last minute in which a sale was accepted.")
+SALES_EXPECTED = Gauge(
+    "nebuloviz_sales_expected", "1 while sales are due: they came at this hour in three of the last four weeks, else 0."
+)
+DATABASE_BYTES = Gauge("nebuloviz_database_bytes", "Size of the database.")
+REVISION = Gauge(
+    "nebuloviz_database_revision", "1 if the database is at the revision that this version needs, else 0.", ["revision"]
+)
+
+# What each process that serves sees of its surroundings
+DISK_FREE = Gauge("nebuloviz_disk_free_bytes", "Free space where the data folder is.")
+DISK_SIZE = Gauge("nebuloviz_disk_size_bytes", "Size of the disk where the data folder is.")
+CERTIFICATE = Gauge(
+    "nebuloviz_certificate_expiry_timestamp_seconds",
+    "Unix time until which the certificate at NEBULOVIZ_PUBLIC_URL is accepted; 0 if it is not.",
+)
+
+for _outcome in ("accepted", "duplicate", "rejected"):
+    SALES.labels(_outcome)  # a rate needs the zero before the first
 
 # Counted in the process that watches sales, which tells them to the one that shows them
 _DETECTION = CollectorRegistry()
@@ -170,6 +208,11 @@ DETECTOR_SECONDS = Histogram(
     registry=_DETECTION,
 )
 SERIES_WATCHED = Gauge("nebuloviz_series_watched", "Series that the detector watches.", registry=_DETECTION)
+DETECTOR_CHECKED = Gauge(
+    "nebuloviz_detector_checked_timestamp_seconds",
+    "Unix time at which the elected series watch last had nothing left to judge; 0 where it is not elected.",
+    registry=_DETECTION,
+)
 ALERTS_RAISED = Counter(
     "nebuloviz_alerts_raised_total", "Alerts raised, by severity.", ["severity"], registry=_DETECTION
 )

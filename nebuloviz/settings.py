@@ -53,6 +53,17 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address that the server listens on.")
     port: int = Field(8050, ge=0, le=65535, description="Port that the server listens on; 0 takes a free one.")
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port at which `ingest` answers `/healthz`, `/readyz` and `/metrics`. Empty: it does not; `serve` always does.",
+    )
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^/\s]+/?)?$",
+        description="Address that people open, `https://sales.example.com`. The expiry of its certificate is watched. Empty: unknown.",
+    )
     data_dir: Path = Field(
         Path.home() / ".local" / "share" / "nebuloviz",
         description="Folder of the embedded database, the generated secrets and uploads in progress.",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import platform
 from dataclasses import dataclass
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from nebuloviz import extensions, migrate
+from nebuloviz import __version__, extensions, migrate
 from nebuloviz.bootstrap.storage import database
 from nebuloviz.cache import Cache, day_node
 from nebuloviz.db import Database
@@ -17,6 +20,7 @@ from nebuloviz.ingest import installation
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.consumer import Consumer, ConsumerOptions, OnWritten
 from nebuloviz.ingest.sinks import DatabaseSink
+from nebuloviz.observability import BUILD, DB_CONNECTIONS, Health
 from nebuloviz.settings import Settings
 
 SHUTDOWN_SECONDS = 8.0
@@ -36,6 +40,12 @@ class Core:
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.settings.time_zone)
+
+    def database_health(self) -> Health:
+        """Well when it answers; raises when it does not."""
+        with self.database.session() as session:
+            session.execute(text("SELECT 1"))
+        return Health(ok=True)
 
     def sink(self) -> DatabaseSink:
         """A sink of one's own, as each thread needs."""
@@ -73,6 +83,18 @@ def core(settings: Settings) -> Core:
             listener(written)
 
     return Core(settings, database(settings), cache, listeners, sales_written)
+
+
+def show_process(database: Database) -> None:
+    """Let the metrics show this process's version and its connections to the database."""
+    BUILD.labels(__version__, platform.python_version()).set(1)
+    for pool in database.connections():
+        for place, state in enumerate(("in_use", "idle")):
+            DB_CONNECTIONS.labels(pool, state).set_function(functools.partial(_connections, database, pool, place))
+
+
+def _connections(database: Database, pool: str, place: int) -> float:
+    return database.connections()[pool][place]
 
 
 def prepare_database(settings: Settings, where: Database) -> str:

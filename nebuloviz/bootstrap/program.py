@@ -12,12 +12,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 
 from nebuloviz.background import Repeater
-from nebuloviz.bootstrap.core import PREPARE_PAUSE_SECONDS, SHUTDOWN_SECONDS, prepare_database
+from nebuloviz.bootstrap.core import (
+    PREPARE_PAUSE_SECONDS,
+    SHUTDOWN_SECONDS,
+    prepare_database,
+    show_process,
+)
 from nebuloviz.bootstrap.parts import Parts, parts
-from nebuloviz.bootstrap.watches import watch_process
+from nebuloviz.bootstrap.watches import closed_days, watch_process
 from nebuloviz.cache import ROOT
 from nebuloviz.ingest.brokers import brokers_health
 from nebuloviz.ingest.sample import Demo
@@ -25,6 +30,7 @@ from nebuloviz.ingest.sample_plan import is_started
 from nebuloviz.ingest.tasks import Storage
 from nebuloviz.models import SaleKey, User
 from nebuloviz.observability import Health, HealthChecks
+from nebuloviz.services.monitoring import InstallationFigures
 from nebuloviz.services.watch_process import WatchProcess
 from nebuloviz.settings import Settings
 
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 ADMIN = "admin"
+MONITORING_SECONDS = 10.0
 WEB_THREADS = 24  # callbacks wait for the database most of their time
 _M_ARENA_MAX = -8  # of malloc.h
 _ARENAS = 2
@@ -62,6 +69,7 @@ class Program:
     say: Callable[[str], None] = _quiet
     _intake: Intake | None = None
     _watches: WatchProcess | None = None
+    _monitoring: Repeater | None = None
     _preparation: Repeater | None = None
     _unprepared: str = "The program has just started."
 
@@ -69,6 +77,7 @@ class Program:
         """Prepare the database, then start the background work. A database that does not answer is tried until it does."""
         self.health.register("database", self._database_health)
         self.health.register("cache", self.parts.cache.health)
+        show_process(self.parts.database)
         self._prepare()
         if self._unprepared:
             self._preparation = Repeater("preparation", self._prepare, PREPARE_PAUSE_SECONDS)
@@ -83,6 +92,8 @@ class Program:
             self._intake.stop()
         if self._watches is not None:
             self._watches.stop()
+        if self._monitoring is not None:
+            self._monitoring.stop()
         self.parts.ingest.stop(max(0.1, deadline - time.monotonic()))
         if self._intake is not None:
             self._intake.join(max(0.1, deadline - time.monotonic()))
@@ -120,13 +131,14 @@ class Program:
         self._watches = watch_process(self.parts.settings)
         self.parts.listeners.append(self._watches.on_written)
         self._watches.start()
+        figures = InstallationFigures(self.parts.database, self.parts.settings, closed_days(self.parts.settings))
+        self._monitoring = Repeater("monitoring", figures.step, MONITORING_SECONDS)
+        self._monitoring.start()
 
     def _database_health(self) -> Health:
         if self._unprepared:
             return Health(ok=False, detail=self._unprepared)
-        with self.parts.database.session() as session:
-            session.execute(text("SELECT 1"))
-        return Health(ok=True)
+        return self.parts.database_health()
 
 
 def first_administrator(these: Parts, say: Callable[[str], None]) -> None:

@@ -8,6 +8,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,10 +134,17 @@ def _detector(settings: Settings) -> type[Detector]:
 
 def _calendar(settings: Settings) -> Calendar:
     """When the shop is open. Raises ConfigurationError for a file of closures that cannot be read."""
-    from nebuloviz.detection.calendar import Calendar, read_closures  # noqa: PLC0415 - see above
+    from nebuloviz.detection.calendar import Calendar  # noqa: PLC0415 - see above
+
+    return Calendar(settings.time_zone, closed_days(settings))
+
+
+def closed_days(settings: Settings) -> frozenset[date]:
+    """The planned closures. Raises ConfigurationError for a file that cannot be read."""
+    from nebuloviz.detection.calendar import read_closures  # noqa: PLC0415 - see above
 
     try:
-        return Calendar(settings.time_zone, read_closures(settings.closed_days_file))
+        return read_closures(settings.closed_days_file)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"NEBULOVIZ_CLOSED_DAYS_FILE: {error}") from error
 

@@ -20,19 +20,11 @@ from queue import SimpleQueue
 from nebuloviz.clock import utc_now
 from nebuloviz.errors import InvalidInput
 from nebuloviz.ingest.batch import Batch, Item, Written
+from nebuloviz.ingest.monitoring import ConsumerFigures, observe
 from nebuloviz.ingest.sale import Record, parse_record
 from nebuloviz.ingest.sinks import Sink, StaleOffset
 from nebuloviz.ingest.sources import OutOfRange, Partition, Source, Undecodable
-from nebuloviz.observability import (
-    BATCH_SALES,
-    COMMIT_SECONDS,
-    CONSUMER_LAG,
-    CONSUMER_PROGRESS,
-    SALES,
-    SALES_REJECTED,
-    Health,
-    timed,
-)
+from nebuloviz.observability import COMMIT_SECONDS, Health, timed
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +78,7 @@ class Consumer:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._writer = _WriterThread(sink)
+        self._figures = ConsumerFigures()
         self._next: dict[Partition, int] = {}  # behind the last batch handed to the writer
         self._displaced: set[Partition] = set()  # known to the source, but to be placed anew from the sink
         self._stored: dict[Partition, int] = {}  # what may be committed to the source
@@ -170,6 +163,7 @@ class Consumer:
         if not polled:
             self._finish_write()
         self._commit()
+        self._figures.show(self._source.lag(), len(self._halted))
 
     # ---------------------------------------------------------------- positions
 
@@ -224,6 +218,7 @@ class Consumer:
         self._backoff, self._trouble = FIRST_BACKOFF_SECONDS, ""
         partition = Partition(written.topic, written.partition)
         self._stored[partition] = written.next_offset
+        self._figures.progress(partition)
         announce(written, self._on_written)
         self._limit_rejections(partition, written)
 
@@ -240,8 +235,6 @@ class Consumer:
             self._committed_at = now
             self._source.commit(self._stored)
             self._stored.clear()
-            for partition, lag in self._source.lag().items():
-                CONSUMER_LAG.labels(str(partition.number)).set(lag)
 
     # ---------------------------------------------------------------- trouble
 
@@ -331,23 +324,12 @@ class Consumer:
 
 def announce(written: Written, listeners: Sequence[OnWritten]) -> None:
     """Count a stored batch and tell those who want to know; what they raise is logged and goes no further."""
-    _observe(written)
+    observe(written)
     for listener in listeners:
         try:
             listener(written)
         except Exception:
             log.exception("A listener failed after a batch of %s/%s was stored", written.topic, written.partition)
-
-
-def _observe(written: Written) -> None:
-    SALES.labels("accepted").inc(written.accepted)
-    SALES.labels("duplicate").inc(written.duplicates)
-    SALES.labels("rejected").inc(written.rejected)
-    for outcome in written.outcomes:
-        if outcome.rejected is not None:
-            SALES_REJECTED.labels(str(outcome.rejected.reason)).inc()
-    BATCH_SALES.observe(len(written.outcomes))
-    CONSUMER_PROGRESS.labels(str(written.partition)).set_to_current_time()
 
 
 class _WriterThread:

@@ -20,7 +20,7 @@ from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.consumer import Consumer, OnWritten
 from nebuloviz.ingest.fields import corrected, guess, missing
 from nebuloviz.ingest.files import Row, TableFile, content_hash, open_table
-from nebuloviz.ingest.jobs import finish_job, open_job
+from nebuloviz.ingest.jobs import FILE_TOPICS, finish_job, open_job
 from nebuloviz.ingest.mapping import RowEncoder, TableMapping, table_mapping
 from nebuloviz.ingest.sale import Record
 from nebuloviz.ingest.sinks import Sink
@@ -102,7 +102,7 @@ class FileImport:
         columns = {} if self._table.is_json else corrected(guess(self._table.columns), corrections, self._table.columns)
         self.mapping: TableMapping = table_mapping(self._table, columns, time_zone)
         identity = hashlib.sha256(f"{content_hash(path)}\n{self.mapping.text()}".encode()).hexdigest()
-        self.partition = Partition(f"file:{identity}", 0)
+        self.partition = Partition(f"{FILE_TOPICS}{identity}", 0)
 
     @property
     def rows_total(self) -> int:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from nebuloviz.db import Database
 from nebuloviz.models import ImportJob, IngestOffset
 
+FILE_TOPICS = "file:"  # how the topic of every file begins
 STALE_MESSAGE = "The process ended before the import did. Import the same file again: it goes on where it stopped."
 
 

@@ -20,7 +20,7 @@ from nebuloviz.i18n import gettext as _
 from nebuloviz.ingest import tasks
 from nebuloviz.ingest.batch import Batch, Item, Written
 from nebuloviz.ingest.consumer import OnWritten, announce
-from nebuloviz.ingest.jobs import Progress, mark_interrupted, progress_of
+from nebuloviz.ingest.jobs import FILE_TOPICS, Progress, mark_interrupted, progress_of
 from nebuloviz.ingest.sale import Reason, Record, parse
 from nebuloviz.ingest.sample_plan import HISTORY
 from nebuloviz.ingest.writer import SaleWriter
@@ -119,7 +119,7 @@ class SalesIngestService(IngestService):
             int(sample.labels["partition"]): int(sample.value) for sample in next(iter(CONSUMER_LAG.collect())).samples
         }
         # what is read once to its end is shown as an import
-        hidden = IngestOffset.topic.startswith("file:") | (IngestOffset.topic == HISTORY.topic)
+        hidden = IngestOffset.topic.startswith(FILE_TOPICS) | (IngestOffset.topic == HISTORY.topic)
         offsets = session.scalars(
             select(IngestOffset).where(~hidden).order_by(IngestOffset.topic, IngestOffset.partition)
         )

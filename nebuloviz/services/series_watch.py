@@ -46,7 +46,7 @@ from nebuloviz.models import (
     Expectation,
     IngestMinute,
 )
-from nebuloviz.observability import DETECTOR_SECONDS, SERIES_WATCHED, timed
+from nebuloviz.observability import DETECTOR_CHECKED, DETECTOR_SECONDS, SERIES_WATCHED, timed
 from nebuloviz.services import imports, lease
 from nebuloviz.services.alert_store import apply, open_alerts
 from nebuloviz.services.watch_process import LEASE_LIFE, SERIES_TASK
@@ -107,9 +107,16 @@ class SeriesWatcher:
     def step(self) -> bool:
         """Judge the hours that have closed since the last step, at most eleven weeks. Whether there are more."""
         now = self._now()
-        closed = hour_of_time(now - GRACE)
         if not lease.keep(self._database, SERIES_TASK, self._holder, now, LEASE_LIFE):
+            DETECTOR_CHECKED.set(0)
             return False
+        more = self._judge_closed(now)
+        if not more:
+            DETECTOR_CHECKED.set_to_current_time()
+        return more
+
+    def _judge_closed(self, now: datetime) -> bool:
+        closed = hour_of_time(now - GRACE)
         with self._database.session() as session:
             if not _is_due(session, closed, now):
                 return False

@@ -35,7 +35,7 @@ from nebuloviz.errors import (
     TooManyRequests,
 )
 from nebuloviz.i18n import gettext as _
-from nebuloviz.observability import CALLBACK_SECONDS, timed
+from nebuloviz.observability import CALLBACK_ERRORS, CALLBACK_SECONDS, timed
 from nebuloviz.permissions import Permission, required_permission
 from nebuloviz.services.limits import RequestLimiter
 from nebuloviz.web import body, context
@@ -299,13 +299,15 @@ def _guarded_dispatch(dispatch: Callable[..., Any]) -> Callable[..., Any]:
     def guarded() -> Any:
         output = body.parse(request.get_data(cache=True))["output"]
         function = inspect.unwrap(_app().callback_map[output]["callback"])
+        g.callback = f"{function.__module__}.{function.__name__}"
         try:
-            with timed(CALLBACK_SECONDS, callback=f"{function.__module__}.{function.__name__}"):
+            with timed(CALLBACK_SECONDS, callback=g.callback):
                 return dispatch()
         except (HTTPException, NebuloVizError, PreventUpdate):
             raise
         except Exception:  # noqa: BLE001 - whatever Dash stumbles over is answered, and logged
-            _log.exception("a callback's request could not be answered", extra={"callback": output})
+            CALLBACK_ERRORS.labels(g.callback).inc()
+            _log.exception("a callback's request could not be answered", extra={"callback": g.callback})
             raise MalformedRequest(_("The request does not fit the callback.")) from None
 
     return guarded
@@ -332,6 +334,7 @@ def callback_failed(error: Exception) -> None:
     if isinstance(error, NebuloVizError):
         code, message = error.code, error.message
     else:
-        _log.error("a callback failed", exc_info=error)
+        CALLBACK_ERRORS.labels(g.callback).inc()
+        _log.error("a callback failed", exc_info=error, extra={"callback": g.callback})
         code, message = "internal_error", _("Something went wrong. It has been noted; please try again.")
     dash.set_props(context.ERROR_STORE_ID, {"data": {"code": code, "message": message}})
