@@ -268,8 +268,9 @@ def _user_add(options: argparse.Namespace) -> int:
     from nebuloviz.bootstrap.storage import database
 
     loaded = _settings()
+    password = _new_password()  # before the transaction: nobody else can write while somebody types
     with database(loaded).transaction() as session:
-        user = auth_service(loaded).create_user(session, options.username, _new_password(), options.role)
+        user = auth_service(loaded).create_user(session, options.username, password, options.role)
     print(f"{user.username} can sign in now, as {user.role}.")
     return 0
 
@@ -279,8 +280,9 @@ def _user_password(options: argparse.Namespace) -> int:
     from nebuloviz.bootstrap.storage import database
 
     loaded = _settings()
+    password = _new_password()  # as in _user_add
     with database(loaded).transaction() as session:
-        user = auth_service(loaded).set_password(session, options.username, _new_password())
+        user = auth_service(loaded).set_password(session, options.username, password)
     print(f"The password of {user.username} is set; all of this user's sessions and tokens have ended.")
     return 0
 

@@ -217,10 +217,18 @@ class TestTile:
         made = as_json(ui.tile(REVENUE, 2.0, href="/explore?m=revenue"))
         assert (made["type"], made["props"]["href"]) == ("Link", "/explore?m=revenue")
 
-    def test_a_shortened_figure_is_exact_on_hover(self) -> None:
-        made = as_json(ui.tile(REVENUE, 1_234_567.89, href="/"))
+    @pytest.mark.parametrize(
+        ("value", "shown", "exact"),
+        [
+            (9_999.5, "$9,999.50", "$9,999.50"),
+            (340_126.3, "$340,126", "$340,126.30"),
+            (1_234_567.89, "$1.2M", "$1,234,567.89"),
+        ],
+    )
+    def test_a_shortened_figure_is_exact_on_hover(self, value: float, shown: str, exact: str) -> None:
+        made = as_json(ui.tile(REVENUE, value, href="/"))
         figure = next(part["props"] for part in parts(made) if "nv-tile-figure" in part["props"].get("className", ""))
-        assert (figure["children"], figure["title"]) == ("$1.2M", "$1,234,567.89")
+        assert (figure["children"], figure["title"]) == (shown, exact)
 
 
 class TestSparkImage:

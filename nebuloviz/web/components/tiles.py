@@ -15,10 +15,10 @@ from nebuloviz.metrics.registry import Metric
 from nebuloviz.web.components.basic import Child, Id, given, hidden
 from nebuloviz.web.components.spark import spark_image
 from nebuloviz.web.figures import value_text
-from nebuloviz.web.figures.text import points_text
+from nebuloviz.web.figures.text import points_text, tile_text
 
-#: "$123,456.78" fits a tile of any width.
-_USUAL_LETTERS = 11
+#: "$340,126" and "US$ 29.27" fit a tile of any width.
+_USUAL_LETTERS = 9
 
 Mood = Literal["good", "bad", "flat"]
 
@@ -39,23 +39,20 @@ def tile(  # noqa: PLR0913 - all but two are named options
 ) -> dcc.Link:
     """A metric's figure, its change against `before` with the words of the `comparison`, a sparkline, and the data's `age`.
 
-    The whole tile is a link to `href`, which asks Explore the same question. `note` stands beside the label, such as 'so far';
+    The whole tile is a link to `href`, which asks Explore the same question. `note` stands beside the age, such as 'so far';
     `missing` says why there is no comparison.
     """
-    shown = value_text(metric, value, short=value is not None and abs(value) >= 1_000_000)
+    shown = tile_text(metric, value)
     figure = html.Div(shown, className="nv-tile-figure nv-num", title=value_text(metric, value), style=_fitting(shown))
-    head: list[Child] = [html.Span(str(metric.label), className="nv-tile-label")]
-    if note is not None:
-        head.append(html.Span(note, className="nv-tile-note"))
     parts: list[Component] = [
-        html.Div(head, className="nv-tile-head"),
+        html.Div(str(metric.label), className="nv-tile-label"),
         figure,
         change_line(metric, value, before, comparison, missing),
     ]
     if spark is not None:
         parts.append(html.Div(spark_image(spark), className="nv-tile-spark", dir="ltr", **given(aria_hidden="true")))
-    if age is not None:
-        parts.append(age)
+    foot = [age, None if note is None else html.Span(note)]
+    parts.append(html.Div([part for part in foot if part is not None], className="nv-tile-foot nv-num"))
     return dcc.Link(
         parts,
         href=href,
@@ -74,10 +71,10 @@ def _fitting(figure: str) -> dict[str, str]:
 TILE_AGE = "tile-age"
 
 
-def tile_age(metric: Metric, words: str, *, grows: bool) -> html.Div:
+def tile_age(metric: Metric, words: str, *, grows: bool) -> html.Span:
     """How old a tile's figures are; the browser keeps an age that `grows` while the page stands."""
     named = given(id={"type": TILE_AGE, "of": metric.slug} if grows else None)
-    return html.Div(words, className="nv-tile-age nv-num", title=_("Age of the data"), **named)
+    return html.Span(words, title=_("Age of the data"), **named)
 
 
 def mood_of(metric: Metric, value: float | None, before: float | None) -> Mood:

@@ -26,6 +26,8 @@ LONGEST_LABEL = 24
 LONGEST_DIRECT_LABEL = 16
 #: Formatted texts that are kept: charts that are drawn again every few seconds mostly repeat themselves.
 CACHED_TEXTS = 32_768
+_CENTS_BELOW = 10_000
+_SHORT_FROM = 1_000_000
 
 
 def escape(text: str) -> str:
@@ -76,6 +78,14 @@ def _value_text(unit: Unit, known: float | None, short: bool, _reader: Preferenc
             return compact(known) if short and abs(known or 0) >= 1000 else quantity(known)
         case "count":
             return compact(known) if short and abs(known or 0) >= 1000 else number(known)
+
+
+def tile_text(metric: Metric, value: float | None) -> str:
+    """`value` as the one figure of a tile, by the metric's unit: $29.27, $340,126, $1.2M. Cents are for amounts that they change."""
+    size = 0.0 if value is None or not math.isfinite(value) else abs(value)
+    if metric.unit == "money" and _CENTS_BELOW <= size < _SHORT_FROM:
+        return money(value, digits=0)
+    return value_text(metric, value, short=size >= _SHORT_FROM)
 
 
 def _short_digits(value: float | None) -> int:
