@@ -14,6 +14,7 @@
     ├── PayloadTooLarge             413
     ├── InvalidInput                422   the request is understood and cannot be carried out as it stands
     │   ├── InvalidQuery            422
+    │   ├── InvalidSettings         422   tells for each setting what is wrong with it
     │   ├── MalformedRequest        400   it cannot even be read
     │   └── UnsupportedMediaType    415
     ├── TooManyRequests             429
@@ -23,6 +24,8 @@ Messages are written for the reader who caused them: what is wrong, and what to 
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 class NebuloVizError(Exception):
@@ -96,6 +99,16 @@ class InvalidInput(NebuloVizError):
 
 class InvalidQuery(InvalidInput):
     code = "invalid_query"
+
+
+class InvalidSettings(InvalidInput):
+    """`problems` has for each setting that does not fit why it does not."""
+
+    code = "invalid_settings"
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__(" ".join(f"{name}: {problem}" for name, problem in problems.items()))
+        self.problems = problems
 
 
 class MalformedRequest(InvalidInput):

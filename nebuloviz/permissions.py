@@ -24,6 +24,7 @@ class Permission(StrEnum):
     DATA_READ = "data:read"
     SALES_READ = "sales:read"
     SALES_WRITE = "sales:write"
+    SETTINGS_MANAGE = "settings:manage"
     STREAM_MANAGE = "stream:manage"
     STREAM_READ = "stream:read"
     USERS_MANAGE = "users:manage"

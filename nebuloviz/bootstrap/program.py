@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, cast
 
 from sqlalchemy import func, select
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 ADMIN = "admin"
 MONITORING_SECONDS = 10.0
+SETTINGS_PAUSE_SECONDS = 2.0  # after so long a process takes up what another one has changed
 WEB_THREADS = 24  # callbacks wait for the database most of their time
 _M_ARENA_MAX = -8  # of malloc.h
 _ARENAS = 2
@@ -69,8 +70,8 @@ class Program:
     say: Callable[[str], None] = _quiet
     _intake: Intake | None = None
     _watches: WatchProcess | None = None
-    _monitoring: Repeater | None = None
     _preparation: Repeater | None = None
+    _repeaters: list[Repeater] = field(default_factory=list)
     _unprepared: str = "The program has just started."
 
     def start(self) -> None:
@@ -92,8 +93,8 @@ class Program:
             self._intake.stop()
         if self._watches is not None:
             self._watches.stop()
-        if self._monitoring is not None:
-            self._monitoring.stop()
+        for repeater in self._repeaters:
+            repeater.stop()
         self.parts.ingest.stop(max(0.1, deadline - time.monotonic()))
         if self._intake is not None:
             self._intake.join(max(0.1, deadline - time.monotonic()))
@@ -101,6 +102,8 @@ class Program:
             self._watches.join(max(0.1, deadline - time.monotonic()))
         if self._preparation is not None:
             self._preparation.join(max(0.1, deadline - time.monotonic()))
+        for repeater in self._repeaters:
+            repeater.join(max(0.1, deadline - time.monotonic()))
         self.parts.cache.close()
         self.parts.database.dispose()
 
@@ -113,10 +116,22 @@ class Program:
             self._unprepared = problem
             return False
         first_administrator(self.parts, self.say)
+        self._refresh_settings()
+        self._repeat("settings", self._refresh_settings, SETTINGS_PAUSE_SECONDS)
         self._start_background_work()
         self._unprepared = ""
         if self._preparation is not None:
             self._preparation.stop()
+        return False
+
+    def _repeat(self, name: str, step: Callable[[], bool], pause_seconds: float) -> None:
+        self._repeaters.append(Repeater(name, step, pause_seconds))
+        self._repeaters[-1].start()
+
+    def _refresh_settings(self) -> bool:
+        """Take up what another process has changed."""
+        with self.parts.database.session() as session:
+            self.parts.services.settings.refresh(session)
         return False
 
     def _start_background_work(self) -> None:
@@ -132,8 +147,7 @@ class Program:
         self.parts.listeners.append(self._watches.on_written)
         self._watches.start()
         figures = InstallationFigures(self.parts.database, self.parts.settings, closed_days(self.parts.settings))
-        self._monitoring = Repeater("monitoring", figures.step, MONITORING_SECONDS)
-        self._monitoring.start()
+        self._repeat("monitoring", figures.step, MONITORING_SECONDS)
 
     def _database_health(self) -> Health:
         if self._unprepared:

@@ -17,6 +17,7 @@ from nebuloviz.i18n.times import (
     hour_cycle,
     hour_label,
     moment_range,
+    month_name,
     relative,
     weekday_name,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "mid_sentence",
     "moment_range",
     "money",
+    "month_name",
     "ngettext",
     "number",
     "percent",

@@ -118,6 +118,11 @@ def weekday_name(day: int, width: Literal["abbreviated", "wide"] = "abbreviated"
     return str(locale().days["stand-alone"][width][day])
 
 
+def month_name(month: int) -> str:
+    """The name of a month by itself, 1 being January."""
+    return str(locale().months["stand-alone"]["wide"][month])
+
+
 def _missing(value: object) -> bool:
     return value is None or value != value  # noqa: PLR0124 - pandas' NaT is a datetime that differs from itself
 

@@ -14,6 +14,7 @@ from nebuloviz.models.rollup import (
     Rollup,
 )
 from nebuloviz.models.sale import Installation, Product, SaleKey, SaleRow, SpreadOrder
+from nebuloviz.models.settings import SettingsVersion, StoredSetting
 from nebuloviz.models.types import EPOCH, MONEY_SCALE, QUANTITY_SCALE, UtcDateTime, microseconds, money
 from nebuloviz.models.user import ApiToken, BrowserSession, PasswordLink, RefreshToken, User
 
@@ -48,7 +49,9 @@ __all__ = [
     "Rollup",
     "SaleKey",
     "SaleRow",
+    "SettingsVersion",
     "SpreadOrder",
+    "StoredSetting",
     "User",
     "UtcDateTime",
     "microseconds",

@@ -26,6 +26,7 @@ from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import Services
 from nebuloviz.services.limits import Counters
+from nebuloviz.services.stored_settings import DatabaseSettings
 from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.settings import Settings, load
 from tests.served import Served
@@ -102,6 +103,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
         audit,
         DatabaseUsers(auth, audit),
         DatabaseApiTokens(audit),
+        DatabaseSettings(settings, audit),
     )
     with database.transaction() as session:
         for role in ROLES:

@@ -19,6 +19,7 @@ from nebuloviz.i18n import Preferences, set_current, use
 from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.interfaces import Services, UserView
+from nebuloviz.services.stored_settings import DatabaseSettings
 from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.settings import Settings
 from nebuloviz.web.app import create_dash
@@ -52,7 +53,15 @@ def services_of(settings: Settings, shop: Shop) -> Services:
     auth = DatabaseAuth(settings, rounds=4, audit=shop.audit)
     users = DatabaseUsers(auth, shop.audit)
     return Services(
-        auth, shop.data, shop.alerts, shop.insights, shop.ingest, shop.audit, users, DatabaseApiTokens(shop.audit)
+        auth,
+        shop.data,
+        shop.alerts,
+        shop.insights,
+        shop.ingest,
+        shop.audit,
+        users,
+        DatabaseApiTokens(shop.audit),
+        DatabaseSettings(settings, shop.audit),
     )
 
 

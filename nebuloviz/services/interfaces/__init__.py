@@ -58,6 +58,8 @@ from nebuloviz.services.interfaces.insights import (
     AIInsights,
     Insight,
 )
+from nebuloviz.services.interfaces.installation import InstallationSettings
+from nebuloviz.services.interfaces.settings import SECRET_IS_SET, SettingsRecord, SettingsService
 from nebuloviz.services.interfaces.users import (
     USER_ORDERS,
     USER_STATES,
@@ -71,6 +73,7 @@ from nebuloviz.services.interfaces.users import (
 
 __all__ = [
     "OTHER",
+    "SECRET_IS_SET",
     "TOKEN_PREFIX",
     "USER_ORDERS",
     "USER_STATES",
@@ -99,6 +102,7 @@ __all__ = [
     "ImportView",
     "IngestService",
     "Insight",
+    "InstallationSettings",
     "NewApiToken",
     "PartitionStatus",
     "PasswordOffer",
@@ -107,6 +111,8 @@ __all__ = [
     "SaleLine",
     "SalePage",
     "Services",
+    "SettingsRecord",
+    "SettingsService",
     "StreamStatus",
     "TokenPair",
     "UserDraft",
@@ -130,3 +136,4 @@ class Services:
     audit: AuditService
     users: UserService
     api_tokens: ApiTokenService
+    settings: SettingsService

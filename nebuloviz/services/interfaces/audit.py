@@ -29,6 +29,7 @@ class AuditAction(StrEnum):
     RECORDS_DISCARDED = "records:discard"
     RECORDS_RETRIED = "records:retry"
     SESSIONS_ENDED = "user:end-sessions"
+    SETTINGS_CHANGED = "settings:change"
     SIGN_IN = "session:start"
     SIGN_IN_REFUSED = "session:refuse"
     SIGN_OUT = "session:end"

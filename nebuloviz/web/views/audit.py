@@ -12,6 +12,7 @@ from dash.development.base_component import Component
 from nebuloviz.i18n import _, format_datetime, lazy, local
 from nebuloviz.services.export import Column, Sheet
 from nebuloviz.services.interfaces import AuditAction, AuditEntryView, AuditFilter
+from nebuloviz.services.interfaces.installation import ENTRIES
 from nebuloviz.web.components import empty_state
 
 PAGE = 50
@@ -30,6 +31,7 @@ ACTION_WORDS = {
     AuditAction.RECORDS_DISCARDED: lazy("Put rejected records away"),
     AuditAction.RECORDS_RETRIED: lazy("Tried rejected records again"),
     AuditAction.SESSIONS_ENDED: lazy("Signed a user out everywhere"),
+    AuditAction.SETTINGS_CHANGED: lazy("Changed settings"),
     AuditAction.SIGN_IN: lazy("Signed in"),
     AuditAction.SIGN_IN_REFUSED: lazy("Sign-in refused"),
     AuditAction.SIGN_OUT: lazy("Signed out"),
@@ -122,7 +124,8 @@ def change_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[st
 
 def _line(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     sides = [value_words(side[name]) for side in (before, after) if name in side]
-    return f"{_FIELD_WORDS.get(name, name)!s}: {' → '.join(sides)}"
+    words = _FIELD_WORDS.get(name) or (ENTRIES[name].label if name in ENTRIES else name)
+    return f"{words!s}: {' → '.join(sides)}"
 
 
 def value_words(value: Any) -> str:

@@ -1,0 +1,296 @@
+"""What holds in the whole installation and can be changed while it runs: a list of entries, and their values in force.
+
+To add one, add a field to `InstallationSettings`; page, API and documentation follow. Whoever needs its value reads
+`SettingsService.current`, each time anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+from typing import Any, Self
+from zoneinfo import available_timezones
+
+from babel import Locale
+
+from nebuloviz.detection.registry import DETECTORS
+from nebuloviz.i18n import LazyText, lazy, month_name, weekday_name
+from nebuloviz.i18n import gettext as _
+from nebuloviz.services import entries
+from nebuloviz.services.entries import Choice, Choices, Entry, Kind, Number, Picture, Secret, Switch, Text, Value
+from nebuloviz.settings import SUPPORTED_LANGUAGES, Settings
+
+PRODUCT = "NebuloViz"
+_ENTRY = "entry"
+_HOURS, _MINUTES, _DAYS, _MEGABYTES = lazy("hours"), lazy("minutes"), lazy("days"), lazy("MB")
+
+
+def _entry(
+    section: str, kind: Kind, default: Value, label: LazyText, words: LazyText, unit: LazyText | None = None
+) -> Any:
+    return field(default=default, metadata={_ENTRY: Entry(section, kind, label, words, default, unit)})
+
+
+def _currencies() -> Mapping[str, str]:
+    return {"": _("That of the first sale")} | {code: code for code in _currency_codes()}
+
+
+@lru_cache(maxsize=1)
+def _currency_codes() -> tuple[str, ...]:
+    return tuple(sorted(str(code) for code in Locale.parse("en").currencies))
+
+
+@lru_cache(maxsize=1)
+def _zones() -> Mapping[str, str]:
+    return {name: name.replace("_", " ") for name in sorted(available_timezones()) if "/" in name or name == "UTC"}
+
+
+def _weekdays() -> Mapping[int, str]:
+    return {day: weekday_name(day, "wide") for day in range(7)}
+
+
+def _months() -> Mapping[int, str]:
+    return {month: month_name(month) for month in range(1, 13)}
+
+
+def _detectors() -> Mapping[str, str]:
+    words = {"forest": _("Isolation forest"), "largest_deviation": _("Largest deviation")}
+    return {entry.name: words.get(entry.name, entry.name) for entry in DETECTORS}
+
+
+def _encryptions() -> Mapping[str, str]:
+    return {"starttls": "STARTTLS", "tls": "TLS", "none": _("Unencrypted")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallationSettings:
+    """The values in force. `smtp_password` is sealed: only who sends mail opens it."""
+
+    name: str = _entry(
+        "installation",
+        Text(60, required=True),
+        PRODUCT,
+        lazy("Name"),
+        lazy("Of this installation: beside the logo, in titles and in e-mails."),
+    )
+    logo: str = _entry(
+        "installation",
+        Picture(),
+        "",
+        lazy("Logo"),
+        lazy("A PNG of at most 200 kB, shown 24 pixels high. Without one, the program's own sign."),
+    )
+    public_address: str = _entry(
+        "installation",
+        Text(200, form=entries.address_form),
+        "",
+        lazy("Public address"),
+        lazy(
+            "Under which people open this program; links in e-mails begin with it. Empty: that of the one who sends them."
+        ),
+    )
+
+    languages: tuple[str, ...] = _entry(
+        "calendar",
+        Choices(lambda: SUPPORTED_LANGUAGES),
+        tuple(SUPPORTED_LANGUAGES),
+        lazy("Languages offered"),
+        lazy("What users can choose from."),
+    )
+    language: str = _entry(
+        "calendar",
+        Choice(lambda: SUPPORTED_LANGUAGES),
+        "en",
+        lazy("Language"),
+        lazy("Of those who have chosen none, and whose browser asks for none that is offered."),
+    )
+    time_zone: str = _entry(
+        "calendar",
+        Choice(_zones, many=True),
+        "UTC",
+        lazy("Time zone"),
+        lazy(
+            "Of users who have chosen none. Stored daily sums keep the zone that the first sale settled; figures are right in any."
+        ),
+    )
+    currency: str = _entry(
+        "calendar",
+        Choice(_currencies, many=True),
+        "",
+        lazy("Currency"),
+        lazy("Of all amounts. Once sales are stored it stays: amounts are not converted."),
+    )
+    week_start: int = _entry(
+        "calendar",
+        Choice(_weekdays, whole=True),
+        0,
+        lazy("First day of the week"),
+        lazy("For weeks in charts, ranges and calendars."),
+    )
+    fiscal_year_start: int = _entry(
+        "calendar",
+        Choice(_months, whole=True),
+        1,
+        lazy("First month of the fiscal year"),
+        lazy("Quarters and years begin with it, in ranges and charts."),
+    )
+
+    require_second_factor: bool = _entry(
+        "security",
+        Switch(),
+        False,
+        lazy("Second factor for everybody"),
+        lazy("Whoever signs in must have set up an authenticator app, and does so at the next sign-in."),
+    )
+    session_hours: int = _entry(
+        "security",
+        Number(1, 8760),
+        12,
+        lazy("Longest session"),
+        lazy("A browser session ends after this, whatever happens in it."),
+        _HOURS,
+    )
+    session_idle_minutes: int = _entry(
+        "security",
+        Number(1, 525_600),
+        120,
+        lazy("Idle session"),
+        lazy("A browser session ends after this without a request; an open, visible page makes requests."),
+        _MINUTES,
+    )
+    requests_per_minute: int = _entry(
+        "security",
+        Number(0, 1_000_000),
+        3000,
+        lazy("Requests a minute"),
+        lazy("Most that one browser session or API user may make. 0: no limit."),
+    )
+    max_upload_mb: int = _entry(
+        "security",
+        Number(1, 10_000),
+        200,
+        lazy("Largest file"),
+        lazy("That can be uploaded for an import."),
+        _MEGABYTES,
+    )
+
+    smtp_host: str = _entry(
+        "mail",
+        Text(253, form=entries.host_form),
+        "",
+        lazy("Mail server"),
+        lazy("Host name of the SMTP server that takes e-mails. Empty: no e-mails are sent."),
+    )
+    smtp_port: int = _entry(
+        "mail",
+        Number(1, 65_535),
+        587,
+        lazy("Port"),
+        lazy("Usually 587 with STARTTLS, 465 with TLS, 25 without."),
+    )
+    smtp_encryption: str = _entry(
+        "mail",
+        Choice(_encryptions),
+        "starttls",
+        lazy("Encryption"),
+        lazy(
+            "The server's certificate must be valid. Unencrypted: only for a server on this host or in a network you trust."
+        ),
+    )
+    smtp_user: str = _entry(
+        "mail",
+        Text(200),
+        "",
+        lazy("User"),
+        lazy("Empty for a server that asks for none."),
+    )
+    smtp_password: str = _entry(
+        "mail",
+        Secret(),
+        "",
+        lazy("Password"),
+        lazy("Kept encrypted, and never shown again."),
+    )
+    smtp_from: str = _entry(
+        "mail",
+        Text(254, form=entries.email_form),
+        "",
+        lazy("Sender"),
+        lazy("The e-mail address that mails come from."),
+    )
+
+    detection: bool = _entry(
+        "detection",
+        Switch(),
+        True,
+        lazy("Watch sales"),
+        lazy("Off: nothing is judged, and no alert is raised."),
+    )
+    detector: str = _entry(
+        "detection",
+        Choice(_detectors),
+        "forest",
+        lazy("Detector"),
+        lazy("What scores deviations."),
+    )
+    false_alerts_per_week: float = _entry(
+        "detection",
+        Number(0.01, 100, fractions=True),
+        1.0,
+        lazy("False alerts a week"),
+        lazy("How many are acceptable; the detector sets its thresholds by it."),
+    )
+    watched_series: int = _entry(
+        "detection",
+        Number(1, 10_000),
+        264,
+        lazy("Watched series"),
+        lazy("At most so many, the largest by volume."),
+    )
+
+    closed_records_days: int = _entry(
+        "retention",
+        Number(0, 3650),
+        0,
+        lazy("Settled rejected records"),
+        lazy("Records that were retried or discarded are deleted after this. 0: never."),
+        _DAYS,
+    )
+    open_records_days: int = _entry(
+        "retention",
+        Number(0, 3650),
+        0,
+        lazy("Open rejected records"),
+        lazy("Records that nobody has decided on are deleted after this. 0: never."),
+        _DAYS,
+    )
+    pace_days: int = _entry(
+        "retention", Number(0, 3650), 0, lazy("Pace of the stream"),
+        lazy("The number of sales of each minute is deleted after this. 0: never."), _DAYS,
+    )  # fmt: skip
+
+    @classmethod
+    def of_environment(cls, settings: Settings) -> Self:
+        """What holds where administrators have decided nothing."""
+        return cls(**{name: getattr(settings, name) for name in SHARED})
+
+    def with_(self, values: Mapping[str, Value]) -> Self:
+        return replace(self, **dict(values))  # type: ignore[arg-type]  # values that their entries have checked
+
+    def get(self, name: str) -> Value:
+        value: Value = getattr(self, name)
+        return value
+
+
+#: Name -> entry, in the order in which they are shown.
+ENTRIES: Mapping[str, Entry] = {
+    item.name: replace(item.metadata[_ENTRY], name=item.name) for item in fields(InstallationSettings)
+}
+#: What the environment may decide as well, by a variable of the same name.
+SHARED = tuple(name for name in ENTRIES if name in Settings.model_fields)
+
+
+def fixed_by(settings: Settings) -> frozenset[str]:
+    """What the environment decides: administrators cannot."""
+    return frozenset(settings.model_fields_set.intersection(SHARED))
