@@ -98,7 +98,9 @@ def _add_care(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     actions = user.add_subparsers(required=True, metavar="ACTION")
     add = actions.add_parser("add", help="add a user; the password is read from the terminal or standard input")
     add.add_argument("username")
-    add.add_argument("--role", default="viewer", help="viewer, analyst, data_scientist or admin")
+    add.add_argument(
+        "--role", default="viewer", help="viewer, analyst, data_scientist, admin, or the slug of a role of your own"
+    )
     add.set_defaults(command=_user_add)
     password = actions.add_parser("password", help="set a user's password and end all of the user's sessions")
     password.add_argument("username")

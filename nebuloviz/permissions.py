@@ -1,4 +1,4 @@
-"""Who may do what: one enum of permissions, roles made of them, and the decorator that enforces them.
+"""Who may do what: one enum of permissions, the ready-made roles, and the decorator that enforces them.
 
 Both edges refuse what they do not know: a page, callback or route that declares no permission is not served. Services check once more,
 by `@require` on each method, whoever calls.
@@ -7,7 +7,7 @@ by `@require` on each method, whoever calls.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Concatenate, ParamSpec, TypeVar
@@ -41,13 +41,30 @@ _VIEWER = frozenset({Permission.ALERTS_READ, Permission.DATA_READ})
 _ANALYST = _VIEWER | {Permission.ALERTS_MANAGE, Permission.SALES_READ, Permission.STREAM_READ}
 _DATA_SCIENTIST = _ANALYST | {Permission.SALES_WRITE}
 
-#: Role slug -> what it may do. The slugs are stored with the users.
+#: Slug of a ready-made role -> what it may do. Slugs are stored with the users; roles of one's own stand in the database.
 ROLES: dict[str, frozenset[Permission]] = {
     "viewer": _VIEWER,
     "analyst": _ANALYST,
     "data_scientist": _DATA_SCIENTIST,
     "admin": frozenset(Permission),
 }
+
+
+#: What is of no use without something else. Whatever a role of one's own is given, it is given with what that needs.
+NEEDED: dict[Permission, Permission] = {
+    Permission.ALERTS_MANAGE: Permission.ALERTS_READ,
+    Permission.STREAM_MANAGE: Permission.STREAM_READ,
+}
+
+
+def complete(permissions: Iterable[Permission]) -> frozenset[Permission]:
+    """`permissions` with what they need; reading data, which the frame around every page does, is part of every role.
+
+    >>> sorted(complete([Permission.ALERTS_MANAGE]))
+    [<Permission.ALERTS_MANAGE: 'alerts:manage'>, <Permission.ALERTS_READ: 'alerts:read'>, <Permission.DATA_READ: 'data:read'>]
+    """
+    chosen = frozenset(permissions)
+    return chosen | {NEEDED[item] for item in chosen if item in NEEDED} | {Permission.DATA_READ}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +84,13 @@ class Actor:
         """Raise PermissionDenied unless the role includes `permission`."""
         if not self.may(permission):
             message = f"Your role does not include the permission {permission}. Ask an administrator for it."
+            raise PermissionDenied(message)
+
+    def demand_no_less(self, permissions: Iterable[Permission]) -> None:
+        """Raise PermissionDenied unless the actor may all of `permissions`: nobody gives, or takes over, more than they have."""
+        more = sorted(set(permissions) - self.permissions)
+        if more:
+            message = f"That includes {', '.join(more)}, which you may not do yourself. Ask somebody who may."
             raise PermissionDenied(message)
 
 

@@ -18,10 +18,11 @@ from nebuloviz.services.interfaces import PasswordOffer, UserRecord
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import failure_note, part_answer
 from nebuloviz.web.components import card, link_button, page, page_header, skeleton_table, toast
-from nebuloviz.web.context import act, ask, services
+from nebuloviz.web.context import act, ask, current_actor, services
 from nebuloviz.web.navigation import URL_ID, stay_on_page
 from nebuloviz.web.reading import asking
 from nebuloviz.web.views import users as views
+from nebuloviz.web.views.roles import role_options
 
 _NEW = 0  # the id of a user that is to be created
 _STORE, _VERSION, _CHANGED = "user-id", "user-version", "user-changed"
@@ -65,7 +66,7 @@ def show(user_id: Any, _changed: Any) -> tuple[Any, ...]:
 
         def build() -> tuple[Any, ...]:
             user = None if user_id == _NEW else _user(user_id)
-            form = views.user_form(user, _choices(user))
+            form = views.user_form(user, _roles(user), _choices(user))
             if user is None:
                 return _header(_("New user")), form, None, None
             return _header(html.Bdi(user.username)), form, _rest(user), user.version
@@ -76,6 +77,10 @@ def show(user_id: Any, _changed: Any) -> tuple[Any, ...]:
 
 def _user(user_id: object) -> UserRecord:
     return ask(services().users.get, user_id if isinstance(user_id, int) else -1)
+
+
+def _roles(user: UserRecord | None) -> list[dict[str, Any]]:
+    return role_options(ask(services().roles.list), current_actor().permissions, user.role if user else "")
 
 
 def _choices(user: UserRecord | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import Services
 from nebuloviz.services.limits import Counters
+from nebuloviz.services.roles import DatabaseRoles
 from nebuloviz.services.stored_settings import DatabaseSettings
 from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.settings import Settings
@@ -55,5 +56,6 @@ def parts(settings: Settings) -> Parts:
         DatabaseUsers(auth, audit),
         DatabaseApiTokens(audit),
         DatabaseSettings(settings, audit),
+        DatabaseRoles(audit),
     )
     return Parts(**vars(base), counters=counters, auth=auth, ingest=ingest, services=services)

@@ -5,10 +5,23 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import BigInteger, Boolean, ForeignKey, Text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
 from nebuloviz.models.base import Base
 from nebuloviz.models.types import BigKey, UtcDateTime
+
+
+class CustomRole(Base):
+    """A role that an administrator has made. Users have it by its slug, which stays when the name changes."""
+
+    __tablename__ = "custom_role"
+
+    slug: Mapped[str] = mapped_column(Text, primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+    name_key: Mapped[str] = mapped_column(Text, unique=True)  # as of users
+    description: Mapped[str] = mapped_column(Text, default="")
+    permissions: Mapped[str] = mapped_column(Text)  # by a space apart
+    version: Mapped[int] = mapped_column(BigInteger, default=1)
 
 
 class User(Base):
@@ -32,6 +45,9 @@ class User(Base):
     scope: Mapped[str] = mapped_column(Text, default="{}")  # JSON: dimension -> the values that the user may see
     version: Mapped[int] = mapped_column(BigInteger, default=1)  # counts what administrators change
     last_sign_in_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    custom_role: Mapped[CustomRole | None] = relationship(  # None: the role is a ready-made one
+        primaryjoin=lambda: foreign(User.role) == CustomRole.slug, viewonly=True, lazy="joined"
+    )
 
 
 class BrowserSession(Base):

@@ -18,11 +18,12 @@ from nebuloviz.db import rows_changed
 from nebuloviz.errors import Conflict, InvalidInput, NotFound, NotSignedIn, TokenReused
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import BrowserSession, RefreshToken, User
-from nebuloviz.permissions import ROLES, SCOPABLE, SYSTEM, Actor
+from nebuloviz.permissions import SCOPABLE, SYSTEM, Actor
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.interfaces import AuditAction, AuditService, AuthService, TokenPair, UserView
 from nebuloviz.services.limits import Counters, SignInGate, account_key, address_key
 from nebuloviz.services.passwords import ROUNDS, Passwords, check_password, check_username, name_key
+from nebuloviz.services.role_rows import granted, granted_by, lock_roles
 from nebuloviz.services.scope import scope_from_json
 from nebuloviz.services.tokens import Claims, TokenSigner
 from nebuloviz.settings import SUPPORTED_LANGUAGES, Settings
@@ -220,8 +221,7 @@ class DatabaseAuth(AuthService):
     # ------------------------------------------------------------ users
 
     def actor(self, user: UserView) -> Actor:
-        permissions = ROLES.get(user.role, frozenset())
-        left = permissions & SCOPABLE if user.scope else permissions
+        left = user.granted & SCOPABLE if user.scope else user.granted
         if user.confined_to is not None:
             left &= user.confined_to
         return Actor(user.id, user.username, user.role, left, user.scope)
@@ -230,8 +230,7 @@ class DatabaseAuth(AuthService):
         self, session: Session, username: str, password: str, role: str, *, must_change_password: bool = False
     ) -> UserView:
         name = check_username(username)
-        if role not in ROLES:
-            raise InvalidInput(_("There is no role {role}; known are {known}.", role=role, known=", ".join(ROLES)))
+        granted_by(lock_roles(session), role)
         check_password(password, name)
         user = User(
             username=name,
@@ -297,6 +296,8 @@ def view_of(user: User) -> UserView:
         language=user.language,
         time_zone=user.time_zone,
         theme=user.theme,
+        granted=granted(user),
+        role_name=user.custom_role.name if user.custom_role else "",
         disabled=user.disabled,
         must_change_password=user.must_change_password,
         epoch=user.sign_in_epoch,

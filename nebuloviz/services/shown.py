@@ -75,6 +75,17 @@ def told_apart(names: dict[str, str]) -> dict[str, str]:
     }
 
 
+def role_words(role: str, name: str = "") -> str:
+    """A role in the reader's words; `name` is that of one's own, '' of a ready-made one."""
+    words = {
+        "viewer": _("Viewer"),
+        "analyst": _("Analyst"),
+        "data_scientist": _("Data scientist"),
+        "admin": _("Administrator"),
+    }
+    return name or words.get(role, role)
+
+
 def by_size(frame: pd.DataFrame, slug: str, measured: str) -> list[str]:
     """The values of the dimension `slug`, those with most in the column `measured` first, 'Other' last."""
     sizes = frame.groupby(slug, sort=True, observed=True)[measured].sum().sort_values(ascending=False, kind="stable")

@@ -14,7 +14,7 @@ from nebuloviz.clock import utc_now
 from nebuloviz.errors import Conflict, InvalidInput, NotFound, StaleVersion
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import PasswordLink, User
-from nebuloviz.permissions import ROLES, Actor, Permission, RowScope, require
+from nebuloviz.permissions import Actor, Permission, RowScope, require
 from nebuloviz.services.auth import DatabaseAuth, add_user, hashed_token, subject_of, view_of
 from nebuloviz.services.interfaces import (
     AuditAction,
@@ -27,12 +27,12 @@ from nebuloviz.services.interfaces import (
     UserView,
 )
 from nebuloviz.services.passwords import check_username, name_key
+from nebuloviz.services.role_rows import Roles, granted, granted_by, lock_roles, nobody_would_manage
 from nebuloviz.services.scope import checked_scope, scope_from_json, scope_to_json
 
 LINK_LIFE = timedelta(days=7)
 _LONGEST_EMAIL = 254
 _LONGEST_TOKEN = 100
-_MANAGERS = tuple(role for role, permissions in ROLES.items() if Permission.USERS_MANAGE in permissions)
 _ORDERS: Mapping[str, Any] = {
     "name": User.name_key,
     "role": User.role,
@@ -78,7 +78,7 @@ class DatabaseUsers(UserService):
 
     @require(Permission.USERS_MANAGE)
     def create(self, session: Session, actor: Actor, username: str, draft: UserDraft) -> PasswordOffer:
-        name, scope = check_username(username), _checked(draft)
+        name, scope = check_username(username), _checked(lock_roles(session), actor, draft)
         user = User(
             username=name,
             name_key=name_key(name),
@@ -94,17 +94,21 @@ class DatabaseUsers(UserService):
 
     @require(Permission.USERS_MANAGE)
     def change(self, session: Session, actor: Actor, user_id: int, version: int, draft: UserDraft) -> UserRecord:
-        scope = _checked(draft)
-        user = _locked_for_change(session, user_id, version, managing=draft.role in _MANAGERS)
+        roles = lock_roles(session)
+        scope = _checked(roles, actor, draft)
+        managing = Permission.USERS_MANAGE in roles[draft.role]
+        user = _for_change(session, actor, roles, user_id, version, managing=managing)
         before = _told(user)
         user.role, user.email, user.scope = draft.role, draft.email, scope_to_json(scope)
         user.version += 1
+        session.flush()
+        session.expire(user, ["custom_role"])
         self._audit.record(session, actor, AuditAction.USER_CHANGED, subject_of(user), before=before, after=_told(user))
         return self._record(user)
 
     @require(Permission.USERS_MANAGE)
     def set_disabled(self, session: Session, actor: Actor, user_id: int, version: int, *, disabled: bool) -> UserRecord:
-        user = _locked_for_change(session, user_id, version, managing=not disabled)
+        user = _for_change(session, actor, lock_roles(session), user_id, version, managing=not disabled)
         user.disabled = disabled
         user.version += 1
         if disabled:
@@ -116,20 +120,20 @@ class DatabaseUsers(UserService):
 
     @require(Permission.USERS_MANAGE)
     def delete(self, session: Session, actor: Actor, user_id: int, version: int) -> None:
-        user = _locked_for_change(session, user_id, version, managing=False)
+        user = _for_change(session, actor, lock_roles(session), user_id, version, managing=False)
         self._audit.record(session, actor, AuditAction.USER_DELETED, subject_of(user), before=_told(user))
         session.execute(delete(User).where(User.id == user.id))  # what belongs to the user goes by the foreign keys
 
     @require(Permission.USERS_MANAGE)
     def unlock(self, session: Session, actor: Actor, user_id: int) -> UserRecord:
-        user = _user(session, user_id)
+        user = _within(session, actor, user_id)
         self._auth.unlock(user)
         self._audit.record(session, actor, AuditAction.USER_UNLOCKED, subject_of(user))
         return self._record(user)
 
     @require(Permission.USERS_MANAGE)
     def end_sessions(self, session: Session, actor: Actor, user_id: int) -> int:
-        user = _user(session, user_id)
+        user = _within(session, actor, user_id)
         ended = self._auth.end_all(session, user)
         self._audit.record(session, actor, AuditAction.SESSIONS_ENDED, subject_of(user))
         return ended
@@ -138,7 +142,7 @@ class DatabaseUsers(UserService):
 
     @require(Permission.USERS_MANAGE)
     def offer_password(self, session: Session, actor: Actor, user_id: int) -> PasswordOffer:
-        user = _user(session, user_id)
+        user = _within(session, actor, user_id)
         if user.disabled:
             raise Conflict(_("{name} is disabled; enable the user first.", name=user.username))
         self._audit.record(session, actor, AuditAction.PASSWORD_LINK_MADE, subject_of(user))
@@ -177,6 +181,7 @@ class DatabaseUsers(UserService):
             username=user.username,
             email=user.email,
             role=user.role,
+            role_name=user.custom_role.name if user.custom_role else "",
             scope=scope_from_json(user.scope),
             state=self._state(user),
             created_at=user.created_at,
@@ -192,16 +197,16 @@ class DatabaseUsers(UserService):
         return "locked" if self._auth.is_locked(user) else "active"
 
 
-def _checked(draft: UserDraft) -> RowScope:
-    """The draft's scope, if all of the draft can be kept. Raises InvalidInput."""
-    if draft.role not in ROLES:
-        raise InvalidInput(_("There is no role {role}; known are {known}.", role=draft.role, known=", ".join(ROLES)))
+def _checked(roles: Roles, actor: Actor, draft: UserDraft) -> RowScope:
+    """The draft's scope, if all of the draft can be kept. Raises InvalidInput, and PermissionDenied for a role beyond the actor."""
+    permissions = granted_by(roles, draft.role)
+    actor.demand_no_less(permissions)
     email = draft.email
     name, at, domain = email.rpartition("@")
     if email and not (len(email) <= _LONGEST_EMAIL and at and name and domain and _is_one_word(email)):
         raise InvalidInput(_("This is no e-mail address: {text}", text=email[:80]))
     scope = checked_scope(draft.scope)
-    if scope and draft.role in _MANAGERS:
+    if scope and Permission.USERS_MANAGE in permissions:
         raise InvalidInput(_("An administrator sees everything. Choose another role, or no limits on rows."))
     return scope
 
@@ -219,17 +224,27 @@ def _user(session: Session, user_id: int) -> User:
     return user
 
 
-def _locked_for_change(session: Session, user_id: int, version: int, *, managing: bool) -> User:
+def _within(session: Session, actor: Actor, user_id: int) -> User:
+    """The user, who may nothing that the actor may not: else a new password would be a way to more.
+
+    Raises:
+        NotFound, PermissionDenied: there is none; or one who may more.
+    """
+    user = _user(session, user_id)
+    actor.demand_no_less(granted(user))
+    return user
+
+
+def _for_change(session: Session, actor: Actor, roles: Roles, user_id: int, version: int, *, managing: bool) -> User:
     """The user to be changed, as of `version`. `managing`: the user is one of those who manage users afterwards.
 
     All of those are locked, whoever is changed: of two changes at once, the second waits and sees what the first has left.
 
     Raises:
-        NotFound, StaleVersion, Conflict: as `UserService.change` says.
+        NotFound, PermissionDenied, StaleVersion, Conflict: as `UserService.change` says.
     """
-    able = User.role.in_(_MANAGERS) & ~User.disabled & (User.password_hash != "")
-    managers = session.scalars(select(User.id).where(able).order_by(User.id).with_for_update()).all()
-    user = _user(session, user_id)
+    alone = nobody_would_manage(session, roles, roles, user_id)
+    user = _within(session, actor, user_id)
     if user.version != version:
         raise StaleVersion(
             _(
@@ -237,7 +252,7 @@ def _locked_for_change(session: Session, user_id: int, version: int, *, managing
                 name=user.username,
             )
         )
-    if not managing and list(managers) == [user.id]:
+    if alone and not managing:
         raise Conflict(_("{name} is the last administrator. Make somebody else one first.", name=user.username))
     return user
 
@@ -248,4 +263,5 @@ def _withdraw_links(session: Session, user: User) -> None:
 
 def _told(user: User) -> dict[str, Any]:
     """What the audit log tells of a user."""
-    return {"role": user.role, "email": user.email, "scope": dict(scope_from_json(user.scope))}
+    role = user.custom_role.name if user.custom_role else user.role
+    return {"role": role, "email": user.email, "scope": dict(scope_from_json(user.scope))}

@@ -18,6 +18,7 @@ from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _, current
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import UserView
+from nebuloviz.services.shown import role_words
 from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web import filterbar, filtering
 from nebuloviz.web.access import protected_callback
@@ -40,7 +41,6 @@ from nebuloviz.web.context import ERROR_STORE_ID, ask, current_user, may, save_p
 from nebuloviz.web.navigation import INTERVAL_ID, STAMP_ID, THEME_ID, URL_ID
 from nebuloviz.web.reading import now
 from nebuloviz.web.state import CARRIED_PARAMS, PageState
-from nebuloviz.web.views.users import role_words
 
 _ARRIVAL_ID, _OPEN_ALERTS_ID, _AGE_ID, _SAVED_ID = "shell-arrival", "shell-open-alerts", "shell-age", "shell-saved"
 _LANGUAGE_ID, _ZONE_ID, _MENU_ID = "shell-language", "shell-zone", "shell-menu"
@@ -121,7 +121,10 @@ def nav_items(state: PageState, open_alerts: int) -> list[NavItem]:
 def _user_menu(user: UserView) -> html.Details:
     languages = [{"label": name, "value": code} for code, name in SUPPORTED_LANGUAGES.items()]
     body = [
-        html.Div([html.Strong(html.Bdi(user.username)), html.Span(role_words(user.role))], className="nv-menu-head"),
+        html.Div(
+            [html.Strong(html.Bdi(user.username)), html.Span(role_words(user.role, user.role_name))],
+            className="nv-menu-head",
+        ),
         _preference(_("Language"), _LANGUAGE_ID, languages, current().language, searchable=False),
         _preference(
             _("Time zone"), _ZONE_ID, zone_options([current().time_zone]), current().time_zone, searchable=True

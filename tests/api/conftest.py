@@ -26,6 +26,7 @@ from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import Services
 from nebuloviz.services.limits import Counters
+from nebuloviz.services.roles import DatabaseRoles
 from nebuloviz.services.stored_settings import DatabaseSettings
 from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.settings import Settings, load
@@ -104,6 +105,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
         DatabaseUsers(auth, audit),
         DatabaseApiTokens(audit),
         DatabaseSettings(settings, audit),
+        DatabaseRoles(audit),
     )
     with database.transaction() as session:
         for role in ROLES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pandas as pd
@@ -191,6 +191,57 @@ class TestUsers:
         self.create(admin, "noted", role="analyst")
         (entry,) = admin.get("/api/v1/audit", params={"action": "user:create", "search": "noted"}).json()["items"]
         assert (entry["username"], entry["subject"], entry["after"]["role"]) == ("admin", "user noted", "analyst")
+
+
+class TestRoles:
+    BODY: ClassVar[dict[str, Any]] = {"name": "Region lead", "permissions": ["alerts:manage"]}
+
+    def test_are_created_given_changed_and_deleted(self, api: Api, admin: httpx.Client) -> None:
+        made = admin.post("/api/v1/roles", json=self.BODY)
+        assert made.status_code == 201
+        assert (made.json()["slug"], made.headers["ETag"]) == ("region_lead", '"1"')
+        assert made.json()["permissions"] == ["alerts:manage", "alerts:read", "data:read"]
+        path = "/api/v1/roles/region_lead"
+        user = admin.post("/api/v1/users", json={"username": "lea", "role": "region_lead"}).json()["user"]
+        with api.client("lea") as lea:
+            assert lea.get("/api/v1/me").json()["permissions"] == made.json()["permissions"]
+            assert lea.get("/api/v1/sales", params={"start": "2026-03-01", "end": "2026-03-02"}).status_code == 403
+            changed = {"name": "Lead", "permissions": ["sales:read"]}
+            assert admin.put(path, json=changed, headers={"If-Match": '"1"'}).headers["ETag"] == '"2"'
+            assert lea.get("/api/v1/sales", params={"start": "2026-03-01", "end": "2026-03-02"}).status_code == 200
+            assert lea.get("/api/v1/alerts").status_code == 403
+        assert admin.get(path).json()["holders"] == 1
+        assert admin.delete(path).status_code == 409
+        assert admin.delete(f"/api/v1/users/{user['id']}").status_code == 204
+        assert admin.delete(path).status_code == 204
+        assert admin.get(path).status_code == 404
+
+    def test_edits_of_a_stale_version_are_refused(self, admin: httpx.Client) -> None:
+        path = f"/api/v1/roles/{admin.post('/api/v1/roles', json=self.BODY).json()['slug']}"
+        stale = {"If-Match": '"7"'}
+        assert admin.put(path, json=self.BODY, headers=stale).status_code == 412
+        assert admin.delete(path, headers=stale).status_code == 412
+        assert admin.delete(path, headers={"If-Match": '"1"'}).status_code == 204
+
+    @pytest.mark.parametrize(
+        ("body", "status"),
+        [
+            ({"name": "x", "permissions": ["no:such"]}, 422),
+            ({"name": "x", "permissions": "data:read"}, 422),
+            ({"name": "x" * 61, "permissions": []}, 422),
+            ({"name": "", "permissions": []}, 422),
+            ({"name": "x"}, 422),
+            ({"name": "x", "permissions": [], "slug": "admin"}, 422),
+            ({"name": "administrator", "permissions": []}, 409),
+        ],
+    )
+    def test_of_what_cannot_be_are_refused(self, admin: httpx.Client, body: dict[str, Any], status: int) -> None:
+        assert admin.post("/api/v1/roles", json=body).status_code == status
+
+    def test_ready_made_ones_stay(self, admin: httpx.Client) -> None:
+        for slug in ("viewer", "admin"):
+            assert admin.put(f"/api/v1/roles/{slug}", json=self.BODY).status_code == 409
+            assert admin.delete(f"/api/v1/roles/{slug}").status_code == 409
 
 
 class TestStream:

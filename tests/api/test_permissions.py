@@ -63,12 +63,24 @@ TABLE: dict[tuple[str, str], str | Permission] = {
     ("POST", "/api/v1/users/{user_id}/unlock"): Permission.USERS_MANAGE,
     ("POST", "/api/v1/users/{user_id}/end-sessions"): Permission.USERS_MANAGE,
     ("POST", "/api/v1/users/{user_id}/password-link"): Permission.USERS_MANAGE,
+    ("GET", "/api/v1/roles"): Permission.USERS_MANAGE,
+    ("POST", "/api/v1/roles"): Permission.USERS_MANAGE,
+    ("GET", "/api/v1/roles/{slug}"): Permission.USERS_MANAGE,
+    ("PUT", "/api/v1/roles/{slug}"): Permission.USERS_MANAGE,
+    ("DELETE", "/api/v1/roles/{slug}"): Permission.USERS_MANAGE,
     ("GET", "/api/v1/audit"): Permission.AUDIT_READ,
 }
 PROTECTED = sorted((key, need) for key, need in TABLE.items() if need != "nothing")
 
 _SPAN = {"start": "2026-03-01", "end": "2026-03-02"}
-_NOBODY = {"alert_id": 999_999, "letter_id": 999_999, "user_id": 999_999, "token_id": 999_999, "name": "category"}
+_NOBODY = {
+    "alert_id": 999_999,
+    "letter_id": 999_999,
+    "user_id": 999_999,
+    "token_id": 999_999,
+    "name": "category",
+    "slug": "nobodys",
+}
 
 #: What goes with a request, where it needs anything.
 REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
@@ -84,6 +96,8 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/dead-letters/discard"): {"json": {"ids": [999_999]}},
     ("POST", "/api/v1/users"): {"json": {"username": "viewer", "role": "viewer"}},
     ("POST", "/api/v1/tokens"): {"json": {"name": "none", "permissions": ["no:such"]}},
+    ("POST", "/api/v1/roles"): {"json": {"name": "Viewer", "permissions": []}},
+    ("PUT", "/api/v1/roles/{slug}"): {"json": {"name": "Nobody's", "permissions": []}},
     ("PUT", "/api/v1/users/{user_id}"): {"json": {"role": "viewer", "scope": {}}},
     ("PUT", "/api/v1/users/{user_id}/state"): {"json": {"disabled": True}},
 }
@@ -91,8 +105,13 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
 ANSWERS: dict[tuple[str, str], int] = {
     key: 404
     for key in TABLE
-    if any(f"{{{name}}}" in key[1] for name in ("alert_id", "letter_id", "user_id", "token_id"))
-} | {("POST", "/api/v1/tokens"): 422, ("POST", "/api/v1/users"): 409, ("POST", "/api/v1/stream/resume"): 404}
+    if any(f"{{{name}}}" in key[1] for name in ("alert_id", "letter_id", "user_id", "token_id", "slug"))
+} | {
+    ("POST", "/api/v1/tokens"): 422,
+    ("POST", "/api/v1/users"): 409,
+    ("POST", "/api/v1/roles"): 409,
+    ("POST", "/api/v1/stream/resume"): 404,
+}
 
 
 def found_routes(app: FastAPI) -> dict[tuple[str, str], Any]:

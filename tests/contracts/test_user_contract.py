@@ -72,7 +72,7 @@ def got(users: UserService, database: Database, user_id: int) -> UserRecord:
 class TestCreating:
     def test_gives_a_user_who_is_invited(self, anna: PasswordOffer, clock: Clock) -> None:
         assert replace(anna.user, id=0) == UserRecord(
-            0, "Anna", "anna@example.com", "analyst", (("store", ("367", "406")),), "invited", clock.now, None, 1
+            0, "Anna", "anna@example.com", "analyst", "", (("store", ("367", "406")),), "invited", clock.now, None, 1
         )
         assert anna.expires_at == clock.now + timedelta(days=7)
 

@@ -16,9 +16,11 @@ from plotly.utils import PlotlyJSONEncoder
 
 from nebuloviz.db import Database
 from nebuloviz.i18n import Preferences, set_current, use
+from nebuloviz.permissions import ROLES
 from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.interfaces import Services, UserView
+from nebuloviz.services.roles import DatabaseRoles
 from nebuloviz.services.stored_settings import DatabaseSettings
 from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.settings import Settings
@@ -62,6 +64,7 @@ def services_of(settings: Settings, shop: Shop) -> Services:
         users,
         DatabaseApiTokens(shop.audit),
         DatabaseSettings(settings, shop.audit),
+        DatabaseRoles(shop.audit),
     )
 
 
@@ -86,7 +89,9 @@ def role() -> str:
 
 @pytest.fixture
 def _reading(dashboard: tuple[Dash, Settings, Database], shop: Shop, role: str) -> Iterator[None]:
-    user = UserView(7, "ann", role, "en", "UTC", "light", disabled=False, must_change_password=False, epoch=1)
+    user = UserView(
+        7, "ann", role, "en", "UTC", "light", disabled=False, must_change_password=False, epoch=1, granted=ROLES[role]
+    )
     with dashboard[0].server.test_request_context("/"), use(Preferences(currency="USD")):
         login_user(SignedIn(user, "token"))
         set_current(Preferences(currency="USD"))

@@ -19,7 +19,7 @@ from nebuloviz.web.views.users import draft_of, scope_words, user_table
 from tests.fakes import NOW
 from tests.pages.conftest import Browser, Drawn, Shop, services_of
 
-ANNA = UserRecord(3, "anna", "", "viewer", (("store", ("1", "")),), "active", NOW, None, 1)
+ANNA = UserRecord(3, "anna", "", "viewer", "", (("store", ("1", "")),), "active", NOW, None, 1)
 
 
 @pytest.fixture

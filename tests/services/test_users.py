@@ -11,16 +11,17 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.cache import Cache
 from nebuloviz.db import Database
-from nebuloviz.errors import Conflict, NotFound, PermissionDenied
+from nebuloviz.errors import NebuloVizError, NotFound, PermissionDenied
 from nebuloviz.models import Alert
-from nebuloviz.permissions import SYSTEM, Actor
+from nebuloviz.permissions import SYSTEM, Actor, Permission
 from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.data import SalesDataService
 from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.insights import FigureInsights
-from nebuloviz.services.interfaces import UserDraft, UserRecord
+from nebuloviz.services.interfaces import RoleDraft, UserDraft, UserRecord
+from nebuloviz.services.roles import DatabaseRoles
 from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.settings import Settings, load
 from tests.metrics import shop
@@ -47,9 +48,9 @@ def users(auth: DatabaseAuth) -> DatabaseUsers:
     return DatabaseUsers(auth, DatabaseAudit())
 
 
-def administrator(users: DatabaseUsers, database: Database, name: str) -> UserRecord:
+def administrator(users: DatabaseUsers, database: Database, name: str, role: str = "admin") -> UserRecord:
     with database.transaction() as session:
-        offer = users.create(session, SYSTEM, name, UserDraft("admin"))
+        offer = users.create(session, SYSTEM, name, UserDraft(role))
         users.accept_password(session, offer.token, PASSWORD)
     return offer.user
 
@@ -81,7 +82,7 @@ class Second:
         try:
             with database.transaction() as session:
                 change(users, session, user)
-        except Conflict as error:
+        except NebuloVizError as error:
             self.refused = error.message
 
     def waits(self) -> bool:
@@ -121,6 +122,59 @@ class TestTwoAtOnce:
         with database.session() as session:
             found = users.get(session, SYSTEM, anna.id)
         assert (found.role, found.state) == ("analyst", "invited")
+
+
+ROLES = DatabaseRoles(DatabaseAudit())
+
+
+def strip(_users: DatabaseUsers, session: Session, _user: UserRecord) -> object:
+    """Take from the role Helper what makes its holders administrators."""
+    return ROLES.change(session, SYSTEM, "helper", 1, RoleDraft("Helper", []))
+
+
+def drop(_users: DatabaseUsers, session: Session, _user: UserRecord) -> object:
+    ROLES.delete(session, SYSTEM, "helper", 1)
+    return None
+
+
+def give(users: DatabaseUsers, session: Session, user: UserRecord) -> object:
+    return users.change(session, SYSTEM, user.id, user.version, UserDraft("helper"))
+
+
+class TestARoleAndItsHolders:
+    @pytest.fixture(autouse=True)
+    def _helper(self, database: Database) -> None:
+        with database.transaction() as session:
+            ROLES.create(session, SYSTEM, RoleDraft("Helper", [Permission.USERS_MANAGE]))
+
+    @pytest.mark.parametrize("change", [demote, disable, delete])
+    @pytest.mark.parametrize("role_first", [False, True])
+    def test_leave_one_administrator(
+        self, users: DatabaseUsers, database: Database, change: Change, role_first: bool
+    ) -> None:
+        root = administrator(users, database, "root")
+        administrator(users, database, "hanna", "helper")
+        first, then = (strip, change) if role_first else (change, strip)
+        with database.transaction() as session:
+            first(users, session, root)
+            second = Second(users, database, root, then)
+            assert second.waits()
+        refused = "root is the last administrator" if role_first else "Nobody would be left to manage users"
+        assert refused in second.end()
+
+    @pytest.mark.parametrize(
+        ("first", "then", "refused"), [(drop, give, "There is no role helper"), (give, drop, "have this role")]
+    )
+    def test_are_never_parted(
+        self, users: DatabaseUsers, database: Database, first: Change, then: Change, refused: str
+    ) -> None:
+        administrator(users, database, "root")
+        anna = administrator(users, database, "anna", "viewer")
+        with database.transaction() as session:
+            first(users, session, anna)
+            second = Second(users, database, anna, then)
+            assert second.waits()
+        assert refused in second.end()
 
 
 class Scoped:

@@ -25,6 +25,9 @@ PAGES: dict[str, Permission] = {
     "/users": Permission.USERS_MANAGE,
     "/users/new": Permission.USERS_MANAGE,
     "/users/1": Permission.USERS_MANAGE,
+    "/roles": Permission.USERS_MANAGE,
+    "/roles/new": Permission.USERS_MANAGE,
+    "/roles/viewer": Permission.USERS_MANAGE,
 }
 
 #: Beginning of a callback's first output (or '' for those without one) -> what it needs, where it is more than reading data.
@@ -32,6 +35,7 @@ NEEDS: dict[str, Permission] = {
     "data-": Permission.STREAM_READ,
     "audit-": Permission.AUDIT_READ,
     "user": Permission.USERS_MANAGE,
+    "role": Permission.USERS_MANAGE,
     "alert": Permission.ALERTS_READ,
 }
 ROUTER = ".._pages_content.children..._pages_store.data.."
@@ -225,7 +229,10 @@ class TestPages:
     def test_of_the_registry_are_those_of_the_table(self, program: Program) -> None:
         """A page that the table does not name would be one that nobody has thought about."""
         found = {path.stem for path in (ROOT / "pages").glob("[!_]*.py")}
-        assert found == {"overview", "explore", "alerts", "alert", "data", "audit", "users", "user", "not_found_404"}
+        assert found == {
+            *("overview", "explore", "alerts", "alert", "data", "audit"),
+            *("users", "user", "roles", "role", "not_found_404"),
+        }
 
     @pytest.mark.parametrize(
         ("path", "search"),

@@ -38,7 +38,7 @@ async def tokens(asker: Owner) -> TokenList:
 @router.post("", summary="A token for a program", status_code=201)
 async def create_token(asker: Owner, body: NewToken) -> MadeToken:
     """It may do what it names, as far as your role includes that whenever it is used. A new password ends it."""
-    made = await asker.act(asker.services.api_tokens.create, body.name, _permissions(body.permissions), body.days)
+    made = await asker.act(asker.services.api_tokens.create, body.name, permissions_of(body.permissions), body.days)
     return MadeToken(token=made.token, item=TokenItem.model_validate(made.view))
 
 
@@ -47,7 +47,8 @@ async def revoke_token(asker: Owner, token_id: Annotated[int, Path(ge=1, le=2**6
     await asker.act(asker.services.api_tokens.revoke, token_id)
 
 
-def _permissions(names: list[str]) -> list[Permission]:
+def permissions_of(names: list[str]) -> list[Permission]:
+    """The permissions of these names. Raises InvalidInput."""
     try:
         return [Permission(name) for name in names]
     except ValueError:

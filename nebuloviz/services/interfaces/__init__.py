@@ -59,6 +59,7 @@ from nebuloviz.services.interfaces.insights import (
     Insight,
 )
 from nebuloviz.services.interfaces.installation import InstallationSettings
+from nebuloviz.services.interfaces.roles import RoleDraft, RoleService, RoleView
 from nebuloviz.services.interfaces.settings import SECRET_IS_SET, SettingsRecord, SettingsService
 from nebuloviz.services.interfaces.users import (
     USER_ORDERS,
@@ -107,6 +108,9 @@ __all__ = [
     "PartitionStatus",
     "PasswordOffer",
     "PostResult",
+    "RoleDraft",
+    "RoleService",
+    "RoleView",
     "RowResult",
     "SaleLine",
     "SalePage",
@@ -137,3 +141,4 @@ class Services:
     users: UserService
     api_tokens: ApiTokenService
     settings: SettingsService
+    roles: RoleService

@@ -28,6 +28,9 @@ class AuditAction(StrEnum):
     PASSWORD_SET = "password:set"  # noqa: S105 - as above
     RECORDS_DISCARDED = "records:discard"
     RECORDS_RETRIED = "records:retry"
+    ROLE_CHANGED = "role:change"
+    ROLE_CREATED = "role:create"
+    ROLE_DELETED = "role:delete"
     SESSIONS_ENDED = "user:end-sessions"
     SETTINGS_CHANGED = "settings:change"
     SIGN_IN = "session:start"

@@ -13,7 +13,10 @@ from nebuloviz.permissions import Actor, Permission, RowScope
 
 @dataclass(frozen=True)
 class UserView:
-    """Somebody who may sign in. `confined_to`: the permissions of the token that was shown; None where all of the role count."""
+    """Somebody who may sign in. `granted`: what the role includes; `role_name`: '' of a ready-made one, whose words are translated.
+
+    `confined_to`: the permissions of the token that was shown; None where all of the role count.
+    """
 
     id: int
     username: str
@@ -24,6 +27,8 @@ class UserView:
     disabled: bool
     must_change_password: bool
     epoch: int
+    granted: frozenset[Permission] = frozenset()
+    role_name: str = ""
     scope: RowScope = ()
     confined_to: frozenset[Permission] | None = None
 

@@ -21,12 +21,16 @@ USER_ORDERS: tuple[UserOrder, ...] = get_args(UserOrder)
 
 @dataclass(frozen=True)
 class UserRecord:
-    """A user as administrators see one. `invited`: has not set a password yet; `locked`: has failed to sign in too often."""
+    """A user as administrators see one. `role_name`: '' of a ready-made role, whose words are translated.
+
+    `invited`: has not set a password yet; `locked`: has failed to sign in too often.
+    """
 
     id: int
     username: str
     email: str
     role: str
+    role_name: str
     scope: RowScope
     state: UserState
     created_at: datetime
@@ -54,6 +58,9 @@ class PasswordOffer:
 
 class UserService(ABC):
     """Keeps the users. All but the last two need `users:manage`. Whatever it does holds from the user's next request on.
+
+    Nobody gives, or takes over, more than they have: with a role, or to a user whose role includes what the actor may not do, all
+    that changes something raises PermissionDenied.
 
     Of what could leave nobody to manage users, the methods raise Conflict, for two administrators at once too: the last one who
     has a password is neither deleted, disabled nor given another role.

@@ -11,8 +11,9 @@ from dash.development.base_component import Component
 
 from nebuloviz.i18n import LazyText, _, format_datetime, lazy
 from nebuloviz.metrics.registry import dimension
-from nebuloviz.permissions import ROLES, RowScope
+from nebuloviz.permissions import RowScope
 from nebuloviz.services.interfaces import PasswordOffer, UserDraft, UserRecord
+from nebuloviz.services.shown import role_words
 from nebuloviz.web.components import badge, card, empty_state
 from nebuloviz.web.components.basic import Kind, button, given
 from nebuloviz.web.figures import value_label
@@ -33,20 +34,6 @@ ORDER_WORDS = {
 }
 _NAMED_VALUES = 3
 _TEXTS = ("name", "email", "role")
-
-
-def role_words(role: str) -> str:
-    words = {
-        "viewer": _("Viewer"),
-        "analyst": _("Analyst"),
-        "data_scientist": _("Data scientist"),
-        "admin": _("Administrator"),
-    }
-    return words.get(role, role)
-
-
-def role_options() -> list[dict[str, str]]:
-    return [{"label": role_words(role), "value": role} for role in ROLES]
 
 
 def state_options() -> list[dict[str, str]]:
@@ -101,7 +88,7 @@ def _row(user: UserRecord) -> Component:
         [
             html.Th(dcc.Link(html.Bdi(user.username), href=f"/users/{user.id}"), scope="row"),
             html.Td(html.Bdi(user.email)),
-            html.Td(role_words(user.role)),
+            html.Td(html.Bdi(role_words(user.role, user.role_name))),
             html.Td(html.Bdi(scope_words(user.scope))),
             html.Td(state_badge(user)),
             html.Td(last),
@@ -120,10 +107,13 @@ def act_id(what: Any) -> dict[str, Any]:
     return {"type": "user-act", "do": what}
 
 
-def user_form(user: UserRecord | None, choices: Mapping[str, Sequence[tuple[str, str]]]) -> Component:
+def user_form(
+    user: UserRecord | None, roles: Sequence[dict[str, Any]], choices: Mapping[str, Sequence[tuple[str, str]]]
+) -> Component:
     """What an administrator decides of a user; None for one that is to be created.
 
-    `choices` has for each dimension that rows can be confined by the values that there are, with their labels.
+    `roles` are to choose from. `choices` has for each dimension that rows can be confined by the values that there are, with
+    their labels.
     """
     scope = dict(user.scope) if user else {}
     return html.Div(
@@ -132,7 +122,7 @@ def user_form(user: UserRecord | None, choices: Mapping[str, Sequence[tuple[str,
                 [
                     _text_field(_("Name"), "name", user.username if user else "", disabled=user is not None),
                     _text_field(_("E-mail"), "email", user.email if user else "", most=254),
-                    _list_field(_("Role"), "role", role_options(), user.role if user else "viewer", clearable=False),
+                    _list_field(_("Role"), "role", roles, user.role if user else "viewer", clearable=False),
                 ],
                 className="nv-mapping",
             ),
