@@ -78,8 +78,23 @@ def test_features_are_finite_whatever_comes() -> None:
     assert np.isfinite(series_features(_times(300), values)).all()
 
 
-def test_debounced_keeps_new_peaks() -> None:
-    assert debounced(np.array([0.1, 0.3, 0.2, 0.3, 0.4])).tolist() == [0.1, 0.3, 0.0, 0.0, 0.4]
+def test_features_say_how_far_a_value_is_outside_of_all_before() -> None:
+    values = np.tile([1.0, 2.0, 3.0], 100)
+    values[250] = 3.5
+    of_value = np.expm1(series_features(_times(300), values)[:, 0]) / 100
+    assert np.flatnonzero(of_value).tolist() == [250]
+    assert of_value[250] == pytest.approx(0.25)
+
+
+class TestDebounced:
+    def test_keeps_new_peaks(self) -> None:
+        assert debounced(np.array([0.1, 0.3, 0.2, 0.3, 0.4])).tolist() == [0.1, 0.3, 0.0, 0.0, 0.4]
+
+    @pytest.mark.parametrize("n", [1, 100, 101, 2_500])
+    def test_compares_with_a_hundred_before_and_later_with_the_last_tenth(self, n: int) -> None:
+        scores = np.random.default_rng(n).random(n)
+        kept = [s if s > scores[max(0, i - max(100, i // 10)) : i].max(initial=0) else 0 for i, s in enumerate(scores)]
+        assert debounced(scores).tolist() == kept
 
 
 class TestFiles:
