@@ -23,7 +23,7 @@ def kafka_jars() -> Path:
 
     `NEBULOVIZ_TEST_CACHE` moves the cache. A changed `kafka.pom.xml` gets a folder of its own.
     """
-    cache = Path(os.environ.get("NEBULOVIZ_TEST_CACHE") or _user_cache() / "nebuloviz-tests")
+    cache = cache_folder()
     jars = cache / f"kafka-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"
     if not jars.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
@@ -36,8 +36,10 @@ def kafka_jars() -> Path:
     return jars
 
 
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+def cache_folder() -> Path:
+    """Where what tests fetch is kept."""
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("NEBULOVIZ_TEST_CACHE") or user / "nebuloviz-tests")
 
 
 def _fetch(folder: Path) -> None:
