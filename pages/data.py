@@ -15,7 +15,7 @@ from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, failure_note, part_answer, table_input
 from nebuloviz.web.components import card, page, page_header, skeleton_table, toast
 from nebuloviz.web.components.basic import button
-from nebuloviz.web.context import act, ask, may, services, settings
+from nebuloviz.web.context import act, ask, installation, may, services
 from nebuloviz.web.filterbar import dropdown_texts
 from nebuloviz.web.navigation import INTERVAL_ID, STAMP_ID, THEME_ID, stay_on_page
 from nebuloviz.web.reading import asking
@@ -70,7 +70,7 @@ def _import_card() -> Component:
         [
             dcc.Store(id=_UPLOAD),
             html.Div(id="data-message"),
-            views.upload_box(settings().max_upload_mb),
+            views.upload_box(installation().max_upload_mb),
             html.Div(id="data-form"),
         ],
         span=7,

@@ -56,10 +56,10 @@ def create_api(
         openapi_url=f"{PREFIX}/openapi.json",
         redirect_slashes=False,
         lifespan=lifespan,
-        middleware=[Middleware(Edge, settings=settings)],
+        middleware=[Middleware(Edge, settings=settings, live=services.settings.live)],
         generate_unique_id_function=lambda route: route.name,
     )
-    limiter = RequestLimiter(counters or Counters(), settings.requests_per_minute)
+    limiter = RequestLimiter(counters or Counters(), lambda: services.settings.current.requests_per_minute)
     app.state.context = ApiContext(services, database, settings, health, limiter)
     install_problems(app)
     docs.install_openapi(app)

@@ -17,7 +17,7 @@ from nebuloviz.errors import NotSignedIn
 from nebuloviz.i18n import _, choose_language, current, set_current
 from nebuloviz.observability import HealthChecks, request_id, set_log_context
 from nebuloviz.permissions import Actor, Permission
-from nebuloviz.services.interfaces import TOKEN_PREFIX, Services, UserView
+from nebuloviz.services.interfaces import TOKEN_PREFIX, InstallationSettings, Services, UserView
 from nebuloviz.services.limits import RequestLimiter, client_address
 from nebuloviz.settings import Settings
 
@@ -81,7 +81,7 @@ async def signed_in(request: Request, _documented: Annotated[Any, Security(_sche
     with answering():
         user = await _user_of(context, token)
     set_log_context(request_id=request_id(), user_id=str(user.id))
-    _speak_to(user, request, context.settings)
+    _speak_to(user, request, context.services.settings.current)
     await within_limits(request, {f"token:{token}": 1, f"account:{user.id}": _ACCOUNT_TIMES})
     return user
 
@@ -99,10 +99,11 @@ async def within_limits(request: Request, keys: Mapping[str, int]) -> None:
         allowance.demand()
 
 
-def _speak_to(user: UserView, request: Request, settings: Settings) -> None:
+def _speak_to(user: UserView, request: Request, usual: InstallationSettings) -> None:
     """In the language that the request asks for, else in the user's own; times on the user's clock."""
-    language = choose_language(request.headers.get("accept-language"), default=user.language or settings.language)
-    set_current(replace(current(), language=language, time_zone=user.time_zone or settings.time_zone))
+    own = user.language if user.language in usual.languages else usual.language
+    language = choose_language(request.headers.get("accept-language"), default=own, offered=usual.languages)
+    set_current(replace(current(), language=language, time_zone=user.time_zone or usual.time_zone))
 
 
 async def _user_of(context: ApiContext, token: str) -> UserView:

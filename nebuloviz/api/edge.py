@@ -13,6 +13,7 @@ from nebuloviz.api.problems import ProblemResponse, unexpected_problem
 from nebuloviz.i18n import Preferences, _, choose_language, set_current
 from nebuloviz.observability import log_context, observe_request
 from nebuloviz.services.audit import set_address
+from nebuloviz.services.interfaces.installation import Live
 from nebuloviz.services.limits import Allowance, client_address
 from nebuloviz.settings import Settings
 
@@ -38,8 +39,9 @@ def is_own(path: str) -> bool:
 class Edge:
     """The outermost ASGI layer."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, live: Live) -> None:
         self._app = app
+        self._live = live
         self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,8 +77,9 @@ class Edge:
     def _speak(self, scope: Scope) -> None:
         headers, peer = Headers(scope=scope), (scope.get("client") or (None,))[0]
         set_address(client_address(peer, headers.getlist("x-forwarded-for"), self._settings.trusted_proxies))
-        language = choose_language(headers.get("accept-language"), default=self._settings.language)
-        set_current(Preferences(language, self._settings.time_zone, self._settings.currency, self._settings.week_start))
+        usual = self._live()
+        language = choose_language(headers.get("accept-language"), default=usual.language, offered=usual.languages)
+        set_current(Preferences(language, usual.time_zone, usual.currency, usual.week_start))
 
     def _sending(self, scope: Scope, send: Send, extra: dict[str, str]) -> Send:
         """`send`, adding headers that the answer does not have by itself."""

@@ -21,6 +21,7 @@ from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.consumer import Consumer, ConsumerOptions, OnWritten
 from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.observability import BUILD, DB_CONNECTIONS, Health
+from nebuloviz.services.stored_settings import DatabaseSettings
 from nebuloviz.settings import Settings
 
 SHUTDOWN_SECONDS = 8.0
@@ -97,6 +98,13 @@ def _connections(database: Database, pool: str, place: int) -> float:
     return database.connections()[pool][place]
 
 
+def _settle(settings: Settings, where: Database) -> str:
+    """Settle what administrators have decided on for the first sale to come; ''."""
+    with where.transaction() as session:
+        DatabaseSettings(settings).settle_currency(session)
+    return ""
+
+
 def prepare_database(settings: Settings, where: Database) -> str:
     """'' once an embedded database is brought to this version, a production one is at it, and its sales were stored by these settings.
 
@@ -107,7 +115,7 @@ def prepare_database(settings: Settings, where: Database) -> str:
             migrate.upgrade(where)
         found = migrate.current(where)
         if found == migrate.head():
-            return installation.contradiction(where, settings.time_zone, settings.currency)
+            return installation.contradiction(where, settings.time_zone, settings.currency) or _settle(settings, where)
     except DBAPIError as error:
         reason = str(error.orig or error).strip().splitlines()[0]
         return f"The database at {where.where} does not answer ({reason}). Check NEBULOVIZ_DATABASE_URL and the server."

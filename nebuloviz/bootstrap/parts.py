@@ -42,10 +42,13 @@ def parts(settings: Settings) -> Parts:
     counters = Counters(settings.redis_url.get_secret_value() if settings.redis_url else None)
     zone = ZoneInfo(settings.time_zone)
     audit = DatabaseAudit()
-    auth = DatabaseAuth(settings, counters=counters, audit=audit)
+    decided = DatabaseSettings(settings, audit)
+    auth = DatabaseAuth(settings, counters=counters, audit=audit, live=decided.live)
     data = SalesDataService(base.cache, zone, sets=CustomerSetBuilder(base.database, zone))
     alerts = DatabaseAlerts(data, audit=audit)
-    ingest = SalesIngestService(base.database, settings, on_written=[base.sales_written], audit=audit)
+    ingest = SalesIngestService(
+        base.database, settings, on_written=[base.sales_written], audit=audit, live=decided.live
+    )
     services = Services(
         auth,
         data,
@@ -55,7 +58,7 @@ def parts(settings: Settings) -> Parts:
         audit,
         DatabaseUsers(auth, audit),
         DatabaseApiTokens(audit),
-        DatabaseSettings(settings, audit),
+        decided,
         DatabaseRoles(audit),
     )
     return Parts(**vars(base), counters=counters, auth=auth, ingest=ingest, services=services)

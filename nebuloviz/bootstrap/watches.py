@@ -25,6 +25,9 @@ from nebuloviz.errors import ConfigurationError
 from nebuloviz.ingest.sale import Sale
 from nebuloviz.observability import detection_figures
 from nebuloviz.services import lease
+from nebuloviz.services.entries import Value
+from nebuloviz.services.interfaces.installation import DETECTION, SHARED
+from nebuloviz.services.stored_settings import DatabaseSettings
 from nebuloviz.services.watch_process import LEASE_LIFE, SERIES_TASK, Figures, Judged, WatchProcess
 from nebuloviz.settings import Settings
 
@@ -49,6 +52,8 @@ def watch_process(settings: Settings) -> WatchProcess:
 def watch_sales(parent: Parent, settings: Settings, holder: str) -> None:
     """The task of that child: both watches, until it is to stop. It loads what they need once it is elected, or has sales to judge.
 
+    When administrators decide otherwise on detection it ends as well, and the next child does as they have decided.
+
     Raises:
         ConfigurationError: the calendar cannot be read.
     """
@@ -58,9 +63,13 @@ def watch_sales(parent: Parent, settings: Settings, holder: str) -> None:
     handed: deque[Sequence[Sale]] = deque()
     parent.when_sent(handed.append)
     where = database(settings)
-    while not (handed or _elected(where, holder)):
-        if stopping.wait(STEP_SECONDS):
+    decided = _Decided(settings, where)
+    while not (decided.watching and (handed or _elected(where, holder))):
+        if not decided.watching:
+            _let_pass(handed, parent)
+        if stopping.wait(STEP_SECONDS) or decided.changed():
             return
+    settings = decided.settings
     series = series_watcher(settings, where, holder)
     lines = line_watcher(settings, where, handed, lambda n_lines: parent.tell(Judged(n_lines)))
     repeaters = [
@@ -70,12 +79,46 @@ def watch_sales(parent: Parent, settings: Settings, holder: str) -> None:
     lines.start()
     for repeater in repeaters:
         repeater.start()
-    stopping.wait()
+    while not (stopping.wait(STEP_SECONDS) or decided.changed()):
+        pass
     for repeater in repeaters:
         repeater.stop()
     lines.stop(_END_SECONDS)
     repeaters[0].join(_END_SECONDS)  # what is under way may be left: it is stored whole or not at all
     _hand_over(series)
+
+
+class _Decided:
+    """What administrators have decided on detection, as this process found it."""
+
+    def __init__(self, settings: Settings, where: Database) -> None:
+        extensions.load(settings.extensions_dir)  # one of their detectors may have been chosen
+        self._service = DatabaseSettings(settings)
+        self._where = where
+        self._found: dict[str, Value] = {}
+        self.changed()
+        self._found = self._values()
+        self.watching = self._service.current.detection
+        shared = {name: value for name, value in self._found.items() if name in SHARED}
+        self.settings = settings.model_copy(update=shared)
+
+    def changed(self) -> bool:
+        """Whether it is another by now. A database that does not answer says nothing."""
+        try:
+            with self._where.session() as session:
+                return self._service.refresh(session) and self._values() != self._found
+        except DBAPIError as error:
+            _log.warning("The watches cannot look at settings: %s", type(error).__name__)
+            return False
+
+    def _values(self) -> dict[str, Value]:
+        return {name: self._service.current.get(name) for name in DETECTION}
+
+
+def _let_pass(handed: deque[Sequence[Sale]], parent: Parent) -> None:
+    """Sales that nobody wants to have judged."""
+    while handed:
+        parent.tell(Judged(len(handed.popleft())))
 
 
 def _elected(where: Database, holder: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gettext as gettext_module
+from collections.abc import Collection
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -123,14 +124,17 @@ def is_rtl(language: str) -> bool:
 
 
 def choose_language(
-    accept_language_header: str | None, preferred: str | None = None, default: str = DEFAULT_LANGUAGE
+    accept_language_header: str | None,
+    preferred: str | None = None,
+    default: str = DEFAULT_LANGUAGE,
+    offered: Collection[str] = SUPPORTED_LANGUAGES,
 ) -> str:
-    """The supported language to use: the one the user chose, else the browser's best, else `default`. Never raises."""
-    if preferred in SUPPORTED_LANGUAGES:
+    """The language of those `offered` to use: the one the user chose, else the browser's best, else `default`. Never raises."""
+    if preferred and preferred in offered:
         return preferred
     for tag in _by_quality(accept_language_header or ""):
         language = tag.split("-")[0]
-        if language in SUPPORTED_LANGUAGES:
+        if language in offered:
             return language
     return default
 

@@ -21,12 +21,13 @@ from nebuloviz.models import BrowserSession, RefreshToken, User
 from nebuloviz.permissions import SCOPABLE, SYSTEM, Actor
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.interfaces import AuditAction, AuditService, AuthService, TokenPair, UserView
+from nebuloviz.services.interfaces.installation import Live, as_environment
 from nebuloviz.services.limits import Counters, SignInGate, account_key, address_key
 from nebuloviz.services.passwords import ROUNDS, Passwords, check_password, check_username, name_key
 from nebuloviz.services.role_rows import granted, granted_by, lock_roles
 from nebuloviz.services.scope import scope_from_json
 from nebuloviz.services.tokens import Claims, TokenSigner
-from nebuloviz.settings import SUPPORTED_LANGUAGES, Settings
+from nebuloviz.settings import Settings
 
 THEMES = ("auto", "light", "dark")
 #: Who acts where nobody is signed in.
@@ -48,9 +49,9 @@ class DatabaseAuth(AuthService):
         now: Callable[[], datetime] = utc_now,
         rounds: int = ROUNDS,
         audit: AuditService | None = None,
+        live: Live | None = None,
     ) -> None:
-        self._session_life = timedelta(hours=settings.session_hours)
-        self._idle_life = timedelta(minutes=settings.session_idle_minutes)
+        self._live = live or as_environment(settings)
         self._access_life = timedelta(minutes=settings.access_token_minutes)
         self._refresh_life = timedelta(days=settings.refresh_token_days)
         redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
@@ -124,6 +125,14 @@ class DatabaseAuth(AuthService):
         self._gate.succeeded(account_key(user.name_key))
 
     # ------------------------------------------------------------ browser sessions
+
+    @property
+    def _session_life(self) -> timedelta:
+        return timedelta(hours=self._live().session_hours)
+
+    @property
+    def _idle_life(self) -> timedelta:
+        return timedelta(minutes=self._live().session_idle_minutes)
 
     def start_session(self, session: Session, user: UserView) -> str:
         token, now = secrets.token_urlsafe(32), self._now()
@@ -245,8 +254,9 @@ class DatabaseAuth(AuthService):
         return view_of(user)
 
     def set_preferences(self, session: Session, user_id: int, *, language: str, time_zone: str, theme: str) -> UserView:
-        if language and language not in SUPPORTED_LANGUAGES:
-            raise InvalidInput(_("The language is one of {known}.", known=", ".join(SUPPORTED_LANGUAGES)))
+        offered = self._live().languages
+        if language and language not in offered:
+            raise InvalidInput(_("The language is one of {known}.", known=", ".join(offered)))
         if time_zone and time_zone not in available_timezones():
             raise InvalidInput(_("There is no time zone called {name}.", name=time_zone[:64]))
         if theme not in THEMES:

@@ -42,6 +42,7 @@ from nebuloviz.services.interfaces import (
     RowResult,
     StreamStatus,
 )
+from nebuloviz.services.interfaces.installation import Live, as_environment
 from nebuloviz.services.paging import page_size
 from nebuloviz.services.uploads import Upload, UploadStore
 from nebuloviz.settings import Settings
@@ -65,14 +66,16 @@ class SalesIngestService(IngestService):
         on_written: Sequence[OnWritten] = (),
         now: Callable[[], datetime] = utc_now,
         audit: AuditService | None = None,
+        live: Live | None = None,
     ) -> None:
+        live = live or as_environment(settings)
         self._audit = audit or DatabaseAudit(now)
         self._database = database
         self._settings = settings
         self._zone = ZoneInfo(settings.time_zone)
         self._on_written = tuple(on_written)
         self._now = now
-        self._uploads = UploadStore(settings.data_dir / "uploads", settings.max_upload_mb, now)
+        self._uploads = UploadStore(settings.data_dir / "uploads", lambda: live().max_upload_mb, now)
         self._children = Children()
         self._imported: set[str] = set()  # digests of the files being imported
         self._lock = threading.Lock()

@@ -111,24 +111,23 @@ class Allowance:
 
 
 class RequestLimiter:
-    """At most `per_minute` requests a minute of one key; 0 lets all through."""
+    """At most `per_minute` requests a minute of one key, asked for anew each time; 0 lets all through."""
 
-    def __init__(self, counters: Counters, per_minute: int) -> None:
+    def __init__(self, counters: Counters, per_minute: Callable[[], int]) -> None:
         self._counters = counters
         self._per_minute = per_minute
 
     @property
     def waits(self) -> bool:
         """Whether counting asks another server, so that no event loop should wait for it."""
-        return bool(self._per_minute) and self._counters.shared
+        return bool(self._per_minute()) and self._counters.shared
 
     def count(self, keys: Mapping[str, int]) -> Allowance | None:
         """Count a request of each key, which may make so many times as many requests; the one that has least left."""
-        if not self._per_minute:
+        most_of_one = self._per_minute()
+        if not most_of_one:
             return None
-        limits = [
-            (key, RateLimitItemPerSecond(self._per_minute * times, 60, "requests")) for key, times in keys.items()
-        ]
+        limits = [(key, RateLimitItemPerSecond(most_of_one * times, 60, "requests")) for key, times in keys.items()]
         counted = [(limit.amount, self._counters.add(limit, hashed(key))) for key, limit in limits]
         allowances = [Allowance(most, most - count.times, count.seconds_left) for most, count in counted]
         return min(allowances, key=lambda allowance: allowance.left)

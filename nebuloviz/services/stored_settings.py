@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from nebuloviz.db import insert, rows_changed
 from nebuloviz.errors import InvalidInput, InvalidSettings, StaleVersion
 from nebuloviz.i18n import gettext as _
-from nebuloviz.ingest.installation import CURRENCY
+from nebuloviz.ingest.installation import CURRENCY, settled
 from nebuloviz.models import Installation, SaleKey, SettingsVersion, StoredSetting
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.audit import DatabaseAudit
@@ -35,41 +35,53 @@ class DatabaseSettings(SettingsService):
         self._fixed = fixed_by(settings)
         self._seal = settings_seal(settings)
         self._audit = audit or DatabaseAudit()
-        self._in_force = (0, self._base)  # replaced as a whole, so that readers need no lock
+        self._seen: tuple[int, str] = (0, "")  # the version and the settled currency that were taken up
+        self._in_force = self._base  # replaced as a whole, so that readers need no lock
 
     @property
     def current(self) -> InstallationSettings:
-        return self._in_force[1]
+        return self._in_force
 
     def refresh(self, session: Session) -> bool:
-        version = _version(session)
-        if version == self._in_force[0]:
+        seen = _seen(session)
+        if seen == self._seen:
             return False
         before = self.current
-        self._in_force = (version, self._base.with_(self._stored(session)))
+        self._take_up(seen, self._values(self._stored(session), seen[1]))
         return self.current != before
 
     @require(Permission.SETTINGS_MANAGE)
     def get(self, session: Session, actor: Actor) -> SettingsRecord:  # noqa: ARG002 - `require` looks at the actor
-        return self._record(_version(session), self._stored(session))
+        version, currency = _seen(session)
+        return self._record(version, self._stored(session), currency)
 
     @require(Permission.SETTINGS_MANAGE)
     def change(self, session: Session, actor: Actor, version: int, changes: Mapping[str, Any]) -> SettingsRecord:
         _take_version(session, version)
         stored = self._stored(session)
         after = self._changed(stored, changes)
-        values = self._base.with_(after)
-        _check_together(session, values)
+        _check_together(self._base.with_(after))
+        currency = _settled_currency(session, after.get("currency", self._base.currency))
         self._store(session, stored, after)
         told = [_told(self._base.with_(each), changes) for each in (stored, after)]
         self._audit.record(session, actor, AuditAction.SETTINGS_CHANGED, SUBJECT, before=told[0], after=told[1])
-        in_force = (version + 1, values)
-        event.listen(session, "after_commit", lambda _session: self._take_up(in_force), once=True)
-        return self._record(version + 1, after)
+        seen, values = (version + 1, currency), self._values(after, currency)
+        event.listen(session, "after_commit", lambda _session: self._take_up(seen, values), once=True)
+        return self._record(version + 1, after, currency)
 
-    def _take_up(self, in_force: tuple[int, InstallationSettings]) -> None:
-        if in_force[0] > self._in_force[0]:
-            self._in_force = in_force
+    def settle_currency(self, session: Session) -> None:
+        """At the start: the currency that was decided on is that of the first sale to come."""
+        decided = self._stored(session).get("currency")
+        if decided:
+            settled(session, CURRENCY, str(decided))
+
+    def _take_up(self, seen: tuple[int, str], values: InstallationSettings) -> None:
+        if seen[0] >= self._seen[0]:  # a later change may have been taken up already
+            self._seen, self._in_force = seen, values
+
+    def _values(self, stored: Mapping[str, Value], currency: str) -> InstallationSettings:
+        """What is in force. Amounts have the currency that is settled, whether anybody has decided on it or not."""
+        return self._base.with_({**stored, "currency": currency or stored.get("currency", self._base.currency)})
 
     def _changed(self, stored: Mapping[str, Value], changes: Mapping[str, Any]) -> dict[str, Value]:
         """What is stored afterwards. Raises InvalidSettings."""
@@ -119,8 +131,8 @@ class DatabaseSettings(SettingsService):
                 text = {"value": row.excluded.value}
                 session.execute(row.on_conflict_do_update(index_elements=["name"], set_=text))
 
-    def _record(self, version: int, stored: Mapping[str, Value]) -> SettingsRecord:
-        values = self._base.with_(stored)
+    def _record(self, version: int, stored: Mapping[str, Value], currency: str) -> SettingsRecord:
+        values = self._values(stored, currency)
         secrets = {name: SECRET_IS_SET for name, entry in ENTRIES.items() if isinstance(entry.kind, Secret)}
         hidden = {name: words for name, words in secrets.items() if values.get(name)}
         return SettingsRecord(version, values.with_(hidden), self._fixed, frozenset(stored))
@@ -131,8 +143,11 @@ def settings_seal(settings: Settings) -> Seal:
     return Seal(settings.secret(), "settings")
 
 
-def _version(session: Session) -> int:
-    return session.scalars(select(SettingsVersion.version)).one()
+def _seen(session: Session) -> tuple[int, str]:
+    """The version as stored, and the currency that is settled ('' if none is)."""
+    currency = select(Installation.value).where(Installation.key == CURRENCY).scalar_subquery()
+    version, code = session.execute(select(SettingsVersion.version, currency)).one()
+    return version, code or ""
 
 
 def _take_version(session: Session, version: int) -> None:
@@ -143,16 +158,27 @@ def _take_version(session: Session, version: int) -> None:
         raise StaleVersion(words)
 
 
-def _check_together(session: Session, values: InstallationSettings) -> None:
-    """Raises InvalidSettings where values fit by themselves, but not together, or not with the sales that are stored."""
+def _settled_currency(session: Session, decided: Value) -> str:
+    """Settle what was decided, if there are no sales yet; what is settled afterwards.
+
+    Raises:
+        InvalidSettings: there are sales, in another currency.
+    """
+    if not session.scalar(select(exists().select_from(SaleKey))):
+        session.execute(delete(Installation).where(Installation.key == CURRENCY))
+    code = settled(session, CURRENCY, str(decided))
+    if decided and code != decided:
+        raise InvalidSettings({"currency": _("The stored sales are in {currency}.", currency=code)})
+    return code
+
+
+def _check_together(values: InstallationSettings) -> None:
+    """Raises InvalidSettings where values fit by themselves, but not together."""
     problems = {}
     if values.language not in values.languages:
         problems["language"] = _("It must be one of those offered.")
     if values.smtp_host and not values.smtp_from:
         problems["smtp_from"] = _("A mail server needs a sender.")
-    settled = session.scalars(select(Installation.value).where(Installation.key == CURRENCY)).first()
-    if settled and values.currency not in {"", settled} and session.scalar(select(exists().select_from(SaleKey))):
-        problems["currency"] = _("The stored sales are in {currency}.", currency=settled)
     if problems:
         raise InvalidSettings(problems)
 

@@ -29,9 +29,9 @@ class Upload(NamedTuple):
 
 
 class UploadStore:
-    """Keeps uploads of at most `max_megabytes` in `folder` for a day. Several processes may share the folder."""
+    """Keeps uploads of at most `max_megabytes()` in `folder` for a day. Several processes may share the folder."""
 
-    def __init__(self, folder: Path, max_megabytes: int, now: Callable[[], datetime]) -> None:
+    def __init__(self, folder: Path, max_megabytes: Callable[[], int], now: Callable[[], datetime]) -> None:
         self._folder = folder
         self._max_megabytes = max_megabytes
         self._now = now
@@ -68,13 +68,14 @@ class UploadStore:
             path.unlink(missing_ok=True)
 
     def _write(self, path: Path, chunks: Iterable[bytes]) -> str:
-        left = self._max_megabytes * 1_000_000
+        limit = self._max_megabytes()
+        left = limit * 1_000_000
         digest = hashlib.sha256()
         with path.open("wb") as file:
             for chunk in chunks:
                 left -= len(chunk)
                 if left < 0:
-                    raise PayloadTooLarge(_("The file is larger than {limit} MB.", limit=self._max_megabytes))
+                    raise PayloadTooLarge(_("The file is larger than {limit} MB.", limit=limit))
                 file.write(chunk)
                 digest.update(chunk)
         return digest.hexdigest()

@@ -19,7 +19,7 @@ from nebuloviz.db import Database, answering
 from nebuloviz.errors import NotSignedIn
 from nebuloviz.i18n import gettext as _
 from nebuloviz.permissions import Actor, Permission
-from nebuloviz.services.interfaces import Services, UserView
+from nebuloviz.services.interfaces import InstallationSettings, Services, UserView
 from nebuloviz.settings import Settings
 
 _EXTENSION = "nebuloviz"
@@ -70,6 +70,11 @@ def services() -> Services:
 def settings() -> Settings:
     """The settings of this process."""
     return context().settings
+
+
+def installation() -> InstallationSettings:
+    """What administrators have decided of the installation, as it is now."""
+    return services().settings.current
 
 
 def current_user() -> UserView:

@@ -27,7 +27,7 @@ from nebuloviz.services.export import (
 from nebuloviz.services.interfaces import AuditAction, AuditEntryView, AuditFilter, Frame, SaleLine
 from nebuloviz.services.shown import SHAPES, Shape, matrix_of
 from nebuloviz.web.access import route
-from nebuloviz.web.context import act, ask, services, settings
+from nebuloviz.web.context import act, ask, installation, services
 from nebuloviz.web.state import DEFAULT_TOP, TOPS
 from nebuloviz.web.views.audit import audit_sheet
 from nebuloviz.web.views.common import MOST_LINES
@@ -47,7 +47,7 @@ def install_files(server: Flask) -> None:
         """The body is the file, `name` its name; answers `{"upload_id": ...}`, by which it can be looked into and imported."""
         if request.mimetype != "application/octet-stream":
             raise UnsupportedMediaType
-        request.max_content_length = settings().max_upload_mb * 1_000_000 + _SLACK_BYTES
+        request.max_content_length = installation().max_upload_mb * 1_000_000 + _SLACK_BYTES
         upload_id = services().ingest.store_upload(request.args.get("name", ""), _chunks())
         return jsonify(upload_id=upload_id), 201
 

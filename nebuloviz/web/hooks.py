@@ -22,6 +22,7 @@ from nebuloviz.services.audit import set_address
 from nebuloviz.services.interfaces import UserView
 from nebuloviz.services.limits import client_address
 from nebuloviz.settings import Settings
+from nebuloviz.web.context import installation
 from nebuloviz.web.guard import wants_page
 
 _INLINE_SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>(?P<code>.*?)</script>", re.DOTALL)
@@ -82,8 +83,7 @@ def install_hooks(server: Flask, settings: Settings, policy: ContentSecurityPoli
         g.address = client_address(request.remote_addr, forwarded, settings.trusted_proxies)
         set_address(g.address)
         asked = request.args.get(LANGUAGE_PARAMETER) if request.endpoint == "sign_in" else None
-        language = choose_language(request.headers.get("Accept-Language"), asked, settings.language)
-        set_current(_preferences(settings, language, settings.time_zone))
+        set_current(_preferences(asked))
 
     def finish(response: Response) -> Response:
         if "started" in g:
@@ -99,21 +99,24 @@ def install_hooks(server: Flask, settings: Settings, policy: ContentSecurityPoli
     server.register_error_handler(Exception, _unknown_error)
 
 
-def install_reader(server: Flask, settings: Settings) -> None:
+def install_reader(server: Flask) -> None:
     """Once the guard knows the user, text, times and logs follow the user's preferences."""
 
     def read() -> None:
         if signed_in.is_authenticated:
             user: UserView = signed_in.user
             set_log_context(user_id=str(user.id))
-            language = choose_language(request.headers.get("Accept-Language"), user.language, settings.language)
-            set_current(_preferences(settings, language, user.time_zone or settings.time_zone))
+            set_current(_preferences(user.language, user.time_zone))
 
     server.before_request(read)
 
 
-def _preferences(settings: Settings, language: str, time_zone: str) -> Preferences:
-    return Preferences(language, time_zone, settings.currency, settings.week_start)
+def _preferences(language: str | None, time_zone: str = "") -> Preferences:
+    """As the reader has chosen, and as the installation has it where not."""
+    usual = installation()
+    header = request.headers.get("Accept-Language")
+    chosen = choose_language(header, language, usual.language, usual.languages)
+    return Preferences(chosen, time_zone or usual.time_zone, usual.currency, usual.week_start)
 
 
 def _add_headers(response: Response, policy: ContentSecurityPolicy) -> None:

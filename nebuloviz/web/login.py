@@ -19,7 +19,7 @@ from nebuloviz.services.interfaces import UserView
 from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web import sessions
 from nebuloviz.web.access import route
-from nebuloviz.web.context import context, current_user
+from nebuloviz.web.context import context, current_user, installation
 from nebuloviz.web.hooks import LANGUAGE_PARAMETER
 
 _LONGEST_TARGET = 2_000
@@ -102,7 +102,8 @@ def _checked(username: str, password: str) -> UserView:
 
 def _sign_in_page(target: str, error: NebuloVizError | None = None, username: str = "") -> ResponseReturnValue:
     chosen = request.args.get(LANGUAGE_PARAMETER, "")
-    known = {LANGUAGE_PARAMETER: chosen} if chosen in SUPPORTED_LANGUAGES else {}
+    offered = installation().languages
+    known = {LANGUAGE_PARAMETER: chosen} if chosen in offered else {}
     page = render_template(
         "sign_in.html",
         problem=error.message if error else "",
@@ -110,8 +111,7 @@ def _sign_in_page(target: str, error: NebuloVizError | None = None, username: st
         csrf_token=csrf_token(),
         action=_login_address(target, known),
         languages=[
-            (code, name, _login_address(target, {LANGUAGE_PARAMETER: code}))
-            for code, name in SUPPORTED_LANGUAGES.items()
+            (code, SUPPORTED_LANGUAGES[code], _login_address(target, {LANGUAGE_PARAMETER: code})) for code in offered
         ],
     )
     response = make_response(page, error.status if error else 200)

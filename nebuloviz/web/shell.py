@@ -37,7 +37,16 @@ from nebuloviz.web.components import (
     topbar,
 )
 from nebuloviz.web.components.basic import given, icon
-from nebuloviz.web.context import ERROR_STORE_ID, ask, current_user, may, save_preferences, services, settings
+from nebuloviz.web.context import (
+    ERROR_STORE_ID,
+    ask,
+    current_user,
+    installation,
+    may,
+    save_preferences,
+    services,
+    settings,
+)
 from nebuloviz.web.navigation import INTERVAL_ID, STAMP_ID, THEME_ID, URL_ID
 from nebuloviz.web.reading import now
 from nebuloviz.web.state import CARRIED_PARAMS, PageState
@@ -119,7 +128,9 @@ def nav_items(state: PageState, open_alerts: int) -> list[NavItem]:
 
 
 def _user_menu(user: UserView) -> html.Details:
-    languages = [{"label": name, "value": code} for code, name in SUPPORTED_LANGUAGES.items()]
+    languages = [
+        {"label": name, "value": code} for code, name in SUPPORTED_LANGUAGES.items() if code in installation().languages
+    ]
     body = [
         html.Div(
             [html.Strong(html.Bdi(user.username)), html.Span(role_words(user.role, user.role_name))],

@@ -184,6 +184,21 @@ class TestCurrency:
         assert set(refused.value.problems) == {"currency"}
         change(service, database, currency="EUR")
 
+    def test_is_the_settled_one_even_if_nobody_decided(self, service: SettingsService, database: Database) -> None:
+        refreshed(service, database)
+        with database.transaction() as session:
+            session.add(Installation(key="currency", value="EUR"))
+        assert refreshed(service, database)
+        assert service.current.currency == got(service, database).values.currency == "EUR"
+
+    def test_is_settled_by_the_decision_before_there_are_sales(
+        self, service: SettingsService, database: Database
+    ) -> None:
+        for code in ("EUR", "JPY"):
+            change(service, database, currency=code)
+            with database.session() as session:
+                assert session.get_one(Installation, "currency").value == code == service.current.currency
+
 
 class TestSecrets:
     def test_are_kept_sealed_and_told_to_nobody(

@@ -58,7 +58,7 @@ class TestCounters:
 
 class TestRequestLimiter:
     def test_lets_exactly_so_many_through_in_a_burst(self, counters: Counters) -> None:
-        limiter = RequestLimiter(counters, 50)
+        limiter = RequestLimiter(counters, lambda: 50)
 
         def passes(_number: int) -> bool:
             try:
@@ -72,7 +72,7 @@ class TestRequestLimiter:
         limiter.check("another user")
 
     def test_zero_is_no_limit(self) -> None:
-        limiter = RequestLimiter(Counters(), 0)
+        limiter = RequestLimiter(Counters(), lambda: 0)
         for _ in range(1000):
             limiter.check("user")
 

@@ -10,7 +10,7 @@ from nebuloviz.services.uploads import UploadStore
 
 
 def store(folder: Path, later: timedelta = timedelta(0)) -> UploadStore:
-    return UploadStore(folder / "uploads", 1, lambda: datetime.now(UTC) + later)
+    return UploadStore(folder / "uploads", lambda: 1, lambda: datetime.now(UTC) + later)
 
 
 def test_a_file_is_kept_whole_until_it_is_removed(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ To add one, add a field to `InstallationSettings`; page, API and documentation f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import Any, Self
@@ -283,12 +283,25 @@ class InstallationSettings:
         return value
 
 
+#: Gives the values in force, whenever it is asked.
+Live = Callable[[], InstallationSettings]
+
 #: Name -> entry, in the order in which they are shown.
 ENTRIES: Mapping[str, Entry] = {
     item.name: replace(item.metadata[_ENTRY], name=item.name) for item in fields(InstallationSettings)
 }
 #: What the environment may decide as well, by a variable of the same name.
 SHARED = tuple(name for name in ENTRIES if name in Settings.model_fields)
+
+
+#: What the process that watches sales is made of.
+DETECTION = ("detection", "detector", "false_alerts_per_week", "watched_series")
+
+
+def as_environment(settings: Settings) -> Live:
+    """For where nobody can decide otherwise."""
+    values = InstallationSettings.of_environment(settings)
+    return lambda: values
 
 
 def fixed_by(settings: Settings) -> frozenset[str]:

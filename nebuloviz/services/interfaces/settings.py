@@ -17,7 +17,7 @@ from nebuloviz.services.interfaces.installation import InstallationSettings
 class SettingsRecord:
     """The settings as administrators see them. `fixed`: what the environment decides; `stored`: what differs by their decision.
 
-    Of a secret, `values` tells `SECRET_IS_SET` where there is one, and nothing else.
+    The currency is the settled one, if there is one. Of a secret, `values` tells `SECRET_IS_SET` where there is one, and nothing else.
     """
 
     version: int
@@ -39,6 +39,10 @@ class SettingsService(ABC):
     @abstractmethod
     def current(self) -> InstallationSettings:
         """What is in force. Costs nothing: ask each time, keep nothing of it."""
+
+    def live(self) -> InstallationSettings:
+        """`current`, for those who are given a function."""
+        return self.current
 
     @abstractmethod
     def refresh(self, session: Session) -> bool:

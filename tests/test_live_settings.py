@@ -1,0 +1,74 @@
+"""Settings that administrators decide, taken up by running processes."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nebuloviz import migrate
+from nebuloviz.bootstrap.core import prepare_database
+from nebuloviz.bootstrap.storage import database
+from nebuloviz.bootstrap.watches import STEP_SECONDS, _Decided, watch_sales
+from nebuloviz.child import Child
+from nebuloviz.db import Database
+from nebuloviz.ingest.installation import CURRENCY, settled
+from nebuloviz.permissions import SYSTEM
+from nebuloviz.services.stored_settings import DatabaseSettings
+from nebuloviz.services.watch_process import Judged
+from nebuloviz.settings import Settings, load
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> Settings:
+    return load(data_dir=tmp_path)
+
+
+@pytest.fixture
+def stored(loaded: Settings) -> Database:
+    found = database(loaded)
+    migrate.upgrade(found)
+    return found
+
+
+def decide(loaded: Settings, stored: Database, **changes: Any) -> None:
+    service = DatabaseSettings(loaded)
+    with stored.session() as session:
+        version = service.get(session, SYSTEM).version
+    with stored.transaction() as session:
+        service.change(session, SYSTEM, version, changes)
+
+
+class TestTheProcessThatWatches:
+    def test_takes_up_what_is_decided(self, loaded: Settings, stored: Database) -> None:
+        decide(loaded, stored, detector="largest_deviation", time_zone="Asia/Kolkata")
+        decided = _Decided(loaded, stored)
+        assert decided.watching
+        assert (decided.settings.detector, decided.settings.time_zone) == ("largest_deviation", "UTC")
+        decide(loaded, stored, name="Acme")
+        assert not decided.changed()
+        decide(loaded, stored, watched_series=3)
+        assert decided.changed()
+
+    def test_judges_nothing_while_it_is_off_and_ends_when_it_is_on_so_that_another_begins(
+        self, loaded: Settings, stored: Database
+    ) -> None:
+        decide(loaded, stored, detection=False)
+        with Child(watch_sales, loaded, "test") as child:
+            child.send([])
+            told = child.messages()
+            assert next(told) == Judged(0)
+            decide(loaded, stored, detection=True)
+            started = time.monotonic()
+            assert list(told) == []  # ended, and not because it failed
+            assert time.monotonic() - started < 3 * STEP_SECONDS
+
+
+class TestTheCurrency:
+    def test_that_is_decided_is_that_of_the_first_sale_after_a_restart_too(
+        self, loaded: Settings, stored: Database
+    ) -> None:
+        decide(loaded, stored, currency="EUR")
+        assert prepare_database(loaded, stored) == ""
+        with stored.transaction() as session:
+            assert settled(session, CURRENCY, "USD") == "EUR"
