@@ -18,6 +18,7 @@ from nebuloviz.api.problems import install_problems
 from nebuloviz.api.reading import refuse_unknown_parameters
 from nebuloviz.api.routes import alerts, audit, auth, data, roles, sales, stream, tokens, users
 from nebuloviz.api.routes import health as health_routes
+from nebuloviz.api.routes import settings as settings_routes
 from nebuloviz.db import Database
 from nebuloviz.observability import HealthChecks
 from nebuloviz.services.interfaces import Services
@@ -56,7 +57,7 @@ def create_api(
         openapi_url=f"{PREFIX}/openapi.json",
         redirect_slashes=False,
         lifespan=lifespan,
-        middleware=[Middleware(Edge, settings=settings, live=services.settings.live)],
+        middleware=[Middleware(Edge, settings=settings, live=lambda: services.settings.current)],
         generate_unique_id_function=lambda route: route.name,
     )
     limiter = RequestLimiter(counters or Counters(), lambda: services.settings.current.requests_per_minute)
@@ -73,7 +74,7 @@ def _api() -> APIRouter:
     """Everything under /api/v1. What needs a token is behind it by the router, not by each route."""
     api = APIRouter(prefix=PREFIX)
     guarded = APIRouter(dependencies=[Depends(signed_in), Depends(refuse_unknown_parameters)])
-    for part in (auth, data, alerts, sales, stream, users, roles, tokens, audit):
+    for part in (auth, data, alerts, sales, stream, users, roles, tokens, audit, settings_routes):
         guarded.include_router(part.router)
     api.include_router(auth.public)
     api.include_router(docs.public)

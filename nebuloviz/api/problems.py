@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from nebuloviz.api.faults import words_of
-from nebuloviz.errors import NebuloVizError, NotSignedIn, TooManyRequests
+from nebuloviz.errors import InvalidSettings, NebuloVizError, NotSignedIn, TooManyRequests
 from nebuloviz.i18n import _, lazy
 from nebuloviz.observability import request_id
 
@@ -88,7 +88,9 @@ def known_problem(error: NebuloVizError) -> ProblemResponse:
         headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, NotSignedIn):
         headers["WWW-Authenticate"] = "Bearer"
-    return ProblemResponse(error.status, error.code, error.message, headers=headers)
+    problems = error.problems if isinstance(error, InvalidSettings) else {}
+    errors = [{"where": f"body.{name}", "problem": problem} for name, problem in problems.items()]
+    return ProblemResponse(error.status, error.code, error.message, errors=errors, headers=headers)
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:

@@ -100,10 +100,12 @@ class DatabaseSettings(SettingsService):
             raise InvalidInput(_("There is no such setting."))
         if name in self._fixed:
             raise InvalidInput(_("The environment decides this; it cannot be changed here."))
+        kind = ENTRIES[name].kind
+        if isinstance(kind, Secret) and value == SECRET_IS_SET:
+            return  # sent back as it was told
         after.pop(name, None)
         if value is None:
             return
-        kind = ENTRIES[name].kind
         checked = kind.checked(value)
         if isinstance(kind, Secret) and checked:
             checked = self._seal.close(str(checked))

@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from nebuloviz.api.app import create_api
 from nebuloviz.observability import HealthChecks
+from nebuloviz.permissions import SYSTEM
 from nebuloviz.settings import load
 from tests.api.conftest import Api
 
@@ -95,7 +96,19 @@ def test_api_is_as_described(api: Api, operation: APIOperation[Any, Any, Any, An
         assume(all(map(is_sent, case.query.values())))
         case.call_and_validate(base_url=api.served.url, headers=headers, excluded_checks=[REFUSED_WITH_REASON])
 
-    send()
+    try:
+        send()
+    finally:
+        _as_before(api)
+
+
+def _as_before(api: Api) -> None:
+    """What holds for all requests is put back, so that the next operation is asked as this one was."""
+    service = api.services.settings
+    with api.database.transaction() as session:
+        found = service.get(session, SYSTEM)
+        if found.stored:
+            service.change(session, SYSTEM, found.version, dict.fromkeys(found.stored))
 
 
 if __name__ == "__main__":

@@ -54,6 +54,8 @@ TABLE: dict[tuple[str, str], str | Permission] = {
     ("GET", "/api/v1/dead-letters/{letter_id}"): Permission.STREAM_READ,
     ("POST", "/api/v1/dead-letters/retry"): Permission.STREAM_MANAGE,
     ("POST", "/api/v1/dead-letters/discard"): Permission.STREAM_MANAGE,
+    ("GET", "/api/v1/settings"): Permission.SETTINGS_MANAGE,
+    ("PATCH", "/api/v1/settings"): Permission.SETTINGS_MANAGE,
     ("GET", "/api/v1/users"): Permission.USERS_MANAGE,
     ("POST", "/api/v1/users"): Permission.USERS_MANAGE,
     ("GET", "/api/v1/users/{user_id}"): Permission.USERS_MANAGE,
@@ -98,6 +100,7 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/tokens"): {"json": {"name": "none", "permissions": ["no:such"]}},
     ("POST", "/api/v1/roles"): {"json": {"name": "Viewer", "permissions": []}},
     ("PUT", "/api/v1/roles/{slug}"): {"json": {"name": "Nobody's", "permissions": []}},
+    ("PATCH", "/api/v1/settings"): {"json": {}},
     ("PUT", "/api/v1/users/{user_id}"): {"json": {"role": "viewer", "scope": {}}},
     ("PUT", "/api/v1/users/{user_id}/state"): {"json": {"disabled": True}},
 }
