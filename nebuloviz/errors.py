@@ -11,6 +11,7 @@
     ├── NotFound                    404
     ├── Conflict                    409   it exists already, or cannot be done as things stand
     │   └── StaleVersion            412   somebody else has changed the thing meanwhile
+    ├── TooSlow                     408   the client does not send what it has announced
     ├── PayloadTooLarge             413
     ├── InvalidInput                422   the request is understood and cannot be carried out as it stands
     │   ├── InvalidQuery            422
@@ -85,6 +86,11 @@ class Conflict(NebuloVizError):
 class StaleVersion(Conflict):
     status = 412
     code = "stale_version"
+
+
+class TooSlow(NebuloVizError):
+    status = 408
+    code = "too_slow"
 
 
 class PayloadTooLarge(NebuloVizError):

@@ -8,6 +8,7 @@ import sys
 import uvicorn
 
 from nebuloviz.bootstrap.program import build
+from nebuloviz.connections import PatientConnection
 from nebuloviz.errors import ConfigurationError
 from nebuloviz.settings import Settings
 
@@ -26,6 +27,11 @@ class _Server(uvicorn.Server):
         if self.started:
             _say(f"NebuloViz is ready: {self._address}")
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Having ended because somebody asked for it is no failure, so the signal is not raised again as uvicorn would."""
+        await super().shutdown(sockets)
+        self._captured_signals.clear()
+
 
 def serve(settings: Settings) -> int:
     """Serve until SIGINT or SIGTERM; returns the process's exit code.
@@ -37,6 +43,8 @@ def serve(settings: Settings) -> int:
     listener = _listen(settings.host, settings.port)
     config = uvicorn.Config(
         application,
+        http=PatientConnection,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

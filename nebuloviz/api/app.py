@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nebuloviz import __version__
 from nebuloviz.api import docs
+from nebuloviz.api.bodies import WholeBodies
 from nebuloviz.api.deps import ApiContext, signed_in
 from nebuloviz.api.edge import PREFIX, Edge, is_own
 from nebuloviz.api.problems import install_problems
@@ -66,7 +67,7 @@ def create_api(
     docs.install_openapi(app)
     app.include_router(_api())
     app.include_router(health_routes.router)
-    app.router.default = _Elsewhere(app.router.default, dashboard)
+    app.router.default = _Elsewhere(app.router.default, WholeBodies(dashboard) if dashboard else None)
     return app
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nebuloviz.api.problems import ProblemResponse, unexpected_problem
+from nebuloviz.api.bodies import in_time
+from nebuloviz.api.problems import SAFE_HEADERS, ProblemResponse, unexpected_problem
 from nebuloviz.i18n import Preferences, _, choose_language, set_current
 from nebuloviz.observability import log_context, observe_request
 from nebuloviz.services.audit import set_address
@@ -20,14 +21,6 @@ from nebuloviz.settings import Settings
 PREFIX = "/api/v1"
 _OWN = frozenset({"/api", "/healthz", "/readyz", "/metrics"})
 _HSTS = "max-age=31536000; includeSubDomains"
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
 _ALLOWANCE = "nebuloviz.allowance"
 
 
@@ -49,12 +42,13 @@ class Edge:
             await self._app(scope, receive, send)
             return
         scope["headers"] = _plain_headers(scope["headers"])
+        self._speak(scope)
         if not _readable(scope):
-            await self._answer(_unreadable, scope, receive, send)
+            await self._answer(_refuse, scope, receive, send)
         elif is_own(scope["path"]):
-            await self._answer(self._app, scope, receive, send)
+            await self._answer(self._app, scope, in_time(receive), send)
         else:
-            await self._app(scope, receive, self._sending(scope, send, {}))
+            await self._app(scope, in_time(receive), self._sending(scope, send, {}))
 
     async def _answer(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         request_id, started, status = secrets.token_hex(8), time.perf_counter(), 500
@@ -65,8 +59,7 @@ class Edge:
                 status = message["status"]
             await send(message)
 
-        sending = self._sending(scope, watched, {**_HEADERS, "X-Request-Id": request_id})
-        self._speak(scope)
+        sending = self._sending(scope, watched, {**SAFE_HEADERS, "X-Request-Id": request_id})
         with log_context(request_id=request_id):
             try:
                 await app(scope, receive, sending)
@@ -113,8 +106,10 @@ def _allowance(scope: Scope) -> dict[str, str]:
     }
 
 
-async def _unreadable(scope: Scope, receive: Receive, send: Send) -> None:
-    await ProblemResponse(400, "malformed_request", _("The address is not valid."))(scope, receive, send)
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer, and hang up: what else comes over this connection may be no request at all."""
+    words = _("The address or a header is not valid.")
+    await ProblemResponse(400, "malformed_request", words, headers={"Connection": "close"})(scope, receive, send)
 
 
 def _template(scope: Scope) -> str:
@@ -124,9 +119,13 @@ def _template(scope: Scope) -> str:
 
 
 def _readable(scope: Scope) -> bool:
-    """Addresses in ASCII and without NUL; everything else is a probe, and trips what stands behind."""
+    """Addresses in ASCII and without NUL, and one word on where the body ends; all else is a probe, and trips what stands behind.
+
+    A proxy in front might go by the other of two words, and take the rest of the body for a request.
+    """
     query: bytes = scope["query_string"]
-    return query.isascii() and b"%00" not in query and "\x00" not in scope["path"]
+    framing = {b"content-length", b"transfer-encoding"} & {name for name, _value in scope["headers"]}
+    return query.isascii() and b"%00" not in query and "\x00" not in scope["path"] and len(framing) < 2
 
 
 def _plain_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

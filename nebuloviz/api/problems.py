@@ -20,6 +20,15 @@ from nebuloviz.observability import request_id
 
 MEDIA_TYPE = "application/problem+json"
 _MOST_FAULTS = 20
+#: Of every answer that is for programs.
+SAFE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +39,7 @@ _TITLES = {
     403: lazy("Forbidden"),
     404: lazy("Not found"),
     405: lazy("Method not allowed"),
+    408: lazy("Too slow"),
     409: lazy("Conflict"),
     412: lazy("Changed meanwhile"),
     413: lazy("Too large"),
@@ -66,7 +76,7 @@ class ProblemResponse(Response):
         if errors:
             problem["errors"] = list(errors)
         # escaped to ASCII, so that whatever text comes along can be sent
-        super().__init__(json.dumps(problem).encode("ascii"), status, headers)
+        super().__init__(json.dumps(problem).encode("ascii"), status, {**SAFE_HEADERS, **(headers or {})})
 
 
 def install_problems(app: FastAPI) -> None:

@@ -22,6 +22,9 @@ import openpyxl
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
+from openpyxl.packaging.manifest import Manifest
+from openpyxl.xml.constants import ARC_CONTENT_TYPES, WORKSHEET_TYPE
+from openpyxl.xml.functions import fromstring
 
 from nebuloviz.errors import InvalidInput, NebuloVizError
 
@@ -32,6 +35,9 @@ MAX_CELL_CHARACTERS: Final = 1 << 20
 MAX_EXPANSION: Final = 200
 MIN_EXPANSION_BYTES: Final = 16 << 20
 MAX_WORKBOOK_BYTES: Final = 1 << 30
+MAX_WORKBOOK_HELD_BYTES: Final = (
+    64 << 20
+)  # of texts and styles, which have to be in memory, at several times their size
 MAX_SHEET_ROWS: Final = 1 << 20  # Excel's own limit
 _DELIMITERS = (",", ";", "\t", "|")
 _SNIFFED_BYTES = 1 << 16
@@ -357,6 +363,11 @@ class _WorkbookTable(TableFile):
                 raise InvalidInput(f"{path.name} is a ZIP archive but no Excel workbook.")
         if expanded > max(path.stat().st_size * MAX_EXPANSION, MIN_EXPANSION_BYTES) or expanded > MAX_WORKBOOK_BYTES:
             raise InvalidInput(f"{path.name} expands to {expanded:,} bytes and is not read.")
+        held = _held_bytes(path)
+        if held > MAX_WORKBOOK_HELD_BYTES:
+            raise InvalidInput(
+                f"{path.name} holds {held:,} bytes of texts and styles; save it as CSV, which may hold more."
+            )
         with self._sheet() as sheet:
             self.n_rows = max((sheet.max_row or 1) - 1, 0)
             header = next(self._filled(sheet), ())[: MAX_COLUMNS + 1]
@@ -385,6 +396,21 @@ class _WorkbookTable(TableFile):
                 raise InvalidInput(f"{self.path.name} has a row beyond number {MAX_SHEET_ROWS:,}.")
             if any(cell is not None for cell in cells):
                 yield cells
+
+
+def _held_bytes(path: Path) -> int:
+    """The size of all parts of a workbook but the sheets, which alone are read as a stream. What a part is, it says of itself."""
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+        manifest = Manifest.from_tree(fromstring(archive.read(ARC_CONTENT_TYPES)))
+    kinds: dict[str, set[str]] = {}
+    for override in manifest.Override:
+        kinds.setdefault(override.PartName.lstrip("/"), set()).add(override.ContentType)
+    return sum(
+        item.file_size
+        for item in parts
+        if not (item.filename.startswith("xl/worksheets/") and kinds.get(item.filename) == {WORKSHEET_TYPE})
+    )
 
 
 def _trimmed(cells: Sequence[Any]) -> Sequence[Any]:

@@ -11,7 +11,6 @@ import ipaddress
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +26,8 @@ MAX_FAILURES = 5
 FAILURE_WINDOW_SECONDS = 300
 CONCURRENT_CHECKS = 2  # a hash keeps a core busy for a quarter of a second
 MAX_WAIT_SECONDS = 10.0
+_LOOK_SECONDS = 0.1
+_FORGOTTEN_SECONDS = 60  # after which an attempt counts no more whose process has ended
 _RETRY_REDIS_SECONDS = 10.0
 _REDIS_TIMEOUT_SECONDS = 0.5
 
@@ -56,10 +57,10 @@ class Counters:
         """Whether they are kept in Redis."""
         return self._redis is not None
 
-    def add(self, limit: RateLimitItem, key: str) -> Count:
-        """Count one more; the answer includes it."""
+    def add(self, limit: RateLimitItem, key: str, times: int = 1) -> Count:
+        """Count so many more, or fewer; the answer includes it."""
         name = limit.key_for(key)
-        return self._count(name, lambda storage: storage.incr(name, limit.get_expiry()))
+        return self._count(name, lambda storage: storage.incr(name, limit.get_expiry(), times))
 
     def read(self, limit: RateLimitItem, key: str) -> Count:
         """The count as it stands."""
@@ -146,15 +147,15 @@ class RequestLimiter:
 class SignInGate:
     """Lets password checks through: two at a time, and never one that could be the sixth failure of its account or address.
 
-    An attempt that would be allowed only if those under way succeed waits for them, so the limit holds in a parallel burst,
-    and correct passwords are not refused in one.
+    An attempt that would be allowed only if those under way succeed waits for them, those of other processes included. So the
+    limit holds in a parallel burst, and correct passwords are not refused in one.
     """
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._limit = RateLimitItemPerSecond(MAX_FAILURES, FAILURE_WINDOW_SECONDS, "sign-in")
+        self._failures = RateLimitItemPerSecond(MAX_FAILURES, FAILURE_WINDOW_SECONDS, "sign-in")
+        self._under_way = RateLimitItemPerSecond(MAX_FAILURES, _FORGOTTEN_SECONDS, "sign-in-under-way")
         self._changed = threading.Condition()
-        self._under_way: Counter[str] = Counter()
         self._active = 0
 
     @contextmanager
@@ -167,45 +168,56 @@ class SignInGate:
         with self._changed:
             self._wait_for_turn(keys)
             self._active += 1
-            self._under_way.update(keys)
         try:
             yield
         finally:
+            self._step_back(keys)
             with self._changed:
                 self._active -= 1
-                self._under_way.subtract(keys)
-                self._under_way += Counter()  # drops the zeros
                 self._changed.notify_all()
 
     def failed(self, *keys: str) -> None:
         for key in keys:
-            self._counters.add(self._limit, key)
+            self._counters.add(self._failures, key)
 
     def succeeded(self, key: str) -> None:
         """Forget the failures of an account whose owner has now signed in."""
-        self._counters.clear(self._limit, key)
+        self._counters.clear(self._failures, key)
 
     def is_shut(self, key: str) -> bool:
         """Whether `key` has failed too often, and has to wait."""
-        return self._counters.read(self._limit, key).times >= MAX_FAILURES
+        return self._counters.read(self._failures, key).times >= MAX_FAILURES
 
     def _wait_for_turn(self, keys: tuple[str, ...]) -> None:
         deadline = time.monotonic() + MAX_WAIT_SECONDS
         while not self._may_start(keys):
-            if not self._changed.wait(deadline - time.monotonic()):
+            left = deadline - time.monotonic()
+            if left <= 0:
                 raise TooManyRequests(_("Too many people are signing in at the moment. Please try again shortly."), 5)
+            self._changed.wait(min(left, _LOOK_SECONDS))  # no other process says when it is done
 
     def _may_start(self, keys: tuple[str, ...]) -> bool:
-        free = True
         for key in keys:
-            count = self._counters.read(self._limit, key)
+            count = self._counters.read(self._failures, key)
             if count.times >= MAX_FAILURES:
                 raise TooManyRequests(
                     _("Too many failed attempts. Please wait {minutes} min.", minutes=-(-count.seconds_left // 60)),
                     count.seconds_left,
                 )
-            free = free and count.times + self._under_way[key] < MAX_FAILURES
-        return free and self._active < CONCURRENT_CHECKS
+        return self._active < CONCURRENT_CHECKS and self._step_forward(keys)
+
+    def _step_forward(self, keys: tuple[str, ...]) -> bool:
+        """Be one of those under way, unless all of them failing would be too many. Being counted comes before looking."""
+        under_way = [self._counters.add(self._under_way, key).times for key in keys]
+        failed = [self._counters.read(self._failures, key).times for key in keys]
+        if all(one + other <= MAX_FAILURES for one, other in zip(under_way, failed, strict=True)):
+            return True
+        self._step_back(keys)
+        return False
+
+    def _step_back(self, keys: tuple[str, ...]) -> None:
+        for key in keys:
+            self._counters.add(self._under_way, key, -1)
 
 
 def account_key(name_key: str) -> str:

@@ -15,6 +15,7 @@ from nebuloviz.i18n import gettext as _
 MIN_LENGTH = 8
 MAX_LENGTH = 128
 ROUNDS = 12
+_PROGRAM = "nebuloviz"
 
 
 class Passwords:
@@ -60,8 +61,9 @@ def check_password(password: str, username: str) -> None:
     if not _encodable(password):
         raise InvalidInput(_("The password contains characters that are not valid text."))
     folded = name_key(password)
-    if len(folded.replace(name_key(username), "")) < MIN_LENGTH - 2 and name_key(username) in folded:
-        raise InvalidInput(_("The password must be more than the username."))
+    for name in (name_key(username), _PROGRAM):
+        if name in folded and len(folded.replace(name, "")) < MIN_LENGTH - 2:
+            raise InvalidInput(_("The password must be more than the name of the user or of this program."))
     if folded in _common_passwords() or len(set(folded)) < 2:
         raise InvalidInput(_("This password is among the most common ones. Please choose another."))
 

@@ -83,7 +83,7 @@ class TokenSigner:
             options={"require": _REQUIRED, "strict_aud": True},
         )
         texts = [found[name] for name in ("sub", "jti", "family", "iss", "aud")]
-        if found["type"] != kind or not all(isinstance(text, str) for text in texts):
+        if found["type"] != kind or not all(isinstance(text, str) and text.isprintable() for text in texts):
             raise ValueError("another type")
         user_id, epoch = int(found["sub"]), int(found["epoch"])
         if not 0 < user_id <= _LARGEST_ID:

@@ -11,6 +11,7 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xlsxwriter
 
 from nebuloviz.errors import InvalidInput
 from nebuloviz.ingest.files import MAX_COLUMNS, TableFile, open_table
@@ -135,6 +136,21 @@ class TestBombs:
             archive.writestr("xl/workbook.xml", "<workbook/>")
             archive.writestr("xl/worksheets/sheet1.xml", " " * (64 << 20))
         with pytest.raises(InvalidInput, match="expands to"):
+            open_table(path)
+
+    def test_texts_of_a_workbook_beyond_what_memory_should_hold(self, tmp_path: Path) -> None:
+        """Well below the size that a whole workbook may have: it is these that are read at once."""
+        path, texts = tmp_path / "t.xlsx", [f"{number:x}" * 3_000 for number in range(10)]
+        with xlsxwriter.Workbook(path) as book:
+            book.add_worksheet().write_row(0, 0, ["sale_id", *texts])
+        with zipfile.ZipFile(path) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        item = b"<si><t>" + b"".join(f"{number:x}".encode() for number in range(20_000)) + b"</t></si>"
+        parts["xl/sharedStrings.xml"] = parts["xl/sharedStrings.xml"].replace(b"</sst>", item * 900 + b"</sst>")
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in parts.items():
+                archive.writestr(name, content)
+        with pytest.raises(InvalidInput, match="save it as CSV"):
             open_table(path)
 
     def test_another_archive(self, tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""A connection to a client that is not waited for without end: uvicorn's, with limits of time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+LOOK_SECONDS = 15.0
+
+
+class PatientConnection(H11Protocol):
+    """Looked at every `LOOK_SECONDS`, and cut off where nothing has happened since the last look that should have.
+
+    That is the head of a request not coming to its end, a client that does not take its answer, or one that goes on with
+    a body whose answer it has. How long an answer may take is for others to say, and so is how slowly a body may come.
+    """
+
+    _seen: tuple[Any, ...] = ()
+    _next_look: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._next_look is not None:
+            self._next_look.cancel()
+        super().connection_lost(exc)
+
+    def _look(self) -> None:
+        waiting = getattr(self.cycle, "response_complete", True)  # there is none before the first request
+        unsent = self.transport.get_write_buffer_size()
+        found = (self.cycle, waiting, unsent)
+        if (waiting or unsent) and found == self._seen:
+            self.transport.abort()
+            return
+        self._seen = found
+        self._next_look = self.loop.call_later(LOOK_SECONDS, self._look)

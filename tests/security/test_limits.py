@@ -1,0 +1,185 @@
+"""Too often, too slowly, too much: exact counts in bursts, clients that never finish, and an end within ten seconds."""
+
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from nebuloviz.web.app import _MAX_FORM_BYTES
+from tests.program import PASSWORD, Program, environment_of, run, started
+from tests.security.conftest import SECRET
+from tests.served import raw
+from tests.servers import PostgresServer
+
+A_MINUTE = 40
+HEAD = b"HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+
+
+def connect(program: Program, sent: bytes) -> socket.socket:
+    parts = urlsplit(program.url)
+    connection = socket.create_connection((parts.hostname or "", parts.port or 0), timeout=60)
+    connection.sendall(sent)
+    return connection
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """The program by itself, with few requests a minute."""
+    settings = {"secret_key": SECRET, "requests_per_minute": str(A_MINUTE)}
+    with started(environment_of(tmp_path_factory.mktemp("limited"), **settings)) as program:
+        yield program
+
+
+@pytest.fixture(scope="module")
+def replicas(
+    tmp_path_factory: pytest.TempPathFactory, postgres: PostgresServer, request: pytest.FixtureRequest
+) -> Iterator[list[Program]]:
+    """Two processes on one PostgreSQL and one Redis, with few requests a minute between them."""
+    redis = request.getfixturevalue("redis_server")
+    shared = {
+        "secret_key": SECRET,
+        "requests_per_minute": str(A_MINUTE),
+        "database_url": postgres.database_url(postgres.create_database()),
+        "redis_url": redis.url,
+    }
+    environments = [environment_of(tmp_path_factory.mktemp("replica"), **shared) for _ in range(2)]
+    run(["-m", "nebuloviz", "migrate"], environments[0])
+    with ExitStack() as stack:
+        yield [stack.enter_context(started(environment)) for environment in environments]
+
+
+def token(program: Program) -> str:
+    with program.client() as client:
+        answer = client.post("/api/v1/auth/token", json={"username": "admin", "password": PASSWORD})
+    found: str = answer.json()["access_token"]
+    return found
+
+
+def burst(programs: list[Program], path: str, headers: dict[str, str], times: int) -> list[httpx.Response]:
+    """So many requests at once, to the programs in turn."""
+
+    def ask(number: int) -> httpx.Response:
+        with programs[number % len(programs)].client(**headers) as client:
+            return client.get(path)
+
+    with ThreadPoolExecutor(16) as pool:
+        return list(pool.map(ask, range(times)))
+
+
+class TestRequests:
+    def test_of_a_token_are_counted_exactly(self, limited: Program) -> None:
+        answers = burst([limited], "/api/v1/me", {"Authorization": f"Bearer {token(limited)}"}, A_MINUTE + 20)
+        assert Counter(answer.status_code for answer in answers) == {200: A_MINUTE, 429: 20}
+        for answer in answers:
+            if answer.status_code == 429:
+                assert 0 < int(answer.headers["retry-after"]) <= 60
+                assert answer.json()["code"] == "too_many_requests"
+
+    def test_of_a_browser_are_counted_exactly(self, limited: Program) -> None:
+        client = limited.signed_in("admin")
+        cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+        client.close()
+        answers = burst([limited], "/password", {"Cookie": cookie}, A_MINUTE + 20)
+        assert Counter(answer.status_code for answer in answers) == {200: A_MINUTE, 429: 20}
+
+    def test_of_a_token_are_counted_exactly_by_two_processes_together(self, replicas: list[Program]) -> None:
+        answers = burst(replicas, "/api/v1/me", {"Authorization": f"Bearer {token(replicas[0])}"}, A_MINUTE + 20)
+        assert Counter(answer.status_code for answer in answers) == {200: A_MINUTE, 429: 20}
+
+    def test_failed_sign_ins_are_counted_by_two_processes_together(self, replicas: list[Program]) -> None:
+        def fail(number: int) -> int:
+            with replicas[number % 2].client() as client:
+                body = {"username": "shared", "password": "x"}
+                return client.post("/api/v1/auth/token", json=body).status_code
+
+        with ThreadPoolExecutor(16) as pool:
+            assert Counter(pool.map(fail, range(16))) == {401: 5, 429: 11}
+
+
+class TestBodies:
+    @pytest.mark.parametrize(
+        "path",
+        ["/login", "/password", "/welcome/x", "/_dash-update-component", "/api/v1/auth/token", "/logout", "/nope"],
+    )
+    def test_beyond_all_measure_are_refused_unread(self, limited: Program, path: str) -> None:
+        for announced in (_MAX_FORM_BYTES + 1, 10**12, 10**30):
+            head = (
+                f"POST {path} ".encode() + HEAD + f"Content-Length: {announced}\r\nConnection: close\r\n\r\n".encode()
+            )
+            answer = raw(limited.url, head)
+            assert answer.split(b" ")[1] in {b"400", b"413"}, answer[:200]
+
+    @pytest.mark.parametrize("chunk", [b"ffffffffffffffff", b"-1", b"0x10", b"1\n", b"zz"])
+    def test_in_pieces_that_are_none_are_refused(self, limited: Program, chunk: bytes) -> None:
+        answer = raw(limited.url, b"POST /login " + HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunk + b"\r\nx\r\n")
+        assert answer == b"" or answer.split(b" ")[1].startswith(b"4")
+
+    @pytest.mark.parametrize(
+        "framing",
+        [
+            b"Content-Length: 5\r\nTransfer-Encoding: chunked",
+            b"Transfer-Encoding: chunked\r\nContent-Length: 5",
+            b"Content-Length: 5\r\nContent-Length: 6",
+            b"Content-Length: 5, 6",
+            b"Content-Length: +5",
+            b"Content-Length : 5",
+            b"Transfer-Encoding: xchunked",
+            b"Transfer-Encoding: chunked, identity",
+            b"Transfer-Encoding:\x0bchunked",
+        ],
+    )
+    def test_whose_end_two_servers_could_see_differently_are_refused(self, limited: Program, framing: bytes) -> None:
+        """What stands behind would be taken for another request by one of them."""
+        smuggled = b"0\r\n\r\nGET /assets/tokens.css HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        answer = raw(limited.url, b"POST /login " + HEAD + framing + b"\r\n\r\n" + smuggled)
+        assert answer.split(b" ")[1].startswith((b"4", b"5"))
+        assert b"--nv" not in answer, "the smuggled request was answered"
+
+
+class TestSlowClients:
+    def test_hold_up_nobody_and_are_let_go(self, limited: Program) -> None:
+        """More than there are threads, with bodies that never end; some that never ask, and some that never listen."""
+        form = b"POST /login " + HEAD + b"Content-Length: 1000\r\n\r\nusername=a"
+        json = b"POST /api/v1/auth/token " + HEAD + b"Content-Length: 1000\r\n\r\n{"
+        head = b"GET /login HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half"
+        loud = b"GET /vendor/plotly/plotly.min.js " + HEAD + b"\r\n"
+        slow = [connect(limited, sent) for sent in (form,) * 30 + (json,) * 5 + (head,) * 5 + (b"",) * 5]
+        deaf = [connect(limited, loud) for _ in range(30)]
+        began = time.monotonic()
+        with limited.client() as client:
+            assert client.get("/login").status_code == 200
+            assert client.get("/healthz").status_code == 200
+        assert time.monotonic() - began < 10
+        answers = [connection.recv(100) for connection in slow]
+        assert all(b" 408 " in answer for answer in answers[:35]), answers
+        assert set(answers[35:]) == {b""}, "closed without a word, for there was no request"
+        assert time.monotonic() - began < 55
+        for connection in (*slow, *deaf):
+            connection.close()
+
+
+class TestEnd:
+    def test_comes_within_ten_seconds_whatever_is_under_way(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        with started(environment_of(tmp_path_factory.mktemp("ended"), secret_key=SECRET)) as program:
+            cookie = "; ".join(f"{name}={value}" for name, value in program.as_("admin").cookies.items())
+            upload = (
+                b"POST /uploads?name=a.csv HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/octet-stream\r\n"
+            )
+            upload += f"Cookie: {cookie}\r\nContent-Length: 1000\r\n\r\na,b".encode()
+            sale = b"POST /api/v1/sales HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            sale += f"Authorization: Bearer {token(program)}\r\nContent-Length: 1000\r\n\r\n[".encode()
+            waiting = [connect(program, sent) for sent in (upload, sale, b"GET / HT", b"")]
+            time.sleep(0.5)
+            began = time.monotonic()
+            program.process.send_signal(signal.SIGTERM)
+            assert program.process.wait(30) == 0
+            assert time.monotonic() - began < 10
+            for connection in waiting:
+                connection.close()
