@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Concatenate, ParamSpec, Self, cast
 
-from nebuloviz import settings
+from nebuloviz import process, settings
 from nebuloviz.errors import NebuloVizError
 from nebuloviz.observability import configure_logging
 
@@ -245,6 +245,7 @@ def main() -> None:
         task, arguments, named = _received(lifeline)
     except EOFError:
         return
+    process.settle()
     threading.Thread(target=parent.watch, args=(lifeline,), name="nebuloviz-lifeline", daemon=True).start()
     with contextlib.suppress(BrokenPipeError):  # nobody listens any more
         try:

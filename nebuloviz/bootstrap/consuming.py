@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import signal
 import time
 
+from nebuloviz import process
 from nebuloviz.bootstrap.core import (
     PREPARE_PAUSE_SECONDS,
     SHUTDOWN_SECONDS,
@@ -34,6 +34,7 @@ def consume(settings: Settings) -> int:
     """
     if not settings.kafka_bootstrap_servers:
         raise ConfigurationError("There is nothing to ingest from: set NEBULOVIZ_KAFKA_BOOTSTRAP_SERVERS to host:port.")
+    process.share_arenas()
     these = core(settings)
     consumer = these.consumer()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -48,7 +49,7 @@ def consume(settings: Settings) -> int:
     these.listeners.append(watches.on_written)
     watches.start()
     consumer.abandon_when_stalled()
-    gc.freeze()  # what is loaded stays: the collector need not walk through it at every turn, nor at the end
+    process.settle()
     consumer.run()
     watches.stop()
     watches.join(SHUTDOWN_SECONDS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import logging
 import secrets
 import time
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from sqlalchemy import func, select
 
+from nebuloviz import process
 from nebuloviz.background import Repeater
 from nebuloviz.bootstrap.core import (
     PREPARE_PAUSE_SECONDS,
@@ -42,8 +41,6 @@ ADMIN = "admin"
 MONITORING_SECONDS = 10.0
 SETTINGS_PAUSE_SECONDS = 2.0  # after so long a process takes up what another one has changed
 WEB_THREADS = 24  # callbacks wait for the database most of their time
-_M_ARENA_MAX = -8  # of malloc.h
-_ARENAS = 2
 
 _log = logging.getLogger(__name__)
 
@@ -195,12 +192,13 @@ def build(settings: Settings, say: Callable[[str], None] = _quiet) -> ASGIApp:
     from nebuloviz.api.app import create_api  # noqa: PLC0415
     from nebuloviz.web.app import create_dash  # noqa: PLC0415
 
-    _share_arenas()
+    process.share_arenas()
     these = parts(settings)
     program = Program(these, HealthChecks(), say)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        process.settle()
         program.start()
         try:
             yield
@@ -218,9 +216,3 @@ def build(settings: Settings, say: Callable[[str], None] = _quiet) -> ASGIApp:
         dashboard=cast("ASGIApp", WSGIMiddleware(dash.server, workers=WEB_THREADS)),
         lifespan=lifespan,
     )
-
-
-def _share_arenas() -> None:
-    """Glibc gives each thread memory of its own, which keeps all it ever needed: with many threads, 150 MB more. Others do not."""
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg2
@@ -14,6 +14,8 @@ from nebuloviz.metrics.rollups import CELL_STAGE
 from nebuloviz.models import UtcDateTime, microseconds
 
 _NULL = "\x01"  # no stored text holds a control character
+#: More than a batch has. At each chunk a writer waits for its turn among the threads, which may take 5 ms.
+_CHUNK_BYTES = 1 << 24
 
 
 def prepare_stage(connection: Connection) -> None:
@@ -22,63 +24,63 @@ def prepare_stage(connection: Connection) -> None:
     connection.execute(delete(CELL_STAGE))
 
 
-def load(connection: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert `rows`, whose values stand in the order of `names`.
+def load(connection: Connection, table: Table, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Insert rows, given as columns of equal length by name.
 
     Raises:
         sqlalchemy.exc.DBAPIError: as any statement of the connection would.
     """
-    if not rows:
+    if not len(next(iter(columns.values()))):
         return
-    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
     if connection.dialect.driver == "psycopg2":
-        _copy(connection, table, names, columns)
+        _copy(connection, table, columns)
     else:
-        _insert(connection, table, names, columns)
+        _insert(connection, table, columns)
 
 
-def _insert(connection: Connection, table: Table, names: Sequence[str], columns: Sequence[Sequence[Any]]) -> None:
-    plain: Sequence[Iterable[Any]] = columns
+def _insert(connection: Connection, table: Table, columns: Mapping[str, Sequence[Any]]) -> None:
+    plain: Iterable[Iterable[Any]] = columns.values()
     if connection.dialect.name == "sqlite":
         plain = [
             map(microseconds, column) if isinstance(table.c[name].type, UtcDateTime) else column
-            for name, column in zip(names, columns, strict=True)
+            for name, column in columns.items()
         ]
-    marks = (f"${n}" if connection.dialect.name == "postgresql" else "?" for n in range(1, len(names) + 1))
-    statement = f'INSERT INTO "{table.name}" ({_quoted(names)}) VALUES ({", ".join(marks)})'  # noqa: S608 - our own names
+    marks = (f"${n}" if connection.dialect.name == "postgresql" else "?" for n in range(1, len(columns) + 1))
+    statement = f'INSERT INTO "{table.name}" ({_quoted(columns)}) VALUES ({", ".join(marks)})'  # noqa: S608 - our own names
     connection.exec_driver_sql(statement, list(zip(*plain, strict=True)))
 
 
-def _copy(connection: Connection, table: Table, names: Sequence[str], columns: Sequence[Sequence[Any]]) -> None:
-    forms = [_text_form(table.c[name]) for name in names]
-    texts = [column if form is None else map(form, column) for form, column in zip(forms, columns, strict=True)]
+def _copy(connection: Connection, table: Table, columns: Mapping[str, Sequence[Any]]) -> None:
+    texts = [_texts(table.c[name], values) for name, values in columns.items()]
     lines = "\n".join(map("\t".join, zip(*texts, strict=True)))
-    statement = f"COPY \"{table.name}\" ({_quoted(names)}) FROM STDIN WITH (NULL '{_NULL}')"
+    statement = f"COPY \"{table.name}\" ({_quoted(columns)}) FROM STDIN WITH (NULL '{_NULL}')"
     cursor = connection.connection.cursor()
     try:
         # Texts hold no tabs and no line ends (see `parse`); the backslash is all that COPY could misread
-        cursor.copy_expert(statement, io.StringIO(lines.replace("\\", "\\\\") + "\n"))
+        cursor.copy_expert(statement, io.StringIO(lines.replace("\\", "\\\\") + "\n"), _CHUNK_BYTES)
     except psycopg2.Error as error:
         raise exc.DBAPIError.instance(statement, None, error, psycopg2.Error, dialect=connection.dialect) from error
     finally:
         cursor.close()
 
 
-def _text_form(column: Column[Any]) -> Callable[[Any], str] | None:
-    """How COPY wants a value of the column; None for text, which it takes as it is."""
+def _texts(column: Column[Any], values: Sequence[Any]) -> Iterable[str]:
+    """The values as COPY wants them."""
     if isinstance(column.type, Text):
-        return None
+        return values
     if isinstance(column.type, LargeBinary):
-        return _hexadecimal
-    return _nullable if column.nullable else str
+        return [f"\\x{value.hex()}" for value in values]
+    if isinstance(column.type, UtcDateTime):
+        return map(_Spelt().__getitem__, values)
+    return [_NULL if value is None else str(value) for value in values] if column.nullable else map(str, values)
 
 
-def _hexadecimal(value: bytes) -> str:
-    return "\\x" + value.hex()
+class _Spelt(dict[Any, str]):
+    """Spells each value out once: many rows share a moment."""
 
-
-def _nullable(value: object) -> str:
-    return _NULL if value is None else str(value)
+    def __missing__(self, value: object) -> str:
+        text = self[value] = str(value)
+        return text
 
 
 def _quoted(names: Iterable[str]) -> str:

@@ -137,7 +137,7 @@ def parse(value: bytes | None, now: datetime, horizon: timedelta | None = None) 
 
 def _is_plain(value: bytes) -> bool:
     """Whether no text in this JSON can hold a control character, which needs an escape, or what is no character at all."""
-    return b"\\" not in value and _NO_CHARACTER_BEGINS not in value
+    return b"\\" not in value and (value.isascii() or _NO_CHARACTER_BEGINS not in value)
 
 
 def parse_record(record: Record, now: datetime, horizon: timedelta | None = None) -> Sale | Rejected:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from nebuloviz.ingest.sale import Sale
 from nebuloviz.metrics.calendar import day_of, midnight
 from nebuloviz.metrics.rollups import CELL_STAGE
 from nebuloviz.models import MEASURES, ROLLED_DIMENSIONS, ROLLUPS, Rollup
@@ -20,7 +19,6 @@ _Codes = npt.NDArray[np.int64]
 _ORDER_LEVEL = ("region", "country", "channel", "store")
 _QUARTER_HOUR = 900  # seconds; the days of every zone of our time begin on one
 _LARGEST_SUM = 1 << 62
-_NO_KEYS = ("",) * len(ROLLED_DIMENSIONS)
 
 
 class OlderLine(NamedTuple):
@@ -38,9 +36,9 @@ class OlderLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """`cells` are rows of the stage table; `spread` are orders in several hours or places; `days` are of the zone."""
+    """`cells` are the stage table's columns; `spread` are orders in several hours or places; `days` are of the zone."""
 
-    cells: list[tuple[Any, ...]]
+    cells: dict[str, list[Any]]
     spread: list[str]
     days: frozenset[date]
 
@@ -52,49 +50,47 @@ class _Coded(NamedTuple):
     values: Sequence[Any]
 
 
-def tally(sales: Sequence[Sale], older: Sequence[OlderLine], zone: ZoneInfo) -> Tally:
-    """Count `sales`, all of them new; `older` are the stored lines of their orders, which make an order in a cell no new one."""
-    new, old = list(zip(*sales, strict=True)), list(zip(*older, strict=True))
+def tally(sales: Mapping[str, Sequence[Any]], older: Sequence[OlderLine], zone: ZoneInfo) -> Tally:
+    """Count sales, given as columns, all of them new; `older` are the stored lines of their orders, which are not new in a cell."""
+    old = dict(zip(OlderLine._fields, zip(*older, strict=True), strict=True)) if older else {}
     columns = {
-        name: _coded([*new[Sale._fields.index(name)], *(old[OlderLine._fields.index(name)] if old else ())])
-        for name in ("order_id", "product_id", *ROLLED_DIMENSIONS)
+        name: _coded([*sales[name], *old.get(name, ())]) for name in ("order_id", "product_id", *ROLLED_DIMENSIONS)
     }
-    moments = [*new[Sale._fields.index("sold_at")], *(old[OlderLine._fields.index("sold_at")] if old else ())]
-    columns["hour"], columns["day"], days = _buckets(moments, len(sales), zone)
-    measures = _measures(new)
-    cells: list[tuple[Any, ...]] = []
+    moments = [*sales["sold_at"], *old.get("sold_at", ())]
+    columns["hour"], columns["day"], days = _buckets(moments, len(sales["sold_at"]), zone)
+    measures = _measures(sales)
+    cells: dict[str, list[Any]] = {column.name: [] for column in CELL_STAGE.columns}
     for number, rollup in enumerate(ROLLUPS):
-        cells.extend(_cells(number, rollup, columns, measures))
+        for found, added in zip(cells.values(), _cells(number, rollup, columns, measures), strict=True):
+            found.extend(added)
     return Tally(cells, _spread(columns), days)
 
 
-def _coded(values: Iterable[Any]) -> _Coded:
-    known: dict[Any, int] = {}
-    codes = [known.setdefault(value, len(known)) for value in values]
-    return _Coded(np.array(codes, np.int64), list(known))
+def _coded(values: Sequence[Any]) -> _Coded:
+    codes = {value: code for code, value in enumerate(dict.fromkeys(values))}
+    return _Coded(np.fromiter(map(codes.__getitem__, values), np.int64, len(values)), list(codes))
 
 
 def _buckets(moments: list[datetime], n_new: int, zone: ZoneInfo) -> tuple[_Coded, _Coded, frozenset[date]]:
     """Hour and day of every moment, and the days of the first `n_new`."""
-    seconds = np.fromiter((moment.timestamp() for moment in moments), np.float64, len(moments))
+    seconds = np.fromiter(map(datetime.timestamp, moments), np.float64, len(moments))
     quarters, place = np.unique(np.floor(seconds / _QUARTER_HOUR).astype(np.int64), return_inverse=True)
     starts = [datetime.fromtimestamp(int(quarter) * _QUARTER_HOUR, UTC) for quarter in quarters]
-    hours = _coded(start.replace(minute=0) for start in starts)
-    days = _coded(day_of(start, zone) for start in starts)
+    hours = _coded([start.replace(minute=0) for start in starts])
+    days = _coded([day_of(start, zone) for start in starts])
     touched = frozenset(days.values[code] for code in np.unique(days.codes[place[:n_new]]))
     day_starts = [midnight(day, zone) for day in days.values]
     return _Coded(hours.codes[place], hours.values), _Coded(days.codes[place], day_starts), touched
 
 
-def _measures(new: list[tuple[Any, ...]]) -> npt.NDArray[Any]:
+def _measures(sales: Mapping[str, Sequence[Any]]) -> npt.NDArray[Any]:
     """One row a sale, one column a measure but `orders`, which is left 0."""
-    field = {name: new[Sale._fields.index(name)] for name in ("quantity", "revenue", "discount", "cost")}
-    cost = [0 if value is None else value for value in field["cost"]]
-    amounts = [np.array(column, np.int64) for column in (field["quantity"], field["revenue"], field["discount"], cost)]
+    cost = [0 if value is None else value for value in sales["cost"]]
+    amounts = [np.array(column, np.int64) for column in (sales["quantity"], sales["revenue"], sales["discount"], cost)]
     if max(int(np.abs(column).max()) for column in amounts) * len(cost) > _LARGEST_SUM:
         amounts = [column.astype(object) for column in amounts]  # Python's integers do not overflow
     quantity, revenue, discount, costs = amounts
-    costed = np.array([value is not None for value in field["cost"]])
+    costed = np.array([value is not None for value in sales["cost"]])
     returned = quantity < 0
     by_name = {
         "lines": np.ones(len(cost), np.int64),
@@ -113,28 +109,30 @@ def _measures(new: list[tuple[Any, ...]]) -> npt.NDArray[Any]:
 
 def _cells(
     number: int, rollup: Rollup, columns: dict[str, _Coded], measures: npt.NDArray[Any]
-) -> Iterable[tuple[Any, ...]]:
+) -> Iterable[Sequence[Any]]:
+    """The rollup's cells as columns of the stage table."""
     keys = [columns[rollup.grain], *(columns[name] for name in rollup.dimensions)]
     n_new = len(measures)
-    cell_of = _group([key.codes for key in keys])
+    cell_of = _group(keys)
     in_order = np.argsort(cell_of[:n_new], kind="stable")
-    ids, starts = np.unique(cell_of[in_order], return_index=True)
+    ordered = cell_of[in_order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    ids = ordered[starts]
     sums = np.add.reduceat(measures[in_order], starts, axis=0)
     sums[:, MEASURES.index("orders")] = _new_orders(cell_of, columns["order_id"], n_new)[ids]
     first = in_order[starts]
     labels = [[key.values[code] for code in key.codes[first].tolist()] for key in keys]
-    padding = _NO_KEYS[len(rollup.dimensions) :]
-    labels.extend([value] * len(ids) for value in padding)
-    return zip([number] * len(ids), *labels, *sums.T.tolist(), strict=True)
+    padding = [[""] * len(ids)] * (len(ROLLED_DIMENSIONS) - len(rollup.dimensions))
+    return [number] * len(ids), *labels, *padding, *sums.T.tolist()
 
 
-def _group(codes: list[_Codes]) -> _Codes:
+def _group(keys: Sequence[_Coded]) -> _Codes:
     """Equal combinations get equal numbers, from 0 on."""
-    combined = codes[0]
-    for column in codes[1:]:
+    combined = keys[0].codes
+    for key in keys[1:]:
         # Numbered anew at each step, so that the product of two counts never leaves 64 bits
-        combined = np.unique(combined * (int(column.max()) + 1) + column, return_inverse=True)[1]
-    return np.unique(combined, return_inverse=True)[1].astype(np.int64)
+        combined = np.unique(combined * len(key.values) + key.codes, return_inverse=True)[1].astype(np.int64)
+    return combined
 
 
 def _new_orders(cell_of: _Codes, orders: _Coded, n_new: int) -> _Codes:

@@ -8,12 +8,13 @@ writers be counted once.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, LargeBinary, Table, any_, case, exc, func, literal, select, text
+from sqlalchemy import Connection, LargeBinary, Table, any_, bindparam, case, exc, func, literal, select, text
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 from sqlalchemy.types import Text
@@ -42,8 +43,7 @@ KEPT_PAYLOAD_BYTES = 1 << 16
 IDLE_TIMEOUT = "15s"  # a stopped process must not hold the writers' lock for longer
 _WRITERS_LOCK = 7_314_406_106  # any constant that nothing else in the database locks
 _MAX_KNOWN_PRODUCTS = 500_000
-_FACT_COLUMNS = (*Sale._fields[: Sale._fields.index("product")], "received_at")
-_FACT_FIELDS = len(_FACT_COLUMNS) - 1
+_FACT_COLUMNS = Sale._fields[: Sale._fields.index("product")]
 _KEYS_AT_ONCE = 10_000  # SQLite takes at most 32,766 parameters
 
 
@@ -102,11 +102,12 @@ class SaleWriter:
     ) -> list[tuple[bytes, int]]:
         """Key and place of the sales that may be written; the outcomes of all others are settled here."""
         currency = self._settled_currency(connection, items)
+        accepted = {"", currency}
         found: list[tuple[bytes, int]] = []
         for place, (_, parsed) in enumerate(items):
             if isinstance(parsed, Rejected):
                 outcomes[place] = Outcome("rejected", parsed)
-            elif parsed.currency and parsed.currency != currency:
+            elif parsed.currency not in accepted:
                 detail = f"the sale is in {parsed.currency}, the installation's currency is {currency}"
                 outcomes[place] = Outcome("rejected", Rejected(Reason.CURRENCY, detail))
             else:
@@ -155,36 +156,36 @@ class SaleWriter:
         outcomes: list[Outcome | None],
         now: datetime,
     ) -> list[Tally]:
-        candidates = [cast("Sale", batch.items[place].parsed) for place in wanted.values()]
         known = _known_keys(connection, list(wanted))
-        sales = []
-        for sale, place in zip(candidates, wanted.values(), strict=True):
-            fingerprint = known.get(sale.key)
-            if fingerprint is None:
-                sales.append(sale)
-                outcomes[place] = ACCEPTED
+        sales: list[Sale] = []
+        for key, place in wanted.items():
+            sale = cast("Sale", batch.items[place].parsed)
+            if key in known:
+                outcomes[place] = _repeat(sale, known[key])
             else:
-                outcomes[place] = _repeat(sale, fingerprint)
+                outcomes[place] = ACCEPTED
+                sales.append(sale)
         if not sales:
             return []
-        load(
-            connection, _table(SaleKey), ("key", "fingerprint"), sorted((sale.key, sale.fingerprint) for sale in sales)
-        )
+        columns: dict[str, Sequence[Any]] = dict(zip(Sale._fields, zip(*sales, strict=True), strict=True))
+        keys, fingerprints = zip(*sorted(zip(columns["key"], columns["fingerprint"], strict=True)), strict=True)
+        load(connection, _table(SaleKey), {"key": keys, "fingerprint": fingerprints})
         reach("after_keys")
-        self._make_months(connection, sales)
-        counted = tally(sales, _older_lines(connection, {sale.order_id for sale in sales}), self._zone)
-        load(connection, _table(SaleRow), _FACT_COLUMNS, [(*sale[:_FACT_FIELDS], now) for sale in sales])
-        self._name_products(connection, sales)
+        self._make_months(connection, columns["sold_at"])
+        counted = tally(columns, _older_lines(connection, set(columns["order_id"])), self._zone)
+        facts = {name: columns[name] for name in _FACT_COLUMNS}
+        load(connection, _table(SaleRow), facts | {"received_at": [now] * len(sales)})
+        self._name_products(connection, columns)
         reach("after_facts")
         _add_to_rollups(connection, counted)
         reach("after_rollup")
         return [counted]
 
-    def _make_months(self, connection: Connection, sales: Iterable[Sale]) -> None:
-        """Partitions for the months of `sales`, where there are none yet (PostgreSQL)."""
+    def _make_months(self, connection: Connection, moments: Iterable[datetime]) -> None:
+        """Partitions for the months of `moments`, where there are none yet (PostgreSQL)."""
         if connection.dialect.name != "postgresql":
             return
-        for year, month in {(sale.sold_at.year, sale.sold_at.month) for sale in sales}:
+        for year, month in {(moment.year, moment.month) for moment in moments}:
             name = f"sale_p{year:04}{month:02}"
             if name in self._months:
                 continue
@@ -197,9 +198,10 @@ class SaleWriter:
             bounds = f"FOR VALUES FROM ('{start} 00:00:00+00') TO ('{end} 00:00:00+00')"
             connection.execute(text(f"ALTER TABLE sale ATTACH PARTITION {name} {bounds}"))
 
-    def _name_products(self, connection: Connection, sales: Iterable[Sale]) -> None:
+    def _name_products(self, connection: Connection, sales: Mapping[str, Sequence[Any]]) -> None:
         """The latest name and category of each product; a sale without a name changes none."""
-        latest = {sale.product_id: (sale.product, sale.category) for sale in sales}
+        named_so = zip(sales["product"], sales["category"], strict=True)
+        latest = dict(zip(sales["product_id"], named_so, strict=True))
         changed = {key: value for key, value in latest.items() if self._products.get(key) != value}
         if not changed:
             return
@@ -273,7 +275,9 @@ def _known_keys(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, in
             statement = f"SELECT key, fingerprint FROM sale_key WHERE key IN ({marks})"  # noqa: S608 - only question marks
             found.extend(connection.exec_driver_sql(statement, some))
     else:
-        among = any_(literal(list(keys), ARRAY(LargeBinary)))
+        # As one text, which the server reads in a fraction of the time that thousands of values take it
+        listed = bindparam("keys", "{" + ",".join([f'"\\\\x{key.hex()}"' for key in keys]) + "}", Text)
+        among = any_(sql_cast(listed, ARRAY(LargeBinary)))
         found = list(connection.execute(select(*columns).where(SaleKey.key == among)))
     return {bytes(key): fingerprint for key, fingerprint in found}
 
@@ -291,7 +295,7 @@ def _older_lines(connection: Connection, orders: set[str]) -> list[OlderLine]:
 
 def _add_to_rollups(connection: Connection, counted: Tally) -> None:
     connection.execute(CELL_STAGE.delete())
-    load(connection, CELL_STAGE, [column.name for column in CELL_STAGE.columns], counted.cells)
+    load(connection, CELL_STAGE, counted.cells)
     for rollup in ROLLUPS:
         connection.execute(upsert_statement(connection, rollup))
     if counted.spread:

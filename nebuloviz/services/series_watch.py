@@ -330,7 +330,7 @@ def _store_expected(session: Session, running: _Running, now: datetime) -> None:
     first = min(bucket for _, bucket, *_ in rows)
     replaced = (Expectation.bucket >= first) | (Expectation.bucket < now - KEEP_EXPECTED)
     session.execute(delete(Expectation).where(replaced))
-    load(
-        session.connection(), Base.metadata.tables["expectation"], ("series", "bucket", "expected", "low", "high"), rows
-    )
+    names = ("series", "bucket", "expected", "low", "high")
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    load(session.connection(), Base.metadata.tables["expectation"], columns)
     running.expected_until = watch.history.next_day

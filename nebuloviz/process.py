@@ -1,0 +1,27 @@
+"""What a process of the program asks of Python and of the C library: less time for the collector, less memory for threads."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+
+_THRESHOLDS = (50_000, 20, 50)
+_M_ARENA_MAX = -8  # of malloc.h
+_ARENAS = 2
+
+
+def settle() -> None:
+    """Call it once all modules are loaded: what is there stays, and the collector walks through it no more.
+
+    It also looks for cycles less often than Python would. Sales come by the ten thousand and none refers to itself, but at
+    Python's own pace the collector walked through each of them several times, for a third of the time that storing them took.
+    """
+    gc.freeze()
+    gc.set_threshold(*_THRESHOLDS)
+
+
+def share_arenas() -> None:
+    """Glibc gives each thread memory of its own, which keeps all it ever needed: with many threads, 150 MB more. Others do not."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
