@@ -37,8 +37,10 @@ _KEY = {"postgresql": "decode(md5(n::text), 'hex')", "sqlite": "randomblob(16)"}
 _BUCKET = {
     ("postgresql", "hour"): "date_trunc('hour', sold_at, 'UTC')",
     ("postgresql", "day"): "date_trunc('day', sold_at, 'UTC')",
+    ("postgresql", "week"): "date_trunc('week', sold_at, 'UTC')",
     ("sqlite", "hour"): f"sold_at - sold_at % {_HOUR}",
     ("sqlite", "day"): f"sold_at - sold_at % {_DAY}",
+    ("sqlite", "week"): f"sold_at - (sold_at - 4 * {_DAY}) % (7 * {_DAY})",  # the fifth day of 1970 was a Monday
 }
 _AT_ONCE = 250_000
 

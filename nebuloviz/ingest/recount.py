@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from nebuloviz.db import Database, dialect_of, insert
 from nebuloviz.ingest.installation import TIME_ZONE
 from nebuloviz.ingest.writer import take_turn
-from nebuloviz.metrics.calendar import ONE_DAY, day_of, midnight
-from nebuloviz.metrics.rollups import day_spans, hour_column, recount_select
+from nebuloviz.metrics.calendar import ONE_DAY, day_of, midnight, monday_floor
+from nebuloviz.metrics.rollups import hour_column, recount_select, span_rows
 from nebuloviz.models import MEASURES, ROLLUPS, DayVersion, Installation, Rollup, SaleRow, SpreadOrder
 
 MAX_SHOWN = 1_000
@@ -44,7 +44,7 @@ def _differences(session: Session, rollup: Rollup, zone: ZoneInfo) -> list[Diffe
     days = _days(session, zone)
     if not days:
         return [Difference(rollup.name, "rollup", tuple(row)) for row in session.execute(kept.limit(MAX_SHOWN))]
-    counted = recount_select(rollup, days, dialect_of(session))
+    counted = recount_select(rollup, _spans(rollup, days, zone), dialect_of(session))
     surplus = session.execute(except_(kept, counted).limit(MAX_SHOWN))
     lacking = session.execute(except_(counted, kept).limit(MAX_SHOWN))
     return [
@@ -66,6 +66,14 @@ def _days(session: Session, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
     return [(midnight(day, zone), midnight(day + ONE_DAY, zone)) for day in sorted(days)]
 
 
+def _spans(rollup: Rollup, days: list[tuple[datetime, datetime]], zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
+    """What a recount of the rollup goes by: the days, or the weeks that they lie in."""
+    if rollup.grain != "week":
+        return days
+    mondays = sorted({day_of(monday_floor(start, zone), zone) for start, _ in days})
+    return [(midnight(monday, zone), midnight(monday + 7 * ONE_DAY, zone)) for monday in mondays]
+
+
 def rebuild(database: Database, time_zone: str) -> None:
     """Make all rollups anew from the facts, in one transaction: for another zone of the installation, or where a cell was wrong.
 
@@ -81,7 +89,7 @@ def rebuild(database: Database, time_zone: str) -> None:
         for rollup in ROLLUPS:
             session.execute(rollup.table.delete())
             if days:
-                counted = recount_select(rollup, days, dialect_of(session))
+                counted = recount_select(rollup, _spans(rollup, days, zone), dialect_of(session))
                 names = ["bucket", *rollup.dimensions, *MEASURES]
                 session.execute(rollup.table.insert().from_select(names, counted))
         if days:
@@ -94,7 +102,7 @@ def rebuild(database: Database, time_zone: str) -> None:
 
 def _note_spread_orders(session: Session, days: list[tuple[datetime, datetime]]) -> None:
     """The orders with lines on several days; where a day of the zone begins within an hour, the hour alone does not tell."""
-    spans = day_spans(days)
+    spans = span_rows(days)
     inside = (SaleRow.sold_at >= spans.c.start) & (SaleRow.sold_at < spans.c.end)
     spread = (
         select(SaleRow.order_id)

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from nebuloviz.metrics.calendar import day_of, midnight
+from nebuloviz.metrics.calendar import bucket_of, day_of
 from nebuloviz.metrics.rollups import CELL_STAGE
-from nebuloviz.models import MEASURES, ROLLED_DIMENSIONS, ROLLUPS, Rollup
+from nebuloviz.models import GRAINS, MEASURES, ROLLED_DIMENSIONS, ROLLUPS, Rollup
 
 _Codes = npt.NDArray[np.int64]
 _ORDER_LEVEL = ("region", "country", "channel", "store")
@@ -57,7 +57,8 @@ def tally(sales: Mapping[str, Sequence[Any]], older: Sequence[OlderLine], zone: 
         name: _coded([*sales[name], *old.get(name, ())]) for name in ("order_id", "product_id", *ROLLED_DIMENSIONS)
     }
     moments = [*sales["sold_at"], *old.get("sold_at", ())]
-    columns["hour"], columns["day"], days = _buckets(moments, len(sales["sold_at"]), zone)
+    buckets, days = _buckets(moments, len(sales["sold_at"]), zone)
+    columns |= buckets
     measures = _measures(sales)
     cells: dict[str, list[Any]] = {column.name: [] for column in CELL_STAGE.columns}
     for number, rollup in enumerate(ROLLUPS):
@@ -71,16 +72,14 @@ def _coded(values: Sequence[Any]) -> _Coded:
     return _Coded(np.fromiter(map(codes.__getitem__, values), np.int64, len(values)), list(codes))
 
 
-def _buckets(moments: list[datetime], n_new: int, zone: ZoneInfo) -> tuple[_Coded, _Coded, frozenset[date]]:
-    """Hour and day of every moment, and the days of the first `n_new`."""
+def _buckets(moments: list[datetime], n_new: int, zone: ZoneInfo) -> tuple[dict[str, _Coded], frozenset[date]]:
+    """The buckets of every moment by grain, and the days of the first `n_new`."""
     seconds = np.fromiter(map(datetime.timestamp, moments), np.float64, len(moments))
     quarters, place = np.unique(np.floor(seconds / _QUARTER_HOUR).astype(np.int64), return_inverse=True)
     starts = [datetime.fromtimestamp(int(quarter) * _QUARTER_HOUR, UTC) for quarter in quarters]
-    hours = _coded([start.replace(minute=0) for start in starts])
-    days = _coded([day_of(start, zone) for start in starts])
-    touched = frozenset(days.values[code] for code in np.unique(days.codes[place[:n_new]]))
-    day_starts = [midnight(day, zone) for day in days.values]
-    return _Coded(hours.codes[place], hours.values), _Coded(days.codes[place], day_starts), touched
+    by_grain = {grain: _coded([bucket_of(grain, start, zone) for start in starts]) for grain in GRAINS}
+    touched = {day_of(starts[quarter], zone) for quarter in np.unique(place[:n_new]).tolist()}
+    return {grain: found._replace(codes=found.codes[place]) for grain, found in by_grain.items()}, frozenset(touched)
 
 
 def _measures(sales: Mapping[str, Sequence[Any]]) -> npt.NDArray[Any]:

@@ -33,6 +33,17 @@ def day_ceiling(moment: datetime, zone: tzinfo) -> datetime:
     return start if start >= moment else midnight(day_of(moment, zone) + ONE_DAY, zone)
 
 
+def monday_floor(moment: datetime, zone: tzinfo) -> datetime:
+    """The beginning of the last Monday of `zone` that is not after `moment`."""
+    return midnight(week_floor(day_of(moment, zone), 0), zone)
+
+
+def monday_ceiling(moment: datetime, zone: tzinfo) -> datetime:
+    """The first beginning of a Monday of `zone` that is not before `moment`."""
+    start = monday_floor(moment, zone)
+    return start if start >= moment else midnight(week_floor(day_of(moment, zone), 0) + 7 * ONE_DAY, zone)
+
+
 def hour_floor(moment: datetime) -> datetime:
     """The beginning of the whole UTC hour that `moment` falls in."""
     return moment.replace(minute=0, second=0, microsecond=0)
@@ -42,6 +53,13 @@ def hour_ceiling(moment: datetime) -> datetime:
     """The first whole UTC hour that is not before `moment`."""
     start = hour_floor(moment)
     return start if start == moment else start + ONE_HOUR
+
+
+def bucket_of(grain: str, moment: datetime, zone: tzinfo) -> datetime:
+    """The beginning of the 'hour', 'day' or 'week' that `moment` falls in, as rollups have them."""
+    if grain == "hour":
+        return hour_floor(moment)
+    return day_floor(moment, zone) if grain == "day" else monday_floor(moment, zone)
 
 
 def week_floor(day: date, week_start: int) -> date:

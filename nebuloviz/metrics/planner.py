@@ -1,8 +1,9 @@
 """Chooses what answers a query: the smallest rollup that can do so exactly, and facts for the rest.
 
-Each span of time is cut into pieces: whole days of the installation's zone are read from a daily rollup, whole UTC hours of what
-remains from an hourly one, and the remainders, less than an hour at each end where there is an hourly rollup, from facts. So a
-viewer in any zone, and a range that ends now, is answered exactly and nearly as fast as whole days are.
+Each span of time is cut into pieces: whole weeks are read from a weekly rollup where there is one, whole days of the installation's
+zone of what remains from a daily one, whole UTC hours from an hourly one, and the remainders, less than an hour at each end where
+there is an hourly rollup, from facts. So a viewer in any zone, and a range that ends now, is answered exactly and nearly as fast as
+whole days are.
 
 Sums, orders and customers are planned apart, since they can be added up differently:
 
@@ -21,7 +22,16 @@ from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from nebuloviz.metrics.buckets import Bucket
-from nebuloviz.metrics.calendar import ONE_HOUR, day_ceiling, day_floor, hour_ceiling, hour_floor
+from nebuloviz.metrics.calendar import (
+    ONE_DAY,
+    ONE_HOUR,
+    day_ceiling,
+    day_floor,
+    hour_ceiling,
+    hour_floor,
+    monday_ceiling,
+    monday_floor,
+)
 from nebuloviz.metrics.query import Filter
 from nebuloviz.metrics.registry import DIMENSIONS, dimension
 from nebuloviz.models import MEASURES, ROLLED_DIMENSIONS, ROLLUPS, Rollup
@@ -178,6 +188,15 @@ def _days(source: Source, zone: ZoneInfo) -> _Level:
     )
 
 
+def _weeks(source: Source, zone: ZoneInfo) -> _Level:
+    return _Level(
+        source,
+        6 * ONE_DAY + _SHORTEST_DAY,
+        lambda moment: monday_ceiling(moment, zone),
+        lambda moment: monday_floor(moment, zone),
+    )
+
+
 def _hours(source: Source) -> _Level:
     return _Level(source, ONE_HOUR, hour_ceiling, hour_floor)
 
@@ -186,10 +205,15 @@ def _part(
     kind: Kind, measures: tuple[str, ...], asked: Slice, zone: ZoneInfo, rollups: Sequence[Rollup], reason: str = ""
 ) -> Part:
     levels: list[_Level] = []
-    for grain in ("day", "hour"):
+    level_of: dict[str, Callable[[Rollup], _Level]] = {
+        "week": lambda rollup: _weeks(rollup, zone),
+        "day": lambda rollup: _days(rollup, zone),
+        "hour": _hours,
+    }
+    for grain, level in level_of.items():
         smallest = min((r for r in rollups if r.grain == grain), key=lambda r: len(r.dimensions), default=None)
         if smallest:
-            levels.append(_days(smallest, zone) if grain == "day" else _hours(smallest))
+            levels.append(level(smallest))
     if not levels and not reason:
         reason = f"no rollup has {' and '.join(sorted(_needed(asked)))}"
     return Part(kind, measures, _readings(asked.spans, levels), reason)

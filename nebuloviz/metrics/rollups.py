@@ -81,17 +81,22 @@ def measure_columns() -> list[ColumnElement[int]]:
     return [func.cast(definitions[measure], BigInteger).label(measure) for measure in MEASURES]
 
 
-def recount_select(rollup: Rollup, days: list[tuple[datetime, datetime]], dialect_name: str) -> Select[Any]:
-    """The rollup's rows as they follow from facts alone. `days` are [start, end) of the days to recount, which must not be empty."""
+def recount_select(rollup: Rollup, spans: list[tuple[datetime, datetime]], dialect_name: str) -> Select[Any]:
+    """The rollup's rows as they follow from facts alone.
+
+    `spans` are [start, end) of the days (for a weekly rollup, of the weeks) to recount, in order; there must be one.
+    """
     dimensions = [getattr(SaleRow, name) for name in rollup.dimensions]
     if rollup.grain == "hour":
         bucket: ColumnElement[Any] = hour_column(dialect_name).label("bucket")
         counted = select(bucket, *dimensions, *measure_columns())
-        return counted.where(SaleRow.sold_at >= days[0][0], SaleRow.sold_at < days[-1][1]).group_by(bucket, *dimensions)
-    spans = day_spans(days)
-    inside = (SaleRow.sold_at >= spans.c.start) & (SaleRow.sold_at < spans.c.end)
-    counted = select(spans.c.start.label("bucket"), *dimensions, *measure_columns())
-    return counted.select_from(spans).join(SaleRow, inside).group_by(spans.c.start, *dimensions)
+        return counted.where(SaleRow.sold_at >= spans[0][0], SaleRow.sold_at < spans[-1][1]).group_by(
+            bucket, *dimensions
+        )
+    listed = span_rows(spans)
+    inside = (SaleRow.sold_at >= listed.c.start) & (SaleRow.sold_at < listed.c.end)
+    counted = select(listed.c.start.label("bucket"), *dimensions, *measure_columns())
+    return counted.select_from(listed).join(SaleRow, inside).group_by(listed.c.start, *dimensions)
 
 
 def hour_column(dialect_name: str) -> ColumnElement[Any]:
@@ -102,7 +107,7 @@ def hour_column(dialect_name: str) -> ColumnElement[Any]:
     return func.date_trunc("hour", SaleRow.sold_at, "UTC", type_=UtcDateTime())
 
 
-def day_spans(days: list[tuple[datetime, datetime]]) -> CTE:
-    """The days as rows of `start` and `end`, to join facts to."""
+def span_rows(spans: list[tuple[datetime, datetime]]) -> CTE:
+    """The spans as rows of `start` and `end`, to join facts to."""
     # SQLite can name the columns of VALUES in a WITH only
-    return values(column("start", UtcDateTime), column("end", UtcDateTime), name="days").data(days).cte("span")
+    return values(column("start", UtcDateTime), column("end", UtcDateTime), name="days").data(spans).cte("span")

@@ -11,14 +11,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.metrics import sql
-from nebuloviz.metrics.calendar import day_of, hour_floor
+from nebuloviz.metrics.calendar import bucket_of
 from nebuloviz.metrics.planner import Key, Piece, Reading, Slice
 from nebuloviz.metrics.query import REST
 from nebuloviz.models import Rollup, SpreadOrder
@@ -76,5 +75,5 @@ def _cell(
     """The cell that a line was counted in: a rollup's, or the whole piece where facts were counted."""
     if not isinstance(reading.source, Rollup):
         return (piece, key)
-    bucket: Any = day_of(sold_at, zone) if reading.source.grain == "day" else hour_floor(sold_at)
+    bucket = bucket_of(reading.source.grain, sold_at, zone)
     return (bucket, reading.name, *(values[name] for name in reading.source.dimensions))

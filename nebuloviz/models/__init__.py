@@ -5,6 +5,7 @@ from nebuloviz.models.audit import AuditEntry
 from nebuloviz.models.base import Base
 from nebuloviz.models.ingest import DeadLetter, ImportJob, IngestGap, IngestMinute, IngestOffset
 from nebuloviz.models.rollup import (
+    GRAINS,
     MEASURES,
     ROLLED_DIMENSIONS,
     ROLLUPS,
@@ -20,6 +21,7 @@ from nebuloviz.models.user import ApiToken, BrowserSession, CustomRole, Password
 
 __all__ = [
     "EPOCH",
+    "GRAINS",
     "MEASURES",
     "MONEY_SCALE",
     "QUANTITY_SCALE",

@@ -1,7 +1,7 @@
 """Rollups: sums kept beside the facts, exactly, so that no page has to scan them.
 
-`ROLLUPS` is the lattice as data. A rollup's cell is one bucket of time (an hour in UTC, or a day of the installation's zone)
-and one value of each of its dimensions.
+`ROLLUPS` is the lattice as data. A rollup's cell is one bucket of time (an hour in UTC, a day of the installation's zone, or a
+week of these from Monday on) and one value of each of its dimensions.
 """
 
 from __future__ import annotations
@@ -33,9 +33,13 @@ MEASURES = (
 ROLLED_DIMENSIONS = ("category", "region", "country", "channel", "store")
 
 
+#: The buckets of time that there are rollups by.
+GRAINS = ("hour", "day", "week")
+
+
 @dataclass(frozen=True)
 class Rollup:
-    """One table of the lattice; `grain` is 'hour' or 'day'."""
+    """One table of the lattice; `grain` is one of `GRAINS`."""
 
     name: str
     grain: str
@@ -64,6 +68,8 @@ ROLLUPS: tuple[Rollup, ...] = (
     _define("rollup_day", "day", ()),
     *(_define(f"rollup_day_{d}", "day", (d,)) for d in ROLLED_DIMENSIONS),
     _define("rollup_day_all", "day", ROLLED_DIMENSIONS),
+    # Products are many: most are sold every day, so a week has a fifth of the cells that its days have
+    _define("rollup_week_product", "week", ("product_id",)),
     _define("rollup_day_product", "day", ("product_id",)),
 )
 

@@ -41,6 +41,11 @@ class TestThePlan:
             (asked("revenue", filters=ONE_STORE), ["rollup_day_store"]),
             (asked("revenue", by=("category",), filters=ONE_STORE), ["rollup_day_all"]),
             (asked("revenue", by=("product",)), ["rollup_day_product"]),
+            (asked("revenue", by=("product",), first="2026-11-02", last="2026-11-16"), ["rollup_week_product"]),
+            (
+                asked("revenue", by=("product",), first="2026-11-01", last="2026-11-10"),
+                ["rollup_week_product", "rollup_day_product"],
+            ),
             (asked("revenue", by=("product", "store")), ["sale"]),
             (asked("revenue", first="2026-11-01 05:00", last="2026-11-01 09:00"), ["rollup_hour"]),
             (asked("revenue", first="2026-11-01 05:00", last="2026-11-03"), ["rollup_day", "rollup_hour"]),
