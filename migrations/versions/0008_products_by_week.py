@@ -50,9 +50,10 @@ def downgrade() -> None:
 def _fill(connection: sa.Connection) -> None:
     bucket = sa.column("bucket", UtcDateTime())
     days = sa.table("rollup_day", bucket)
-    first, last = connection.execute(sa.select(sa.func.min(bucket), sa.func.max(bucket)).select_from(days)).one()
-    if first is None:
+    extent = connection.execute(sa.select(sa.func.min(bucket), sa.func.max(bucket)).select_from(days)).one()
+    if None in extent:
         return
+    first, last = extent
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
     named = connection.scalar(sa.text("SELECT value FROM installation WHERE key = 'time_zone'"))
