@@ -1,4 +1,7 @@
-"""Prints every figure: `python -m benchmarks`, or only some parts, `python -m benchmarks queries ingest`."""
+"""Prints every figure: `python -m benchmarks`, or only some parts, `python -m benchmarks queries ingest`.
+
+`--sales 20000000` asks the queries of so many sales on PostgreSQL as well, and compares them with those of 5 million.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,12 @@ def main() -> None:
     """Run the parts one after the other, as they would disturb each other."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all of them by default")
-    for part in parser.parse_args().parts or PARTS:
+    parser.add_argument("--sales", type=int, help="a second size of the queries' database; 20 million take some 12 GB")
+    arguments = parser.parse_args()
+    for part in arguments.parts or PARTS:
         module = importlib.import_module(f"benchmarks.{part}")
-        show(PARTS[part], module.figures())
+        options = {"more": arguments.sales} if part == "queries" else {}
+        show(PARTS[part], module.figures(**options))
 
 
 if __name__ == "__main__":

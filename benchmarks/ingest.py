@@ -15,16 +15,16 @@ from itertools import islice
 from zoneinfo import ZoneInfo
 
 import orjson
+import psutil
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from benchmarks.program import ingesting, stored
 from benchmarks.sales import NOW
 from benchmarks.table import Figure, show
 from nebuloviz import migrate
 from nebuloviz.db import Database
-from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.consumer import Consumer
-from nebuloviz.ingest.kafka_source import KafkaSource
 from nebuloviz.ingest.produce import encoded, send, simulated_sales
 from nebuloviz.ingest.sale import Sale, parse
 from nebuloviz.ingest.sample_data import SampleFile
@@ -41,14 +41,15 @@ BATCH = 10_000
 _PARSED = 100_000
 _ROUNDS = 3
 _PATIENCE_SECONDS = 300
+_LOOK_SECONDS = 0.1
 _UTC = ZoneInfo("UTC")
 
 
 def figures() -> Iterator[Figure]:
     """Measure one after the other."""
-    values = [value for _, value in islice(encoded(simulated_sales(seed=1)), SALES)]
-    yield _parsing(values[:_PARSED])
-    yield from _from_kafka(values)
+    pairs = list(islice(encoded(simulated_sales(seed=1)), SALES))
+    yield _parsing([value for _, value in pairs[:_PARSED]])
+    yield from _from_kafka(pairs)
     yield _sample()
 
 
@@ -74,20 +75,21 @@ def _rate(work: Callable[[bytes], object], values: Sequence[bytes]) -> float:
     return len(values) / (time.perf_counter() - start)
 
 
-def _from_kafka(values: list[bytes]) -> Iterator[Figure]:
+def _from_kafka(pairs: list[tuple[bytes, bytes]]) -> Iterator[Figure]:
     postgres, kafka = PostgresServer.started(), KafkaServer.started()
     try:
         topic = kafka.create_topic(partitions=3)
         start = time.perf_counter()
-        send(kafka.url, topic, ((str(n).encode(), value) for n, value in enumerate(values)), 0, None)
-        produced = len(values) / (time.perf_counter() - start)
-        bare = _bare_loop(_database(postgres), values)
-        piped = _pipeline(_database(postgres), kafka, topic)
+        send(kafka.url, topic, pairs, 0, None)
+        produced = len(pairs) / (time.perf_counter() - start)
+        bare = _bare_loop(_database(postgres), [value for _, value in pairs])
+        piped, cpu = _pipeline(_database(postgres), kafka, topic, len(pairs))
         yield Figure("produce to Kafka", produced, "sales/s")
         yield Figure("the bare loop", bare, "sales/s")
         yield Figure(
             "Kafka to PostgreSQL, one process", piped, "sales/s", "the bare loop", piped / bare, ">= 20,000; >= 0.5"
         )
+        yield Figure("  its own CPU", cpu, "µs a sale", f"{1e6 / cpu:,.0f} sales/s of a free core", None, "<= 50")
     finally:
         kafka.close()
         postgres.close()
@@ -99,23 +101,24 @@ def _database(postgres: PostgresServer) -> Database:
     return database
 
 
-def _pipeline(database: Database, kafka: KafkaServer, topic: str) -> float:
-    """Sales a second from the first stored batch to the last, so without the time that a group takes to form."""
-    marks: list[tuple[float, int]] = []
+def _pipeline(database: Database, kafka: KafkaServer, topic: str, count: int) -> tuple[float, float]:
+    """Sales a second, and the process's own microseconds of CPU a sale, from the first stored batch to the last.
 
-    def note(written: Written) -> None:
-        marks.append((time.perf_counter(), len(written.outcomes)))
-
-    consumer = Consumer(
-        KafkaSource(kafka.url, topic, "benchmark", BATCH), DatabaseSink(database, _UTC), on_written=[note]
-    )
-    consumer.start()
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while sum(count for _, count in marks) < SALES and time.monotonic() < deadline:
-        time.sleep(0.05)
-    consumer.stop()
-    consumer.join(10)
-    return sum(count for _, count in marks[1:]) / (marks[-1][0] - marks[0][0])
+    So without the time that a start and the forming of a group take.
+    """
+    with ingesting(database.url.render_as_string(hide_password=False), kafka.url, topic) as process:
+        watched = psutil.Process(process.pid)
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        marks: list[tuple[float, float, int]] = []
+        while (done := stored(database, topic)) < count and time.monotonic() < deadline:
+            if done:
+                marks.append((time.perf_counter(), sum(watched.cpu_times()[:2]), done))
+            time.sleep(_LOOK_SECONDS)
+        end, cpu = time.perf_counter(), sum(watched.cpu_times()[:2])
+    if done < count or not marks:
+        raise TimeoutError(f"{done:,} of {count:,} sales were stored")
+    first, cpu_before, before = marks[0]
+    return (done - before) / (end - first), (cpu - cpu_before) / (done - before) * 1e6
 
 
 # ---------------------------------------------------------------- the bare loop

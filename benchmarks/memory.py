@@ -5,10 +5,6 @@ Each figure is the highest of samples taken twice a second, in processes started
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,13 +15,13 @@ import psutil
 from playwright.sync_api import sync_playwright
 from sqlalchemy import func, select
 
-from benchmarks.program import PASSWORD, ROOT, running
+from benchmarks.program import PASSWORD, ingesting, running, stored
 from benchmarks.sales import fill
 from benchmarks.table import Figure
 from nebuloviz import migrate
 from nebuloviz.db import Database
 from nebuloviz.ingest.produce import encoded, send, simulated_sales
-from nebuloviz.models import ImportJob, IngestOffset
+from nebuloviz.models import ImportJob
 from tests.browser import FLAGS
 from tests.servers import KafkaServer, PostgresServer
 from tests.servers.base import find_chromium
@@ -127,7 +123,7 @@ def _consumer() -> Iterator[Figure]:
         fill(database, PAST_SALES)
         topic = kafka.create_topic(partitions=3)
         send(kafka.url, topic, encoded(simulated_sales()), 0, BACKLOG)
-        with _ingesting(str(database.url.render_as_string(hide_password=False)), kafka.url, topic) as process:
+        with ingesting(database.url.render_as_string(hide_password=False), kafka.url, topic) as process:
             watched = Watched(process.pid)
             _await_backlog(database, topic)
             yield _figure("consumer, a backlog stored", watched.highest, CONSUMER_MB)
@@ -140,31 +136,10 @@ def _consumer() -> Iterator[Figure]:
         postgres.close()
 
 
-@contextmanager
-def _ingesting(database_url: str, kafka_url: str, topic: str) -> Iterator[subprocess.Popen[bytes]]:
-    with tempfile.TemporaryDirectory() as folder:
-        settings = {
-            "NEBULOVIZ_DATABASE_URL": database_url,
-            "NEBULOVIZ_KAFKA_BOOTSTRAP_SERVERS": kafka_url,
-            "NEBULOVIZ_KAFKA_TOPIC": topic,
-            "NEBULOVIZ_DATA_DIR": folder,
-            "NEBULOVIZ_SECRET_KEY": "a key for the benchmark, of sufficient length",
-        }
-        command = [sys.executable, "-m", "nebuloviz", "ingest"]
-        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | settings, stderr=subprocess.DEVNULL)
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.wait(30)
-
-
 def _await_backlog(database: Database, topic: str) -> None:
     deadline = time.monotonic() + LONGEST_SECONDS
-    stored = select(func.sum(IngestOffset.next_offset)).where(IngestOffset.topic == topic)
     while time.monotonic() < deadline:
-        with database.session() as session:
-            if int(session.scalar(stored) or 0) >= BACKLOG:
-                return
+        if stored(database, topic) >= BACKLOG:
+            return
         time.sleep(0.5)
     raise TimeoutError("the backlog was not stored in time")

@@ -1,4 +1,4 @@
-"""`python app.py` as a process of its own, for the benchmarks that use it as a reader does."""
+"""The program's processes, `python app.py` and `nebuloviz ingest`, for the benchmarks that use them as people do."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from sqlalchemy import func, select
 
 from benchmarks.sales import fill
 from nebuloviz import migrate
 from nebuloviz.db import Database
+from nebuloviz.models import IngestOffset
 from tests.servers import PostgresServer
 from tests.servers.base import free_port
 
@@ -63,6 +65,32 @@ def running(**environment: str) -> Iterator[tuple[subprocess.Popen[bytes], str, 
         finally:
             process.terminate()
             process.wait(20)
+
+
+@contextmanager
+def ingesting(database_url: str, kafka_url: str, topic: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`python -m nebuloviz ingest`, ended by its process id."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {
+            "NEBULOVIZ_DATABASE_URL": database_url,
+            "NEBULOVIZ_KAFKA_BOOTSTRAP_SERVERS": kafka_url,
+            "NEBULOVIZ_KAFKA_TOPIC": topic,
+            "NEBULOVIZ_DATA_DIR": folder,
+            "NEBULOVIZ_SECRET_KEY": "a key for the benchmark, of sufficient length",
+        }
+        command = [sys.executable, "-m", "nebuloviz", "ingest"]
+        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | settings, stderr=subprocess.DEVNULL)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def stored(database: Database, topic: str) -> int:
+    """How many records of a topic are stored."""
+    with database.session() as session:
+        return int(session.scalar(select(func.sum(IngestOffset.next_offset)).where(IngestOffset.topic == topic)) or 0)
 
 
 def _answers(address: str) -> None:
