@@ -237,7 +237,8 @@ def _piece_in_postgresql(time: Column[Any], pieces: Sequence[Piece]) -> Expressi
     edges = [edge.isoformat() for piece in pieces for edge in (piece.start, piece.end)]
     # As one text, because a driver takes its time over thousands of moments
     listed = bindparam("edges", "{" + ",".join(edges) + "}", Text, unique=True)
-    array = cast(listed, ARRAY(DateTime(timezone=True)))
+    # Of a query of its own, which is answered once; where a driver sends the text apart, it would be read again for every row
+    array = select(cast(listed, ARRAY(DateTime(timezone=True)))).scalar_subquery()
     return (func.width_bucket(time, array, type_=Integer) - 1) // literal_column("2", Integer)
 
 
