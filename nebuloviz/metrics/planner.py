@@ -204,16 +204,15 @@ def _hours(source: Source) -> _Level:
 def _part(
     kind: Kind, measures: tuple[str, ...], asked: Slice, zone: ZoneInfo, rollups: Sequence[Rollup], reason: str = ""
 ) -> Part:
-    levels: list[_Level] = []
     level_of: dict[str, Callable[[Rollup], _Level]] = {
         "week": lambda rollup: _weeks(rollup, zone),
         "day": lambda rollup: _days(rollup, zone),
         "hour": _hours,
     }
-    for grain, level in level_of.items():
-        smallest = min((r for r in rollups if r.grain == grain), key=lambda r: len(r.dimensions), default=None)
-        if smallest:
-            levels.append(level(smallest))
+    fewest = min((len(rollup.dimensions) for rollup in rollups), default=0)
+    # With more dimensions than another has, a coarser one would be larger than that
+    smallest = {rollup.grain: rollup for rollup in rollups if len(rollup.dimensions) == fewest}
+    levels = [level(smallest[grain]) for grain, level in level_of.items() if grain in smallest]
     if not levels and not reason:
         reason = f"no rollup has {' and '.join(sorted(_needed(asked)))}"
     return Part(kind, measures, _readings(asked.spans, levels), reason)

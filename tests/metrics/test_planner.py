@@ -37,6 +37,7 @@ class TestThePlan:
         ("what", "expected"),
         [
             (asked("revenue"), ["rollup_day"]),
+            (asked("revenue", first="2026-11-02", last="2026-11-16"), ["rollup_day"]),
             (asked("revenue", by=("store",)), ["rollup_day_store"]),
             (asked("revenue", filters=ONE_STORE), ["rollup_day_store"]),
             (asked("revenue", by=("category",), filters=ONE_STORE), ["rollup_day_all"]),
