@@ -193,10 +193,11 @@ DISK_SIZE = Gauge("nebuloviz_disk_size_bytes", "Size of the disk where the data 
 CERTIFICATE = Gauge(
     "nebuloviz_certificate_expiry_timestamp_seconds",
     "Unix time until which the certificate at NEBULOVIZ_PUBLIC_URL is accepted; 0 if it is not.",
+    ["url"],
 )
 
-for _outcome in ("accepted", "duplicate", "rejected"):
-    SALES.labels(_outcome)  # a rate needs the zero before the first
+for _outcome in ("accepted", "duplicate", "rejected"):  # a rate needs the zero before the first
+    SALES.labels(_outcome)
 
 # Counted in the process that watches sales, which tells them to the one that shows them
 _DETECTION = CollectorRegistry()
@@ -216,6 +217,8 @@ DETECTOR_CHECKED = Gauge(
 ALERTS_RAISED = Counter(
     "nebuloviz_alerts_raised_total", "Alerts raised, by severity.", ["severity"], registry=_DETECTION
 )
+for _severity in ("low", "medium", "high", "critical"):
+    ALERTS_RAISED.labels(_severity)
 
 
 class _Detection(Collector):

@@ -82,9 +82,10 @@ class InstallationFigures:
         disk = shutil.disk_usage(self._settings.data_dir if self._settings.data_dir.exists() else "/")
         DISK_FREE.set(disk.free)
         DISK_SIZE.set(disk.total)
-        if self._settings.public_url and time.monotonic() - self._certificate_at >= CERTIFICATE_SECONDS:
+        url = self._settings.public_url
+        if url.startswith("https:") and time.monotonic() - self._certificate_at >= CERTIFICATE_SECONDS:
             self._certificate_at = time.monotonic()
-            CERTIFICATE.set(certificate_end(self._settings.public_url))
+            CERTIFICATE.labels(url).set(certificate_end(url))
 
     def _ask_database(self) -> None:
         now = self._now()
