@@ -41,14 +41,27 @@
     }
   }
 
+  /* What the reader switches to is kept, and the system is followed no more. */
   function toggleTheme() {
+    delete root.dataset.nvTheme;
     setTheme(currentTheme() === "dark" ? "light" : "dark");
+    if (document.getElementById("shell-frame-ready")) {
+      window.dash_clientside.set_props("shell-theme-choice", { data: currentTheme() });
+    }
+  }
+
+  function followSystem() {
+    if (root.dataset.nvTheme === "auto") {
+      setTheme(prefersDark.matches ? "dark" : "light");
+    }
   }
 
   /* This file runs before the page is drawn, so the first paint has the right colours already. */
   if (!root.hasAttribute("data-bs-theme") || savedTheme()) {
     setTheme(savedTheme() || (prefersDark.matches ? "dark" : "light"));
   }
+  followSystem();
+  prefersDark.addEventListener("change", followSystem);
 
   /* ------------------------------------------------------------ Plotly's languages */
 

@@ -105,6 +105,9 @@ def _add_care(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     password = actions.add_parser("password", help="set a user's password and end all of the user's sessions")
     password.add_argument("username")
     password.set_defaults(command=_user_password)
+    reset = actions.add_parser("reset-second-factor", help="turn off the second factor of a user who has lost it")
+    reset.add_argument("username")
+    reset.set_defaults(command=_user_reset_second_factor)
     listing = actions.add_parser("list", help="list the users")
     listing.set_defaults(command=_user_list)
     resume = commands.add_parser("resume", help="let a halted partition of the stream go on")
@@ -286,6 +289,17 @@ def _user_password(options: argparse.Namespace) -> int:
     with database(loaded).transaction() as session:
         user = auth_service(loaded).set_password(session, options.username, password)
     print(f"The password of {user.username} is set; all of this user's sessions and tokens have ended.")
+    return 0
+
+
+def _user_reset_second_factor(options: argparse.Namespace) -> int:
+    from nebuloviz.bootstrap.care import second_factor_service
+    from nebuloviz.bootstrap.storage import database
+
+    loaded = _settings()
+    with database(loaded).transaction() as session:
+        second_factor_service(loaded).reset_by_name(session, options.username)
+    print(f"The password of {options.username} is enough to sign in, until another second factor is set up.")
     return 0
 
 

@@ -3,11 +3,14 @@
     NebuloVizError
     ├── ConfigurationError                a setting is missing, weak or contradicts another (the program does not start)
     ├── NotSignedIn                 401   nobody is signed in, or the token is not valid
-    │   └── TokenReused             401   a refresh token came twice; its family is revoked, and that is committed
+    │   ├── SecondFactorRequired    401   the password is right, and a code of the second factor is due
+    │   ├── TokenReused             401   a refresh token came twice; its family is revoked, and that is committed
+    │   └── WrongCode               401   it is no code of the second factor, or was used before
     ├── PermissionDenied            403   somebody is, but may not do this
     │   ├── CrossOrigin             403   another site made the browser ask
     │   ├── FormExpired             403   the form does not belong to this browser's session
-    │   └── PasswordChangeRequired  403   not before a password of one's own is chosen
+    │   ├── PasswordChangeRequired  403   not before a password of one's own is chosen
+    │   └── SecondFactorDue         403   not before a second factor is set up, which the installation asks of everybody
     ├── NotFound                    404
     ├── Conflict                    409   it exists already, or cannot be done as things stand
     │   └── StaleVersion            412   somebody else has changed the thing meanwhile
@@ -51,9 +54,18 @@ class NotSignedIn(NebuloVizError):
     code = "not_signed_in"
 
 
+class SecondFactorRequired(NotSignedIn):
+    code = "second_factor_required"
+
+
 class TokenReused(NotSignedIn):
     code = "token_reused"
     keeps_changes = True
+
+
+class WrongCode(NotSignedIn):
+    code = "wrong_code"
+    keeps_changes = True  # that it was refused stands in the audit log
 
 
 class PermissionDenied(NebuloVizError):
@@ -71,6 +83,10 @@ class FormExpired(PermissionDenied):
 
 class PasswordChangeRequired(PermissionDenied):
     code = "password_change_required"
+
+
+class SecondFactorDue(PermissionDenied):
+    code = "second_factor_due"
 
 
 class NotFound(NebuloVizError):

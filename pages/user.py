@@ -156,6 +156,9 @@ def _done(what: str, user_id: int, version: int) -> tuple[str, Component | None]
     if what == "unlock":
         act(users.unlock, user_id)
         return _("Unlocked: the user need not wait."), None
+    if what == "second-factor":
+        act(services().second_factor.reset, user_id)
+        return _("The second factor is off: the password is enough, until the user sets up another."), None
     if what == "sessions":
         count = act(users.end_sessions, user_id)
         return ngettext("{count} session was ended.", "{count} sessions were ended.", count, count=number(count)), None

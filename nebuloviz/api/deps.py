@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.api.edge import note_allowance
 from nebuloviz.db import Database, answering
-from nebuloviz.errors import NotSignedIn
+from nebuloviz.errors import NotSignedIn, PermissionDenied, SecondFactorDue
 from nebuloviz.i18n import _, choose_language, current, set_current
 from nebuloviz.observability import HealthChecks, request_id, set_log_context
 from nebuloviz.permissions import Actor, Permission
-from nebuloviz.services.interfaces import TOKEN_PREFIX, InstallationSettings, Services, UserView
+from nebuloviz.services.interfaces import TOKEN_PREFIX, InstallationSettings, Services, UserView, Visitor
 from nebuloviz.services.limits import RequestLimiter, client_address
 from nebuloviz.settings import Settings
 
@@ -60,6 +60,11 @@ def address_of(request: Request) -> str:
     return client_address(peer, request.headers.getlist("x-forwarded-for"), trusted)
 
 
+def visitor_of(request: Request) -> Visitor:
+    """From where a sign-in is used."""
+    return Visitor(address_of(request), request.headers.get("user-agent", ""))
+
+
 def _bearer_token(request: Request) -> str:
     headers = request.headers.getlist("authorization")
     scheme, _space, token = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
@@ -73,6 +78,7 @@ async def signed_in(request: Request, _documented: Annotated[Any, Security(_sche
 
     Raises:
         NotSignedIn: none came, or it is not valid.
+        SecondFactorDue: the installation asks for a second factor, which its user has not set up. Personal tokens go on working.
         TooManyRequests: the user asks too often.
     """
     context = context_of(request)
@@ -83,7 +89,15 @@ async def signed_in(request: Request, _documented: Annotated[Any, Security(_sche
     set_log_context(request_id=request_id(), user_id=str(user.id))
     _speak_to(user, request, context.services.settings.current)
     await within_limits(request, {f"token:{token}": 1, f"account:{user.id}": _ACCOUNT_TIMES})
+    if user.confined_to is None:
+        demand_second_factor(context, user)
     return user
+
+
+def demand_second_factor(context: ApiContext, user: UserView) -> None:
+    """Raise SecondFactorDue where the installation asks for one, and the user has none."""
+    if context.services.second_factor.is_due(user):
+        raise SecondFactorDue(_("Please sign in with a browser first and set up a second factor."))
 
 
 async def within_limits(request: Request, keys: Mapping[str, int]) -> None:
@@ -177,3 +191,15 @@ def needs(permission: Permission) -> Callable[..., Awaitable[Asker]]:
 
     asker.required_permission = permission  # type: ignore[attr-defined]  # read by the test that walks all routes
     return asker
+
+
+async def _in_person(request: Request, user: Annotated[UserView, Depends(signed_in)]) -> Asker:
+    """Whoever has signed in, whatever the role. Personal tokens get to nothing of this: one that leaked must not make another."""
+    if user.confined_to is not None:
+        raise PermissionDenied(_("This takes an access token of POST /api/v1/auth/token, not a personal one."))
+    context = context_of(request)
+    return Asker(context, user, context.services.auth.actor(user))
+
+
+#: For one's own affairs.
+InPerson = Annotated[Asker, Depends(_in_person)]

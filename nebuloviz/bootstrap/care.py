@@ -7,13 +7,20 @@ from collections.abc import Mapping
 from nebuloviz.bootstrap.core import core
 from nebuloviz.bootstrap.storage import database
 from nebuloviz.observability import Health
+from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
+from nebuloviz.services.second_factor import DatabaseSecondFactor
 from nebuloviz.settings import Settings
 
 
 def auth_service(settings: Settings) -> DatabaseAuth:
     """For commands that need no other service."""
     return DatabaseAuth(settings)
+
+
+def second_factor_service(settings: Settings) -> DatabaseSecondFactor:
+    """The same."""
+    return DatabaseSecondFactor(settings.secret(), auth_service(settings), DatabaseAudit())
 
 
 def rebuild_rollups(settings: Settings) -> None:

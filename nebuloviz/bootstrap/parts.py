@@ -16,7 +16,9 @@ from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import Services
 from nebuloviz.services.limits import Counters
+from nebuloviz.services.profile import DatabaseProfiles
 from nebuloviz.services.roles import DatabaseRoles
+from nebuloviz.services.second_factor import DatabaseSecondFactor
 from nebuloviz.services.stored_settings import DatabaseSettings
 from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.settings import Settings
@@ -49,6 +51,9 @@ def parts(settings: Settings) -> Parts:
     ingest = SalesIngestService(
         base.database, settings, on_written=[base.sales_written], audit=audit, live=decided.live
     )
+    second_factor = DatabaseSecondFactor(
+        settings.secret(), auth, audit, required=lambda: decided.current.require_second_factor
+    )
     services = Services(
         auth,
         data,
@@ -60,5 +65,7 @@ def parts(settings: Settings) -> Parts:
         DatabaseApiTokens(audit),
         decided,
         DatabaseRoles(audit),
+        DatabaseProfiles(settings, audit, live=decided.live),
+        second_factor,
     )
     return Parts(**vars(base), counters=counters, auth=auth, ingest=ingest, services=services)

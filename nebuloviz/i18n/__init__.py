@@ -6,6 +6,7 @@ Everything depends on the current `Preferences`; set them with `use` (a block) o
 from nebuloviz.i18n.browser import ag_grid_locale, date_picker_locale, plotly_locale
 from nebuloviz.i18n.context import Preferences, current, local, set_current, use, zone
 from nebuloviz.i18n.formats import change, change_words, compact, money, number, percent, quantity
+from nebuloviz.i18n.regions import format_locale, format_regions
 from nebuloviz.i18n.text import LazyText, choose_language, gettext, is_rtl, lazy, mid_sentence, ngettext, pgettext
 from nebuloviz.i18n.times import (
     bucket_label,
@@ -40,6 +41,8 @@ __all__ = [
     "duration",
     "format_date",
     "format_datetime",
+    "format_locale",
+    "format_regions",
     "format_time",
     "gettext",
     "hour_cycle",

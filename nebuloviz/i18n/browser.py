@@ -40,12 +40,13 @@ _MONTHS = range(1, 13)
 _WIDTHS = ("narrow", "abbreviated", "wide")
 
 
-def plotly_locale(language: str, currency: str = "") -> dict[str, Any]:
+def plotly_locale(language: str, currency: str = "", form: str = "") -> dict[str, Any]:
     """The module that `Plotly.register` takes for `config.locale = language`: texts, names, date and number formats.
 
-    `currency` is the ISO 4217 code that d3's `$` stands for; digits are Latin, as Plotly draws no others.
+    `currency` is the ISO 4217 code that d3's `$` stands for; `form`, such as en-GB, whose dates and numbers they are. Digits are
+    Latin, as Plotly draws no others.
     """
-    shown = Locale.parse(language, sep="-")
+    shown = Locale.parse(form or language, sep="-")
     with use(Preferences(language=language)):
         dictionary = plotly_texts()
     return {
@@ -109,22 +110,24 @@ def _currency_affixes(shown: Locale, currency: str) -> list[str]:
     return [before.replace("¤", symbol), after.replace("¤", symbol)]
 
 
-def ag_grid_locale(language: str) -> dict[str, str]:
-    """AG Grid's `localeText` for every text of the community edition that our tables show."""
-    symbols = Locale.parse(language, sep="-").number_symbols["latn"]
+def ag_grid_locale(language: str, form: str = "") -> dict[str, str]:
+    """AG Grid's `localeText` for every text of the community edition that our tables show; numbers as the locale `form` has them."""
+    symbols = Locale.parse(form or language, sep="-").number_symbols["latn"]
     with use(Preferences(language=language)):
         texts = ag_grid_texts()
     return {**texts, "thousandSeparator": symbols["group"], "decimalSeparator": symbols["decimal"]}
 
 
-def date_picker_locale(language: str, week_start: int | None = None) -> dict[str, Any]:
+def date_picker_locale(language: str, week_start: int | None = None, form: str = "") -> dict[str, Any]:
     """What the page needs to build the one date-fns locale that Dash's date pickers then use, whatever the browser prefers.
+
+    Dates are as the locale `form` has them.
 
     `months` and `days` hold names by CLDR width (`narrow`, `abbreviated`, `wide`; days also `short`), days from Sunday.
     `weekStartsOn` counts from Sunday = 0, as JavaScript does; `week_start` counts from Monday = 0 and defaults to the reader's.
     `displayFormat` and `monthFormat` are for the pickers' own `display_format` and `month_format`.
     """
-    shown = Locale.parse(language, sep="-")
+    shown = Locale.parse(form or language, sep="-")
     start = current().week_start if week_start is None else week_start
     months, days = shown.months["stand-alone"], shown.days["stand-alone"]
     periods = shown.day_periods["format"]["abbreviated"]

@@ -17,7 +17,7 @@ from nebuloviz.models.rollup import (
 from nebuloviz.models.sale import Installation, Product, SaleKey, SaleRow, SpreadOrder
 from nebuloviz.models.settings import SettingsVersion, StoredSetting
 from nebuloviz.models.types import EPOCH, MONEY_SCALE, QUANTITY_SCALE, UtcDateTime, microseconds, money
-from nebuloviz.models.user import ApiToken, BrowserSession, CustomRole, PasswordLink, RefreshToken, User
+from nebuloviz.models.user import ApiToken, BrowserSession, CustomRole, PasswordLink, RecoveryCode, RefreshToken, User
 
 __all__ = [
     "EPOCH",
@@ -48,6 +48,7 @@ __all__ = [
     "Lease",
     "PasswordLink",
     "Product",
+    "RecoveryCode",
     "RefreshToken",
     "Rollup",
     "SaleKey",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Text
+from sqlalchemy import BigInteger, Boolean, ForeignKey, SmallInteger, Text
 from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
 from nebuloviz.models.base import Base
@@ -48,6 +48,13 @@ class User(Base):
     custom_role: Mapped[CustomRole | None] = relationship(  # None: the role is a ready-made one
         primaryjoin=lambda: foreign(User.role) == CustomRole.slug, viewonly=True, lazy="joined"
     )
+    display_name: Mapped[str] = mapped_column(Text, default="")
+    format_region: Mapped[str] = mapped_column(Text, default="")  # ISO 3166-1 or UN M49; '' is the language's own
+    week_start: Mapped[int | None] = mapped_column(SmallInteger)  # 0 = Monday; None follows the installation's
+    landing_page: Mapped[str] = mapped_column(Text, default="")  # the path that signing in leads to; '' is Overview
+    totp_secret: Mapped[str] = mapped_column(Text, default="")  # sealed; '' where there is no second factor
+    totp_step: Mapped[int] = mapped_column(BigInteger, default=0)  # that of the newest code that was accepted
+    second_factor_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # since when it is on
 
 
 class BrowserSession(Base):
@@ -60,6 +67,9 @@ class BrowserSession(Base):
     epoch: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    address: Mapped[str] = mapped_column(Text, default="")  # from where it was used last, and what said it was used
+    user_agent: Mapped[str] = mapped_column(Text, default="")
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # to the minute; None of before it was kept
 
 
 class RefreshToken(Base):
@@ -73,6 +83,10 @@ class RefreshToken(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     used: Mapped[bool] = mapped_column(Boolean, default=False)
     revoked: Mapped[bool] = mapped_column(Boolean, default=False)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when the family did; None of before it was kept
+    issued_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    address: Mapped[str] = mapped_column(Text, default="")
+    user_agent: Mapped[str] = mapped_column(Text, default="")
 
 
 class PasswordLink(Base):
@@ -99,3 +113,12 @@ class ApiToken(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class RecoveryCode(Base):
+    """What lets a user in once whose second factor is lost. It has 118 bits, so a plain hash hides it; using it deletes it."""
+
+    __tablename__ = "recovery_code"
+
+    code_hash: Mapped[str] = mapped_column(Text, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("app_user.id", ondelete="CASCADE"), index=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from zoneinfo import available_timezones
 
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.exc import IntegrityError
@@ -20,16 +20,27 @@ from nebuloviz.i18n import gettext as _
 from nebuloviz.models import BrowserSession, RefreshToken, User
 from nebuloviz.permissions import SCOPABLE, SYSTEM, Actor
 from nebuloviz.services.audit import DatabaseAudit
-from nebuloviz.services.interfaces import AuditAction, AuditService, AuthService, TokenPair, UserView
+from nebuloviz.services.interfaces import (
+    NOWHERE,
+    AuditAction,
+    AuditService,
+    AuthService,
+    TokenPair,
+    UserView,
+    Visitor,
+)
 from nebuloviz.services.interfaces.installation import Live, as_environment
-from nebuloviz.services.limits import Counters, SignInGate, account_key, address_key
+from nebuloviz.services.limits import Counters, SignInGate, account_key, address_key, code_key
 from nebuloviz.services.passwords import ROUNDS, Passwords, check_password, check_username, name_key
 from nebuloviz.services.role_rows import granted, granted_by, lock_roles
 from nebuloviz.services.scope import scope_from_json
 from nebuloviz.services.tokens import Claims, TokenSigner
 from nebuloviz.settings import Settings
 
-THEMES = ("auto", "light", "dark")
+_CODE_WINDOW_SECONDS = 900
+_SECOND_STEP_LIFE = timedelta(minutes=10)
+_LONGEST_AGENT = 300
+_ID_LENGTH = 16
 #: Who acts where nobody is signed in.
 NOBODY = Actor(user_id=0, username="", role="", permissions=frozenset())
 
@@ -55,7 +66,10 @@ class DatabaseAuth(AuthService):
         self._access_life = timedelta(minutes=settings.access_token_minutes)
         self._refresh_life = timedelta(days=settings.refresh_token_days)
         redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
-        self._gate = SignInGate(counters or Counters(redis_url))
+        counters = counters or Counters(redis_url)
+        self._gate = SignInGate(counters)
+        #: Apart from that of passwords, so that a known password does not buy more guesses at the code.
+        self.codes_gate = SignInGate(counters, name="second factor", window_seconds=_CODE_WINDOW_SECONDS)
         self._signer = TokenSigner(settings.secret())
         self._passwords = Passwords(rounds)
         self._now = now
@@ -80,14 +94,19 @@ class DatabaseAuth(AuthService):
         subject = subject_of(user) if user else ""
         self._audit.record(session, NOBODY, AuditAction.SIGN_IN_REFUSED, subject)
 
-    def change_password(self, session: Session, user_id: int, old: str, new: str) -> UserView:
+    def confirm_password(self, session: Session, user_id: int, password: str) -> User:
+        """The user, whose password it is. Raises NotSignedIn, and TooManyRequests after five failures."""
         user = self._user(session, user_id)
         account = account_key(user.name_key)
         with self._gate.attempt(account):
-            if not self._passwords.verify(old, user.password_hash):
+            if not self._passwords.verify(password, user.password_hash):
                 self._gate.failed(account)
                 raise NotSignedIn(_("The current password is not right."))
             self._gate.succeeded(account)
+        return user
+
+    def change_password(self, session: Session, user_id: int, old: str, new: str) -> UserView:
+        user = self.confirm_password(session, user_id, old)
         if new == old:
             raise InvalidInput(_("The new password is the same as the current one."))
         self._audit.record(session, self.actor(view_of(user)), AuditAction.PASSWORD_CHANGED, subject_of(user))
@@ -118,11 +137,12 @@ class DatabaseAuth(AuthService):
 
     def is_locked(self, user: User) -> bool:
         """Whether there were so many failures that sign-ins are refused for some minutes."""
-        return self._gate.is_shut(account_key(user.name_key))
+        return self._gate.is_shut(account_key(user.name_key)) or self.codes_gate.is_shut(code_key(user.name_key))
 
     def unlock(self, user: User) -> None:
         """Forget the failures."""
         self._gate.succeeded(account_key(user.name_key))
+        self.codes_gate.succeeded(code_key(user.name_key))
 
     # ------------------------------------------------------------ browser sessions
 
@@ -134,12 +154,31 @@ class DatabaseAuth(AuthService):
     def _idle_life(self) -> timedelta:
         return timedelta(minutes=self._live().session_idle_minutes)
 
-    def start_session(self, session: Session, user: UserView) -> str:
+    def second_step(self, user: UserView) -> str:
+        ticket, _unused = self._signer.sign(
+            "second step", user_id=user.id, epoch=user.epoch, family="", now=self._now(), life=_SECOND_STEP_LIFE
+        )
+        return ticket
+
+    def user_of_second_step(self, session: Session, ticket: str) -> UserView:
+        claims = self._signer.verify("second step", ticket)
+        user = self._user(session, claims.user_id)
+        if user.sign_in_epoch != claims.epoch:
+            raise NotSignedIn(_("Please sign in."))
+        return view_of(user)
+
+    def start_session(self, session: Session, user: UserView, visitor: Visitor = NOWHERE) -> str:
         token, now = secrets.token_urlsafe(32), self._now()
         session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now))
         expires_at = now + min(self._idle_life, self._session_life)
         row = BrowserSession(
-            token_hash=hashed_token(token), user_id=user.id, epoch=user.epoch, created_at=now, expires_at=expires_at
+            token_hash=hashed_token(token),
+            user_id=user.id,
+            epoch=user.epoch,
+            created_at=now,
+            expires_at=expires_at,
+            last_used_at=now,
+            **_told_of(visitor),
         )
         session.add(row)
         self._signed_in(session, user, "browser")
@@ -156,12 +195,14 @@ class DatabaseAuth(AuthService):
         row, user = found
         if row.expires_at <= self._now() or row.epoch != user.sign_in_epoch or user.disabled:
             return None
-        return view_of(user)
+        return replace(view_of(user), session_id=session_id_of(row.token_hash))
 
-    def touch_session(self, session: Session, token: str) -> None:
-        row = session.get(BrowserSession, hashed_token(token))
-        if row is not None and row.expires_at > self._now():
-            row.expires_at = min(self._now() + self._idle_life, row.created_at + self._session_life)
+    def touch_session(self, session: Session, token: str, visitor: Visitor = NOWHERE) -> None:
+        row, now = session.get(BrowserSession, hashed_token(token)), self._now()
+        if row is not None and row.expires_at > now:
+            row.expires_at = min(now + self._idle_life, row.created_at + self._session_life)
+            row.last_used_at = now
+            row.address, row.user_agent = _told_of(visitor).values()
             session.flush()
 
     def end_session(self, session: Session, token: str) -> None:
@@ -176,34 +217,33 @@ class DatabaseAuth(AuthService):
 
     # ------------------------------------------------------------ API tokens
 
-    def issue_tokens(self, session: Session, user: UserView) -> TokenPair:
-        session.execute(delete(RefreshToken).where(RefreshToken.expires_at <= self._now()))
+    def issue_tokens(self, session: Session, user: UserView, visitor: Visitor = NOWHERE) -> TokenPair:
+        now = self._now()
+        session.execute(delete(RefreshToken).where(RefreshToken.expires_at <= now))
         self._signed_in(session, user, "api")
-        return self._pair(session, user.id, user.epoch, secrets.token_hex(16))
+        return self._pair(session, user.id, user.epoch, secrets.token_hex(16), now, visitor)
 
-    def refresh_tokens(self, session: Session, refresh_token: str) -> TokenPair:
+    def refresh_tokens(self, session: Session, refresh_token: str, visitor: Visitor = NOWHERE) -> TokenPair:
         claims = self._signer.verify("refresh", refresh_token)
         user = self._believed(session, claims)
-        if not self._take(session, claims):
-            self._revoke(session, claims.family)
+        taken = self._take(session, claims)
+        if taken is None:
+            revoke_family(session, claims.family)
             raise TokenReused(_("The token was used before. Please sign in again."))
-        return self._pair(session, user.id, user.sign_in_epoch, claims.family)
+        return self._pair(session, user.id, user.sign_in_epoch, claims.family, taken.started_at, visitor)
 
     def user_of_access_token(self, session: Session, token: str) -> UserView:
-        return view_of(self._believed(session, self._signer.verify("access", token)))
+        claims = self._signer.verify("access", token)
+        return replace(view_of(self._believed(session, claims)), session_id=session_id_of(claims.family))
 
-    def _take(self, session: Session, claims: Claims) -> bool:
-        """Mark a refresh token as used; False when somebody was first. One statement, so that of two at once one wins."""
-        taken = session.execute(
+    def _take(self, session: Session, claims: Claims) -> RefreshToken | None:
+        """Mark a refresh token as used; None when somebody was first. One statement, so that of two at once one wins."""
+        return session.scalars(
             update(RefreshToken)
             .where(RefreshToken.token_id == claims.token_id, RefreshToken.used.is_(False))
             .values(used=True)
-            .returning(RefreshToken.token_id)
+            .returning(RefreshToken)
         ).first()
-        return taken is not None
-
-    def _revoke(self, session: Session, family: str) -> None:
-        session.execute(update(RefreshToken).where(RefreshToken.family == family).values(revoked=True))
 
     def _believed(self, session: Session, claims: Claims) -> User:
         """The user of verified claims, if the user may still sign in and the token's family is not revoked."""
@@ -217,12 +257,22 @@ class DatabaseAuth(AuthService):
             raise NotSignedIn(_("The token is not valid or has expired."))
         return user
 
-    def _pair(self, session: Session, user_id: int, epoch: int, family: str) -> TokenPair:
+    def _pair(
+        self, session: Session, user_id: int, epoch: int, family: str, started_at: datetime | None, visitor: Visitor
+    ) -> TokenPair:
         now = self._now()
         sign = partial(self._signer.sign, user_id=user_id, epoch=epoch, family=family, now=now)
         access, _unused = sign("access", life=self._access_life)
         refresh, token_id = sign("refresh", life=self._refresh_life)
-        row = RefreshToken(token_id=token_id, family=family, user_id=user_id, expires_at=now + self._refresh_life)
+        row = RefreshToken(
+            token_id=token_id,
+            family=family,
+            user_id=user_id,
+            expires_at=now + self._refresh_life,
+            started_at=started_at,
+            issued_at=now,
+            **_told_of(visitor),
+        )
         session.add(row)
         session.flush()
         return TokenPair(access, refresh, int(self._access_life.total_seconds()))
@@ -253,19 +303,6 @@ class DatabaseAuth(AuthService):
         self._audit.record(session, SYSTEM, AuditAction.USER_CREATED, subject_of(user), after={"role": role})
         return view_of(user)
 
-    def set_preferences(self, session: Session, user_id: int, *, language: str, time_zone: str, theme: str) -> UserView:
-        offered = self._live().languages
-        if language and language not in offered:
-            raise InvalidInput(_("The language is one of {known}.", known=", ".join(offered)))
-        if time_zone and time_zone not in available_timezones():
-            raise InvalidInput(_("There is no time zone called {name}.", name=time_zone[:64]))
-        if theme not in THEMES:
-            raise InvalidInput(_("The theme is one of {known}.", known=", ".join(THEMES)))
-        user = self._user(session, user_id)
-        user.language, user.time_zone, user.theme = language, time_zone, theme
-        session.flush()
-        return view_of(user)
-
     def users(self, session: Session) -> Sequence[UserView]:
         return [view_of(user) for user in session.scalars(select(User).order_by(User.name_key))]
 
@@ -283,6 +320,22 @@ class DatabaseAuth(AuthService):
 
 def hashed_token(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def session_id_of(secret: str) -> str:
+    """What a session is called where it is listed: enough of its hash or family to tell it apart, too little to be used."""
+    return secret[:_ID_LENGTH]
+
+
+def revoke_family(session: Session, family: str) -> None:
+    """End all API tokens that descend from one sign-in, at once."""
+    session.execute(update(RefreshToken).where(RefreshToken.family == family).values(revoked=True))
+
+
+def _told_of(visitor: Visitor) -> dict[str, str]:
+    """Address and program, as far as they can be kept."""
+    agent = "".join(letter for letter in visitor.user_agent if letter.isprintable())
+    return {"address": visitor.address, "user_agent": agent[:_LONGEST_AGENT]}
 
 
 def subject_of(user: User) -> str:
@@ -312,4 +365,9 @@ def view_of(user: User) -> UserView:
         must_change_password=user.must_change_password,
         epoch=user.sign_in_epoch,
         scope=scope_from_json(user.scope),
+        display_name=user.display_name,
+        format_region=user.format_region,
+        week_start=user.week_start,
+        landing_page=user.landing_page,
+        second_factor=user.second_factor_at is not None,
     )

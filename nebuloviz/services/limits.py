@@ -151,10 +151,12 @@ class SignInGate:
     limit holds in a parallel burst, and correct passwords are not refused in one.
     """
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(
+        self, counters: Counters, *, name: str = "sign-in", window_seconds: int = FAILURE_WINDOW_SECONDS
+    ) -> None:
         self._counters = counters
-        self._failures = RateLimitItemPerSecond(MAX_FAILURES, FAILURE_WINDOW_SECONDS, "sign-in")
-        self._under_way = RateLimitItemPerSecond(MAX_FAILURES, _FORGOTTEN_SECONDS, "sign-in-under-way")
+        self._failures = RateLimitItemPerSecond(MAX_FAILURES, window_seconds, name)
+        self._under_way = RateLimitItemPerSecond(MAX_FAILURES, _FORGOTTEN_SECONDS, f"{name}-under-way")
         self._changed = threading.Condition()
         self._active = 0
 
@@ -222,6 +224,11 @@ class SignInGate:
 
 def account_key(name_key: str) -> str:
     return hashed(f"account:{name_key}")
+
+
+def code_key(name_key: str) -> str:
+    """What an account's wrong codes of the second factor count against."""
+    return hashed(f"second factor:{name_key}")
 
 
 def address_key(address: str) -> str:

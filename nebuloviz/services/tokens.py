@@ -7,7 +7,7 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jwt
 
@@ -21,7 +21,7 @@ _REQUIRED = ["exp", "iat", "nbf", "sub", "aud", "iss", "jti", "type", "epoch", "
 _MAX_TOKEN_LENGTH = 4096
 _LARGEST_ID = 2**63 - 1
 
-TokenType = Literal["access", "refresh"]
+TokenType = Literal["access", "refresh", "second step"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class TokenSigner:
     """Signs and verifies tokens; each type has its own key, derived from the installation's secret."""
 
     def __init__(self, secret: str) -> None:
-        self._keys = {kind: derived_key(secret, f"api token {kind}") for kind in ("access", "refresh")}
+        self._keys = {kind: derived_key(secret, f"api token {kind}") for kind in get_args(TokenType)}
 
     def sign(
         self, kind: TokenType, *, user_id: int, epoch: int, family: str, now: datetime, life: timedelta

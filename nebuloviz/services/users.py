@@ -65,7 +65,11 @@ class DatabaseUsers(UserService):
             wanted = search.replace("\x00", "")
             key, text = name_key(wanted), wanted
             users = users.where(
-                or_(User.name_key.contains(key, autoescape=True), User.email.icontains(text, autoescape=True))
+                or_(
+                    User.name_key.contains(key, autoescape=True),
+                    User.email.icontains(text, autoescape=True),
+                    User.display_name.icontains(text, autoescape=True),
+                )
             )
         found = [self._record(user) for user in session.scalars(users)]
         return [record for record in found if state in {"", record.state}]
@@ -187,6 +191,8 @@ class DatabaseUsers(UserService):
             created_at=user.created_at,
             last_sign_in_at=user.last_sign_in_at,
             version=user.version,
+            display_name=user.display_name,
+            second_factor=user.second_factor_at is not None,
         )
 
     def _state(self, user: User) -> UserState:

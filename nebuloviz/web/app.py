@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterable
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,9 @@ from nebuloviz.web.files import install_files
 from nebuloviz.web.guard import callback_failed, install_guard, verify
 from nebuloviz.web.hooks import ContentSecurityPolicy, allow_index, install_hooks, install_reader
 from nebuloviz.web.login import install_login
-from nebuloviz.web.sessions import install_sessions
-from nebuloviz.web.vendor import PLOTLY, install_vendor, locale_version, vendor_address
+from nebuloviz.web.second_factor import install_second_factor
+from nebuloviz.web.sessions import THEME_COOKIE, install_sessions
+from nebuloviz.web.vendor import PLOTLY, install_vendor, locale_address, vendor_address
 
 if TYPE_CHECKING:  # typeshed's, not there at run time
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -77,18 +79,17 @@ class Dashboard(Dash):
     def interpolate_index(self, **parts: Any) -> str:  # type: ignore[override]  # called by keyword only
         preferences = current()
         language = preferences.language
-        theme = signed_in.user.theme if signed_in and signed_in.is_authenticated else "auto"
-        if request.cookies.get("nebuloviz_theme") in {"light", "dark"}:  # what this browser was set to last
-            theme = request.cookies["nebuloviz_theme"]
+        own = theme = signed_in.user.theme if signed_in and signed_in.is_authenticated else ""
+        if request.cookies.get(THEME_COOKIE) in {"light", "dark"}:  # what this browser was set to last
+            theme = request.cookies[THEME_COOKIE]
         attributes = (
             f'lang="{language}" dir="{"rtl" if is_rtl(language) else "ltr"}" data-nv-plotly="{vendor_address(PLOTLY)}"'
         )
-        if theme != "auto":
+        if theme in {"light", "dark"}:
             attributes += f' data-bs-theme="{theme}"'
-        version = locale_version(language, preferences.currency, preferences.week_start)
-        locale = (
-            f"/locale/{language}.js?currency={preferences.currency}&amp;week={preferences.week_start}&amp;v={version}"
-        )
+        if own == "auto":  # the browser follows the system then, also where that changes
+            attributes += ' data-nv-theme="auto"'
+        locale = escape(locale_address(preferences))
         parts["app_entry"] = (
             f'<div id="react-entry-point"><div class="_dash-loading" role="status">{_("Loading…")}</div></div>'
         )
@@ -135,6 +136,7 @@ def create_dash(
     install_guard(server, RequestLimiter(counters or Counters(), lambda: services.settings.current.requests_per_minute))
     install_reader(server)
     install_login(server)
+    install_second_factor(server)
     install_vendor(server)
     install_files(server)
     app = _dash(server)

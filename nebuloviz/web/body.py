@@ -58,8 +58,6 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "search_value": _TEXT,
     "selectedRows": (list, NoneType),
     "shell-error.data": (dict, NoneType),
-    "shell-language.value": (str,),
-    "shell-zone.value": (str,),
     "start_date": _TEXT,
     "value": (*_PLAIN, list),
 }

@@ -113,11 +113,3 @@ def act(method: Callable[Concatenate[Session, Actor, _P], _R], *args: _P.args, *
     """As `ask`, in a transaction that is committed when the method returns and rolled back when it raises."""
     with answering(), context().database.transaction() as session:
         return method(session, current_actor(), *args, **kwargs)
-
-
-def save_preferences(*, language: str, time_zone: str, theme: str) -> UserView:
-    """Store how the signed-in user wants to see things. Raises InvalidInput."""
-    with answering(), context().database.transaction() as session:
-        return services().auth.set_preferences(
-            session, current_user().id, language=language, time_zone=time_zone, theme=theme
-        )

@@ -96,7 +96,7 @@ def _range(state: PageState, now: datetime) -> html.Div:
 
 def _days(state: PageState, values: Mapping[str, str]) -> html.Div:
     """The calendar for a range of days; hidden while a preset is chosen."""
-    picker = date_picker_locale(current().language)
+    picker = date_picker_locale(current().language, form=current().number_locale or "")
     return html.Div(
         dcc.DatePickerRange(
             id=DAYS_ID,

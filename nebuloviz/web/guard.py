@@ -32,6 +32,7 @@ from nebuloviz.errors import (
     NotSignedIn,
     PasswordChangeRequired,
     PermissionDenied,
+    SecondFactorDue,
     TooManyRequests,
 )
 from nebuloviz.i18n import gettext as _
@@ -48,6 +49,7 @@ _PUBLIC = frozenset({SUITES, "/_favicon.ico", "_dash_assets.static"})
 _PAGES = frozenset({"/", "/<path:path>"})
 _DESCRIPTIONS = frozenset({"/_dash-layout", "/_dash-dependencies"})
 _WHILE_PASSWORD_MUST_CHANGE = frozenset({"change_password", "sign_out"})
+_WHILE_SECOND_FACTOR_IS_DUE = frozenset({"second_factor", "sign_out"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _ROUTER = "router"  # the access of Dash's own page callback: decided by the page that it is asked for
 _PAGE_OUTPUT = Output("_pages_content", "children")
@@ -74,6 +76,8 @@ def _guard(limiter: RequestLimiter) -> ResponseReturnValue | None:
     keep_alive(signed_in.get_id())
     if signed_in.user.must_change_password and endpoint not in _WHILE_PASSWORD_MUST_CHANGE:
         return _ask_for_new_password()
+    if endpoint not in _WHILE_SECOND_FACTOR_IS_DUE and context.services().second_factor.is_due(signed_in.user):
+        return _ask_for_second_factor()
     _authorize(endpoint, access)
     return None
 
@@ -150,6 +154,12 @@ def _ask_for_new_password() -> ResponseReturnValue:
     if wants_page():
         return redirect("/password")
     raise PasswordChangeRequired(_("Please choose a new password first."))
+
+
+def _ask_for_second_factor() -> ResponseReturnValue:
+    if wants_page():
+        return redirect("/second-factor")
+    raise SecondFactorDue(_("Please set up a second factor first."))
 
 
 # ---------------------------------------------------------------- callbacks

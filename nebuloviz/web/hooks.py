@@ -8,6 +8,7 @@ import logging
 import re
 import secrets
 import time
+from dataclasses import replace
 
 from dash import Dash
 from flask import Flask, Response, g, jsonify, make_response, render_template, request
@@ -15,7 +16,7 @@ from flask_login import current_user as signed_in
 from werkzeug.exceptions import HTTPException
 
 from nebuloviz.errors import NebuloVizError, TooManyRequests
-from nebuloviz.i18n import Preferences, choose_language, set_current
+from nebuloviz.i18n import Preferences, choose_language, format_locale, set_current
 from nebuloviz.i18n import gettext as _
 from nebuloviz.observability import observe_request, set_log_context
 from nebuloviz.services.audit import set_address
@@ -26,7 +27,8 @@ from nebuloviz.web.context import installation
 from nebuloviz.web.guard import wants_page
 
 _INLINE_SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>(?P<code>.*?)</script>", re.DOTALL)
-LANGUAGE_PARAMETER = "lang"  # of the sign-in page, where nobody's own choice is known yet
+LANGUAGE_PARAMETER = "lang"  # of the sign-in pages, where nobody's own choice is known yet
+_BEFORE_SIGN_IN = frozenset({"sign_in", "sign_in_code"})
 _CACHEABLE = ("/_dash-component-suites/", "/assets/", "/vendor/", "/locale/", "/_favicon")
 
 _log = logging.getLogger(__name__)
@@ -82,7 +84,7 @@ def install_hooks(server: Flask, settings: Settings, policy: ContentSecurityPoli
         forwarded = request.headers.getlist("X-Forwarded-For")
         g.address = client_address(request.remote_addr, forwarded, settings.trusted_proxies)
         set_address(g.address)
-        asked = request.args.get(LANGUAGE_PARAMETER) if request.endpoint == "sign_in" else None
+        asked = request.args.get(LANGUAGE_PARAMETER) if request.endpoint in _BEFORE_SIGN_IN else None
         set_current(_preferences(asked))
 
     def finish(response: Response) -> Response:
@@ -106,7 +108,7 @@ def install_reader(server: Flask) -> None:
         if signed_in.is_authenticated:
             user: UserView = signed_in.user
             set_log_context(user_id=str(user.id))
-            set_current(_preferences(user.language, user.time_zone))
+            set_current(_own_preferences(user))
 
     server.before_request(read)
 
@@ -117,6 +119,12 @@ def _preferences(language: str | None, time_zone: str = "") -> Preferences:
     header = request.headers.get("Accept-Language")
     chosen = choose_language(header, language, usual.language, usual.languages)
     return Preferences(chosen, time_zone or usual.time_zone, usual.currency, usual.week_start)
+
+
+def _own_preferences(user: UserView) -> Preferences:
+    known = _preferences(user.language, user.time_zone)
+    start = known.week_start if user.week_start is None else user.week_start
+    return replace(known, week_start=start, number_locale=format_locale(known.language, user.format_region))
 
 
 def _add_headers(response: Response, policy: ContentSecurityPolicy) -> None:

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import hmac
-import secrets
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from flask import Flask, g, make_response, redirect, render_template, request, session
+from flask import Flask, g, make_response, redirect, request, session
 from flask.typing import ResponseReturnValue
 from flask_login import current_user as signed_in
 
 from nebuloviz.db import answering
 from nebuloviz.errors import FormExpired, InvalidInput, NebuloVizError, NotSignedIn, TooManyRequests
-from nebuloviz.i18n import current, is_rtl
+from nebuloviz.i18n import current, is_rtl, ngettext, number
 from nebuloviz.i18n import gettext as _
 from nebuloviz.services.interfaces import UserView
 from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web import sessions
 from nebuloviz.web.access import route
 from nebuloviz.web.context import context, current_user, installation
+from nebuloviz.web.forms import check_csrf, form_page
+from nebuloviz.web.guard import find_page
 from nebuloviz.web.hooks import LANGUAGE_PARAMETER
 
 _LONGEST_TARGET = 2_000
+_TICKET = "second_step"  # in the signed cookie, between the two steps of signing in
 
 
 def install_login(server: Flask) -> None:
-    """The pages /login, /logout, /password and /welcome."""
+    """The pages /login with its second step, /logout, /password and /welcome."""
+    server.jinja_env.filters["groups"] = groups
 
     @server.context_processor
     def shared() -> dict[str, Any]:
@@ -38,6 +40,11 @@ def install_login(server: Flask) -> None:
         if request.method == "POST":
             return _sign_in(target)
         return redirect(target) if signed_in.is_authenticated else _sign_in_page(target)
+
+    @route(server, "/login/code", "public", methods=["GET", "POST"])
+    def sign_in_code() -> ResponseReturnValue:
+        """The second step, of those who have a second factor: the password was right."""
+        return _second_step(safe_target(request.args.get("next")))
 
     @route(server, "/logout", "signed-in", methods=["POST"])
     def sign_out() -> ResponseReturnValue:
@@ -63,6 +70,8 @@ def template_values() -> dict[str, Any]:
     user = signed_in.user if signed_in and signed_in.is_authenticated else None
     return {
         "_": _,
+        "ngettext": ngettext,
+        "number": number,
         "language": language,
         "direction": "rtl" if is_rtl(language) else "ltr",
         "theme": user.theme if user and user.theme != "auto" else "",
@@ -77,14 +86,51 @@ def template_values() -> dict[str, Any]:
 def _sign_in(target: str) -> ResponseReturnValue:
     username = request.form.get("username", "")
     try:
-        _check_csrf()
+        check_csrf()
         user = _checked(username, request.form.get("password", ""))
     except (NotSignedIn, TooManyRequests, FormExpired) as error:
         return _sign_in_page(target, error, username)
+    return _enter(user, target)
+
+
+def _enter(user: UserView, target: str) -> ResponseReturnValue:
+    """Let in whose password was right, or ask for the second factor first. Whoever was signed in here is so no more."""
     if signed_in.is_authenticated:
         sessions.end(signed_in.get_id())
-    sessions.begin(user)
-    return redirect(target, 303)
+    if not user.second_factor:
+        sessions.begin(user)
+        return redirect(home(user) if target == "/" else target, 303)
+    session.clear()
+    session[_TICKET] = context().services.auth.second_step(user)
+    return redirect(_address("/login/code", target, _chosen_language()), 303)
+
+
+def home(user: UserView) -> str:
+    """The page that signing in leads to where no other was asked for: the user's own choice, if there still is such a page."""
+    page, _variables = find_page(user.landing_page)
+    actor = context().services.auth.actor(user)
+    return user.landing_page if page and user.landing_page and actor.may(page["permission"]) else "/"
+
+
+def _second_step(target: str) -> ResponseReturnValue:
+    auth, error = context().services.auth, None
+    try:
+        with answering(), context().database.session() as reading:
+            user = auth.user_of_second_step(reading, str(session.get(_TICKET, "")))
+    except NotSignedIn:
+        return redirect(_address("/login", target, _chosen_language()), 303)
+    if request.method == "POST":
+        try:
+            check_csrf()
+            with answering(), context().database.transaction() as writing:
+                context().services.second_factor.check(writing, user, request.form.get("code", ""), g.address)
+        except (NotSignedIn, TooManyRequests, FormExpired) as refused:
+            error = refused
+        else:
+            sessions.begin(user)
+            return redirect(home(user) if target == "/" else target, 303)
+    action, back = (_address(path, target, _chosen_language()) for path in ("/login/code", "/login"))
+    return form_page("sign_in_code.html", error, action=action, back=back)
 
 
 def _checked(username: str, password: str) -> UserView:
@@ -101,28 +147,26 @@ def _checked(username: str, password: str) -> UserView:
 
 
 def _sign_in_page(target: str, error: NebuloVizError | None = None, username: str = "") -> ResponseReturnValue:
-    chosen = request.args.get(LANGUAGE_PARAMETER, "")
-    offered = installation().languages
-    known = {LANGUAGE_PARAMETER: chosen} if chosen in offered else {}
-    page = render_template(
+    return form_page(
         "sign_in.html",
-        problem=error.message if error else "",
+        error,
         username=username[:64],
-        csrf_token=csrf_token(),
-        action=_login_address(target, known),
+        action=_address("/login", target, _chosen_language()),
         languages=[
-            (code, SUPPORTED_LANGUAGES[code], _login_address(target, {LANGUAGE_PARAMETER: code})) for code in offered
+            (code, SUPPORTED_LANGUAGES[code], _address("/login", target, code)) for code in installation().languages
         ],
     )
-    response = make_response(page, error.status if error else 200)
-    if isinstance(error, TooManyRequests):
-        response.headers["Retry-After"] = str(error.retry_after_seconds)
-    return response
 
 
-def _login_address(target: str, parameters: dict[str, str]) -> str:
-    query = urlencode(parameters | ({"next": target} if target != "/" else {}))
-    return f"/login?{query}" if query else "/login"
+def _chosen_language() -> str:
+    chosen = request.args.get(LANGUAGE_PARAMETER, "")
+    return chosen if chosen in installation().languages else ""
+
+
+def _address(path: str, target: str, language: str) -> str:
+    known = {LANGUAGE_PARAMETER: language} if language else {}
+    query = urlencode(known | ({"next": target} if target != "/" else {}))
+    return f"{path}?{query}" if query else path
 
 
 def safe_target(given: str | None) -> str:
@@ -140,7 +184,7 @@ def safe_target(given: str | None) -> str:
     path = quote(parts.path, safe="/%:@!$&'()*+,;=~-._")
     if parts.scheme or parts.netloc or not path.startswith("/") or path.startswith("//"):
         return "/"
-    if path.rstrip("/") in {"/login", "/logout"}:
+    if path.rstrip("/") in {"/login", "/login/code", "/logout"}:
         return "/"
     query = urlencode(parse_qsl(parts.query, keep_blank_values=True))
     return f"{path}?{query}" if query else path
@@ -157,13 +201,14 @@ def _change_password() -> ResponseReturnValue:
             user = context().services.auth.change_password(writing, current_user().id, current, new)
     except (NotSignedIn, InvalidInput, TooManyRequests, FormExpired) as error:
         return _password_page(error)
+    must_change = current_user().must_change_password
     sessions.begin(user)
-    return redirect("/", 303)
+    return redirect(home(user) if must_change else "/profile", 303)
 
 
 def _new_password() -> str:
     """What the form says twice. Raises FormExpired, InvalidInput."""
-    _check_csrf()
+    check_csrf()
     new = request.form.get("new", "")
     if new != request.form.get("again", ""):
         raise InvalidInput(_("The two new passwords differ."))
@@ -171,17 +216,8 @@ def _new_password() -> str:
 
 
 def _password_page(error: NebuloVizError | None = None) -> ResponseReturnValue:
-    page = render_template(
-        "change_password.html",
-        problem=error.message if error else "",
-        required=current_user().must_change_password,
-        username=current_user().username,
-        csrf_token=csrf_token(),
-    )
-    response = make_response(page, error.status if error else 200)
-    if isinstance(error, TooManyRequests):
-        response.headers["Retry-After"] = str(error.retry_after_seconds)
-    return response
+    user = current_user()
+    return form_page("change_password.html", error, required=user.must_change_password, username=user.username)
 
 
 def _accept_password(token: str) -> ResponseReturnValue:
@@ -191,31 +227,15 @@ def _accept_password(token: str) -> ResponseReturnValue:
             user = context().services.users.accept_password(writing, token, new)
     except (InvalidInput, FormExpired) as error:
         return _welcome_page(token, error)
-    if signed_in.is_authenticated:
-        sessions.end(signed_in.get_id())
-    sessions.begin(user)
-    return redirect("/", 303)
+    return _enter(user, "/")
 
 
 def _welcome_page(token: str, error: NebuloVizError | None = None) -> ResponseReturnValue:
     with answering(), context().database.session() as reading:
         user = context().services.users.offered_to(reading, token)
-    problem = error.message if error else ""
-    page = render_template("welcome.html", problem=problem, username=user.username, csrf_token=csrf_token())
-    return make_response(page, error.status if error else 200)
+    return form_page("welcome.html", error, username=user.username)
 
 
-# ---------------------------------------------------------------- forms
-
-
-def csrf_token() -> str:
-    """The token that this browser's forms carry; made on first use, and anew at each sign-in."""
-    if "csrf" not in session:
-        session["csrf"] = secrets.token_urlsafe(24)
-    return str(session["csrf"])
-
-
-def _check_csrf() -> None:
-    given, expected = request.form.get("csrf_token", ""), session.get("csrf", "")
-    if not expected or not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), str(expected).encode()):
-        raise FormExpired(_("This form has expired. Please try again."))
+def groups(text: str) -> str:
+    """`text` in groups of four letters, as it is easily typed."""
+    return " ".join(text[start : start + 4] for start in range(0, len(text), 4))

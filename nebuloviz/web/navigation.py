@@ -14,6 +14,8 @@ URL_ID = "_pages_location"
 STAMP_ID = "shell-stamp"
 THEME_ID = "shell-theme"
 INTERVAL_ID = "shell-interval"
+#: A store of the shell: another text in it, and the browser draws the whole page anew.
+SAVED_ID = "shell-saved"
 #: The inputs of everything that shows data: what is asked, whether there is news, and the colours.
 REFRESH = (Input(URL_ID, "search"), Input(STAMP_ID, "data"), Input(THEME_ID, "data"))
 

@@ -6,18 +6,19 @@ import time
 from collections import OrderedDict
 from threading import Lock
 
-from flask import Flask, session
+from flask import Flask, Response, after_this_request, current_app, g, request, session
 from flask.sessions import SecureCookieSessionInterface
 from flask_login import LoginManager, login_user, logout_user
 
 from nebuloviz.db import answering
-from nebuloviz.services.interfaces import UserView
+from nebuloviz.services.interfaces import UserView, Visitor
 from nebuloviz.services.tokens import derived_key
 from nebuloviz.settings import Settings
 from nebuloviz.web.context import SignedIn, context
 
 _KEEP_ALIVE_SECONDS = 60.0
 _KEPT = 10_000
+THEME_COOKIE = "nebuloviz_theme"  # read by assets/clientside.js as well
 
 
 class _RecentlyKept:
@@ -70,19 +71,38 @@ def _load(token: str) -> SignedIn | None:
     return None if user is None else SignedIn(user, token)
 
 
+def visitor() -> Visitor:
+    """From where this request comes."""
+    return Visitor(g.address, request.headers.get("User-Agent", ""))
+
+
 def keep_alive(token: str) -> None:
     """Say that the session is in use."""
     if _recently_kept.due(token):
         with answering(), context().database.transaction() as session_:
-            context().services.auth.touch_session(session_, token)
+            context().services.auth.touch_session(session_, token, visitor())
 
 
 def begin(user: UserView) -> None:
     """Sign `user` in with a session, a cookie and a CSRF token that did not exist before."""
     with answering(), context().database.transaction() as session_:
-        token = context().services.auth.start_session(session_, user)
+        token = context().services.auth.start_session(session_, user, visitor())
     session.clear()
     login_user(SignedIn(user, token))
+
+
+def remember_theme(theme: str) -> None:
+    """Tell the browser that answers come to which colours were chosen; 'auto' leaves it to follow the system."""
+
+    def tell(response: Response) -> Response:
+        if theme == "auto":
+            response.delete_cookie(THEME_COOKIE)
+        else:
+            secure = bool(current_app.config["SESSION_COOKIE_SECURE"])
+            response.set_cookie(THEME_COOKIE, theme, max_age=31_536_000, samesite="Lax", secure=secure)
+        return response
+
+    after_this_request(tell)
 
 
 def end(token: str) -> None:

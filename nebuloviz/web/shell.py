@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
-from zoneinfo import available_timezones
 
 import dash
 from dash import ALL, ClientsideFunction, Input, Output, State, clientside_callback, dcc, html, no_update
@@ -15,11 +13,10 @@ from dash.development.base_component import Component
 from flask import request
 
 from nebuloviz.errors import NebuloVizError
-from nebuloviz.i18n import _, current
+from nebuloviz.i18n import _
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import UserView
 from nebuloviz.services.shown import role_words
-from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web import filterbar, filtering
 from nebuloviz.web.access import protected_callback
 from nebuloviz.web.components import (
@@ -30,6 +27,7 @@ from nebuloviz.web.components import (
     NavItem,
     data_age,
     frame,
+    link_button,
     no_answer,
     rail,
     theme_button,
@@ -37,22 +35,14 @@ from nebuloviz.web.components import (
     topbar,
 )
 from nebuloviz.web.components.basic import given, icon
-from nebuloviz.web.context import (
-    ERROR_STORE_ID,
-    ask,
-    current_user,
-    installation,
-    may,
-    save_preferences,
-    services,
-    settings,
-)
-from nebuloviz.web.navigation import INTERVAL_ID, STAMP_ID, THEME_ID, URL_ID
+from nebuloviz.web.context import ERROR_STORE_ID, act, ask, current_user, may, services, settings
+from nebuloviz.web.navigation import INTERVAL_ID, SAVED_ID, STAMP_ID, THEME_ID, URL_ID
 from nebuloviz.web.reading import now
+from nebuloviz.web.sessions import THEME_COOKIE
 from nebuloviz.web.state import CARRIED_PARAMS, PageState
 
-_ARRIVAL_ID, _OPEN_ALERTS_ID, _AGE_ID, _SAVED_ID = "shell-arrival", "shell-open-alerts", "shell-age", "shell-saved"
-_LANGUAGE_ID, _ZONE_ID, _MENU_ID = "shell-language", "shell-zone", "shell-menu"
+_ARRIVAL_ID, _OPEN_ALERTS_ID, _AGE_ID = "shell-arrival", "shell-open-alerts", "shell-age"
+_THEME_CHOICE_ID = "shell-theme-choice"
 #: Imported for its callbacks, which Dash learns of in that way.
 _FILTERING = filtering
 
@@ -98,9 +88,10 @@ def _machinery(user: UserView, known: tuple[str, str | None, int]) -> list[Compo
         dcc.Interval(id=INTERVAL_ID, interval=settings().refresh_seconds * 1000),
         dcc.Store(id=STAMP_ID, data=known[0]),
         dcc.Store(id=THEME_ID, data=_theme(user)),
+        dcc.Store(id=_THEME_CHOICE_ID),
         dcc.Store(id=_ARRIVAL_ID, data=known[1]),
         dcc.Store(id=_OPEN_ALERTS_ID, data=known[2]),
-        dcc.Store(id=_SAVED_ID),
+        dcc.Store(id=SAVED_ID),
         dcc.Store(id=ERROR_STORE_ID),
         html.Div(id="shell-frame-ready", hidden=True),
     ]
@@ -108,7 +99,7 @@ def _machinery(user: UserView, known: tuple[str, str | None, int]) -> list[Compo
 
 def _theme(user: UserView) -> str:
     """What this browser was set to last; else the user's own choice."""
-    chosen = request.cookies.get("nebuloviz_theme") or user.theme
+    chosen = request.cookies.get(THEME_COOKIE) or user.theme
     return chosen if chosen in {"light", "dark"} else "light"
 
 
@@ -128,18 +119,15 @@ def nav_items(state: PageState, open_alerts: int) -> list[NavItem]:
 
 
 def _user_menu(user: UserView) -> html.Details:
-    languages = [
-        {"label": name, "value": code} for code, name in SUPPORTED_LANGUAGES.items() if code in installation().languages
+    names = [
+        html.Strong(html.Bdi(user.display_name or user.username)),
+        html.Span(role_words(user.role, user.role_name)),
     ]
+    if user.display_name:
+        names.insert(1, html.Bdi(user.username))
     body = [
-        html.Div(
-            [html.Strong(html.Bdi(user.username)), html.Span(role_words(user.role, user.role_name))],
-            className="nv-menu-head",
-        ),
-        _preference(_("Language"), _LANGUAGE_ID, languages, current().language, searchable=False),
-        _preference(
-            _("Time zone"), _ZONE_ID, zone_options([current().time_zone]), current().time_zone, searchable=True
-        ),
+        html.Div(names, className="nv-menu-head"),
+        link_button(_("Profile"), "/profile", icon_name="person-gear", kind="quiet", id="shell-profile"),
         html.Button(
             [icon("keyboard"), html.Span(_("Keyboard shortcuts"))],
             type="button",
@@ -155,7 +143,6 @@ def _user_menu(user: UserView) -> html.Details:
     label = _("Your account and settings")
     summary = html.Summary(
         icon("person-circle"),
-        id=_MENU_ID,
         className="nv-button nv-button-quiet nv-button-icon",
         title=label,
         **given(aria_label=label),
@@ -163,37 +150,6 @@ def _user_menu(user: UserView) -> html.Details:
     return html.Details(
         [summary, html.Div(body, className="nv-menu-body nv-menu-end")], id="user-menu", className="nv-menu"
     )
-
-
-def _preference(label: str, id: str, options: Sequence[dict[str, str]], value: str, *, searchable: bool) -> html.Div:
-    dropdown = dcc.Dropdown(
-        id=id,
-        options=list(options),
-        value=value,
-        clearable=False,
-        searchable=searchable,
-        labels=filterbar.dropdown_texts(),
-        className="nv-select",
-    )
-    return html.Div(
-        [html.Span(label, className="nv-label"), dropdown],
-        className="nv-field",
-        role="group",
-        **given(aria_label=label),
-    )
-
-
-@lru_cache(maxsize=1)
-def _zone_names() -> tuple[str, ...]:
-    """The zones of places, by name; aliases such as Etc/GMT+3 and US/Eastern would only lengthen the list."""
-    areas = {"Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
-    return ("UTC", *sorted(name for name in available_timezones() if name.partition("/")[0] in areas))
-
-
-def zone_options(names: Sequence[str] | None = None) -> list[dict[str, str]]:
-    """Zones as a reader searches them; without `names` every place's."""
-    chosen = _zone_names() if names is None else names
-    return [{"label": name.replace("_", " ").replace("/", " / "), "value": name} for name in chosen]
 
 
 # ---------------------------------------------------------------- live
@@ -261,38 +217,16 @@ clientside_callback(
 # ---------------------------------------------------------------- preferences and messages
 
 
-@protected_callback(
-    Permission.DATA_READ,
-    Output(_SAVED_ID, "data"),
-    Input(_LANGUAGE_ID, "value"),
-    Input(_ZONE_ID, "value"),
-    Input(THEME_ID, "data"),
-    prevent_initial_call=True,
-)
-def save(language: str, zone: str, theme: str) -> Any:
-    """Keep the reader's choice; another language or zone draws the whole page anew."""
-    user = current_user()
-    save_preferences(language=language, time_zone=zone, theme=theme)
-    return no_update if (user.language, user.time_zone) == (language, zone) else f"{language} {zone}"
-
-
-@protected_callback(
-    Permission.DATA_READ,
-    Output(_ZONE_ID, "options"),
-    Input(_MENU_ID, "n_clicks"),
-    State(_ZONE_ID, "value"),
-    prevent_initial_call=True,
-)
-def offer_zones(_clicks: int | None, chosen: str) -> list[dict[str, str]]:
-    """All zones, once somebody opens the menu: hundreds of them would slow down every visit."""
-    names = _zone_names()
-    return zone_options(names if chosen in names else (chosen, *names))
+@protected_callback(Permission.DATA_READ, Input(_THEME_CHOICE_ID, "data"), prevent_initial_call=True)
+def save_theme(theme: str) -> None:
+    """Keep what the reader has switched to."""
+    act(services().profile.change, theme=theme)
 
 
 clientside_callback(
     ClientsideFunction("shell", "reload"),
-    Output(_SAVED_ID, "clear_data"),
-    Input(_SAVED_ID, "data"),
+    Output(SAVED_ID, "clear_data"),
+    Input(SAVED_ID, "data"),
     prevent_initial_call=True,
 )
 

@@ -7,10 +7,11 @@ import json
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Flask, Response, abort, make_response, request
 
-from nebuloviz.i18n import ag_grid_locale, date_picker_locale, is_rtl, plotly_locale
+from nebuloviz.i18n import Preferences, ag_grid_locale, date_picker_locale, format_locale, is_rtl, plotly_locale
 from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web.access import route
 
@@ -60,8 +61,22 @@ def install_vendor(server: Flask) -> None:
         currency = request.args.get("currency", "")
         known = len(currency) == 3 and currency.isascii() and currency.isalpha()
         week_start = request.args.get("week", default=0, type=int)
-        script = locale_script(language, currency.upper() if known else "", week_start % 7)
+        form = format_locale(language, request.args.get("form", "")) or language
+        script = locale_script(language, currency.upper() if known else "", week_start % 7, form)
         return _cached(script.encode(), _SCRIPT)
+
+
+def locale_address(reader: Preferences) -> str:
+    """Where the reader's browser gets `locale_script` from; it carries a version, as `vendor_address` does."""
+    form = reader.number_locale or reader.language
+    script = locale_script(reader.language, reader.currency, reader.week_start, form)
+    parameters = {
+        "currency": reader.currency,
+        "week": reader.week_start,
+        "form": form.partition("-")[2],
+        "v": hashlib.sha256(script.encode()).hexdigest()[:12],
+    }
+    return f"/locale/{reader.language}.js?{urlencode(parameters)}"
 
 
 @lru_cache(maxsize=len(FILES))
@@ -71,16 +86,16 @@ def _content(name: str) -> bytes:
 
 
 @lru_cache(maxsize=64)
-def locale_script(language: str, currency: str, week_start: int) -> str:
-    """A script that teaches the page's components `language`.
+def locale_script(language: str, currency: str, week_start: int, form: str) -> str:
+    """A script that teaches the page's components `language`, with numbers and dates as the locale `form` has them.
 
     Plotly knows it at once; for AG Grid and the date pickers it sets `window.nebulovizLocale = {language, rtl, agGrid, datePicker}`.
     """
     texts: dict[str, Any] = {
         "language": language,
         "rtl": is_rtl(language),
-        "agGrid": ag_grid_locale(language),
-        "datePicker": date_picker_locale(language, week_start),
+        "agGrid": ag_grid_locale(language, form),
+        "datePicker": date_picker_locale(language, week_start, form),
     }
     # the script may come before or after those of the page, so it takes Plotly's own way for early locales too
     return (
@@ -88,13 +103,8 @@ def locale_script(language: str, currency: str, week_start: int) -> str:
         "(function (locale) {\n"
         "  if (window.nebuloviz) { window.nebuloviz.registerLocale(locale); }\n"
         "  else { (window.PlotlyLocales = window.PlotlyLocales || []).push(locale); }\n"
-        f"}})({json.dumps(plotly_locale(language, currency))});\n"
+        f"}})({json.dumps(plotly_locale(language, currency, form))});\n"
     )
-
-
-def locale_version(language: str, currency: str, week_start: int) -> str:
-    """What changes with the script's content, for its address."""
-    return hashlib.sha256(locale_script(language, currency, week_start).encode()).hexdigest()[:12]
 
 
 def _cached(content: bytes, content_type: str) -> Response:

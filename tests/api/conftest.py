@@ -26,7 +26,9 @@ from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import Services
 from nebuloviz.services.limits import Counters
+from nebuloviz.services.profile import DatabaseProfiles
 from nebuloviz.services.roles import DatabaseRoles
+from nebuloviz.services.second_factor import DatabaseSecondFactor
 from nebuloviz.services.stored_settings import DatabaseSettings
 from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.settings import Settings, load
@@ -95,6 +97,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
     alerts = DatabaseAlerts(data)
     audit = DatabaseAudit()
     ingest = SalesIngestService(database, settings)
+    stored = DatabaseSettings(settings, audit)
     services = Services(
         auth,
         data,
@@ -104,8 +107,10 @@ def running_api(settings: Settings) -> Iterator[Api]:
         audit,
         DatabaseUsers(auth, audit),
         DatabaseApiTokens(audit),
-        DatabaseSettings(settings, audit),
+        stored,
         DatabaseRoles(audit),
+        DatabaseProfiles(settings, audit),
+        DatabaseSecondFactor(settings.secret(), auth, audit, required=lambda: stored.current.require_second_factor),
     )
     with database.transaction() as session:
         for role in ROLES:

@@ -30,6 +30,10 @@ TABLE: dict[tuple[str, str], str | Permission] = {
     ("POST", "/api/v1/auth/token"): "nothing",
     ("POST", "/api/v1/auth/refresh"): "nothing",
     ("GET", "/api/v1/me"): "token",
+    ("PATCH", "/api/v1/me"): "token",
+    ("GET", "/api/v1/me/sessions"): "token",
+    ("DELETE", "/api/v1/me/sessions"): "token",
+    ("DELETE", "/api/v1/me/sessions/{session_id}"): "token",
     ("GET", "/api/v1/tokens"): "token",
     ("POST", "/api/v1/tokens"): "token",
     ("DELETE", "/api/v1/tokens/{token_id}"): "token",
@@ -64,6 +68,7 @@ TABLE: dict[tuple[str, str], str | Permission] = {
     ("PUT", "/api/v1/users/{user_id}/state"): Permission.USERS_MANAGE,
     ("POST", "/api/v1/users/{user_id}/unlock"): Permission.USERS_MANAGE,
     ("POST", "/api/v1/users/{user_id}/end-sessions"): Permission.USERS_MANAGE,
+    ("POST", "/api/v1/users/{user_id}/reset-second-factor"): Permission.USERS_MANAGE,
     ("POST", "/api/v1/users/{user_id}/password-link"): Permission.USERS_MANAGE,
     ("GET", "/api/v1/roles"): Permission.USERS_MANAGE,
     ("POST", "/api/v1/roles"): Permission.USERS_MANAGE,
@@ -82,6 +87,7 @@ _NOBODY = {
     "token_id": 999_999,
     "name": "category",
     "slug": "nobodys",
+    "session_id": "none",
 }
 
 #: What goes with a request, where it needs anything.
@@ -96,6 +102,7 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/stream/resume"): {"json": {"topic": "none", "partition": 0}},
     ("POST", "/api/v1/dead-letters/retry"): {"json": {"ids": [999_999]}},
     ("POST", "/api/v1/dead-letters/discard"): {"json": {"ids": [999_999]}},
+    ("PATCH", "/api/v1/me"): {"json": {"theme": "dark"}},
     ("POST", "/api/v1/users"): {"json": {"username": "viewer", "role": "viewer"}},
     ("POST", "/api/v1/tokens"): {"json": {"name": "none", "permissions": ["no:such"]}},
     ("POST", "/api/v1/roles"): {"json": {"name": "Viewer", "permissions": []}},
@@ -108,7 +115,7 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
 ANSWERS: dict[tuple[str, str], int] = {
     key: 404
     for key in TABLE
-    if any(f"{{{name}}}" in key[1] for name in ("alert_id", "letter_id", "user_id", "token_id", "slug"))
+    if any(f"{{{name}}}" in key[1] for name in ("alert_id", "letter_id", "user_id", "token_id", "session_id", "slug"))
 } | {
     ("POST", "/api/v1/tokens"): 422,
     ("POST", "/api/v1/users"): 409,

@@ -1,62 +1,26 @@
 """What every `AuthService` promises, on both databases."""
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 
 import pytest
-from sqlalchemy import delete
 
-from nebuloviz import migrate
 from nebuloviz.db import Database
 from nebuloviz.errors import Conflict, InvalidInput, NotFound, NotSignedIn, TokenReused, TooManyRequests
-from nebuloviz.models import User
 from nebuloviz.permissions import ROLES, Permission
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.interfaces import AuthService, UserView
 from nebuloviz.services.limits import Counters
 from nebuloviz.settings import load
-from tests.servers import PostgresServer
+from tests.contracts.people import Clock
 
 PASSWORD = "correct horse battery"
 OTHER = "another long password"
 HOME = "192.0.2.7"
 
 
-@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
-def kept_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """One database of each kind for all tests here; a new one for each would take most of the time."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('auth') / 'auth.sqlite3'}"
-    else:
-        server: PostgresServer = request.getfixturevalue("postgres")
-        url = server.database_url(server.create_database())
-    database = Database(url)
-    migrate.upgrade(database)
-    yield database
-    database.dispose()
-
-
 @pytest.fixture
-def database(kept_database: Database) -> Database:
-    with kept_database.transaction() as session:
-        session.execute(delete(User))
-    return kept_database
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def pass_(self, **time: float) -> None:
-        self.now += timedelta(**time)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def database(people: Database) -> Database:
+    return people
 
 
 @pytest.fixture(params=[DatabaseAuth])
@@ -377,30 +341,3 @@ class TestUsers:
         actor = auth.actor(user)
         assert (actor.user_id, actor.username, actor.role) == (user.id, "berta", role)
         assert {permission for permission in Permission if actor.may(permission)} == ROLES[role]
-
-
-class TestPreferences:
-    def test_are_kept(self, auth: AuthService, database: Database, anna: UserView) -> None:
-        with database.transaction() as session:
-            auth.set_preferences(session, anna.id, language="ar", time_zone="Asia/Kathmandu", theme="dark")
-        changed = sign_in(auth, database, "anna", PASSWORD)
-        assert (changed.language, changed.time_zone, changed.theme) == ("ar", "Asia/Kathmandu", "dark")
-
-    @pytest.mark.parametrize(
-        ("language", "time_zone", "theme"),
-        [
-            ("xx", "UTC", "dark"),
-            ("EN", "UTC", "dark"),
-            ("en", "Mars/Olympus", "dark"),
-            ("en", "../../etc/passwd", "dark"),
-            ("en", "Europe", "dark"),
-            ("en", "UTC\x00", "dark"),
-            ("en", "UTC", "blue"),
-            ("en", "UTC", ""),
-        ],
-    )
-    def test_unknown_ones_are_refused(
-        self, auth: AuthService, database: Database, anna: UserView, language: str, time_zone: str, theme: str
-    ) -> None:
-        with database.transaction() as session, pytest.raises(InvalidInput):
-            auth.set_preferences(session, anna.id, language=language, time_zone=time_zone, theme=theme)

@@ -15,15 +15,10 @@ from nebuloviz.services.interfaces import USER_ORDERS, PasswordOffer, UserDraft,
 from nebuloviz.services.limits import MAX_FAILURES
 from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.settings import load
-from tests.contracts.test_auth_contract import Clock
+from tests.contracts.people import Clock
 
 PASSWORD, OTHER, HOME = "correct horse battery", "another long password", "192.0.2.7"
 ANALYST = UserDraft("analyst", "anna@example.com", {"store": ["406", "367"], "region": []})
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -20,7 +20,9 @@ from nebuloviz.permissions import ROLES
 from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.interfaces import Services, UserView
+from nebuloviz.services.profile import DatabaseProfiles
 from nebuloviz.services.roles import DatabaseRoles
+from nebuloviz.services.second_factor import DatabaseSecondFactor
 from nebuloviz.services.stored_settings import DatabaseSettings
 from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.settings import Settings
@@ -65,6 +67,8 @@ def services_of(settings: Settings, shop: Shop) -> Services:
         DatabaseApiTokens(shop.audit),
         DatabaseSettings(settings, shop.audit),
         DatabaseRoles(shop.audit),
+        DatabaseProfiles(settings, shop.audit),
+        DatabaseSecondFactor(settings.secret(), auth, shop.audit),
     )
 
 

@@ -18,6 +18,7 @@ from tests.served import raw
 PAGES: dict[str, Permission] = {
     "/": Permission.DATA_READ,
     "/explore": Permission.DATA_READ,
+    "/profile": Permission.DATA_READ,
     "/alerts": Permission.ALERTS_READ,
     "/alerts/1": Permission.ALERTS_READ,
     "/data": Permission.STREAM_READ,
@@ -44,7 +45,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 #: Components whose value is never null in a browser.
-NEVER_EMPTY: dict[str, Any] = {"alert-id": 1, "shell-language": "en", "shell-zone": "UTC"}
+NEVER_EMPTY: dict[str, Any] = {"alert-id": 1}
 
 
 def body_of(entry: dict[str, Any], value: Any = None) -> dict[str, Any]:

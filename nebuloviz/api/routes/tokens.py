@@ -4,46 +4,34 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Path
 
-from nebuloviz.api.deps import Asker, context_of, signed_in
+from nebuloviz.api.deps import InPerson
 from nebuloviz.api.reading import StrictRoute
 from nebuloviz.api.schemas.tokens import MadeToken, NewToken, TokenItem, TokenList
-from nebuloviz.errors import InvalidInput, PermissionDenied
+from nebuloviz.errors import InvalidInput
 from nebuloviz.i18n import _
 from nebuloviz.permissions import Permission
-from nebuloviz.services.interfaces import UserView
 
 router = APIRouter(prefix="/tokens", tags=["sign in"], route_class=StrictRoute)
 
 
-async def _owner(request: Request, user: Annotated[UserView, Depends(signed_in)]) -> Asker:
-    """Whoever has signed in. A personal token gets to none of these: one that leaked must not make another."""
-    if user.confined_to is not None:
-        raise PermissionDenied(_("Personal tokens are kept with an access token of POST /api/v1/auth/token."))
-    context = context_of(request)
-    return Asker(context, user, context.services.auth.actor(user))
-
-
-Owner = Annotated[Asker, Depends(_owner)]
-
-
 @router.get("", summary="Your tokens")
-async def tokens(asker: Owner) -> TokenList:
+async def tokens(asker: InPerson) -> TokenList:
     """Those that work, the newest first."""
     found = await asker.ask(asker.services.api_tokens.list)
     return TokenList(items=[TokenItem.model_validate(view) for view in found])
 
 
 @router.post("", summary="A token for a program", status_code=201)
-async def create_token(asker: Owner, body: NewToken) -> MadeToken:
+async def create_token(asker: InPerson, body: NewToken) -> MadeToken:
     """It may do what it names, as far as your role includes that whenever it is used. A new password ends it."""
     made = await asker.act(asker.services.api_tokens.create, body.name, permissions_of(body.permissions), body.days)
     return MadeToken(token=made.token, item=TokenItem.model_validate(made.view))
 
 
 @router.delete("/{token_id}", summary="End a token at once", status_code=204)
-async def revoke_token(asker: Owner, token_id: Annotated[int, Path(ge=1, le=2**63 - 1)]) -> None:
+async def revoke_token(asker: InPerson, token_id: Annotated[int, Path(ge=1, le=2**63 - 1)]) -> None:
     await asker.act(asker.services.api_tokens.revoke, token_id)
 
 

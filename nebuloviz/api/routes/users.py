@@ -85,6 +85,12 @@ async def end_sessions(asker: Manager, user_id: UserId) -> EndedSessions:
     return EndedSessions(ended=await asker.act(asker.services.users.end_sessions, user_id))
 
 
+@router.post("/{user_id}/reset-second-factor", summary="Turn a lost second factor off", status_code=204)
+async def reset_second_factor(asker: Manager, user_id: UserId) -> None:
+    """The password is enough to sign in afterwards, until the user sets up another."""
+    await asker.act(asker.services.second_factor.reset, user_id)
+
+
 @router.post("/{user_id}/password-link", summary="A new one-time link", status_code=201)
 async def password_link(asker: Manager, user_id: UserId) -> PasswordLink:
     """By it the user sets a password; links before it are worth nothing any more."""

@@ -12,6 +12,10 @@ from nebuloviz.api.schemas.base import Incoming, Outgoing
 class Credentials(Incoming):
     username: Annotated[str, Field(max_length=256)]
     password: Annotated[str, Field(max_length=1024)]
+    code: Annotated[
+        str | None,
+        Field(max_length=64, description="Of the second factor, where there is one: the app's, or a recovery code."),
+    ] = None
 
 
 class RefreshRequest(Incoming):
@@ -23,13 +27,3 @@ class Tokens(Outgoing):
     refresh_token: str
     token_type: str
     expires_in: Annotated[int, Field(description="Seconds until the access token expires.")]
-
-
-class Me(Outgoing):
-    id: int
-    username: str
-    role: str
-    permissions: list[str]
-    language: str
-    time_zone: str
-    theme: str

@@ -45,6 +45,8 @@ class UserItem(Outgoing):
     created_at: datetime
     last_sign_in_at: datetime | None
     version: int
+    display_name: str
+    second_factor: bool
 
 
 class UserList(Outgoing):

@@ -30,9 +30,11 @@ from nebuloviz.services.interfaces.audit import (
     AuditService,
 )
 from nebuloviz.services.interfaces.auth import (
+    NOWHERE,
     AuthService,
     TokenPair,
     UserView,
+    Visitor,
 )
 from nebuloviz.services.interfaces.data import (
     OTHER,
@@ -59,7 +61,17 @@ from nebuloviz.services.interfaces.insights import (
     Insight,
 )
 from nebuloviz.services.interfaces.installation import InstallationSettings
+from nebuloviz.services.interfaces.profile import (
+    ProfileChanges,
+    ProfileService,
+    SessionView,
+)
 from nebuloviz.services.interfaces.roles import RoleDraft, RoleService, RoleView
+from nebuloviz.services.interfaces.second_factor import (
+    Enrolment,
+    SecondFactorService,
+    SecondFactorState,
+)
 from nebuloviz.services.interfaces.settings import SECRET_IS_SET, SettingsRecord, SettingsService
 from nebuloviz.services.interfaces.users import (
     USER_ORDERS,
@@ -73,6 +85,7 @@ from nebuloviz.services.interfaces.users import (
 )
 
 __all__ = [
+    "NOWHERE",
     "OTHER",
     "SECRET_IS_SET",
     "TOKEN_PREFIX",
@@ -96,6 +109,7 @@ __all__ = [
     "DataService",
     "DeadLetterPage",
     "DeadLetterView",
+    "Enrolment",
     "FilePreview",
     "Frame",
     "FrameColumn",
@@ -108,13 +122,18 @@ __all__ = [
     "PartitionStatus",
     "PasswordOffer",
     "PostResult",
+    "ProfileChanges",
+    "ProfileService",
     "RoleDraft",
     "RoleService",
     "RoleView",
     "RowResult",
     "SaleLine",
     "SalePage",
+    "SecondFactorService",
+    "SecondFactorState",
     "Services",
+    "SessionView",
     "SettingsRecord",
     "SettingsService",
     "StreamStatus",
@@ -125,6 +144,7 @@ __all__ = [
     "UserService",
     "UserState",
     "UserView",
+    "Visitor",
 ]
 
 
@@ -142,3 +162,5 @@ class Services:
     api_tokens: ApiTokenService
     settings: SettingsService
     roles: RoleService
+    profile: ProfileService
+    second_factor: SecondFactorService

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
@@ -15,7 +15,8 @@ from nebuloviz.permissions import Actor, Permission, RowScope
 class UserView:
     """Somebody who may sign in. `granted`: what the role includes; `role_name`: '' of a ready-made one, whose words are translated.
 
-    `confined_to`: the permissions of the token that was shown; None where all of the role count.
+    `confined_to`: the permissions of the token that was shown; None where all of the role count. `session_id`: of the sign-in that
+    was shown. Preferences that are '' (`week_start` None) follow the installation.
     """
 
     id: int
@@ -31,6 +32,23 @@ class UserView:
     role_name: str = ""
     scope: RowScope = ()
     confined_to: frozenset[Permission] | None = None
+    display_name: str = ""
+    format_region: str = ""
+    week_start: int | None = None
+    landing_page: str = ""
+    second_factor: bool = False
+    session_id: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """From where a sign-in is used: the address, and what the browser or program calls itself."""
+
+    address: str = ""
+    user_agent: str = ""
+
+
+NOWHERE = Visitor()
 
 
 @dataclass(frozen=True)
@@ -60,7 +78,15 @@ class AuthService(ABC):
         """Note in the audit log that `sign_in` has refused somebody. A name that nobody has may be a password, and is not kept."""
 
     @abstractmethod
-    def start_session(self, session: Session, user: UserView) -> str:
+    def second_step(self, user: UserView) -> str:
+        """A ticket that says that the password was right; good for ten minutes, for nothing but the second step of signing in."""
+
+    @abstractmethod
+    def user_of_second_step(self, session: Session, ticket: str) -> UserView:
+        """Whose ticket it is. Raises NotSignedIn for one that is over, or of before a change of password."""
+
+    @abstractmethod
+    def start_session(self, session: Session, user: UserView, visitor: Visitor = NOWHERE) -> str:
         """A new browser session; returns the secret for its cookie, of which only a hash is stored."""
 
     @abstractmethod
@@ -68,7 +94,7 @@ class AuthService(ABC):
         """Whose session it is; None when unknown, expired or revoked, or the user is disabled."""
 
     @abstractmethod
-    def touch_session(self, session: Session, token: str) -> None:
+    def touch_session(self, session: Session, token: str, visitor: Visitor = NOWHERE) -> None:
         """Say that it is in use: its idle time starts anew, its absolute end stays. Called now and then, in a transaction."""
 
     @abstractmethod
@@ -76,11 +102,11 @@ class AuthService(ABC):
         """Sign out: the cookie is worth nothing afterwards."""
 
     @abstractmethod
-    def issue_tokens(self, session: Session, user: UserView) -> TokenPair:
+    def issue_tokens(self, session: Session, user: UserView, visitor: Visitor = NOWHERE) -> TokenPair:
         """A new family of API tokens."""
 
     @abstractmethod
-    def refresh_tokens(self, session: Session, refresh_token: str) -> TokenPair:
+    def refresh_tokens(self, session: Session, refresh_token: str, visitor: Visitor = NOWHERE) -> TokenPair:
         """Exchange a refresh token, once. A second use revokes the family, access tokens included.
 
         Raises:
@@ -104,10 +130,6 @@ class AuthService(ABC):
             NotSignedIn: `old` is wrong.
             InvalidInput: `new` is too short, too common or hardly more than the name.
         """
-
-    @abstractmethod
-    def set_preferences(self, session: Session, user_id: int, *, language: str, time_zone: str, theme: str) -> UserView:
-        """Store how the user wants to see things. Raises InvalidInput."""
 
     @abstractmethod
     def create_user(

@@ -36,6 +36,8 @@ class UserRecord:
     created_at: datetime
     last_sign_in_at: datetime | None
     version: int
+    display_name: str = ""
+    second_factor: bool = False
 
 
 @dataclass(frozen=True)

@@ -237,7 +237,7 @@ def _number_cells(shown: Metric, column: str) -> _Cells:
 def _options() -> dict[str, Any]:
     language = current().language
     return {
-        "localeText": ag_grid_locale(language),
+        "localeText": ag_grid_locale(language, current().number_locale or ""),
         "enableRtl": is_rtl(language),
         "headerHeight": 36,
         "rowHeight": 34,

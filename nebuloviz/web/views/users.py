@@ -86,7 +86,7 @@ def _row(user: UserRecord) -> Component:
     last = format_datetime(user.last_sign_in_at) if user.last_sign_in_at else _("never")
     return html.Tr(
         [
-            html.Th(dcc.Link(html.Bdi(user.username), href=f"/users/{user.id}"), scope="row"),
+            html.Th([dcc.Link(html.Bdi(user.username), href=f"/users/{user.id}"), _own_name(user)], scope="row"),
             html.Td(html.Bdi(user.email)),
             html.Td(html.Bdi(role_words(user.role, user.role_name))),
             html.Td(html.Bdi(scope_words(user.scope))),
@@ -94,6 +94,11 @@ def _row(user: UserRecord) -> Component:
             html.Td(last),
         ]
     )
+
+
+def _own_name(user: UserRecord) -> Component | None:
+    """What the user wants to be called, under the name to sign in with."""
+    return html.Div(html.Bdi(user.display_name), className="nv-help") if user.display_name else None
 
 
 # ---------------------------------------------------------------- one user
@@ -120,9 +125,9 @@ def user_form(
         [
             html.Div(
                 [
-                    _text_field(_("Name"), "name", user.username if user else "", disabled=user is not None),
-                    _text_field(_("E-mail"), "email", user.email if user else "", most=254),
-                    _list_field(_("Role"), "role", roles, user.role if user else "viewer", clearable=False),
+                    text_field(field_id("name"), _("Name"), user.username if user else "", disabled=user is not None),
+                    text_field(field_id("email"), _("E-mail"), user.email if user else "", most=254),
+                    list_field(field_id("role"), _("Role"), roles, user.role if user else "viewer", clearable=False),
                 ],
                 className="nv-mapping",
             ),
@@ -146,17 +151,19 @@ def user_form(
     )
 
 
-def _text_field(label: str, name: str, value: str, *, most: int = 64, disabled: bool = False) -> Component:
-    field = dcc.Input(
-        id=field_id(name), value=value, maxLength=most, disabled=disabled, autoComplete="off", className="nv-input"
-    )
-    in_page = json.dumps(field_id(name), sort_keys=True, separators=(",", ":"))  # as Dash writes it
+def text_field(
+    id: str | dict[str, Any], label: str, value: str, *, most: int = 64, disabled: bool = False
+) -> Component:
+    """A line of text with its label above it."""
+    field = dcc.Input(id=id, value=value, maxLength=most, disabled=disabled, autoComplete="off", className="nv-input")
+    in_page = id if isinstance(id, str) else json.dumps(id, sort_keys=True, separators=(",", ":"))  # as Dash writes it
     return html.Div([html.Label(label, htmlFor=in_page), field], className="nv-field")
 
 
-def _list_field(label: str, name: str, options: Sequence[Any], value: Any, **props: Any) -> Component:
+def list_field(id: str | dict[str, Any], label: str, options: Sequence[Any], value: Any, **props: Any) -> Component:
+    """A list to choose from, with its label above it."""
     field = dcc.Dropdown(
-        id=field_id(name), options=list(options), value=value, labels=dropdown_texts(), className="nv-select", **props
+        id=id, options=list(options), value=value, labels=dropdown_texts(), className="nv-select", **props
     )
     return html.Div(
         [html.Span(label, className="nv-label"), field], className="nv-field", role="group", **given(aria_label=label)
@@ -167,7 +174,9 @@ def _scope_field(slug: str, values: Sequence[tuple[str, str]], chosen: Sequence[
     known = dict(values) | {value: value_label(value) for value in chosen if value not in dict(values)}
     options = [{"label": label, "value": value or NOT_GIVEN} for value, label in known.items()]
     label = str(dimension(slug).label)
-    return _list_field(label, slug, options, [value or NOT_GIVEN for value in chosen], multi=True, placeholder=_("All"))
+    return list_field(
+        field_id(slug), label, options, [value or NOT_GIVEN for value in chosen], multi=True, placeholder=_("All")
+    )
 
 
 def draft_of(ids: object, values: object) -> tuple[str, UserDraft]:
@@ -190,10 +199,15 @@ def user_facts(user: UserRecord) -> Component:
         (_("State"), state_badge(user)),
         (_("Created"), format_datetime(user.created_at)),
         (_("Last sign-in"), last),
+        (_("Second factor"), second_factor_badge(on=user.second_factor)),
     )
     return html.Dl(
         [html.Div([html.Dt(name), html.Dd(value)], className="nv-kpi") for name, value in facts], className="nv-kpis"
     )
+
+
+def second_factor_badge(*, on: bool) -> Component:
+    return badge(_("On"), "good", icon_name="shield-check") if on else badge(_("Off"), "neutral", icon_name="shield")
 
 
 def user_actions(user: UserRecord) -> Component:
@@ -209,6 +223,9 @@ def user_actions(user: UserRecord) -> Component:
         [
             None if disabled else button(link_words, id=act_id("link"), icon_name="key"),
             button(_("Unlock"), id=act_id("unlock"), icon_name="unlock") if user.state == "locked" else None,
+            button(_("Reset second factor"), id=act_id("second-factor"), icon_name="shield-x")
+            if user.second_factor
+            else None,
             button(_("End sessions"), id=act_id("sessions"), icon_name="box-arrow-right"),
             switch,
             dcc.ConfirmDialogProvider(

@@ -1,0 +1,62 @@
+"""One's own affairs: who one is, how one sees things, and where one is signed in."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Depends, Path, Request
+
+from nebuloviz.api.deps import InPerson, context_of, signed_in
+from nebuloviz.api.reading import StrictRoute
+from nebuloviz.api.schemas.me import EndedOthers, Me, MeChanges, SessionItem, SessionList
+from nebuloviz.permissions import Actor
+from nebuloviz.services.interfaces import ProfileChanges, UserView
+
+router = APIRouter(prefix="/me", tags=["me"], route_class=StrictRoute)
+
+
+@router.get("", summary="Who the token belongs to")
+async def me(request: Request, user: Annotated[UserView, Depends(signed_in)]) -> Me:
+    return _me(user, context_of(request).services.auth.actor(user))
+
+
+@router.patch("", summary="Change how you see things")
+async def change_me(asker: InPerson, body: MeChanges) -> Me:
+    changes = cast("ProfileChanges", body.model_dump(exclude_unset=True))
+    return _me(await asker.act(asker.services.profile.change, **changes), asker.actor)
+
+
+@router.get("/sessions", summary="Where you are signed in")
+async def sessions(asker: InPerson) -> SessionList:
+    """Browsers, and programs by the API, the last used first. Personal tokens have a list of their own."""
+    found = [SessionItem.model_validate(view) for view in await asker.ask(asker.services.profile.sessions)]
+    for item in found:
+        item.current = item.id == asker.user.session_id
+    return SessionList(items=found)
+
+
+@router.delete("/sessions", summary="End all other sessions at once")
+async def end_other_sessions(asker: InPerson) -> EndedOthers:
+    return EndedOthers(ended=await asker.act(asker.services.profile.end_other_sessions, asker.user.session_id))
+
+
+@router.delete("/sessions/{session_id}", summary="End a session at once", status_code=204)
+async def end_session(asker: InPerson, session_id: Annotated[str, Path(max_length=64)]) -> None:
+    await asker.act(asker.services.profile.end_session, session_id)
+
+
+def _me(user: UserView, actor: Actor) -> Me:
+    return Me(
+        id=user.id,
+        username=user.username,
+        display_name=user.display_name,
+        role=user.role,
+        permissions=sorted(str(permission) for permission in actor.permissions),
+        language=user.language,
+        time_zone=user.time_zone,
+        format_region=user.format_region,
+        week_start=user.week_start,
+        theme=user.theme,
+        landing_page=user.landing_page,
+        second_factor=user.second_factor,
+    )
