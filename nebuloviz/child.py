@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Concatenate, ParamSpec, Self, cast
 
 from nebuloviz import process, settings
 from nebuloviz.errors import NebuloVizError
-from nebuloviz.observability import configure_logging
+from nebuloviz.observability import configure_logging, log_names, set_log_context
 
 GRACE_SECONDS = 6.0  # for the batch under way, once the task is to stop
 _DEAF_SECONDS = 1.0  # a child that takes nothing in for so long is past asking
@@ -91,6 +91,8 @@ class Parent:
 class Child:
     """Runs `task(parent, *arguments)` in a process of its own; the task is a module's function, its arguments can be pickled.
 
+    Its log lines name the request and the user on whose behalf it was started.
+
     A context manager: when it is left, the process has ended. `stop` may be called from any thread.
     """
 
@@ -104,7 +106,7 @@ class Child:
         self._lifeline = cast("BinaryIO", self._process.stdin)
         self._messages = cast("BinaryIO", self._process.stdout)
         self._sending = threading.Lock()
-        self.send((task, arguments, named))
+        self.send((task, arguments, named, log_names()))
 
     @property
     def pid(self) -> int:
@@ -242,10 +244,11 @@ def main() -> None:
     os.dup2(2, 1)
     configure_logging(settings.load())
     try:
-        task, arguments, named = _received(lifeline)
+        task, arguments, named, names = _received(lifeline)
     except EOFError:
         return
     process.settle()
+    set_log_context(**names)
     threading.Thread(target=parent.watch, args=(lifeline,), name="nebuloviz-lifeline", daemon=True).start()
     with contextlib.suppress(BrokenPipeError):  # nobody listens any more
         try:

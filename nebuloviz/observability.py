@@ -50,10 +50,19 @@ def log_context(*, request_id: str = "", user_id: str = "") -> Iterator[None]:
             variable.reset(token)
 
 
-def set_log_context(*, request_id: str = "", user_id: str = "") -> None:
-    """Name the request and the user on every line from here on, for request hooks that have no block to stand around."""
-    _request_id.set(request_id)
-    _user_id.set(user_id)
+def set_log_context(*, request_id: str | None = None, user_id: str | None = None) -> None:
+    """Name the request and the user on every line from here on, for request hooks that have no block to stand around.
+
+    None keeps what is in force; an empty one ends it.
+    """
+    for variable, value in ((_request_id, request_id), (_user_id, user_id)):
+        if value is not None:
+            variable.set(value)
+
+
+def log_names() -> dict[str, str]:
+    """The request and the user that lines are logged for, to be handed to `set_log_context` of another process."""
+    return {"request_id": _request_id.get(), "user_id": _user_id.get()}
 
 
 def request_id() -> str:

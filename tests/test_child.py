@@ -13,6 +13,7 @@ import pytest
 
 from nebuloviz.child import Child, ChildLostError, Children, Parent
 from nebuloviz.errors import InvalidInput
+from nebuloviz.observability import log_context, log_names
 
 PATIENCE_SECONDS = 20.0
 
@@ -57,7 +58,15 @@ def wait_politely(parent: Parent) -> None:
     parent.tell("ended well")
 
 
+def tell_names(parent: Parent) -> None:
+    parent.tell(log_names())
+
+
 class TestMessages:
+    def test_are_logged_for_the_request_that_began_the_task(self) -> None:
+        with log_context(request_id="r1", user_id="7"), Child(tell_names) as child:
+            assert list(child.messages()) == [{"request_id": "r1", "user_id": "7"}]
+
     def test_they_come_in_order_until_the_task_has_returned(self) -> None:
         with Child(count, 3) as child:
             assert list(child.messages()) == [0, 1, 2]

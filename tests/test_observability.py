@@ -85,6 +85,20 @@ class TestLogs:
         thread.join()
         assert only_line(stream)["request_id"] == "r2"
 
+    def test_a_later_hook_adds_the_user_and_keeps_the_request(self, stream: io.StringIO) -> None:
+        def hooks() -> None:
+            set_log_context(request_id="r3", user_id="")
+            logging.getLogger("x").info("before sign-in is known")
+            set_log_context(user_id="u3")
+            logging.getLogger("x").info("after")
+
+        thread = threading.Thread(target=hooks)
+        thread.start()
+        thread.join()
+        before, after = (json.loads(line) for line in stream.getvalue().splitlines())
+        assert "user_id" not in before
+        assert (before["request_id"], after["request_id"], after["user_id"]) == ("r3", "r3", "u3")
+
     @pytest.mark.parametrize(
         ("message", "extra"),
         [

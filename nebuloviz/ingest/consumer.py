@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from queue import SimpleQueue
@@ -24,7 +25,7 @@ from nebuloviz.ingest.monitoring import ConsumerFigures, observe
 from nebuloviz.ingest.sale import Record, parse_record
 from nebuloviz.ingest.sinks import Sink, StaleOffset
 from nebuloviz.ingest.sources import OutOfRange, Partition, Source, Undecodable
-from nebuloviz.observability import COMMIT_SECONDS, Health, timed
+from nebuloviz.observability import COMMIT_SECONDS, Health, log_context, timed
 
 log = logging.getLogger(__name__)
 
@@ -219,7 +220,8 @@ class Consumer:
         partition = Partition(written.topic, written.partition)
         self._stored[partition] = written.next_offset
         self._figures.progress(partition)
-        announce(written, self._on_written)
+        with _logged_as(written):
+            announce(written, self._on_written)
         self._limit_rejections(partition, written)
 
     def _limit_rejections(self, partition: Partition, written: Written) -> None:
@@ -322,6 +324,11 @@ class Consumer:
                 os._exit(STALLED_EXIT_CODE)
 
 
+def _logged_as(batch: Batch | Written) -> AbstractContextManager[None]:
+    """Lines about a batch are found by its name, as those about a request by the request's: where it ends in its partition."""
+    return log_context(request_id=f"{batch.topic}/{batch.partition}@{batch.next_offset}")
+
+
 def announce(written: Written, listeners: Sequence[OnWritten]) -> None:
     """Count a stored batch and tell those who want to know; what they raise is logged and goes no further."""
     observe(written)
@@ -369,7 +376,7 @@ class _WriterThread:
         while (job := self._queue.get()) is not None:
             batch, future = job
             try:
-                with timed(COMMIT_SECONDS):
+                with _logged_as(batch), timed(COMMIT_SECONDS):
                     written = self._sink.write(batch)
             except BaseException as error:  # noqa: BLE001 - travels to the consumer through the future
                 future.set_exception(error)

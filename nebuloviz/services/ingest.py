@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
+import functools
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -242,7 +244,10 @@ class SalesIngestService(IngestService):
             with _about(upload):
                 topic = next(messages)
             arguments = (upload, topic, messages, stack.pop_all())
-        threading.Thread(target=self._follow, args=arguments, name="nebuloviz-import", daemon=True).start()
+        follow = functools.partial(
+            contextvars.copy_context().run, self._follow, *arguments
+        )  # the log names who began it
+        threading.Thread(target=follow, name="nebuloviz-import", daemon=True).start()
         with self._database.transaction() as noting:  # an import is no part of the caller's transaction either
             after = {"mapping": dict(mapping)}
             self._audit.record(noting, actor, AuditAction.IMPORT_STARTED, upload.name, after=after)

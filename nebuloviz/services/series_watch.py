@@ -46,7 +46,7 @@ from nebuloviz.models import (
     Expectation,
     IngestMinute,
 )
-from nebuloviz.observability import DETECTOR_CHECKED, DETECTOR_SECONDS, SERIES_WATCHED, timed
+from nebuloviz.observability import DETECTOR_CHECKED, DETECTOR_SECONDS, SERIES_WATCHED, log_context, timed
 from nebuloviz.services import imports, lease
 from nebuloviz.services.alert_store import apply, open_alerts
 from nebuloviz.services.watch_process import LEASE_LIFE, SERIES_TASK
@@ -110,7 +110,8 @@ class SeriesWatcher:
         if not lease.keep(self._database, SERIES_TASK, self._holder, now, LEASE_LIFE):
             DETECTOR_CHECKED.set(0)
             return False
-        more = self._judge_closed(now)
+        with log_context(request_id=f"series@{now:%Y-%m-%dT%H:%M:%SZ}"):  # all lines of one look
+            more = self._judge_closed(now)
         if not more:
             DETECTOR_CHECKED.set_to_current_time()
         return more

@@ -80,7 +80,7 @@ def install_hooks(server: Flask, settings: Settings, policy: ContentSecurityPoli
     def begin() -> None:
         g.started = time.perf_counter()
         g.request_id = secrets.token_hex(8)
-        set_log_context(request_id=g.request_id, user_id=" ")
+        set_log_context(request_id=g.request_id, user_id="")
         forwarded = request.headers.getlist("X-Forwarded-For")
         g.address = client_address(request.remote_addr, forwarded, settings.trusted_proxies)
         set_address(g.address)

@@ -20,7 +20,7 @@ from nebuloviz.ingest.consumer import Consumer, ConsumerOptions
 from nebuloviz.ingest.sale import Record
 from nebuloviz.ingest.sinks import ListSink, Position
 from nebuloviz.ingest.sources import ListSource, OutOfRange, Partition, SourceFailed, Undecodable
-from nebuloviz.observability import SALES
+from nebuloviz.observability import SALES, log_names
 from tests.ingest.support import NOW, TOPIC, encoded
 
 HERE = Partition(TOPIC, 0)
@@ -125,6 +125,13 @@ class TestDelivery:
             ListSource(records(6), limit=2), ListSink(), on_written=[broken, lambda w: heard.append(w.next_offset)]
         ).run()
         assert heard == [2, 4, 6]
+
+    def test_what_is_logged_about_a_batch_bears_its_name(self) -> None:
+        names: list[str] = []
+        note = [lambda _written: names.append(log_names()["request_id"])]
+        consumer_of(ListSource(records(4), limit=2), ListSink(), on_written=note).run()
+        assert names == [f"{TOPIC}/0@2", f"{TOPIC}/0@4"]
+        assert log_names()["request_id"] == ""
 
     def test_the_horizon_is_applied(self) -> None:
         sink = ListSink()

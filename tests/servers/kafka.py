@@ -18,17 +18,17 @@ HERE = Path(__file__).parent
 POM = HERE / "kafka.pom.xml"
 
 
-def kafka_jars() -> Path:
+def kafka_jars(pom: Path = POM) -> Path:
     """Folder with the broker's jars; fetched by Maven at the first call, kept in the user's cache for all that follow.
 
-    `NEBULOVIZ_TEST_CACHE` moves the cache. A changed `kafka.pom.xml` gets a folder of its own.
+    `NEBULOVIZ_TEST_CACHE` moves the cache. A changed `kafka.pom.xml` gets a folder of its own, and so does another one.
     """
     cache = cache_folder()
-    jars = cache / f"kafka-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"
+    jars = cache / f"kafka-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
     if not jars.is_dir():
         cache.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix="kafka-part-", dir=cache))
-        _fetch(part)
+        _fetch(pom, part)
         try:
             part.rename(jars)
         except OSError:  # another run was faster, and its jars are the same
@@ -42,8 +42,8 @@ def cache_folder() -> Path:
     return Path(os.environ.get("NEBULOVIZ_TEST_CACHE") or user / "nebuloviz-tests")
 
 
-def _fetch(folder: Path) -> None:
-    command = [str(find_program("mvn")), "-q", "-B", "-f", str(POM), "dependency:copy-dependencies"]
+def _fetch(pom: Path, folder: Path) -> None:
+    command = [str(find_program("mvn")), "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
     done = subprocess.run([*command, f"-DoutputDirectory={folder}"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         shutil.rmtree(folder)
@@ -99,7 +99,12 @@ class KafkaServer(Server):
         self.run(*self._jvm(), "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", self._properties)
 
     def command(self) -> list[str]:
-        return [*self._jvm(), "kafka.Kafka", str(self._properties)]
+        java, *options = self._jvm()
+        return [java, *self.agent(), *options, "kafka.Kafka", str(self._properties)]
+
+    def agent(self) -> list[str]:
+        """What else the broker's Java is told; nothing here."""
+        return []
 
     def _jvm(self) -> list[str]:
         # The serial collector and the first compiler only: a broker up in seconds matters more here than its top speed

@@ -1,11 +1,6 @@
 """What the metrics tell of the installation."""
 
-import socket
-import ssl
-import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -19,6 +14,7 @@ from nebuloviz.migrate import head
 from nebuloviz.models import Alert, Base, BrowserSession, DeadLetter, IngestMinute, User
 from nebuloviz.services.monitoring import InstallationFigures, certificate_end, sales_due
 from tests.servers import HOST
+from tests.servers.https import Https, https_server
 
 NOW = datetime(2026, 11, 25, 10, 20, tzinfo=UTC)  # a Wednesday
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -127,44 +123,19 @@ class TestSalesAreDue:
 
 
 @pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A certificate of 127.0.0.1 for thirty days, with its key."""
-    path = tmp_path / "server.pem"
-    subject = ["-subj", "/CN=nebuloviz test", "-addext", f"subjectAltName=IP:{HOST}", "-days", "30"]
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", "-keyout", path, "-out", f"{path}.crt", *subject],
-        check=True,
-        capture_output=True,
-    )
-    path.write_bytes(path.read_bytes() + Path(f"{path}.crt").read_bytes())
-    return path
-
-
-@pytest.fixture
-def https_url(certificate: Path) -> Iterator[str]:
-    """Where somebody shows that certificate to whoever connects."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with socket.create_server((HOST, 0)) as listener:
-
-        def shake_hands() -> None:
-            with suppress(OSError):  # the other side may hang up
-                context.wrap_socket(listener.accept()[0], server_side=True).close()
-
-        threading.Thread(target=shake_hands, daemon=True).start()
-        yield f"https://{HOST}:{listener.getsockname()[1]}"
+def https(tmp_path: Path) -> Iterator[Https]:
+    with https_server(tmp_path) as server:
+        yield server
 
 
 class TestTheCertificate:
-    def test_that_is_trusted_tells_its_end(
-        self, https_url: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
-        days = (certificate_end(https_url) - datetime.now(UTC).timestamp()) / 86_400
+    def test_that_is_trusted_tells_its_end(self, https: Https, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SSL_CERT_FILE", str(https.certificate))
+        days = (certificate_end(https.url) - datetime.now(UTC).timestamp()) / 86_400
         assert 29 < days < 31
 
-    def test_of_an_unknown_maker_counts_as_expired(self, https_url: str) -> None:
-        assert certificate_end(https_url) == 0
+    def test_of_an_unknown_maker_counts_as_expired(self, https: Https) -> None:
+        assert certificate_end(https.url) == 0
 
     def test_that_nobody_shows_counts_as_expired(self) -> None:
         assert certificate_end(f"https://{HOST}:1") == 0

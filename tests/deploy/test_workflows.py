@@ -1,0 +1,72 @@
+"""The workflows: nothing that actionlint or zizmor complains about, and every action pinned by its commit."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.files import ROOT
+from tests.servers.base import MissingServerError, find_program
+from tests.servers.kafka import cache_folder
+
+FOLDER = ROOT / ".github"
+WORKFLOWS = sorted((FOLDER / "workflows").glob("*.yml"))
+ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
+_PINNED = re.compile(r"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v[\d.]+$")
+_LOCAL = re.compile(r"uses: \./\.github/workflows/[\w-]+\.yml$")
+
+
+def run(*command: str | Path) -> None:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def actionlint() -> Path:
+    """The installed one, or one that Go builds, once."""
+    try:
+        return find_program("actionlint", folders=(str(cache_folder()),))
+    except MissingServerError:
+        pass
+    try:
+        go = find_program("go", folders=("/usr/local/go/bin",))
+    except MissingServerError:
+        pytest.skip(
+            "neither actionlint nor Go is installed; the workflow itself runs it, and zizmor and the schema do not need it"
+        )
+    environment = {**os.environ, "GOBIN": str(cache_folder())}
+    subprocess.run([go, "install", ACTIONLINT], env=environment, check=True, capture_output=True, timeout=300)
+    return cache_folder() / "actionlint"
+
+
+@pytest.mark.timeout(400)
+def test_have_nothing_that_actionlint_complains_about(actionlint: Path) -> None:
+    run(actionlint)
+
+
+def test_have_nothing_dangerous_that_zizmor_finds() -> None:
+    run("zizmor", "--offline", "--no-progress", "--min-severity", "medium", FOLDER)
+
+
+def test_follow_the_schema() -> None:
+    run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
+    run("check-jsonschema", "--builtin-schema", "vendor.dependabot", FOLDER / "dependabot.yml")
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_pin_every_action_by_its_commit(path: Path) -> None:
+    lines = [line.strip().removeprefix("- ") for line in path.read_text(encoding="utf-8").splitlines()]
+    used = [line for line in lines if line.startswith("uses:")]
+    assert used
+    assert [line for line in used if not _PINNED.match(line) and not _LOCAL.match(line)] == []
+
+
+def test_run_on_every_python_that_is_supported() -> None:
+    text = (FOLDER / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    oldest = re.search(r'requires-python = ">=3\.(\d+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert oldest is not None
+    for versions in re.findall(r"matrix: \{python: \[([^\]]+)\]\}", text):
+        minors = [int(minor) for minor in re.findall(r'"3\.(\d+)"', versions)]
+        assert minors == list(range(int(oldest[1]), 15))
