@@ -138,7 +138,7 @@ def course(number: int, _stamp: str, theme: str, table_clicks: int | None) -> di
 @protected_callback(Permission.ALERTS_READ, Output("alert-segments", "children"), Input(_STORE, "data"))
 def segments(number: int) -> Any:
     with asking(None):
-        return part_answer(lambda: views.contributions(ask(services().alerts.contributions, number), _alert(number)))
+        return part_answer(lambda: views.causes(ask(services().alerts.explanation, number), _alert(number)))
 
 
 @protected_callback(Permission.SALES_READ, Output("alert-lines", "children"), Input(_STORE, "data"))

@@ -39,6 +39,7 @@ from nebuloviz.services.interfaces import (
     DataService,
     DeadLetterPage,
     DeadLetterView,
+    Explanation,
     FilePreview,
     Frame,
     FrameColumn,
@@ -51,6 +52,7 @@ from nebuloviz.services.interfaces import (
     RowResult,
     SaleLine,
     SalePage,
+    SegmentPart,
     StreamStatus,
 )
 
@@ -372,9 +374,14 @@ class FakeAlertService(AlertService):
         self.events.setdefault(item.id, []).append(AlertHistoryEntry(NOW, state, actor.username, note))
         return moved
 
-    def contributions(self, session: Session, actor: Actor, alert_id: int, limit: int = 8) -> Sequence[Contribution]:
+    def explanation(self, session: Session, actor: Actor, alert_id: int, limit: int = 3) -> Explanation:
         self.get(session, actor, alert_id)
-        return [Contribution("store", "305", 2.0, 20.0, 0.65), Contribution("channel", "shop", 8.0, 15.0, 0.25)][:limit]
+        web = (SegmentPart("channel", "web"), SegmentPart("store", "305"))
+        found = (
+            Contribution(web, 2.0, 20.0, 0.65, 9.5),
+            Contribution((SegmentPart("channel", "shop"),), 8.0, 15.0, 0.25, 3.2),
+        )
+        return Explanation(found[:limit])
 
     def expected(self, session: Session, actor: Actor, query: Query) -> pd.DataFrame | None:
         plain = len(query.metrics) == 1 and not query.dimensions and not query.filters and not actor.scope

@@ -21,6 +21,7 @@ from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.models import Alert, AlertEvent, Expectation
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.audit import DatabaseAudit
+from nebuloviz.services.explaining import explain
 from nebuloviz.services.interfaces import (
     AlertFilter,
     AlertHistoryEntry,
@@ -29,18 +30,15 @@ from nebuloviz.services.interfaces import (
     AlertView,
     AuditAction,
     AuditService,
-    Contribution,
     DataService,
+    Explanation,
 )
 from nebuloviz.services.paging import last_id, page_size
 from nebuloviz.services.scope import scope_filters
 
 STATES = ("open", "acknowledged", "resolved")
-BASELINE_WEEKS = 4  # a segment's normal is its mean at the same hours of so many weeks before
 MAX_NOTE = 2_000
 _ACTIONS = {"acknowledged": AuditAction.ALERT_ACKNOWLEDGED, "resolved": AuditAction.ALERT_RESOLVED}
-#: Metrics of which a segment's part in a deviation can be told, as sales by segment add up (orders nearly do).
-CONTRIBUTED = ("revenue", "orders", "units", "lines")
 
 
 class DatabaseAlerts(AlertService):
@@ -94,27 +92,8 @@ class DatabaseAlerts(AlertService):
         return self._move(session, actor, alert_id, "resolved", note, version)
 
     @require(Permission.ALERTS_READ)
-    def contributions(self, session: Session, actor: Actor, alert_id: int, limit: int = 8) -> Sequence[Contribution]:
-        alert = self._visible(session, actor, alert_id)
-        if alert.metric not in CONTRIBUTED:
-            return []
-        own = json.loads(alert.dimensions)
-        query = Query(
-            metrics=(alert.metric,),
-            start=alert.bucket_start,
-            end=alert.bucket_end,
-            filters=tuple(Filter(dimension, "in", (value,)) for dimension, value in own.items()),
-        )
-        whole = self._segments(session, actor, query)
-        deviation = float((whole["observed"] - whole["expected"]).sum())
-        if not deviation:
-            return []
-        found: list[Contribution] = []
-        for dimension in self._data.dimensions_in_use(session, actor):
-            if dimension not in own:
-                parts = self._segments(session, actor, query.with_(dimensions=(dimension,)))
-                found.extend(_contributions(parts, dimension, deviation))
-        return sorted(found, key=lambda each: -each.share)[:limit]
+    def explanation(self, session: Session, actor: Actor, alert_id: int, limit: int = 3) -> Explanation:
+        return explain(session, actor, self._data, _view(self._visible(session, actor, alert_id)), limit)
 
     @require(Permission.ALERTS_READ)
     def expected(self, session: Session, actor: Actor, query: Query) -> pd.DataFrame | None:
@@ -172,38 +151,9 @@ class DatabaseAlerts(AlertService):
         session.refresh(alert)
         return _view(alert)
 
-    def _segments(self, session: Session, actor: Actor, query: Query) -> pd.DataFrame:
-        """By value of the query's dimension, or for the whole: what was observed, and the mean of the same hours before."""
-        observed = self._by_value(session, actor, query)
-        past = [self._by_value(session, actor, _weeks_back(query, week)) for week in range(1, BASELINE_WEEKS + 1)]
-        expected = pd.concat(past).groupby(level=[0, 1]).sum() / BASELINE_WEEKS
-        return pd.DataFrame({"observed": observed, "expected": expected}).fillna(0.0)
-
-    def _by_value(self, session: Session, actor: Actor, query: Query) -> pd.Series[float]:
-        """The query's metric by (value, name) of its dimension."""
-        data = self._data.frame(session, actor, query).data
-        amounts = data[query.metrics[0]].astype(float).to_numpy()
-        if not query.dimensions:
-            return pd.Series(amounts, index=pd.MultiIndex.from_tuples([("", "")]))
-        values = data[query.dimensions[0]]
-        names = data.get(f"{query.dimensions[0]}:name", pd.Series("", index=data.index))
-        return pd.Series(amounts, index=pd.MultiIndex.from_arrays([values, names]))
-
 
 def _changed_meanwhile() -> str:
     return _("This alert was changed meanwhile; look at it again before you decide.")
-
-
-def _contributions(parts: pd.DataFrame, dimension: str, deviation: float) -> Iterator[Contribution]:
-    for value, name, observed, expected in parts.reset_index().itertuples(index=False):
-        share = (observed - expected) / deviation
-        if share > 0:
-            yield Contribution(dimension, str(value), observed, expected, share, str(name))
-
-
-def _weeks_back(query: Query, weeks: int) -> Query:
-    shift = timedelta(weeks=weeks)
-    return query.with_(start=query.start - shift, end=query.end - shift)
 
 
 def _series_of(query: Query) -> str | None:

@@ -127,11 +127,6 @@ class TestAlerts:
             headers = [(b"If-Match", tag.encode())]
             assert client.post("/api/v1/alerts/3/acknowledge", json={}, headers=headers).status_code == 422
 
-    def test_segments_name_what_carries_the_deviation(self, api: Api) -> None:
-        with api.client("viewer") as client:
-            found = client.get("/api/v1/alerts/4/segments", params={"limit": 3}).json()["items"]
-        assert all({"dimension", "value", "share"} <= set(part) for part in found)
-
 
 class TestUsers:
     def create(self, admin: httpx.Client, name: str, **body: Any) -> Any:

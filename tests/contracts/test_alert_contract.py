@@ -172,7 +172,7 @@ class TestOne:
         with pytest.raises(NotFound):
             case.service.resolve(case.session, SYSTEM, alert_id)
         with pytest.raises(NotFound):
-            case.service.contributions(case.session, SYSTEM, alert_id)
+            case.service.explanation(case.session, SYSTEM, alert_id)
 
     def test_begins_its_history_when_it_is_raised(self, case: Case) -> None:
         (entry,) = case.service.history(case.session, SYSTEM, case.have())
@@ -244,7 +244,7 @@ class TestScope:
 
     def test_there_is_no_way_round(self, case: Case, elsewhere: list[int]) -> None:
         for number in elsewhere:
-            for ask in ("get", "history", "acknowledge", "resolve", "contributions"):
+            for ask in ("get", "history", "acknowledge", "resolve", "explanation"):
                 with pytest.raises(NotFound):
                     getattr(case.service, ask)(case.session, SOUTHERNER, number)
         assert {item.state for item in case.service.list(case.session, SYSTEM).items} == {"open"}

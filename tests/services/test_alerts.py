@@ -1,3 +1,4 @@
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,7 @@ from nebuloviz.models import Alert, Expectation, Product
 from nebuloviz.permissions import ROLES, SYSTEM, Actor, Permission, required_permission
 from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.interfaces import AlertService, Contribution
-from tests.services.watched_shop import LEARNED, Shop
+from tests.services.watched_shop import LEARNED, Shop, write
 
 DAY = timedelta(days=1)
 Row = tuple[datetime, float, float, float]  # bucket, expected, low, high
@@ -47,9 +48,9 @@ def raise_alert(shop: Shop, **fields: object) -> int:
         return alert.id
 
 
-def contributions(shop: Shop, alert_id: int, limit: int = 8) -> list[Contribution]:
+def causes(shop: Shop, alert_id: int, limit: int = 3) -> list[Contribution]:
     with shop.database.session() as session:
-        return list(shop.alerts.contributions(session, SYSTEM, alert_id, limit))
+        return list(shop.alerts.explanation(session, SYSTEM, alert_id, limit).causes)
 
 
 class TestPermissions:
@@ -92,54 +93,62 @@ def test_of_two_who_decide_at_the_same_moment_one_is_told(shop: Shop) -> None:
     assert sorted(outcomes) == ["resolved", "told"]
 
 
-class TestContributions:
+class TestExplanation:
     @pytest.mark.parametrize(
         ("without", "dimension"), [("south", "region"), ("web", "channel"), ("north", "region"), ("shop", "channel")]
     )
-    def test_name_the_segment_that_went_missing(self, shop: Shop, without: str, dimension: str) -> None:
+    def test_names_the_segment_that_went_missing(self, shop: Shop, without: str, dimension: str) -> None:
         shop.sell(LEARNED + timedelta(hours=12))
         shop.sell_hours(3, [without])
-        first, *others = contributions(shop, raise_alert(shop))
-        assert (first.dimension, first.value, first.observed) == (dimension, without, 0.0)
+        first = causes(shop, raise_alert(shop))[0]
+        assert (first.dimensions, first.observed) == ({dimension: without}, 0.0)
         assert first.expected > 10
-        assert first.share > max(other.share for other in others) + 0.2
+        assert first.share > 0.7
 
-    def test_shares_of_one_dimension_come_to_the_whole(self, shop: Shop) -> None:
+    @pytest.mark.parametrize(("segment", "value"), [("channel", "web"), ("category", "food")])
+    def test_of_a_part_that_moved_with_all_names_all(self, shop: Shop, segment: str, value: str) -> None:
         shop.sell(LEARNED + timedelta(hours=12))
-        shop.sell_hours(3, ["south"])
-        alert = raise_alert(shop, metric="revenue", series="revenue", observed=500.0, expected=900.0)
-        found = contributions(shop, alert, limit=50)
-        by_category = [each for each in found if each.dimension == "category"]
-        assert sum(each.share for each in by_category) == pytest.approx(1.0)
-        assert [each.share for each in found] == sorted((each.share for each in found), reverse=True)
-        assert all(each.share > 0 for each in found)
+        shop.sell_hours(3, ["north", "south"])
+        series = {"series": f"orders|{segment}={value}", "dimensions": json.dumps({segment: value}), "observed": 0.0}
+        (first,) = causes(shop, raise_alert(shop, **series))
+        assert (first.dimensions, first.observed) == ({}, 0.0)
+        assert first.share == pytest.approx(1.0)
 
-    def test_stay_within_the_series_of_the_alert(self, shop: Shop) -> None:
+    def test_of_a_segment_names_its_part_that_moved(self, shop: Shop) -> None:
         shop.sell(LEARNED + timedelta(hours=12))
         shop.sell_hours(3, ["web"])
         alert = raise_alert(shop, series="orders|region=north", dimensions='{"region": "north"}')
-        found = contributions(shop, alert)
-        assert (found[0].dimension, found[0].value) == ("channel", "web")
-        assert not any(each.dimension == "region" for each in found)
+        assert causes(shop, alert)[0].dimensions in ({"channel": "web"}, {"channel": "web", "region": "north"})
 
-    def test_say_what_a_product_is_called(self, shop: Shop) -> None:
+    def test_segments_do_not_overlap_and_leave_the_rest(self, shop: Shop) -> None:
         shop.sell(LEARNED + timedelta(hours=12))
         shop.sell_hours(3, ["south"])
+        alert = raise_alert(shop, metric="revenue", series="revenue", observed=500.0, expected=900.0)
+        with shop.database.session() as session:
+            found = shop.alerts.explanation(session, SYSTEM, alert)
+        assert found.causes[0].dimensions == {"region": "south"}
+        assert not any("south" in cause.dimensions.values() for cause in found.causes[1:])
+        assert found.unexplained == pytest.approx(max(0.0, 1 - sum(cause.share for cause in found.causes)))
+
+    def test_says_what_a_product_is_called(self, shop: Shop) -> None:
+        shop.sell(LEARNED + timedelta(hours=15))
+        milk = {"sold_at": f"{LEARNED:%Y-%m-%dT}12:30:00Z", "product_id": "p7", "category": "food", "quantity": 1}
+        milk |= {"unit_price": 12, "currency": "EUR", "region": "north", "channel": "shop"}
+        more = [json.dumps(milk | {"sale_id": f"more-{n}", "order_id": f"more-{n}"}).encode() for n in range(200)]
+        write(shop.database, more, shop.now)
         with shop.database.transaction() as session:
             session.merge(Product(product_id="p7", name="Milk", category="food"))
-        found = contributions(shop, raise_alert(shop), limit=200)
-        names = {each.value: each.name for each in found if each.dimension == "product"}
-        assert names["p7"] == "Milk"
-        assert all(each.name in {"", each.value} for each in found if each.value != "p7")
+        (first,) = causes(shop, raise_alert(shop, observed=270.0), limit=1)
+        assert [(part.dimension, part.value, part.name) for part in first.segment] == [("product", "p7", "Milk")]
 
-    def test_are_at_most_as_many_as_asked_for(self, shop: Shop) -> None:
+    def test_names_at_most_as_many_as_asked_for(self, shop: Shop) -> None:
         shop.sell_hours(15, ["south"])
-        assert len(contributions(shop, raise_alert(shop), limit=2)) == 2
+        assert len(causes(shop, raise_alert(shop), limit=1)) == 1
 
     @pytest.mark.parametrize("metric", ["unit_price", "repeated_orders", "average_order_value"])
-    def test_are_none_of_what_does_not_add_up(self, shop: Shop, metric: str) -> None:
+    def test_is_none_of_what_does_not_add_up(self, shop: Shop, metric: str) -> None:
         shop.sell_hours(15)
-        assert contributions(shop, raise_alert(shop, metric=metric)) == []
+        assert causes(shop, raise_alert(shop, metric=metric)) == []
 
 
 class TestExpected:

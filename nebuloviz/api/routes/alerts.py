@@ -68,13 +68,14 @@ async def alert_history(asker: Reader, alert_id: AlertId) -> AlertHistory:
     return AlertHistory(items=[AlertEntry.model_validate(entry) for entry in entries])
 
 
-@router.get("/{alert_id}/segments", summary="The segments that carry most of the deviation")
+@router.get("/{alert_id}/segments", summary="The segments that an alert comes from")
 async def alert_segments(
-    asker: Reader, alert_id: AlertId, limit: Annotated[int, Parameter(ge=1, le=50)] = 8
+    asker: Reader, alert_id: AlertId, limit: Annotated[int, Parameter(ge=1, le=10)] = 3
 ) -> SegmentShares:
-    """Over every dimension in use, the largest share first."""
-    found = await asker.ask(asker.services.alerts.contributions, alert_id, limit)
-    return SegmentShares(items=[SegmentShare.model_validate(part) for part in found])
+    """Its parts, or what it is a part of: over every dimension in use and pairs of them, the most surprising first."""
+    found = await asker.ask(asker.services.alerts.explanation, alert_id, limit)
+    items = [SegmentShare.model_validate(cause) for cause in found.causes]
+    return SegmentShares(items=items, unexplained=found.unexplained)
 
 
 @router.post("/{alert_id}/acknowledge", summary="Say that somebody looks after it")

@@ -56,14 +56,20 @@ class AlertHistory(Outgoing):
 
 
 class SegmentShare(Outgoing):
-    """What one segment carries of an alert's deviation: `share` of it, from `expected` to `observed`."""
+    """A segment that went from `expected` to `observed`, which explains `share` of an alert's deviation; {} is all sales.
 
-    dimension: str
-    value: str
+    `surprise` is the natural logarithm of how much likelier what was observed is if this segment alone changed than if nothing did.
+    """
+
+    dimensions: dict[str, str]
     observed: float
     expected: float
     share: float
+    surprise: float
 
 
 class SegmentShares(Outgoing):
+    """`unexplained` is the share of the deviation in none of them, 0 to 1."""
+
     items: list[SegmentShare]
+    unexplained: float

@@ -15,6 +15,8 @@ from nebuloviz.services.interfaces.alerts import (
     AlertService,
     AlertView,
     Contribution,
+    Explanation,
+    SegmentPart,
 )
 from nebuloviz.services.interfaces.api_tokens import (
     TOKEN_PREFIX,
@@ -110,6 +112,7 @@ __all__ = [
     "DeadLetterPage",
     "DeadLetterView",
     "Enrolment",
+    "Explanation",
     "FilePreview",
     "Frame",
     "FrameColumn",
@@ -132,6 +135,7 @@ __all__ = [
     "SalePage",
     "SecondFactorService",
     "SecondFactorState",
+    "SegmentPart",
     "Services",
     "SessionView",
     "SettingsRecord",

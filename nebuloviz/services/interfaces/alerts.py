@@ -50,18 +50,42 @@ class AlertHistoryEntry:
 
 
 @dataclass(frozen=True)
-class Contribution:
-    """How much of an alert's deviation one segment carries: `share` of it, from `expected` to `observed`.
-
-    `name` is what the `value` of the `dimension` is called, '' where it has no other name.
-    """
+class SegmentPart:
+    """One value of one dimension; `name` is what it is called, '' where it has no other name."""
 
     dimension: str
     value: str
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """A segment that went from `expected` to `observed`, which explains `share` of an alert's deviation; without parts: all sales.
+
+    `surprise` is the natural logarithm of how much likelier what was observed is if this segment alone changed than if nothing did.
+    """
+
+    segment: tuple[SegmentPart, ...]
     observed: float
     expected: float
     share: float
-    name: str = ""
+    surprise: float
+
+    @property
+    def dimensions(self) -> dict[str, str]:
+        return {part.dimension: part.value for part in self.segment}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What an alert comes from: few segments that do not overlap, the most surprising first; none where none stands out."""
+
+    causes: tuple[Contribution, ...] = ()
+
+    @property
+    def unexplained(self) -> float:
+        """The share of the deviation that lies in none of the segments, 0 to 1."""
+        return min(1.0, max(0.0, 1.0 - sum(cause.share for cause in self.causes)))
 
 
 @dataclass(frozen=True)
@@ -136,8 +160,11 @@ class AlertService(ABC):
         """Close it. Raises what `acknowledge` does."""
 
     @abstractmethod
-    def contributions(self, session: Session, actor: Actor, alert_id: int, limit: int = 8) -> Sequence[Contribution]:
-        """The segments that carry most of the deviation, largest share first, over every dimension in use."""
+    def explanation(self, session: Session, actor: Actor, alert_id: int, limit: int = 3) -> Explanation:
+        """The segments that an alert comes from, over every dimension in use and pairs of them: its parts, or what it is a part of.
+
+        At most `limit`, counted within the actor's scope. None for metrics that do not add up over segments. Raises what `get` does.
+        """
 
     @abstractmethod
     def expected(self, session: Session, actor: Actor, query: Query) -> pd.DataFrame | None:

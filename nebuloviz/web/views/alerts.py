@@ -11,10 +11,10 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, format_datetime, lazy, number, percent, relative
-from nebuloviz.metrics.line_figures import figure, metric_behind
+from nebuloviz.metrics.line_figures import metric_behind
 from nebuloviz.metrics.query import Filter, Grain
 from nebuloviz.metrics.registry import metric
-from nebuloviz.services.interfaces import AlertHistoryEntry, AlertView, Contribution, Frame
+from nebuloviz.services.interfaces import AlertHistoryEntry, AlertView, Contribution, Explanation, Frame
 from nebuloviz.services.shown import happened, told_apart
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components import (
@@ -37,6 +37,7 @@ _Choice = TypeVar("_Choice", AlertState, Severity)
 
 PAGE = 50
 LINES = 200
+_WORTH_A_ROW = 0.005
 _EVENTS = {
     "raised": lazy("Raised"),
     "worsened": lazy("Got worse"),
@@ -192,39 +193,58 @@ def course(frame: Frame, expected: pd.DataFrame | None, alert: AlertView, style:
     )
 
 
-def contributions(parts: Sequence[Contribution], alert: AlertView) -> Component:
-    """The segments that carry most of the deviation, largest share first, as bars with figures."""
-    if not parts:
+def causes(found: Explanation, alert: AlertView) -> Component:
+    """The segments that the alert comes from, the most surprising first, as bars with figures, and what is left."""
+    if not found.causes:
         return empty_state(_("No segment stands out"), icon_name="pie-chart", hint=_("All of them moved alike."))
-    shown = figure(alert.metric)
+    shown, labels = metric(metric_behind(alert.metric)), _labels(found)
     rows = [
-        html.Tr(
-            [
-                html.Th([common.dimension_words(part.dimension), " ", html.Bdi(label)], scope="row"),
-                html.Td(_share_bar(part.share), className="nv-share-cell"),
-                html.Td(percent(part.share, 0), className="nv-num"),
-                html.Td(value_text(shown, part.observed), className="nv-num"),
-                html.Td(value_text(shown, part.expected), className="nv-num"),
-            ]
+        _cause_row(
+            _segment_words(cause, labels),
+            cause.share,
+            value_text(shown, cause.observed),
+            value_text(shown, cause.expected),
         )
-        for part, label in zip(parts, _segment_labels(parts), strict=True)
+        for cause in found.causes
     ]
-    heads = [(_("Segment"), False), ("", False), (_("Share"), True), (_("Observed"), True), (_("Expected"), True)]
-    head_row = html.Tr(
-        [html.Th(words, scope="col", className="nv-num" if numeric else None) for words, numeric in heads]
-    )
+    if found.unexplained >= _WORTH_A_ROW:
+        rows.append(_cause_row(html.Span(_("In no segment"), className="nv-muted"), found.unexplained, "", ""))
+    figures = [html.Th(words, scope="col", className="nv-num") for words in (_("Share"), _("Observed"), _("Expected"))]
+    head_row = html.Tr([html.Th(_("Segment"), scope="col"), html.Td(className="nv-share-cell"), *figures])
     return html.Div(
         html.Table([html.Thead(head_row), html.Tbody(rows)], className="nv-table"), className="nv-table-wrap"
     )
 
 
-def _segment_labels(parts: Sequence[Contribution]) -> list[str]:
-    """What each segment is called; those of one dimension and name are told apart by what identifies them."""
+def _cause_row(segment: Component, share: float, observed: str, expected: str) -> Component:
+    return html.Tr(
+        [
+            html.Th(segment, scope="row"),
+            html.Td(_share_bar(share), className="nv-share-cell"),
+            html.Td(percent(share, 0), className="nv-num"),
+            html.Td(observed, className="nv-num"),
+            html.Td(expected, className="nv-num"),
+        ]
+    )
+
+
+def _segment_words(cause: Contribution, labels: Mapping[str, Mapping[str, str]]) -> Component:
+    if not cause.segment:
+        return html.Span(_("All sales"))
+    words: list[Component | str] = []
+    for part in cause.segment:
+        label = labels[part.dimension][part.value]
+        words += [" · ", common.dimension_words(part.dimension), " ", html.Bdi(label)]
+    return html.Span(words[1:])
+
+
+def _labels(found: Explanation) -> dict[str, dict[str, str]]:
+    """Dimension -> value -> what it is called; those of one name are told apart by what identifies them."""
     named: dict[str, dict[str, str]] = {}
-    for part in parts:
-        named.setdefault(part.dimension, {})[part.value] = part.name
-    labels = {dimension: told_apart(names) for dimension, names in named.items()}
-    return [labels[part.dimension][part.value] for part in parts]
+    for cause in found.causes:
+        for part in cause.segment:
+            named.setdefault(part.dimension, {})[part.value] = part.name
+    return {dimension: told_apart(names) for dimension, names in named.items()}
 
 
 def _share_bar(share: float) -> Component:

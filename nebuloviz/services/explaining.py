@@ -1,0 +1,91 @@
+"""What an alert comes from: its segments and those around it, beside what they were in the same hours of the weeks before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import combinations
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from nebuloviz.detection.causes import Cause, Level, causes
+from nebuloviz.detection.history import COMPANY, Segment
+from nebuloviz.metrics.line_figures import metric_behind
+from nebuloviz.metrics.query import Filter, Query
+from nebuloviz.permissions import Actor
+from nebuloviz.services.interfaces import AlertView, Contribution, DataService, Explanation, SegmentPart
+
+BASELINE_WEEKS = 4  # a segment's normal is its mean at the same hours of so many weeks before
+#: Metrics of alerts that sums by segment tell something of (orders nearly add up), and whether these count things.
+_COUNTED = {"revenue": False, "orders": True, "units": False, "lines": True, "price_drops": False}
+_UNPAIRED = frozenset({"product"})  # too many values to pair with others: a product is told apart by itself
+
+
+def explain(session: Session, actor: Actor, data: DataService, alert: AlertView, limit: int) -> Explanation:
+    """What explains `alert`, as far as `actor` may see; nothing where its metric does not add up."""
+    if alert.metric not in _COUNTED:
+        return Explanation()
+    own: Segment = tuple(sorted(alert.dimensions.items()))
+    query = Query(metrics=(metric_behind(alert.metric),), start=alert.bucket_start, end=alert.bucket_end)
+    reader = _Reader(session, actor, data, query)
+    levels = [level for level in reader.levels(own) if len(level.segments)]
+    rising = alert.observed > (alert.expected or 0.0) and alert.metric != "price_drops"  # which revenue falls by
+    found = causes(own, levels, rising=rising, counted=_COUNTED[alert.metric], limit=limit)
+    return Explanation(tuple(_contribution(cause, reader.names) for cause in found))
+
+
+class _Reader:
+    """Reads levels, and notes what values are called."""
+
+    def __init__(self, session: Session, actor: Actor, data: DataService, query: Query) -> None:
+        self._session = session
+        self._actor = actor
+        self._data = data
+        self._query = query
+        self.names: dict[tuple[str, str], str] = {}
+
+    def levels(self, own: Segment) -> Iterator[Level]:
+        """All sales, each dimension in use, and pairs: any two dimensions for all sales, else those with the series' own values."""
+        free = [name for name in self._data.dimensions_in_use(self._session, self._actor) if name not in dict(own)]
+        yield self._level((), COMPANY)
+        for name in free:
+            yield self._level((name,), COMPANY)
+        if own:
+            yield self._level((), own)
+            for name in free:
+                yield self._level((name,), own)
+        else:
+            for pair in combinations([name for name in free if name not in _UNPAIRED], 2):
+                yield self._level(pair, COMPANY)
+
+    def _level(self, dimensions: tuple[str, ...], own: Segment) -> Level:
+        query = self._query.with_(
+            dimensions=dimensions, filters=tuple(Filter(name, "in", (value,)) for name, value in own)
+        )
+        weeks = [self._sums(_weeks_back(query, week), own) for week in range(BASELINE_WEEKS + 1)]
+        segments = sorted(set().union(*weeks))
+        sums = np.array([[week.get(segment, 0.0) for segment in segments] for week in weeks])
+        return Level(tuple(segments), sums[0], sums[1:])
+
+    def _sums(self, query: Query, own: Segment) -> dict[Segment, float]:
+        frame = self._data.frame(self._session, self._actor, query).data
+        sums = frame[query.metrics[0]].astype(float).tolist()
+        columns = [frame[name].astype(str).tolist() for name in query.dimensions]
+        for name in query.dimensions:
+            if f"{name}:name" in frame:
+                called = zip(frame[name], frame[f"{name}:name"], strict=True)
+                self.names.update({(name, str(value)): str(word) for value, word in called})
+        values = zip(*columns, strict=True) if columns else iter([()] * len(sums))
+        segments = (tuple(sorted((*zip(query.dimensions, each, strict=True), *own))) for each in values)
+        return dict(zip(segments, sums, strict=True))
+
+
+def _weeks_back(query: Query, weeks: int) -> Query:
+    shift = timedelta(weeks=weeks)
+    return query.with_(start=query.start - shift, end=query.end - shift)
+
+
+def _contribution(cause: Cause, names: dict[tuple[str, str], str]) -> Contribution:
+    parts = tuple(SegmentPart(name, value, names.get((name, value), "")) for name, value in cause.segment)
+    return Contribution(parts, cause.observed, cause.expected, cause.share, cause.surprise)
