@@ -60,6 +60,8 @@ def fill(database: Database, lines: int) -> None:
         versions = f"INSERT INTO day_version (day, version) SELECT {day}, 1 FROM rollup_day"  # noqa: S608 - of our constants
         session.execute(text(versions))
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if dialect == "postgresql":
+            connection.execute(text("SET statement_timeout = 0"))
         connection.execute(text("VACUUM ANALYZE" if dialect == "postgresql" else "ANALYZE"))
 
 
