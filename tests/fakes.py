@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ from nebuloviz.services.interfaces import (
     DataService,
     DeadLetterPage,
     DeadLetterView,
+    DetectorView,
     Explanation,
     FilePreview,
     Frame,
@@ -131,6 +133,11 @@ class FakeDataService(DataService):
         if "product" in query.dimensions:
             data["product:name"] = ["" if value == OTHER else f"Product {value}" for value in data["product"]]
         return Frame(query, tuple(_column(str(name)) for name in data), data, self.now, "sale")
+
+    def rendered(
+        self, session: Session, actor: Actor, query: Query, form: str, render: Callable[[Frame], bytes]
+    ) -> bytes:
+        return render(self.frame(session, actor, query))
 
     def _note(self, query: Query) -> None:
         if self.failure:
@@ -390,6 +397,9 @@ class FakeAlertService(AlertService):
         starts = [bucket.start.astimezone(query.zone) for bucket in buckets(query)]
         return pd.DataFrame({"bucket": starts, "expected": 250.0, "expected_low": 180.0, "expected_high": 320.0})
 
+    def detectors(self, session: Session, actor: Actor) -> Sequence[DetectorView]:
+        return [DetectorView("series", "forest-1", NOW, NOW, ("revenue",)), DetectorView("lines", None, None, None)]
+
     def counts(self, session: Session, actor: Actor) -> Mapping[str, int]:
         if self.failure:
             raise self.failure
@@ -436,8 +446,11 @@ class FakeIngestService(IngestService):
     resumed: list[tuple[str, int, int | None]] = field(default_factory=list)
     failure: NebuloVizError | None = None
 
-    def post(self, session: Session, actor: Actor, items: Sequence[bytes]) -> PostResult:
-        return PostResult(len(items), 0, 0)
+    def post(self, session: Session, actor: Actor, items: Iterable[bytes]) -> PostResult:
+        return PostResult(len(list(items)), 0, 0)
+
+    def post_rows(self, session: Session, actor: Actor, table: Path, mapping: Mapping[str, str]) -> PostResult:
+        return PostResult(len(table.read_bytes().splitlines()) - 1, 0, 0)
 
     def status(self, session: Session, actor: Actor) -> StreamStatus:
         if self.failure:
@@ -494,10 +507,15 @@ class FakeIngestService(IngestService):
             self.letters[number] = replace(self.letters[number], state="discarded")
         return len(ids)
 
-    def imports(self, session: Session, actor: Actor, limit: int = 20) -> Sequence[ImportView]:
+    def imports(
+        self, session: Session, actor: Actor, limit: int = 20, cursor: str | None = None
+    ) -> Sequence[ImportView]:
         if self.failure:
             raise self.failure
-        return self.running[:limit]
+        return [view for view in self.running if cursor is None or view.id < int(cursor)][:limit]
+
+    def import_of(self, session: Session, actor: Actor, import_id: int) -> ImportView:
+        return next(view for view in self.running if view.id == import_id)
 
     def store_upload(self, name: str, chunks: Iterable[bytes]) -> str:
         self.previews["1" * 32] = FilePreview(name, ("line",), ((str(sum(map(len, chunks))),),), {}, ())
@@ -508,8 +526,10 @@ class FakeIngestService(IngestService):
             raise InvalidInput("This file is not there any more. Please upload it again.")
         return self.previews[upload_id]
 
-    def start_import(self, session: Session, actor: Actor, upload_id: str, mapping: Mapping[str, str]) -> None:
+    def start_import(self, session: Session, actor: Actor, upload_id: str, mapping: Mapping[str, str]) -> ImportView:
         self.started.append((upload_id, mapping))
+        name = self.previews[upload_id].name if upload_id in self.previews else ""
+        return ImportView(len(self.started), name, "running", "", None, 0, 0, 0, 0, actor.username, NOW, NOW, None)
 
 
 def dead_letter(number: int = 1, **changes: object) -> DeadLetterView:

@@ -17,7 +17,21 @@ from nebuloviz.api.deps import ApiContext, signed_in
 from nebuloviz.api.edge import PREFIX, Edge, is_own
 from nebuloviz.api.problems import install_problems
 from nebuloviz.api.reading import refuse_unknown_parameters
-from nebuloviz.api.routes import alerts, audit, auth, data, me, roles, sales, stream, tokens, users
+from nebuloviz.api.routes import (
+    alerts,
+    audit,
+    auth,
+    data,
+    detectors,
+    exports,
+    imports,
+    me,
+    roles,
+    sales,
+    stream,
+    tokens,
+    users,
+)
 from nebuloviz.api.routes import health as health_routes
 from nebuloviz.api.routes import settings as settings_routes
 from nebuloviz.db import Database
@@ -75,7 +89,8 @@ def _api() -> APIRouter:
     """Everything under /api/v1. What needs a token is behind it by the router, not by each route."""
     api = APIRouter(prefix=PREFIX)
     guarded = APIRouter(dependencies=[Depends(signed_in), Depends(refuse_unknown_parameters)])
-    for part in (me, data, alerts, sales, stream, users, roles, tokens, audit, settings_routes):
+    parts = (me, data, exports, alerts, detectors, sales, imports, stream, users, roles, tokens, audit, settings_routes)
+    for part in parts:
         guarded.include_router(part.router)
     api.include_router(auth.public)
     api.include_router(docs.public)

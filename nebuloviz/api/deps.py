@@ -46,6 +46,7 @@ class ApiContext:
     limiter: RequestLimiter
     sign_in_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(8))
     write_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(4))
+    file_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(3))
     health_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
 
 
@@ -167,6 +168,17 @@ class Asker:
         with answering():
             async with self.context.database.async_transaction() as session:
                 return await session.run_sync(lambda sync: method(sync, self.actor, *args, **kwargs))
+
+    async def ask_in_thread(
+        self, method: Callable[Concatenate[Session, Actor, _P], _R], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _R:
+        """As `ask`, in a thread with a synchronous session: for what makes or reads files."""
+
+        def run() -> _R:
+            with answering(), self.context.database.session() as session:
+                return method(session, self.actor, *args, **kwargs)
+
+        return await to_thread.run_sync(run, limiter=self.context.file_threads)
 
     async def act_in_thread(
         self, method: Callable[Concatenate[Session, Actor, _P], _R], *args: _P.args, **kwargs: _P.kwargs

@@ -91,7 +91,7 @@ def _with_problems(document: dict[str, Any]) -> dict[str, Any]:
         for method, operation in operations.items():
             operation["responses"].pop("422", None)
             operation["responses"] |= answers
-            if method == "get":
+            if method == "get" and "application/json" in operation["responses"]["200"]["content"]:
                 _describe_tags(operation)
     return document
 

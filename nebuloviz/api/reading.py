@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from tempfile import NamedTemporaryFile
+from typing import IO, Any
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -19,11 +21,27 @@ from nebuloviz.services import strict_json
 
 MAX_JSON_BYTES = 1024 * 1024
 MAX_SALES_BYTES = 20 * 1024 * 1024
+_PIECE_BYTES = 1024 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body, decompressed.
+    """The body, decompressed. Raises as `body_pieces`."""
+    return b"".join([piece async for piece in body_pieces(request, limit)])
+
+
+@asynccontextmanager
+async def body_file(request: Request, limit: int) -> AsyncIterator[IO[bytes]]:
+    """The body, decompressed, in a file that ends with the block; more than a piece of it is never held. Raises as `body_pieces`."""
+    with NamedTemporaryFile(prefix="nebuloviz-") as file:
+        async for piece in body_pieces(request, limit):
+            file.write(piece)
+        file.seek(0)
+        yield file
+
+
+async def body_pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """The body, decompressed, as it comes.
 
     Raises:
         PayloadTooLarge: it has more than `limit` bytes, compressed or not.
@@ -36,32 +54,46 @@ async def read_body(request: Request, limit: int) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced[:20]) > limit:
         raise _too_large(limit)
-    body = bytearray()
+    left = limit
+    unzipping = _Gunzip(limit) if encoding == "gzip" else None
     try:
         async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
+            left -= len(chunk)
+            if left < 0:
                 raise _too_large(limit)
+            for piece in unzipping.feed(chunk) if unzipping else (chunk,):
+                yield piece
     except ClientDisconnect:
         raise MalformedRequest(_("The body ended early.")) from None
-    return bytes(body) if encoding == "identity" else _gunzipped(bytes(body), limit)
+    if unzipping:
+        unzipping.end()
 
 
-def _gunzipped(data: bytes, limit: int) -> bytes:
-    """All members of a gzip file, one after the other."""
-    out = bytearray()
-    while data:
-        member = zlib.decompressobj(_GZIP)
-        try:
-            out += member.decompress(data, limit + 1 - len(out))
-        except zlib.error:
-            raise MalformedRequest(_("The body is not valid gzip.")) from None
-        if len(out) > limit:
-            raise _too_large(limit)
-        if not member.eof:
+class _Gunzip:
+    """Decompresses all members of a gzip file, one after the other, to at most `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = self._left = limit
+        self._member: Any = None
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            self._member = self._member or zlib.decompressobj(_GZIP)
+            try:
+                piece = self._member.decompress(data, min(self._left + 1, _PIECE_BYTES))
+            except zlib.error:
+                raise MalformedRequest(_("The body is not valid gzip.")) from None
+            self._left -= len(piece)
+            if self._left < 0:
+                raise _too_large(self._limit)
+            yield piece
+            data = self._member.unconsumed_tail
+            if self._member.eof:
+                data, self._member = self._member.unused_data, None
+
+    def end(self) -> None:
+        if self._member is not None:
             raise MalformedRequest(_("The gzip body ended early."))
-        data = member.unused_data
-    return bytes(out)
 
 
 def _too_large(limit: int) -> PayloadTooLarge:

@@ -16,11 +16,13 @@ from typing import Any
 
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
+from nebuloviz.errors import PayloadTooLarge
+from nebuloviz.i18n import _
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.consumer import Consumer, OnWritten
 from nebuloviz.ingest.fields import corrected, guess, missing
-from nebuloviz.ingest.files import Row, TableFile, content_hash, open_table
-from nebuloviz.ingest.jobs import FILE_TOPICS, finish_job, open_job
+from nebuloviz.ingest.files import Row, TableFile, content_hash, open_csv, open_table
+from nebuloviz.ingest.jobs import FILE_TOPICS, Job, finish_job, open_job
 from nebuloviz.ingest.mapping import RowEncoder, TableMapping, table_mapping
 from nebuloviz.ingest.sale import Record
 from nebuloviz.ingest.sinks import Sink
@@ -89,6 +91,22 @@ def _shown(cell: Any) -> str:
     return "" if cell is None else str(cell)[:_PREVIEW_CHARACTERS]
 
 
+def csv_records(path: Path, corrections: Mapping[str, str], time_zone: str, most: int) -> Iterator[Record]:
+    """The rows of a CSV file as records, whose topics and offsets are for the caller to give.
+
+    Raises:
+        InvalidInput: it cannot be read, or a required field has no column.
+        PayloadTooLarge: it has more than `most` rows.
+    """
+    table = open_csv(path)
+    if table.n_rows > most:
+        raise PayloadTooLarge(_("At most {limit} sales can be sent at once.", limit=f"{most:,}"))
+    columns = corrected(guess(table.columns), corrections, table.columns)
+    encode = RowEncoder(table, table_mapping(table, columns, time_zone)).encode
+    for row in table.rows():
+        yield Record("", 0, 0, b"" if row.problem else encode(row), row.original, row.problem)
+
+
 class FileImport:
     """One file with its mapping, ready to be imported.
 
@@ -107,6 +125,12 @@ class FileImport:
     @property
     def rows_total(self) -> int:
         return self._table.n_rows
+
+    def enter(self, database: Database, started_by: str, now: Callable[[], datetime] = utc_now) -> Job:
+        """Put it on the record, or find the entry that it continues."""
+        return open_job(
+            database, self.partition.topic, self.name, self.rows_total, self.mapping.columns, started_by, now()
+        )
 
     def records(self, offset: int) -> Iterator[Record]:
         """The rows from number `offset` on. Earlier ones are read too: repeated lines are numbered over the whole file."""
@@ -141,7 +165,7 @@ def run_import(  # noqa: PLR0913 - a long run has several who want to hear of it
         sqlalchemy.exc.DBAPIError: the database did not answer for two minutes.
     """
     topic = job.partition.topic
-    entry = open_job(database, topic, job.name, job.rows_total, job.mapping.columns, started_by, now())
+    entry = job.enter(database, started_by, now)
     pace = _Pace(job.rows_total, on_progress)
     source = IteratorSource(job.partition, job.records)
     consumer = Consumer(source, sink, None, [*on_written, pace], now, give_up_seconds=_GIVE_UP_SECONDS)

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from nebuloviz.errors import InvalidInput
+from nebuloviz.i18n import gettext as _
 from nebuloviz.ingest.fields import missing
 from nebuloviz.ingest.files import Row, TableFile
 
@@ -67,8 +68,12 @@ def table_mapping(table: TableFile, columns: Mapping[str, str], time_zone: str) 
     lacking = missing(columns)
     if lacking and not table.is_json:
         raise InvalidInput(
-            f"No column was recognised for {', '.join(lacking)}. Name it, for example --map {lacking[0]}=COLUMN;"
-            f" the file has {', '.join(table.columns[:50])}."
+            _(
+                "No column was recognised for {fields}. Say which it is, as in {field}=COLUMN; the file has {columns}.",
+                fields=", ".join(lacking),
+                field=lacking[0],
+                columns=", ".join(table.columns[:50]),
+            )
         )
     order: DateOrder = "mdy"
     if "sold_at" in columns:

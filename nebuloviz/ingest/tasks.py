@@ -84,7 +84,7 @@ def look_into(parent: Parent, path: Path) -> None:
 def import_file(
     parent: Parent, storage: Storage, path: Path, mapping: Mapping[str, str], name: str, username: str
 ) -> None:
-    """Import a file of sales; tells its topic once it can be read, then each stored batch, without its sales.
+    """Import a file of sales; tells its topic once it is on the record, then each stored batch, without its sales.
 
     Raises:
         InvalidInput: it cannot be read, or a required field has no column.
@@ -93,8 +93,9 @@ def import_file(
 
     _bound_memory()
     job = FileImport(path, mapping, storage.time_zone, name)
-    parent.tell(job.partition.topic)
     database, sink = storage.open()
+    job.enter(database, username)
+    parent.tell(job.partition.topic)
     run_import(
         job,
         database,

@@ -37,15 +37,22 @@ class Filter:
     values: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        dimension(self.dimension)
+        object.__setattr__(self, "dimension", dimension(self.dimension).slug)
         if self.op not in get_args(FilterOperator):
-            raise InvalidQuery(f"A filter's operator is one of {', '.join(get_args(FilterOperator))}, not {self.op!r}.")
+            raise InvalidQuery(
+                _one_of(_("A filter's operator is one of {known}, not {given}."), get_args(FilterOperator), self.op)
+            )
         if not 0 < len(self.values) <= MAX_FILTER_VALUES:
             raise InvalidQuery(
-                f"A filter names 1 to {MAX_FILTER_VALUES} values; {self.dimension} has {len(self.values)}."
+                _(
+                    "A filter names 1 to {limit} values; {name} has {count}.",
+                    limit=MAX_FILTER_VALUES,
+                    name=self.dimension,
+                    count=len(self.values),
+                )
             )
         if any(_NUL in value for value in self.values):
-            raise InvalidQuery(f"A value of the filter on {self.dimension} contains a NUL character.")
+            raise InvalidQuery(_("A value of the filter on {name} contains a NUL character.", name=self.dimension))
         object.__setattr__(self, "values", tuple(sorted(set(self.values))))
 
 
@@ -56,7 +63,7 @@ class Query:
     `start` and `end` are aware moments; buckets are those of `time_zone`, weeks begin on `week_start` (0 = Monday).
     `order` is a metric, a dimension or 'bucket', with '-' in front for descending; `limit` keeps the first so many
     combinations of dimension values, and `other` adds the rest as one row named by `REST`. All `filters` must hold. Two equal
-    questions are equal values whatever the order of their filters.
+    questions are equal values whatever the order of their filters, and whichever of its names a dimension is called by.
 
     Raises:
         InvalidQuery: says what is wrong and what would be right.
@@ -79,33 +86,34 @@ class Query:
     def __post_init__(self) -> None:
         set_ = object.__setattr__
         set_(self, "metrics", _unique(self.metrics))
-        set_(self, "dimensions", _unique(self.dimensions))
+        set_(self, "dimensions", _unique(dimension(name).slug for name in self.dimensions))
         set_(self, "filters", _merged(self.filters))
         set_(self, "zone", _zone(self.time_zone))
         set_(self, "start", _moment(self.start, self.zone))
         set_(self, "end", _moment(self.end, self.zone))
+        set_(self, "order", _by_slug(self.order, self.dimensions))
         self._check()
 
     def _check(self) -> None:
         if not self.metrics:
-            raise InvalidQuery("A query names at least one metric.")
+            raise InvalidQuery(_("A query names at least one metric."))
         for slug in self.metrics:
             metric(slug)
-        for slug in self.dimensions:
-            dimension(slug)
         if self.end <= self.start:
             raise InvalidQuery(_("The range is empty: its end must be later than its start."))
         if self.grain is not None and self.grain not in GRAINS:
-            raise InvalidQuery(f"A grain is one of {', '.join(GRAINS)}, not {self.grain!r}.")
+            raise InvalidQuery(_one_of(_("A grain is one of {known}, not {given}."), GRAINS, self.grain))
         if self.comparison is not None and self.comparison not in COMPARISONS:
-            raise InvalidQuery(f"A comparison is one of {', '.join(COMPARISONS)}, not {self.comparison!r}.")
+            raise InvalidQuery(_one_of(_("A comparison is one of {known}, not {given}."), COMPARISONS, self.comparison))
         if self.week_start not in range(7):
-            raise InvalidQuery("The week starts on a day from 0 (Monday) to 6 (Sunday).")
+            raise InvalidQuery(_("The week starts on a day from 0 (Monday) to 6 (Sunday)."))
         if self.limit is not None and not 0 < self.limit <= MAX_LIMIT:
-            raise InvalidQuery(f"The limit is from 1 to {MAX_LIMIT}.")
+            raise InvalidQuery(_("The limit is from 1 to {limit}.", limit=MAX_LIMIT))
         allowed = {*self.metrics, *self.dimensions, *(["bucket"] if self.grain else [])}
         if self.order is not None and self.order.removeprefix("-") not in allowed:
-            raise InvalidQuery(f"Order by one of {', '.join(sorted(allowed))}, with '-' in front for descending.")
+            raise InvalidQuery(
+                _("Order by one of {known}, with '-' in front for descending.", known=", ".join(sorted(allowed)))
+            )
 
     def with_(self, **changes: object) -> Query:
         """The same question but for `changes`."""
@@ -157,9 +165,9 @@ class Query:
                 other=one.get("other") == "1",
             )
         except KeyError as error:
-            raise InvalidQuery(f"The parameter {error.args[0]!r} is missing.") from None
+            raise InvalidQuery(_("The parameter {name} is missing.", name=repr(error.args[0]))) from None
         except (ValueError, OverflowError) as error:
-            raise InvalidQuery(f"A parameter cannot be read: {error}.") from None
+            raise InvalidQuery(_("A parameter cannot be read: {reason}.", reason=error)) from None
 
 
 def filter_params(filters: Iterable[Filter]) -> dict[str, list[str]]:
@@ -194,6 +202,19 @@ def _merged(filters: Iterable[Filter]) -> tuple[Filter, ...]:
     return tuple(sorted(Filter(slug, op, tuple(values) or nothing) for (slug, op), values in merged.items()))
 
 
+def _one_of(words: str, known: Iterable[str], given: object) -> str:
+    return words.format(known=", ".join(known), given=repr(given))
+
+
+def _by_slug(order: str | None, dimensions: Iterable[str]) -> str | None:
+    """The order with an alias of one of `dimensions` replaced by its slug."""
+    if order is None:
+        return None
+    name = order.removeprefix("-")
+    slug = next((slug for slug in dimensions if name in dimension(slug).aliases), name)
+    return f"-{slug}" if order.startswith("-") else slug
+
+
 def _unique(items: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(items))
 
@@ -203,7 +224,7 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
-        raise InvalidQuery(f"{name!r} is no IANA time zone; try Europe/Berlin or UTC.") from None
+        raise InvalidQuery(_("{name} is no IANA time zone; try Europe/Berlin or UTC.", name=repr(name))) from None
 
 
 def _moment(moment: datetime, zone: tzinfo) -> datetime:

@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 from sqlalchemy import Text
 
 from nebuloviz.errors import ConfigurationError, InvalidQuery
-from nebuloviz.i18n import LazyText, lazy
+from nebuloviz.i18n import LazyText, _, lazy
 from nebuloviz.models import MEASURES, MONEY_SCALE, QUANTITY_SCALE, ROLLUPS, SaleRow
 
 Unit = Literal["money", "count", "quantity", "ratio"]
@@ -61,12 +61,16 @@ class Metric:
 
 @dataclass(frozen=True)
 class Dimension:
-    """Something that sales are told apart by. `column` is its column in the facts; `order_level` = one value an order, normally."""
+    """Something that sales are told apart by. `column` is its column in the facts; `order_level` = one value an order, normally.
+
+    `aliases` are other names that a question may call it by.
+    """
 
     slug: str
     label: LazyText
     column: str
     order_level: bool = True
+    aliases: tuple[str, ...] = ()
 
     @property
     def rolled(self) -> bool:
@@ -122,7 +126,7 @@ METRICS: list[Metric] = [
 ]
 
 DIMENSIONS: list[Dimension] = [
-    Dimension("category", lazy("Category"), "category", order_level=False),
+    Dimension("category", lazy("Category"), "category", order_level=False, aliases=("department",)),
     Dimension("region", lazy("Region"), "region"),
     Dimension("country", lazy("Country"), "country"),
     Dimension("channel", lazy("Channel"), "channel"),
@@ -200,18 +204,21 @@ def metric(slug: str) -> Metric:
 
 
 def dimension(slug: str) -> Dimension:
-    """Look one up.
+    """Look one up, by its slug or an alias.
 
     Raises:
         InvalidQuery: names the known ones.
     """
-    return _find(DIMENSIONS, slug, "dimension")
+    alias = next((entry.slug for entry in DIMENSIONS if slug in entry.aliases), slug)
+    return _find(DIMENSIONS, slug if any(entry.slug == slug for entry in DIMENSIONS) else alias, "dimension")
 
 
 def _find(entries: list[_Entry], slug: str, kind: str) -> _Entry:
     for entry in entries:
         if entry.slug == slug:
             return entry
-    known = ", ".join(entry.slug for entry in entries)
-    message = f"There is no {kind} {slug!r}; known are {known}."
-    raise InvalidQuery(message)
+    texts = {
+        "metric": _("There is no metric {name}; known are {known}."),
+        "dimension": _("There is no dimension {name}; known are {known}."),
+    }
+    raise InvalidQuery(texts[kind].format(name=repr(slug), known=", ".join(entry.slug for entry in entries)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -20,6 +21,7 @@ from nebuloviz.metrics.buckets import buckets
 from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.models import Alert, AlertEvent, Expectation
 from nebuloviz.permissions import Actor, Permission, require
+from nebuloviz.services import detectors
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.explaining import explain
 from nebuloviz.services.interfaces import (
@@ -31,6 +33,7 @@ from nebuloviz.services.interfaces import (
     AuditAction,
     AuditService,
     DataService,
+    DetectorView,
     Explanation,
 )
 from nebuloviz.services.paging import last_id, page_size
@@ -118,6 +121,18 @@ class DatabaseAlerts(AlertService):
             if _passes(dimensions, scope_filters(actor)):
                 found[state] += int(n)
         return found
+
+    @require(Permission.ALERTS_READ)
+    def detectors(self, session: Session, actor: Actor) -> Sequence[DetectorView]:
+        scope = scope_filters(actor)
+
+        def visible(series: str) -> bool:
+            return _passes(json.dumps(dict(SeriesKey.parse(series).dimensions)), scope)
+
+        return [
+            replace(view, watched=tuple(filter(visible, view.watched)) if scope else view.watched)
+            for view in detectors.views(session)
+        ]
 
     def _visible(self, session: Session, actor: Actor, alert_id: int) -> Alert:
         alert = session.get(Alert, alert_id) if 0 < alert_id < 2**63 else None

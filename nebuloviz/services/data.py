@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Engine, Select, SQLColumnExpression, func, or_, select
@@ -41,6 +42,8 @@ _VALUES_SECONDS = 60
 _FOUND = 500
 _DAYS = Base.metadata.tables["rollup_day"]
 
+_Made = TypeVar("_Made")
+
 
 class SalesDataService(DataService):
     """The one path to figures. `zone` is that of the installation, whose days the daily rollups hold.
@@ -62,22 +65,31 @@ class SalesDataService(DataService):
 
     @require(Permission.DATA_READ)
     def frame(self, session: Session, actor: Actor, query: Query) -> Frame:
+        return self._kept(session, actor, query, "frame", lambda frame: frame)
+
+    @require(Permission.DATA_READ)
+    def rendered(
+        self, session: Session, actor: Actor, query: Query, form: str, render: Callable[[Frame], bytes]
+    ) -> bytes:
+        return self._kept(session, actor, query, f"as {form}", render)
+
+    def _kept(self, session: Session, actor: Actor, query: Query, form: str, render: Callable[[Frame], _Made]) -> _Made:
         now = self._now()
         scoped = within_scope(query, actor)
         # What is not over changes as time passes: the comparison of today ends where today has got to.
         minute = f"{now:%Y%m%d%H%M}" if query.end > now else ""
-        key = f"frame|{minute}|{scoped.key}"
 
-        def compute() -> Frame:
+        def compute() -> _Made:
             start = time.perf_counter()
             with _up_to_date(session) as current:
                 frame, missing = build_frame(current, scoped, now, self._zone)
             if self._sets is not None:
                 self._sets.want(missing)
             QUERY_SECONDS.labels(frame.source).observe(time.perf_counter() - start)
-            return frame
+            return render(frame)
 
         try:
+            key = f"{form}|{minute}|{scoped.key}"
             return self._cache.get_or_compute(SALES, key, compute, depends=self._days(scoped))
         except OverflowError:
             raise InvalidQuery(_("The range or its comparison leaves the years 1 to 9999.")) from None

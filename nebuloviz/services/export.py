@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import IO, Any, Literal
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -63,10 +63,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Cells are str, float (NaN is empty), bool, or datetime without a zone."""
+    """Cells are str, float (NaN is empty), bool, or datetime without a zone. Rows may come one by one, and then once only."""
 
     columns: tuple[Column, ...]
-    rows: Sequence[Sequence[Any]]
+    rows: Iterable[Sequence[Any]]
 
 
 def sheet_of_frame(frame: Frame) -> Sheet:
@@ -86,18 +86,25 @@ def sheet_of_matrix(matrix: Matrix, unit: str) -> Sheet:
 def sheet_of_lines(lines: Iterable[SaleLine], zone: ZoneInfo) -> Sheet:
     """Sale lines with their times on the clock of `zone`."""
     columns = tuple(_line_column(name, zone) for name in _LINE_WORDS)
-    rows = [[_line_cell(getattr(line, name), zone) for name in _LINE_WORDS] for line in lines]
-    return Sheet(columns, rows)
+    return Sheet(columns, ([_line_cell(getattr(line, name), zone) for name in _LINE_WORDS] for line in lines))
 
 
-def csv_bytes(sheet: Sheet) -> bytes:
+def write_csv(sheet: Sheet, out: IO[bytes]) -> None:
     """UTF-8 with a byte order mark, commas, a heading row. What could pass for a formula in a text gets an apostrophe in front."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
+    text = io.TextIOWrapper(out, "utf-8", newline="")
+    text.write(_BOM)
+    writer = csv.writer(text)
     writer.writerow(_harmless(column.heading) for column in sheet.columns)
     for row in sheet.rows:
         writer.writerow(_csv_cell(value, column) for value, column in zip(row, sheet.columns, strict=True))
-    return (_BOM + out.getvalue()).encode()
+    text.detach()  # flushes; `out` stays the caller's
+
+
+def csv_bytes(sheet: Sheet) -> bytes:
+    """What `write_csv` writes."""
+    out = io.BytesIO()
+    write_csv(sheet, out)
+    return out.getvalue()
 
 
 def plain_csv(frame: Frame) -> bytes:
@@ -114,10 +121,14 @@ def plain_csv(frame: Frame) -> bytes:
     return frame.data.assign(**texts, **times).to_csv(index=False, lineterminator="\r\n").encode()
 
 
-def xlsx_bytes(sheet: Sheet) -> bytes:
+def write_xlsx(sheet: Sheet, out: IO[bytes]) -> None:
     """A workbook of one sheet, with typed cells, a fixed heading row and a filter. Text cells are strings, never formulas."""
-    out = io.BytesIO()
-    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    options = {
+        "constant_memory": True,
+        "strings_to_formulas": False,
+        "strings_to_urls": False,
+        "strings_to_numbers": False,
+    }
     with xlsxwriter.Workbook(out, options) as book:
         page = book.add_worksheet()
         heading = book.add_format({"bold": True})
@@ -126,18 +137,25 @@ def xlsx_bytes(sheet: Sheet) -> bytes:
             page.set_column(
                 place, place, max(12, len(column.heading) + 2), book.add_format({"num_format": _format_of(column)})
             )
-        for number, row in enumerate(sheet.rows, 1):
+        last = 0
+        for last, row in enumerate(sheet.rows, 1):
             for place, value in enumerate(row):
-                _write(page, number, place, value)
+                _write(page, last, place, value)
         page.freeze_panes(1, 0)
-        page.autofilter(0, 0, len(sheet.rows), len(sheet.columns) - 1)
+        page.autofilter(0, 0, last, len(sheet.columns) - 1)
+
+
+def xlsx_bytes(sheet: Sheet) -> bytes:
+    """What `write_xlsx` writes."""
+    out = io.BytesIO()
+    write_xlsx(sheet, out)
     return out.getvalue()
 
 
-#: What a sheet can be had as: ending of the file -> its content type, and what makes it.
-FORMATS: dict[str, tuple[str, Callable[[Sheet], bytes]]] = {
-    "csv": ("text/csv; charset=utf-8", csv_bytes),
-    "xlsx": ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", xlsx_bytes),
+#: What a sheet can be had as: ending of the file -> its content type, and what writes it, row by row.
+FORMATS: dict[str, tuple[str, Callable[[Sheet, IO[bytes]], None]]] = {
+    "csv": ("text/csv; charset=utf-8", write_csv),
+    "xlsx": ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", write_xlsx),
 }
 
 

@@ -7,11 +7,15 @@ import contextvars
 import functools
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import event, func, select, update
+from sqlalchemy import ColumnElement, event, func, select, true, update
 from sqlalchemy.orm import Session
 
 from nebuloviz.child import Child, ChildLostError, Children
@@ -20,10 +24,11 @@ from nebuloviz.db import Database, insert
 from nebuloviz.errors import InvalidInput, NebuloVizError, NotFound, Unavailable
 from nebuloviz.i18n import gettext as _
 from nebuloviz.ingest import tasks
-from nebuloviz.ingest.batch import Batch, Item, Written
+from nebuloviz.ingest.batch import Batch, Item, Outcome, Written
 from nebuloviz.ingest.consumer import OnWritten, announce
+from nebuloviz.ingest.importing import csv_records
 from nebuloviz.ingest.jobs import FILE_TOPICS, Progress, mark_interrupted, progress_of
-from nebuloviz.ingest.sale import Reason, Record, parse
+from nebuloviz.ingest.sale import Reason, Record, parse_record
 from nebuloviz.ingest.sample_plan import HISTORY
 from nebuloviz.ingest.writer import SaleWriter
 from nebuloviz.models import ImportJob, IngestGap, IngestMinute, IngestOffset
@@ -32,6 +37,7 @@ from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services import letters
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.interfaces import (
+    MOST_POSTED,
     AuditAction,
     AuditService,
     DeadLetterPage,
@@ -45,7 +51,7 @@ from nebuloviz.services.interfaces import (
     StreamStatus,
 )
 from nebuloviz.services.interfaces.installation import Live, as_environment
-from nebuloviz.services.paging import page_size
+from nebuloviz.services.paging import last_id, page_size
 from nebuloviz.services.uploads import Upload, UploadStore
 from nebuloviz.settings import Settings
 
@@ -54,6 +60,7 @@ RETRY_TOPIC = "retry"
 SHOWN_MINUTES = 60
 _PARTITIONS = 2**31  # more than a broker can have
 _NOTED_CHARACTERS = 4_000
+_WRITTEN_AT_ONCE = 5_000
 
 log = logging.getLogger(__name__)
 
@@ -85,36 +92,42 @@ class SalesIngestService(IngestService):
     # ---------------------------------------------------------------- sales
 
     @require(Permission.SALES_WRITE)
-    def post(self, session: Session, actor: Actor, items: Sequence[bytes]) -> PostResult:  # noqa: ARG002 - `require` looks at the actor
-        now = self._now()
-        return self._write(session, API_TOPIC, items, now, dead_letters=True)
+    def post(self, session: Session, actor: Actor, items: Iterable[bytes]) -> PostResult:  # noqa: ARG002 - `require` looks at the actor
+        records = (Record(API_TOPIC, 0, 0, item) for item in items)
+        return self._write(session, API_TOPIC, records, self._now(), dead_letters=True)
+
+    @require(Permission.SALES_WRITE)
+    def post_rows(self, session: Session, actor: Actor, table: Path, mapping: Mapping[str, str]) -> PostResult:  # noqa: ARG002 - as above
+        rows = csv_records(table, mapping, self._settings.time_zone, MOST_POSTED)
+        try:
+            return self._write(session, API_TOPIC, rows, self._now(), dead_letters=True)
+        except InvalidInput as error:
+            raise InvalidInput(error.message.replace(table.name, "CSV")) from error
 
     def _write(
-        self, session: Session, topic: str, values: Sequence[bytes], now: datetime, *, dead_letters: bool
+        self, session: Session, topic: str, records: Iterable[Record], now: datetime, *, dead_letters: bool
     ) -> PostResult:
-        if not values:
-            return PostResult(0, 0, 0)
-        start = _next_offsets(session, topic, len(values), now)
-        horizon = timedelta(days=self._settings.late_horizon_days)
-        items = [
-            Item(Record(topic, 0, start + place, value), parse(value, now, horizon))
-            for place, value in enumerate(values)
-        ]
-        batch = Batch(topic, 0, start, start + len(values), items)
+        """Write some at a time, all in the caller's transaction; their numbers are given here."""
         writer = SaleWriter(
             self._zone, self._settings.currency
         )  # its own: what it learns may be rolled back by the edge
-        written = writer.write(session, batch, now, dead_letters=dead_letters)
-        event.listen(session, "after_commit", lambda _session: announce(written, self._on_written), once=True)
-        results = tuple(
-            RowResult(
-                place,
-                outcome.status,
-                _reason_text(outcome.rejected.reason, outcome.rejected.detail) if outcome.rejected else "",
-            )
-            for place, outcome in enumerate(written.outcomes)
-        )
-        return PostResult(written.accepted, written.duplicates, written.rejected, results)
+        horizon = timedelta(days=self._settings.late_horizon_days)
+        outcomes: list[Outcome] = []
+        left = iter(records)
+        while some := list(islice(left, _WRITTEN_AT_ONCE)):
+            start = _next_offsets(session, topic, len(some), now)
+            items = [
+                Item(record._replace(topic=topic, offset=start + place), parse_record(record, now, horizon))
+                for place, record in enumerate(some)
+            ]
+            batch = Batch(topic, 0, start, start + len(items), items)
+            written = writer.write(session, batch, now, dead_letters=dead_letters)
+            event.listen(session, "after_commit", partial(self._announce, written), once=True)
+            outcomes += written.outcomes
+        return _result_of(outcomes)
+
+    def _announce(self, written: Written, _session: Session) -> None:
+        announce(written, self._on_written)
 
     # ---------------------------------------------------------------- the stream
 
@@ -196,12 +209,13 @@ class SalesIngestService(IngestService):
         self, session: Session, actor: Actor, ids: Sequence[int], corrected: Mapping[int, bytes] | None = None
     ) -> PostResult:
         chosen = letters.open_letters(session, ids)
-        records = [(letter, letters.to_try(letter, corrected or {})) for letter in chosen]
-        tried = [(letter, record) for letter, record in records if record is not None]
+        readable = [(letter, letters.to_try(letter, corrected or {})) for letter in chosen]
+        tried = [(letter, record) for letter, record in readable if record is not None]
         if chosen and not tried:
             raise InvalidInput(_("None of these holds a whole record: correct them one by one, or discard them."))
         now = self._now()
-        result = self._write(session, RETRY_TOPIC, [record for _letter, record in tried], now, dead_letters=False)
+        records = [Record(RETRY_TOPIC, 0, 0, record) for _letter, record in tried]
+        result = self._write(session, RETRY_TOPIC, records, now, dead_letters=False)
         for (letter, record), row in zip(tried, result.results, strict=True):
             letters.settle(letter, record, row, now, actor.username)
         counts = {"accepted": result.accepted, "duplicates": result.duplicates, "rejected": result.rejected}
@@ -230,7 +244,7 @@ class SalesIngestService(IngestService):
         return FilePreview(upload.name, seen.columns, seen.rows, seen.mapping, seen.missing)
 
     @require(Permission.SALES_WRITE)
-    def start_import(self, session: Session, actor: Actor, upload_id: str, mapping: Mapping[str, str]) -> None:  # noqa: ARG002 - the interface's
+    def start_import(self, session: Session, actor: Actor, upload_id: str, mapping: Mapping[str, str]) -> ImportView:  # noqa: ARG002 - the interface's
         upload = self._uploads.get(upload_id)
         with self._lock:
             if upload.digest in self._imported:
@@ -251,6 +265,7 @@ class SalesIngestService(IngestService):
         with self._database.transaction() as noting:  # an import is no part of the caller's transaction either
             after = {"mapping": dict(mapping)}
             self._audit.record(noting, actor, AuditAction.IMPORT_STARTED, upload.name, after=after)
+            return _view_of(noting, ImportJob.topic == topic)
 
     def _follow(
         self, upload: Upload, topic: str, stored: Iterator[Written], whole: contextlib.AbstractContextManager[object]
@@ -275,10 +290,42 @@ class SalesIngestService(IngestService):
         self._children.join(timeout_seconds)
 
     @require(Permission.STREAM_READ)
-    def imports(self, session: Session, actor: Actor, limit: int = 20) -> Sequence[ImportView]:  # noqa: ARG002 - `require` looks at the actor
-        jobs = list(session.scalars(select(ImportJob).order_by(ImportJob.id.desc()).limit(page_size(limit))))
+    def imports(
+        self,
+        session: Session,
+        actor: Actor,  # noqa: ARG002 - `require` looks at it
+        limit: int = 20,
+        cursor: str | None = None,
+    ) -> Sequence[ImportView]:
+        before = ImportJob.id < last_id(cursor) if cursor else true()
+        newest = select(ImportJob).where(before).order_by(ImportJob.id.desc()).limit(page_size(limit))
+        jobs = list(session.scalars(newest))
         progress = progress_of(session, [job.topic for job in jobs])
         return [_job_view(job, progress.get(job.topic)) for job in jobs]
+
+    @require(Permission.STREAM_READ)
+    def import_of(self, session: Session, actor: Actor, import_id: int) -> ImportView:  # noqa: ARG002 - `require` looks at the actor
+        return _view_of(session, ImportJob.id == import_id)
+
+
+def _view_of(session: Session, which: ColumnElement[bool]) -> ImportView:
+    job = session.scalars(select(ImportJob).where(which)).one_or_none()
+    if job is None:
+        raise NotFound(_("There is no such import."))
+    return _job_view(job, progress_of(session, [job.topic]).get(job.topic))
+
+
+def _result_of(outcomes: Sequence[Outcome]) -> PostResult:
+    results = tuple(
+        RowResult(
+            place,
+            outcome.status,
+            _reason_text(outcome.rejected.reason, outcome.rejected.detail) if outcome.rejected else "",
+        )
+        for place, outcome in enumerate(outcomes)
+    )
+    counts = Counter(outcome.status for outcome in outcomes)
+    return PostResult(counts["accepted"], counts["duplicate"], counts["rejected"], results)
 
 
 def _next_offsets(session: Session, topic: str, count: int, now: datetime) -> int:

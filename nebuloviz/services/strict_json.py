@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import json
-from typing import Any, NoReturn
+import re
+from collections.abc import Iterator
+from typing import IO, Any, NoReturn
 
 
 class NotStrictJson(ValueError):
@@ -36,11 +39,13 @@ def _refuse(name: str) -> NoReturn:
 
 # Numbers stay text: what they are worth is decided, item by item, by whoever reads the items.
 _splitter = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
-_SPACE = " \t\r\n"
+_space = re.compile(r"[ \t\r\n]*")
+_WINDOW_BYTES = 1 << 20
+_GOES_ON = 3  # of `1e+`, before its digits are read, only the `1` is a number
 
 
-def split_items(data: bytes, most: int) -> list[bytes]:
-    """The items of a JSON list as they stand, byte for byte; a single value is a list of one.
+def items_of(file: IO[bytes], most: int, window_bytes: int = _WINDOW_BYTES) -> Iterator[bytes]:
+    """The items of a JSON list as they stand, byte for byte; a single value is a list of one. Holds a window of it at a time.
 
     An item may be nonsense in itself, as long as it is clear where it ends.
 
@@ -49,36 +54,73 @@ def split_items(data: bytes, most: int) -> list[bytes]:
         TooManyItems: there are more than `most`.
     """
     try:
-        text = data.decode("utf-8").strip(_SPACE)
-        return [item.encode("utf-8") for item in (_items(text, most) if text.startswith("[") else [_whole(text)])]
+        for item in _items(_Text(file, window_bytes), most):
+            yield item.encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise NotStrictJson(type(error).__name__) from None
 
 
-def _whole(text: str) -> str:
-    _splitter.decode(text)
-    return text
+class _Text:
+    """JSON text from a file, read as far as the value at hand needs."""
+
+    def __init__(self, file: IO[bytes], window_bytes: int) -> None:
+        self._file = file
+        self._window_bytes = window_bytes
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode
+        self._text = ""
+        self._at = 0
+        self._ended = False
+
+    def next(self) -> str:
+        """The next character that is no space, '' at the end; it stays the next."""
+        while True:
+            self._at = _space.match(self._text, self._at).end()  # type: ignore[union-attr]  # it matches nothing, too
+            if self._at < len(self._text) or self._ended:
+                return self._text[self._at : self._at + 1]
+            self._read()
+
+    def skip(self) -> None:
+        """Leave that character behind."""
+        self._at += 1
+
+    def value(self) -> str:
+        """The value that begins with it. Raises ValueError where there is none, or it does not end."""
+        while True:
+            try:
+                _value, end = _splitter.raw_decode(self._text, self._at)
+            except ValueError:
+                if self._ended:
+                    raise
+            else:
+                if end + _GOES_ON <= len(self._text) or self._ended:
+                    begin, self._at = self._at, end
+                    return self._text[begin:end]
+            self._read()
+
+    def _read(self) -> None:
+        """At least as much again as is held, so that a long value is not begun too often."""
+        self._text, self._at = self._text[self._at :], 0
+        data = self._file.read(max(self._window_bytes, len(self._text)))
+        self._ended = not data
+        self._text += self._decode(data, final=self._ended)
 
 
-def _items(text: str, most: int) -> list[str]:
-    items: list[str] = []
-    at = _skip(text, 1)
-    while text[at : at + 1] != "]":
-        if items:
-            if text[at : at + 1] != ",":
-                raise ValueError("a comma is missing")
-            at = _skip(text, at + 1)
-        if len(items) == most:
-            raise TooManyItems
-        _value, end = _splitter.raw_decode(text, at)
-        items.append(text[at:end])
-        at = _skip(text, end)
-    if at + 1 != len(text):
-        raise ValueError("something stands behind the list")
-    return items
-
-
-def _skip(text: str, at: int) -> int:
-    while text[at : at + 1] in {" ", "\t", "\r", "\n"}:
-        at += 1
-    return at
+def _items(text: _Text, most: int) -> Iterator[str]:
+    if text.next() != "[":
+        yield text.value()
+    else:
+        text.skip()
+        count = 0
+        while text.next() != "]":
+            if count:
+                if text.next() != ",":
+                    raise ValueError("a comma is missing")
+                text.skip()
+                text.next()
+            if count == most:
+                raise TooManyItems
+            yield text.value()
+            count += 1
+        text.skip()
+    if text.next():
+        raise ValueError("something stands behind it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from io import BytesIO
 from itertools import islice
 
 from flask import Flask, Response, abort, jsonify, make_response, request
@@ -110,10 +111,11 @@ def _exported(kind: str, sheet: Callable[[], Sheet], name: str) -> Response:
     """What `sheet` makes as a file of that kind, noted in the audit log."""
     if kind not in FORMATS:
         abort(404)
-    content_type, make = FORMATS[kind]
-    content = make(sheet())
+    content_type, write = FORMATS[kind]
+    out = BytesIO()
+    write(sheet(), out)
     act(services().audit.record, AuditAction.DATA_EXPORTED, name, after={"filters": request.args.to_dict(flat=False)})
-    return _download(content, content_type, name)
+    return _download(out.getvalue(), content_type, name)
 
 
 def _sale_lines(query: Query) -> Iterator[SaleLine]:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from nebuloviz import migrate
 from nebuloviz.api.app import create_api
-from nebuloviz.cache import Cache
+from nebuloviz.cache import Cache, day_node
 from nebuloviz.db import Database
 from nebuloviz.models import Alert
 from nebuloviz.observability import Health, HealthChecks
@@ -93,10 +93,13 @@ def running_api(settings: Settings) -> Iterator[Api]:
     migrate.upgrade(database)
     counters = Counters()
     auth = DatabaseAuth(settings, counters=counters, rounds=4)
-    data = SalesDataService(Cache(None, secret=settings.secret()), ZoneInfo("UTC"))
+    cache = Cache(None, secret=settings.secret())
+    data = SalesDataService(cache, ZoneInfo("UTC"))
     alerts = DatabaseAlerts(data)
     audit = DatabaseAudit()
-    ingest = SalesIngestService(database, settings)
+    ingest = SalesIngestService(
+        database, settings, on_written=[lambda written: cache.invalidate(*map(day_node, written.days))]
+    )
     stored = DatabaseSettings(settings, audit)
     services = Services(
         auth,

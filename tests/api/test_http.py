@@ -14,6 +14,7 @@ from nebuloviz.models import User
 from nebuloviz.observability import JsonFormatter
 from nebuloviz.settings import load
 from tests.api.conftest import Api, running_api
+from tests.api.test_data import sale
 
 DOCS = Path(__file__).parents[2] / "docs" / "api.md"
 
@@ -32,6 +33,24 @@ class TestTags:
                 assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag), known
             for unknown in ('"other"', tag.strip('"'), "", '"'):
                 assert client.get(f"/api/v1{path}", headers={"If-None-Match": unknown}).json() == first.json()
+
+    def test_figures_are_told_again_once_sales_of_their_days_have_arrived(self, api: Api) -> None:
+        asked = {"metrics": ["lines"], "dimensions": "department", "start": "2026-03-02", "end": "2026-03-04"}
+        with api.client("data_scientist") as client:
+            client.post("/api/v1/sales", json=[sale(700)])
+            seen = client.get("/api/v1/query", params=asked)
+            known = {"If-None-Match": seen.headers["etag"]}
+            assert client.get("/api/v1/query", params=asked, headers=known).status_code == 304
+            elsewhere = sale(701, sold_at="2026-05-05T10:00:00Z")
+            assert client.post("/api/v1/sales", json=[elsewhere]).json()["accepted"] == 1
+            assert client.get("/api/v1/query", params=asked, headers=known).status_code == 304
+            within = sale(702, sold_at="2026-03-03T10:00:00Z")
+            assert client.post("/api/v1/sales", json=[within]).json()["accepted"] == 1
+            changed = client.get("/api/v1/query", params=asked, headers=known)
+            csv = client.get("/api/v1/query", params=asked, headers={**known, "Accept": "text/csv"})
+        assert (changed.status_code, changed.headers["vary"]) == (200, "Accept")
+        assert (csv.status_code, csv.text.splitlines()[0]) == (200, "department,lines")
+        assert changed.headers["etag"] not in {seen.headers["etag"], csv.headers["etag"]}
 
     def test_a_changed_one_is(self, api: Api) -> None:
         with api.client("analyst") as client:

@@ -267,6 +267,17 @@ class TestClient:
         assert str(frame["bucket"].dt.tz) in {"Asia/Kolkata", "UTC+05:30"}
         assert frame["revenue"].sum() == pytest.approx(8 * 2.5)
 
+    def test_a_dimension_keeps_the_name_that_it_was_asked_by(self, client: Client) -> None:
+        asked = client.query("revenue", by="department", grain="day", start=START, end=END, order="-department")
+        frame = asked.to_frame()
+        assert list(frame.columns) == ["bucket", "department", "revenue", "unfinished"]
+        assert frame.equals(
+            client.query("revenue", by="category", grain="day", start=START, end=END, order="-category")
+            .to_frame()
+            .rename(columns={"category": "department"})
+        )
+        assert client.query("lines", start=START, end=END, where={"department": "Dairy"}).rows == ((4,),)
+
     def test_filters_and_lists(self, client: Client) -> None:
         answer = client.query(["lines", "orders"], start=START, end=END, where={"category": "Dairy"})
         assert answer.rows[0][0] == 4

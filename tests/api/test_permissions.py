@@ -40,6 +40,7 @@ TABLE: dict[tuple[str, str], str | Permission] = {
     ("GET", "/api/v1/metrics"): Permission.DATA_READ,
     ("GET", "/api/v1/dimensions"): Permission.DATA_READ,
     ("GET", "/api/v1/dimensions/{name}/values"): Permission.DATA_READ,
+    ("GET", "/api/v1/query"): Permission.DATA_READ,
     ("POST", "/api/v1/query"): Permission.DATA_READ,
     ("POST", "/api/v1/insights"): Permission.DATA_READ,
     ("GET", "/api/v1/series"): Permission.DATA_READ,
@@ -54,6 +55,14 @@ TABLE: dict[tuple[str, str], str | Permission] = {
     ("GET", "/api/v1/stream"): Permission.STREAM_READ,
     ("POST", "/api/v1/stream/resume"): Permission.STREAM_MANAGE,
     ("GET", "/api/v1/imports"): Permission.STREAM_READ,
+    ("POST", "/api/v1/imports"): Permission.SALES_WRITE,
+    ("GET", "/api/v1/imports/{import_id}"): Permission.STREAM_READ,
+    ("POST", "/api/v1/uploads"): Permission.SALES_WRITE,
+    ("POST", "/api/v1/uploads/{upload_id}/import"): Permission.SALES_WRITE,
+    ("GET", "/api/v1/exports/figures"): Permission.DATA_READ,
+    ("GET", "/api/v1/exports/sales"): Permission.SALES_READ,
+    ("GET", "/api/v1/detectors"): Permission.ALERTS_READ,
+    ("GET", "/api/v1/detectors/{name}/series"): Permission.ALERTS_READ,
     ("GET", "/api/v1/dead-letters"): Permission.STREAM_READ,
     ("GET", "/api/v1/dead-letters/{letter_id}"): Permission.STREAM_READ,
     ("POST", "/api/v1/dead-letters/retry"): Permission.STREAM_MANAGE,
@@ -82,19 +91,26 @@ PROTECTED = sorted((key, need) for key, need in TABLE.items() if need != "nothin
 _SPAN = {"start": "2026-03-01", "end": "2026-03-02"}
 _NOBODY = {
     "alert_id": 999_999,
+    "import_id": 999_999,
     "letter_id": 999_999,
     "user_id": 999_999,
     "token_id": 999_999,
+    "upload_id": "0" * 32,
     "name": "category",
     "slug": "nobodys",
     "session_id": "none",
 }
+_PATHS = {"/api/v1/detectors/{name}/series": {"name": "series"}}
 
 #: What goes with a request, where it needs anything.
 REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
+    ("GET", "/api/v1/query"): {"params": QUERY},
     ("POST", "/api/v1/query"): {"json": QUERY},
     ("POST", "/api/v1/insights"): {"json": QUERY | {"comparison": "previous"}},
     ("GET", "/api/v1/series"): {"params": {"metric": "revenue", **_SPAN}},
+    ("GET", "/api/v1/exports/figures"): {"params": QUERY},
+    ("GET", "/api/v1/exports/sales"): {"params": _SPAN},
+    ("POST", "/api/v1/uploads/{upload_id}/import"): {"json": {}},
     ("GET", "/api/v1/sales"): {"params": _SPAN},
     ("POST", "/api/v1/sales"): {"json": []},
     ("POST", "/api/v1/alerts/{alert_id}/acknowledge"): {"json": {}},
@@ -115,8 +131,10 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
 ANSWERS: dict[tuple[str, str], int] = {
     key: 404
     for key in TABLE
-    if any(f"{{{name}}}" in key[1] for name in ("alert_id", "letter_id", "user_id", "token_id", "session_id", "slug"))
+    if any(f"{{{name}}}" in key[1] for name in set(_NOBODY) - {"name"})
 } | {
+    ("POST", "/api/v1/imports"): 415,
+    ("POST", "/api/v1/uploads"): 415,
     ("POST", "/api/v1/tokens"): 422,
     ("POST", "/api/v1/users"): 409,
     ("POST", "/api/v1/roles"): 409,
@@ -159,7 +177,7 @@ class TestRoutes:
     ) -> None:
         method, path = key
         with api.client(role) as client:
-            answer = client.request(method, path.format(**_NOBODY), **REQUESTS.get(key, {}))
+            answer = client.request(method, path.format(**_NOBODY | _PATHS.get(path, {})), **REQUESTS.get(key, {}))
         allowed = role is not None and (need == "token" or need in ROLES[role])
         assert answer.status_code == (ANSWERS.get(key, 200) if allowed else 401 if role is None else 403), answer.text
         if not allowed:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
@@ -16,7 +17,7 @@ from nebuloviz.db import Database
 from nebuloviz.ingest.sale import Sale
 from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.models import MONEY_SCALE, QUANTITY_SCALE
-from nebuloviz.permissions import SYSTEM
+from nebuloviz.permissions import SYSTEM, Actor
 from nebuloviz.services.data import SalesDataService
 from nebuloviz.services.interfaces import OTHER, DataService, Frame, SaleLine
 from tests.fakes import FakeDataService
@@ -177,6 +178,22 @@ class TestAFrame:
         data = case.frame("revenue", dimensions=("product",)).data
         name = "Product p1" if isinstance(case, FakeCase) else "Product 1"
         assert (data["product"].tolist(), data["product:name"].tolist()) == (["p1"], [name])
+
+    def test_is_rendered_within_the_readers_scope_and_anew_once_sales_have_arrived(self, case: Case) -> None:
+        query = Query(("lines",), TODAY - DAY, TODAY + DAY)
+        bakery = replace(SYSTEM, scope=(("category", ("Bakery",)),))
+
+        def lines(actor: Actor) -> bytes:
+            return case.service.rendered(
+                case.session, actor, query, "lines", lambda frame: b"%d" % frame.data["lines"].sum()
+            )
+
+        case.have(sale(1), sale(2))
+        assert [lines(SYSTEM), lines(SYSTEM)] == [b"2", b"2"]
+        case.have(sale(3, category="Bakery"))
+        assert lines(SYSTEM) == b"3"
+        if isinstance(case, RealCase):  # the double knows no scope
+            assert lines(bakery) == b"1"
 
     def test_describes_its_columns(self, case: Case) -> None:
         case.have(sale(1))

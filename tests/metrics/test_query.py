@@ -113,3 +113,17 @@ class TestAQuestion:
     def test_takes_a_moment_without_zone_as_one_of_its_own(self) -> None:
         query = Query(("revenue",), datetime(2026, 11, 1), datetime(2026, 11, 2), time_zone="Asia/Kolkata")
         assert query.start == datetime(2026, 10, 31, 18, 30, tzinfo=UTC)
+
+    def test_may_call_a_dimension_by_another_name(self) -> None:
+        other = Query(
+            ("revenue",),
+            START,
+            END,
+            ("department",),
+            order="-department",
+            filters=(Filter("department", "in", ("a",)),),
+        )
+        own = Query(
+            ("revenue",), START, END, ("category",), order="-category", filters=(Filter("category", "in", ("a",)),)
+        )
+        assert other == own

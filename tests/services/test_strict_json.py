@@ -1,18 +1,26 @@
 """JSON from outside is read strictly, and split without a byte changed."""
 
 import json
+from io import BytesIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nebuloviz.services.strict_json import NotStrictJson, TooManyItems, parse, split_items
+from nebuloviz.services.strict_json import NotStrictJson, TooManyItems, items_of, parse
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=8,
 )
+
+
+def split_items(data: bytes, most: int) -> list[bytes]:
+    """What there is of it, whatever is read at a time."""
+    *windows, whole = (list(items_of(BytesIO(data), most, size)) for size in (1, 2, 7, 1 << 20))
+    assert all(items == whole for items in windows)
+    return whole
 
 
 class TestParse:

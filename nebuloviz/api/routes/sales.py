@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Annotated, Any
 
-from anyio import to_thread
-from fastapi import APIRouter, Depends, Request
+import orjson
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi import Query as Parameter
+from sqlalchemy.orm import Session
 
 from nebuloviz.api.deps import Asker, needs
-from nebuloviz.api.reading import MAX_SALES_BYTES, StrictRoute, read_body
-from nebuloviz.api.routes.data import FilterTexts, filters_of, query_moment
+from nebuloviz.api.questions import FilterTexts, Mappings, ZoneName, filters_of, mapping_of, query_moment
+from nebuloviz.api.reading import MAX_SALES_BYTES, StrictRoute, body_file
 from nebuloviz.api.schemas.base import Cursor, Moment
-from nebuloviz.api.schemas.sales import SaleItem, SaleList, SaleResult, SalesAnswer
+from nebuloviz.api.schemas.sales import SaleItem, SaleList, SalesAnswer
 from nebuloviz.errors import MalformedRequest, PayloadTooLarge, UnsupportedMediaType
+from nebuloviz.i18n import _
 from nebuloviz.metrics.query import Query
-from nebuloviz.permissions import Permission
+from nebuloviz.permissions import Actor, Permission
 from nebuloviz.services import strict_json
-from nebuloviz.services.interfaces import PostResult
+from nebuloviz.services.interfaces import MOST_POSTED, IngestService, PostResult
 
 router = APIRouter(prefix="/sales", tags=["sales"], route_class=StrictRoute)
 Reader = Annotated[Asker, Depends(needs(Permission.SALES_READ))]
 Writer = Annotated[Asker, Depends(needs(Permission.SALES_WRITE))]
 
-_MOST_ITEMS = 200_000  # sales so short that more of them fit into the bytes have no room for what is required
 _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines"})
 _EXAMPLE = {
     "sale_id": "4711-1",
@@ -43,27 +47,38 @@ _EXAMPLE = {
     "amount": 2.38,
     "currency": "EUR",
 }
+_EXAMPLE_ROWS = "\r\n".join(",".join(map(str, cells)) for cells in (_EXAMPLE, _EXAMPLE.values()))
 # Any JSON is taken, because each item is judged by itself; what a good one looks like is the example.
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "A list of sales, a single one, or one a line; at most 20 MB, gzip allowed. Required are `sale_id`, "
-        "`order_id`, `sold_at` (ISO 8601 with an offset), `product_id`, `quantity`, and `unit_price` or `amount` (the line's "
-        "own total, which is then its revenue).",
+        "description": "A list of sales, a single one, one a line, or a CSV table; at most 20 MB, gzip allowed. Required are "
+        "`sale_id`, `order_id`, `sold_at` (ISO 8601 with an offset), `product_id`, `quantity`, and `unit_price` or `amount` (the "
+        "line's own total, which is then its revenue). Columns of a table are recognised by their names as those of imports are.",
         "content": {
             "application/json": {"schema": {}, "example": [_EXAMPLE]},
             "application/x-ndjson": {"schema": {"type": "string"}},
+            "text/csv": {"schema": {"type": "string"}, "example": _EXAMPLE_ROWS},
         },
     }
 }
 
 
-@router.post("", summary="Write sales", openapi_extra=_BODY)
-async def post_sales(asker: Writer, request: Request) -> SalesAnswer:
-    """Each item gets its own answer; a bad one does not harm its neighbours. Sending the same again counts nothing twice."""
-    kind, body = request.headers.get("content-type", ""), await read_body(request, MAX_SALES_BYTES)
-    items = await to_thread.run_sync(_items, kind, body, limiter=asker.context.write_threads)
-    return _answer(await asker.act_in_thread(asker.services.ingest.post, items))
+@router.post("", summary="Write sales", openapi_extra=_BODY, response_model=SalesAnswer)
+async def post_sales(asker: Writer, request: Request, mapping: Mappings) -> Response:
+    """Each item gets its own answer; a bad one does not harm its neighbours. Sending the same again counts nothing twice.
+
+    All of it is one transaction, begun when all of it has come: a connection that breaks leaves nothing counted by half.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in _LINES | {"application/json", "text/csv"}:
+        raise UnsupportedMediaType(
+            _("Send application/json (a list, or one sale), application/x-ndjson (one sale a line) or text/csv.")
+        )
+    columns = mapping_of(mapping)
+    async with body_file(request, MAX_SALES_BYTES) as file:
+        content = await asker.act_in_thread(functools.partial(_post, asker.services.ingest, kind, file, columns))
+    return Response(content, media_type="application/json")
 
 
 @router.get("", summary="Stored sale lines, newest first")
@@ -72,7 +87,7 @@ async def sale_lines(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
     start: Moment,
     end: Moment,
     filter: FilterTexts,
-    time_zone: Annotated[str, Parameter(max_length=64)] = "UTC",
+    time_zone: ZoneName = "UTC",
     order: Annotated[
         str, Parameter(max_length=32, description="A field of the lines, with `-` in front for descending.")
     ] = "-sold_at",
@@ -93,31 +108,41 @@ async def sale_lines(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
     )
 
 
-def _items(content_type: str, body: bytes) -> list[bytes]:
-    kind = content_type.partition(";")[0].strip().lower()
-    if kind in _LINES:
-        lines = [line for line in (line.strip() for line in body.split(b"\n")) if line]
-        if len(lines) > _MOST_ITEMS:
+def _post(
+    ingest: IngestService, kind: str, file: IO[bytes], mapping: Mapping[str, str], session: Session, actor: Actor
+) -> bytes:
+    if kind == "text/csv":
+        return _answer(ingest.post_rows(session, actor, Path(file.name), mapping))
+    read = _json_lines if kind in _LINES else _json_items
+    for _item in read(file):  # what cannot be read to its end is refused before anything is written
+        pass
+    file.seek(0)
+    return _answer(ingest.post(session, actor, read(file)))
+
+
+def _json_lines(file: IO[bytes]) -> Iterator[bytes]:
+    lines = filter(None, map(bytes.strip, file))
+    for count, line in enumerate(lines):
+        if count == MOST_POSTED:
             raise _too_many()
-        return lines
-    if kind != "application/json":
-        raise UnsupportedMediaType(
-            "Send application/json (a list, or one sale) or application/x-ndjson (one sale a line)."
-        )
+        yield line
+
+
+def _json_items(file: IO[bytes]) -> Iterator[bytes]:
     try:
-        return strict_json.split_items(body, _MOST_ITEMS)
+        yield from strict_json.items_of(file, MOST_POSTED)
     except strict_json.NotStrictJson:
-        raise MalformedRequest("The body is not valid JSON.") from None
+        raise MalformedRequest(_("The body is not valid JSON.")) from None
     except strict_json.TooManyItems:
         raise _too_many() from None
 
 
 def _too_many() -> PayloadTooLarge:
-    return PayloadTooLarge(f"At most {_MOST_ITEMS:,} sales can be sent at once.")
+    return PayloadTooLarge(_("At most {limit} sales can be sent at once.", limit=f"{MOST_POSTED:,}"))
 
 
-def _answer(result: PostResult) -> SalesAnswer:
-    results = [SaleResult(index=row.index, status=row.status, reason=row.reason or None) for row in result.results]
-    return SalesAnswer(
-        accepted=result.accepted, duplicates=result.duplicates, rejected=result.rejected, results=results
-    )
+def _answer(result: PostResult) -> bytes:
+    """As `SalesAnswer` describes it; a model for each of many thousand rows would cost seconds."""
+    results = [{"index": row.index, "status": row.status, "reason": row.reason or None} for row in result.results]
+    counts = {"accepted": result.accepted, "duplicates": result.duplicates, "rejected": result.rejected}
+    return orjson.dumps(counts | {"results": results})

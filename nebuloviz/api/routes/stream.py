@@ -1,4 +1,4 @@
-"""What streams in, imports, and records that were rejected."""
+"""What streams in, and records that were rejected."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from nebuloviz.api.schemas.stream import (
     DeadLetterItem,
     DeadLetterList,
     Discarded,
-    ImportItem,
-    ImportList,
     Minute,
     PartitionItem,
     PartitionStart,
@@ -47,12 +45,6 @@ async def resume_partition(asker: Manager, body: PartitionStart) -> PartitionIte
     """What lies before `skip_to` is not read: a gap, kept on record."""
     ingest = asker.services.ingest
     return PartitionItem.model_validate(await asker.act(ingest.resume, body.topic, body.partition, body.skip_to))
-
-
-@router.get("/imports", summary="The latest imports, newest first")
-async def imports(asker: Reader, limit: Annotated[int, Parameter(ge=1, le=100)] = 20) -> ImportList:
-    found = await asker.ask(asker.services.ingest.imports, limit)
-    return ImportList(items=[ImportItem.model_validate(item) for item in found])
 
 
 @router.get("/dead-letters", summary="Rejected records, newest first")

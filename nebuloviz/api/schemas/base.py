@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Query as Parameter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from nebuloviz.errors import InvalidInput
 from nebuloviz.i18n import _
+from nebuloviz.services.paging import last_id
+
+_T = TypeVar("_T")
 
 MOST_COLUMNS = 20
 
@@ -48,6 +52,17 @@ def moment_of(name: str, text: str | None) -> datetime | None:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise InvalidInput(_("{name} is no ISO 8601 time; write it like 2026-11-22T15:00:00Z.", name=name)) from None
+
+
+def part_of(whole: Sequence[_T], cursor: str | None, limit: int) -> tuple[list[_T], str | None]:
+    """Of a list that is short enough to be made whole, the page after `cursor`, and the cursor of the next one.
+
+    Raises:
+        InvalidInput: no page gave that cursor.
+    """
+    begin = last_id(cursor) if cursor else 0
+    end = begin + limit
+    return list(whole[begin:end]), str(end) if end < len(whole) else None
 
 
 class Incoming(BaseModel):

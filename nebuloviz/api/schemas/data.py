@@ -20,8 +20,11 @@ class MetricEntry(Outgoing):
 
 
 class DimensionEntry(Outgoing):
+    """A question may call it by one of `aliases` too."""
+
     name: str
     label: str
+    aliases: list[str]
 
 
 class Catalogue(Outgoing):

@@ -1,4 +1,4 @@
-"""What streams in, imports and rejected records."""
+"""What streams in, and rejected records."""
 
 from __future__ import annotations
 
@@ -45,29 +45,6 @@ class PartitionStart(Incoming):
     topic: Annotated[Text, Field(min_length=1)]
     partition: Annotated[int, Field(ge=0, le=2**31 - 1)]
     skip_to: Annotated[int | None, Field(ge=0, le=2**63 - 1)] = None
-
-
-class ImportItem(Outgoing):
-    """`rate` is rows a second, null until some are stored."""
-
-    id: int
-    name: str
-    state: str
-    message: str
-    rows_total: int | None
-    rows_done: int
-    accepted: int
-    duplicate: int
-    rejected: int
-    started_by: str
-    started_at: datetime
-    updated_at: datetime
-    finished_at: datetime | None
-    rate: float | None
-
-
-class ImportList(Outgoing):
-    items: list[ImportItem]
 
 
 class DeadLetterItem(Outgoing):

@@ -15,6 +15,7 @@ from nebuloviz.services.interfaces.alerts import (
     AlertService,
     AlertView,
     Contribution,
+    DetectorView,
     Explanation,
     SegmentPart,
 )
@@ -48,6 +49,7 @@ from nebuloviz.services.interfaces.data import (
     SalePage,
 )
 from nebuloviz.services.interfaces.ingest import (
+    MOST_POSTED,
     DeadLetterPage,
     DeadLetterView,
     FilePreview,
@@ -87,6 +89,7 @@ from nebuloviz.services.interfaces.users import (
 )
 
 __all__ = [
+    "MOST_POSTED",
     "NOWHERE",
     "OTHER",
     "SECRET_IS_SET",
@@ -111,6 +114,7 @@ __all__ = [
     "DataService",
     "DeadLetterPage",
     "DeadLetterView",
+    "DetectorView",
     "Enrolment",
     "Explanation",
     "FilePreview",

@@ -110,6 +110,21 @@ class AlertPage:
     next_cursor: str | None
 
 
+@dataclass(frozen=True)
+class DetectorView:
+    """What watches sales: `series` the hourly sums of segments, `lines` each sale line. Times are UTC.
+
+    `version` names the trained model, '' while it still learns; None of a detector that keeps its model in memory alone. `watched`
+    are the series that it has expectations of.
+    """
+
+    name: str
+    version: str | None
+    trained_at: datetime | None
+    judged_until: datetime | None
+    watched: tuple[str, ...] = ()
+
+
 class AlertService(ABC):
     """Reads alerts and moves them through their life."""
 
@@ -177,3 +192,7 @@ class AlertService(ABC):
     @abstractmethod
     def counts(self, session: Session, actor: Actor) -> Mapping[str, int]:
         """Number of alerts by state, zeros included."""
+
+    @abstractmethod
+    def detectors(self, session: Session, actor: Actor) -> Sequence[DetectorView]:
+        """What watches sales, since when and with which model; of what is watched, what lies within the actor's scope."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
@@ -97,6 +97,16 @@ class DataService(ABC):
         Raises:
             PermissionDenied: the actor may not read data.
             InvalidQuery: too many buckets or rows; says which grain would do.
+        """
+
+    @abstractmethod
+    def rendered(
+        self, session: Session, actor: Actor, query: Query, form: str, render: Callable[[Frame], bytes]
+    ) -> bytes:
+        """What `render` makes of the answer to `query`, kept as long as the answer itself. `form` names all that `render` decides.
+
+        Raises:
+            PermissionDenied, InvalidQuery: as `frame`.
         """
 
     @abstractmethod

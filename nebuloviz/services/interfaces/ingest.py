@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 from sqlalchemy.orm import Session
@@ -89,6 +90,9 @@ class FilePreview:
     missing: tuple[str, ...]
 
 
+MOST_POSTED = 200_000  # sales so short that more of them fit into the bytes have no room for what is required
+
+
 @dataclass(frozen=True)
 class RowResult:
     index: int
@@ -108,8 +112,20 @@ class IngestService(ABC):
     """Takes sales in from people and programs, and shows what the pipeline does."""
 
     @abstractmethod
-    def post(self, session: Session, actor: Actor, items: Sequence[bytes]) -> PostResult:
-        """Write sales given as JSON objects; each item gets its own answer. Idempotent by sale id."""
+    def post(self, session: Session, actor: Actor, items: Iterable[bytes]) -> PostResult:
+        """Write sales given as JSON objects; each item gets its own answer. Idempotent by sale id.
+
+        What reading `items` raises leaves nothing written, as the caller's transaction is rolled back.
+        """
+
+    @abstractmethod
+    def post_rows(self, session: Session, actor: Actor, table: Path, mapping: Mapping[str, str]) -> PostResult:
+        """As `post`, for the rows of a CSV file. Columns are recognised by their names where `mapping` (field -> column) says nothing.
+
+        Raises:
+            InvalidInput: it cannot be read, or has no column for a field that is required.
+            PayloadTooLarge: it has more rows than `MOST_POSTED`.
+        """
 
     @abstractmethod
     def status(self, session: Session, actor: Actor) -> StreamStatus:
@@ -160,8 +176,14 @@ class IngestService(ABC):
         """Close dead letters without writing them; their bytes stay. Returns how many."""
 
     @abstractmethod
-    def imports(self, session: Session, actor: Actor, limit: int = 20) -> Sequence[ImportView]:
-        """The latest imports, newest first."""
+    def imports(
+        self, session: Session, actor: Actor, limit: int = 20, cursor: str | None = None
+    ) -> Sequence[ImportView]:
+        """The latest imports, newest first; with `cursor`, those before the import of that id."""
+
+    @abstractmethod
+    def import_of(self, session: Session, actor: Actor, import_id: int) -> ImportView:
+        """One import. Raises NotFound."""
 
     @abstractmethod
     def store_upload(self, name: str, chunks: Iterable[bytes]) -> str:
@@ -175,5 +197,5 @@ class IngestService(ABC):
         """Look into an uploaded file. Raises InvalidInput when it cannot be read, and says why."""
 
     @abstractmethod
-    def start_import(self, session: Session, actor: Actor, upload_id: str, mapping: Mapping[str, str]) -> None:
-        """Import an uploaded file in the background; `imports` shows its progress. Raises InvalidInput for an incomplete mapping."""
+    def start_import(self, session: Session, actor: Actor, upload_id: str, mapping: Mapping[str, str]) -> ImportView:
+        """Import an uploaded file in the background; `import_of` shows its progress. Raises InvalidInput for an incomplete mapping."""

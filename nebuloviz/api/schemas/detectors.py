@@ -1,0 +1,33 @@
+"""What watches sales."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from nebuloviz.api.schemas.base import Outgoing
+
+
+class DetectorItem(Outgoing):
+    """`series` watches the hourly sums of segments, `lines` each sale line. Times are UTC.
+
+    `version` names the trained model: empty while it still learns, null where it is kept in memory alone. `watched` is the number of
+    series.
+    """
+
+    name: Literal["series", "lines"]
+    version: str | None
+    trained_at: datetime | None
+    judged_until: datetime | None
+    watched: int
+
+
+class DetectorList(Outgoing):
+    items: list[DetectorItem]
+
+
+class WatchedList(Outgoing):
+    """Names of series, `metric` or `metric|dimension=value,...`. `next` continues the list as `cursor`; null at its end."""
+
+    items: list[str]
+    next: str | None
