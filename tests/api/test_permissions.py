@@ -129,9 +129,7 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
 }
 #: What is asked of something that there is not, or that there is already, is answered so to whoever may ask.
 ANSWERS: dict[tuple[str, str], int] = {
-    key: 404
-    for key in TABLE
-    if any(f"{{{name}}}" in key[1] for name in set(_NOBODY) - {"name"})
+    key: 404 for key in TABLE if any(f"{{{name}}}" in key[1] for name in set(_NOBODY) - {"name"})
 } | {
     ("POST", "/api/v1/imports"): 415,
     ("POST", "/api/v1/uploads"): 415,
