@@ -9,6 +9,7 @@
     ├── PermissionDenied            403   somebody is, but may not do this
     │   ├── CrossOrigin             403   another site made the browser ask
     │   ├── FormExpired             403   the form does not belong to this browser's session
+    │   ├── ViewOnly                403   not while looking through somebody else's eyes
     │   ├── PasswordChangeRequired  403   not before a password of one's own is chosen
     │   └── SecondFactorDue         403   not before a second factor is set up, which the installation asks of everybody
     ├── NotFound                    404
@@ -83,6 +84,10 @@ class FormExpired(PermissionDenied):
 
 class PasswordChangeRequired(PermissionDenied):
     code = "password_change_required"
+
+
+class ViewOnly(PermissionDenied):
+    code = "view_only"
 
 
 class SecondFactorDue(PermissionDenied):

@@ -69,13 +69,17 @@ def complete(permissions: Iterable[Permission]) -> frozenset[Permission]:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """On whose behalf something is done. `scope` names what rows the actor may see; empty means all of them."""
+    """On whose behalf something is done. `scope` names what rows the actor may see; empty means all of them.
+
+    `looking`: somebody else looks through this actor's eyes, and nothing may be changed.
+    """
 
     user_id: int
     username: str
     role: str
     permissions: frozenset[Permission]
     scope: RowScope = ()
+    looking: bool = False
 
     def may(self, permission: Permission) -> bool:
         return permission in self.permissions

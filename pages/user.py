@@ -18,7 +18,7 @@ from nebuloviz.services.interfaces import PasswordOffer, UserRecord
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import failure_note, part_answer
 from nebuloviz.web.components import card, link_button, page, page_header, skeleton_table, toast
-from nebuloviz.web.context import act, ask, current_actor, services
+from nebuloviz.web.context import act, ask, current_actor, current_user, services
 from nebuloviz.web.navigation import URL_ID, stay_on_page
 from nebuloviz.web.reading import asking
 from nebuloviz.web.views import users as views
@@ -90,9 +90,14 @@ def _choices(user: UserRecord | None) -> dict[str, Any]:
 
 
 def _rest(user: UserRecord) -> Component:
-    return card(
-        _("Account"), html.Div([views.user_facts(user), views.user_actions(user)], className="nv-stack"), span=12
-    )
+    body = [views.user_facts(user), views.user_actions(user, may_look=_may_look(user))]
+    return card(_("Account"), html.Div(body, className="nv-stack"), span=12)
+
+
+def _may_look(user: UserRecord) -> bool:
+    """Whether the reader may look through the user's eyes: at somebody else, who may nothing more."""
+    included = {role.slug: set(role.permissions) for role in ask(services().roles.list)}
+    return user.id != current_user().id and included.get(user.role, set()) <= current_actor().permissions
 
 
 @protected_callback(

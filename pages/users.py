@@ -22,10 +22,11 @@ from nebuloviz.web.views import users as views
 
 def layout(**_query: str) -> Component:
     stay_on_page()
+    many = link_button(_("Import"), "/users/import", icon_name="upload")
     new = link_button(_("New user"), "/users/new", icon_name="person-plus", kind="primary")
     return page(
         [
-            html.Div(page_header(_("Users"), actions=[new]), className="nv-span-12"),
+            html.Div(page_header(_("Users"), actions=[many, new]), className="nv-span-12"),
             html.Div(_bar(), className="nv-alert-bar nv-span-12"),
             html.Div(
                 html.Div(skeleton_table(8, 6), id="users-list", **given(aria_live="polite")),

@@ -55,6 +55,16 @@ class TestCommits:
         check(house_rules.database_commits, [path for path in paths if path != ROOT / "nebuloviz/db.py"])
 
 
+def test_pages_write_through_one_door() -> None:
+    """So that nothing is changed while an administrator looks through a user's eyes. The others are sign-ins and their ends."""
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in files("pages/*.py", "nebuloviz/web/**/*.py")
+        if ".transaction()" in path.read_text(encoding="utf-8")
+    }
+    assert found <= {f"nebuloviz/web/{name}.py" for name in ("context", "login", "sessions", "viewing")}
+
+
 class TestTimes:
     @pytest.mark.parametrize(
         ("source", "count"),

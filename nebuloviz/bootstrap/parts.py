@@ -20,7 +20,9 @@ from nebuloviz.services.profile import DatabaseProfiles
 from nebuloviz.services.roles import DatabaseRoles
 from nebuloviz.services.second_factor import DatabaseSecondFactor
 from nebuloviz.services.stored_settings import DatabaseSettings
+from nebuloviz.services.user_imports import DatabaseUserImports
 from nebuloviz.services.users import DatabaseUsers
+from nebuloviz.services.viewing import DatabaseViewing
 from nebuloviz.settings import Settings
 
 
@@ -54,6 +56,7 @@ def parts(settings: Settings) -> Parts:
     second_factor = DatabaseSecondFactor(
         settings.secret(), auth, audit, required=lambda: decided.current.require_second_factor
     )
+    users, roles = DatabaseUsers(auth, audit), DatabaseRoles(audit)
     services = Services(
         auth,
         data,
@@ -61,11 +64,13 @@ def parts(settings: Settings) -> Parts:
         FigureInsights(data, alerts),
         ingest,
         audit,
-        DatabaseUsers(auth, audit),
+        users,
         DatabaseApiTokens(audit),
         decided,
-        DatabaseRoles(audit),
+        roles,
         DatabaseProfiles(settings, audit, live=decided.live),
         second_factor,
+        DatabaseViewing(auth, audit),
+        DatabaseUserImports(users, roles, audit),
     )
     return Parts(**vars(base), counters=counters, auth=auth, ingest=ingest, services=services)

@@ -70,6 +70,7 @@ class BrowserSession(Base):
     address: Mapped[str] = mapped_column(Text, default="")  # from where it was used last, and what said it was used
     user_agent: Mapped[str] = mapped_column(Text, default="")
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # to the minute; None of before it was kept
+    viewed_user_id: Mapped[int | None] = mapped_column(BigInteger)  # whose eyes it looks through, changing nothing
 
 
 class RefreshToken(Base):

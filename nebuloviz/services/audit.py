@@ -12,6 +12,8 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.clock import utc_now
+from nebuloviz.errors import ViewOnly
+from nebuloviz.i18n import gettext as _
 from nebuloviz.models import EPOCH, AuditEntry, microseconds
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.interfaces import AuditAction, AuditEntryView, AuditFilter, AuditPage, AuditService
@@ -26,6 +28,13 @@ _address: ContextVar[str] = ContextVar("nebuloviz_address", default="")
 def set_address(address: str) -> None:
     """Say from where the rest of this request comes. For the edges; what has no request comes from nowhere."""
     _address.set("".join(letter for letter in address if letter.isprintable())[:_LONGEST_ADDRESS])
+
+
+def view_only() -> ViewOnly:
+    """What somebody is told who looks through another's eyes and would change something."""
+    return ViewOnly(
+        _("You are looking through somebody else's eyes, and nothing can be changed or downloaded meanwhile.")
+    )
 
 
 class DatabaseAudit(AuditService):
@@ -44,6 +53,8 @@ class DatabaseAudit(AuditService):
         before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
     ) -> None:
+        if actor.looking:  # whatever forgot to ask: what is worth an entry is a change
+            raise view_only()
         session.add(
             AuditEntry(
                 at=self._now(),

@@ -18,7 +18,7 @@ from nebuloviz.db import rows_changed
 from nebuloviz.errors import Conflict, InvalidInput, NotFound, NotSignedIn, TokenReused
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import BrowserSession, RefreshToken, User
-from nebuloviz.permissions import SCOPABLE, SYSTEM, Actor
+from nebuloviz.permissions import SCOPABLE, SYSTEM, Actor, Permission
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.interfaces import (
     NOWHERE,
@@ -185,6 +185,14 @@ class DatabaseAuth(AuthService):
         return token
 
     def user_of_session(self, session: Session, token: str) -> UserView | None:
+        found = self._living_session(session, token)
+        if found is None:
+            return None
+        row, user = found
+        own = replace(view_of(user), session_id=session_id_of(row.token_hash))
+        return own if row.viewed_user_id is None else self._seen(session, row.viewed_user_id, own)
+
+    def _living_session(self, session: Session, token: str) -> tuple[BrowserSession, User] | None:
         found = session.execute(
             select(BrowserSession, User)
             .join(User, User.id == BrowserSession.user_id)
@@ -195,7 +203,16 @@ class DatabaseAuth(AuthService):
         row, user = found
         if row.expires_at <= self._now() or row.epoch != user.sign_in_epoch or user.disabled:
             return None
-        return replace(view_of(user), session_id=session_id_of(row.token_hash))
+        return row, user
+
+    def _seen(self, session: Session, user_id: int, viewer: UserView) -> UserView | None:
+        """The user as `viewer` looks through this user's eyes, in the viewer's own language and colours; None where that ended."""
+        user, may = session.get(User, user_id), self.actor(viewer)
+        allowed = may.may(Permission.USERS_MANAGE) and user is not None and granted(user) <= may.permissions
+        if user is None or user.disabled or not allowed:
+            return None
+        seen = replace(view_of(user), seen_by=viewer, must_change_password=False)
+        return replace(seen, language=viewer.language, theme=viewer.theme)
 
     def touch_session(self, session: Session, token: str, visitor: Visitor = NOWHERE) -> None:
         row, now = session.get(BrowserSession, hashed_token(token)), self._now()
@@ -206,9 +223,14 @@ class DatabaseAuth(AuthService):
             session.flush()
 
     def end_session(self, session: Session, token: str) -> None:
-        user = self.user_of_session(session, token)
-        if user is not None:
-            self._audit.record(session, self.actor(user), AuditAction.SIGN_OUT)
+        found = self._living_session(session, token)
+        if found is not None:
+            row, user = found
+            actor = self.actor(view_of(user))
+            viewed = session.get(User, row.viewed_user_id) if row.viewed_user_id is not None else None
+            if viewed is not None:
+                self._audit.record(session, actor, AuditAction.VIEW_ENDED, subject_of(viewed))
+            self._audit.record(session, actor, AuditAction.SIGN_OUT)
         session.execute(delete(BrowserSession).where(BrowserSession.token_hash == hashed_token(token)))
 
     def _signed_in(self, session: Session, user: UserView, by: str) -> None:
@@ -283,7 +305,8 @@ class DatabaseAuth(AuthService):
         left = user.granted & SCOPABLE if user.scope else user.granted
         if user.confined_to is not None:
             left &= user.confined_to
-        return Actor(user.id, user.username, user.role, left, user.scope)
+        looking = user.seen_by is not None
+        return Actor(user.id, user.username, user.role, left, user.scope, looking)
 
     def create_user(
         self, session: Session, username: str, password: str, role: str, *, must_change_password: bool = False
@@ -348,7 +371,12 @@ def add_user(session: Session, user: User) -> None:
         with session.begin_nested():
             session.add(user)
     except IntegrityError:
-        raise Conflict(_("There is a user called {name} already.", name=user.username)) from None
+        raise twin(user.username) from None
+
+
+def twin(username: str) -> Conflict:
+    """What stands in the way of a name that somebody has."""
+    return Conflict(_("There is a user called {name} already.", name=username))
 
 
 def view_of(user: User) -> UserView:

@@ -29,16 +29,20 @@ def granted(user: User) -> frozenset[Permission]:
     return ROLES.get(user.role, frozenset())
 
 
+def all_roles(session: Session, *, locked: bool = False) -> Roles:
+    """All roles as they are now; `locked`: and until the transaction ends."""
+    stored = select(CustomRole.slug, CustomRole.permissions).order_by(CustomRole.slug)
+    rows = session.execute(stored.with_for_update() if locked else stored)
+    return {**ROLES, **{slug: permissions_from_text(text) for slug, text in rows}}
+
+
 def lock_roles(session: Session) -> Roles:
     """All roles as they are now, and until the transaction ends.
 
     Whoever gives a role to a user, or changes a role or somebody who manages users, comes through here first: of two at once
     the second waits, and sees what the first has left.
     """
-    rows = session.execute(
-        select(CustomRole.slug, CustomRole.permissions).order_by(CustomRole.slug).with_for_update()
-    ).all()
-    return {**ROLES, **{slug: permissions_from_text(text) for slug, text in rows}}
+    return all_roles(session, locked=True)
 
 
 def granted_by(roles: Roles, slug: str) -> frozenset[Permission]:

@@ -15,7 +15,7 @@ from nebuloviz.errors import Conflict, InvalidInput, NotFound, StaleVersion
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import PasswordLink, User
 from nebuloviz.permissions import Actor, Permission, RowScope, require
-from nebuloviz.services.auth import DatabaseAuth, add_user, hashed_token, subject_of, view_of
+from nebuloviz.services.auth import DatabaseAuth, add_user, hashed_token, subject_of, twin, view_of
 from nebuloviz.services.interfaces import (
     AuditAction,
     AuditService,
@@ -27,8 +27,9 @@ from nebuloviz.services.interfaces import (
     UserView,
 )
 from nebuloviz.services.passwords import check_username, name_key
-from nebuloviz.services.role_rows import Roles, granted, granted_by, lock_roles, nobody_would_manage
+from nebuloviz.services.role_rows import Roles, all_roles, granted, granted_by, lock_roles, nobody_would_manage
 from nebuloviz.services.scope import checked_scope, scope_from_json, scope_to_json
+from nebuloviz.services.viewing import end_views
 
 LINK_LIFE = timedelta(days=7)
 _LONGEST_EMAIL = 254
@@ -81,6 +82,13 @@ class DatabaseUsers(UserService):
     # ------------------------------------------------------------ changing
 
     @require(Permission.USERS_MANAGE)
+    def check(self, session: Session, actor: Actor, username: str, draft: UserDraft) -> RowScope:
+        name = check_username(username)
+        if session.scalars(select(User.id).where(User.name_key == name_key(name))).first() is not None:
+            raise twin(name)
+        return _checked(all_roles(session), actor, draft)
+
+    @require(Permission.USERS_MANAGE)
     def create(self, session: Session, actor: Actor, username: str, draft: UserDraft) -> PasswordOffer:
         name, scope = check_username(username), _checked(lock_roles(session), actor, draft)
         user = User(
@@ -117,6 +125,7 @@ class DatabaseUsers(UserService):
         user.version += 1
         if disabled:
             self._auth.end_all(session, user)
+            end_views(session, self._auth, self._audit, user)
             _withdraw_links(session, user)
         action = AuditAction.USER_DISABLED if disabled else AuditAction.USER_ENABLED
         self._audit.record(session, actor, action, subject_of(user))
@@ -126,6 +135,7 @@ class DatabaseUsers(UserService):
     def delete(self, session: Session, actor: Actor, user_id: int, version: int) -> None:
         user = _for_change(session, actor, lock_roles(session), user_id, version, managing=False)
         self._audit.record(session, actor, AuditAction.USER_DELETED, subject_of(user), before=_told(user))
+        end_views(session, self._auth, self._audit, user)
         session.execute(delete(User).where(User.id == user.id))  # what belongs to the user goes by the foreign keys
 
     @require(Permission.USERS_MANAGE)

@@ -33,6 +33,7 @@ from nebuloviz.web.login import install_login
 from nebuloviz.web.second_factor import install_second_factor
 from nebuloviz.web.sessions import THEME_COOKIE, install_sessions
 from nebuloviz.web.vendor import PLOTLY, install_vendor, locale_address, vendor_address
+from nebuloviz.web.viewing import install_viewing
 
 if TYPE_CHECKING:  # typeshed's, not there at run time
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -137,6 +138,7 @@ def create_dash(
     install_reader(server)
     install_login(server)
     install_second_factor(server)
+    install_viewing(server)
     install_vendor(server)
     install_files(server)
     app = _dash(server)

@@ -6,7 +6,8 @@ Valid inside a request of the dashboard's Flask server. A page never opens a ses
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -19,6 +20,7 @@ from nebuloviz.db import Database, answering
 from nebuloviz.errors import NotSignedIn
 from nebuloviz.i18n import gettext as _
 from nebuloviz.permissions import Actor, Permission
+from nebuloviz.services.audit import view_only
 from nebuloviz.services.interfaces import InstallationSettings, Services, UserView
 from nebuloviz.settings import Settings
 
@@ -109,7 +111,20 @@ def ask(method: Callable[Concatenate[Session, Actor, _P], _R], *args: _P.args, *
         return method(session, current_actor(), *args, **kwargs)
 
 
-def act(method: Callable[Concatenate[Session, Actor, _P], _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-    """As `ask`, in a transaction that is committed when the method returns and rolled back when it raises."""
+@contextmanager
+def writing() -> Iterator[Session]:
+    """A transaction for the signed-in user, who is that and not only looked at. Raises ViewOnly."""
+    if current_user().seen_by is not None:
+        raise view_only()
     with answering(), context().database.transaction() as session:
+        yield session
+
+
+def act(method: Callable[Concatenate[Session, Actor, _P], _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    """As `ask`, in a transaction that is committed when the method returns and rolled back when it raises.
+
+    Raises:
+        ViewOnly: an administrator is looking through the user's eyes.
+    """
+    with writing() as session:
         return method(session, current_actor(), *args, **kwargs)

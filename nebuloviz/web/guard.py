@@ -34,10 +34,12 @@ from nebuloviz.errors import (
     PermissionDenied,
     SecondFactorDue,
     TooManyRequests,
+    ViewOnly,
 )
 from nebuloviz.i18n import gettext as _
 from nebuloviz.observability import CALLBACK_ERRORS, CALLBACK_SECONDS, timed
 from nebuloviz.permissions import Permission, required_permission
+from nebuloviz.services.audit import view_only
 from nebuloviz.services.limits import RequestLimiter
 from nebuloviz.web import body, context
 from nebuloviz.web.access import Access, declared_access
@@ -50,6 +52,8 @@ _PAGES = frozenset({"/", "/<path:path>"})
 _DESCRIPTIONS = frozenset({"/_dash-layout", "/_dash-dependencies"})
 _WHILE_PASSWORD_MUST_CHANGE = frozenset({"change_password", "sign_out"})
 _WHILE_SECOND_FACTOR_IS_DUE = frozenset({"second_factor", "sign_out"})
+#: Of what changes something; callbacks are `context.act`'s to refuse.
+_WHILE_LOOKING = frozenset({"sign_out", "stop_looking"})
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _ROUTER = "router"  # the access of Dash's own page callback: decided by the page that it is asked for
 _PAGE_OUTPUT = Output("_pages_content", "children")
@@ -74,9 +78,13 @@ def _guard(limiter: RequestLimiter) -> ResponseReturnValue | None:
         return _ask_to_sign_in()
     limiter.check(f"session:{signed_in.get_id()}")
     keep_alive(signed_in.get_id())
+    if signed_in.user.seen_by and request.method not in _SAFE_METHODS and endpoint not in {UPDATE, *_WHILE_LOOKING}:
+        raise view_only()
     if signed_in.user.must_change_password and endpoint not in _WHILE_PASSWORD_MUST_CHANGE:
         return _ask_for_new_password()
-    if endpoint not in _WHILE_SECOND_FACTOR_IS_DUE and context.services().second_factor.is_due(signed_in.user):
+    if endpoint not in _WHILE_SECOND_FACTOR_IS_DUE and context.services().second_factor.is_due(
+        signed_in.user.seen_by or signed_in.user
+    ):
         return _ask_for_second_factor()
     _authorize(endpoint, access)
     return None
@@ -337,9 +345,9 @@ def callback_failed(error: Exception) -> None:
     """Dash's handler for exceptions in callbacks: nothing on the page changes, and the shell's error store says why.
 
     Raises:
-        NebuloVizError: again, where the HTTP status is the answer (401, 403, 429).
+        NebuloVizError: again, where the HTTP status is the answer (401, 403, 429): a page that asks what its reader may not.
     """
-    if isinstance(error, (NotSignedIn, PermissionDenied, TooManyRequests)):
+    if isinstance(error, (NotSignedIn, PermissionDenied, TooManyRequests)) and not isinstance(error, ViewOnly):
         raise error
     if isinstance(error, NebuloVizError):
         code, message = error.code, error.message

@@ -107,7 +107,7 @@ def install_reader(server: Flask) -> None:
     def read() -> None:
         if signed_in.is_authenticated:
             user: UserView = signed_in.user
-            set_log_context(user_id=str(user.id))
+            set_log_context(user_id=str((user.seen_by or user).id))
             set_current(_own_preferences(user))
 
     server.before_request(read)

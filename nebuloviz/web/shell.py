@@ -28,6 +28,7 @@ from nebuloviz.web.components import (
     data_age,
     frame,
     link_button,
+    looking_bar,
     no_answer,
     rail,
     theme_button,
@@ -67,7 +68,8 @@ def layout() -> Component:
         **given(data_nv_carried=" ".join(CARRIED_PARAMS)),
     )
     bar = topbar(filterbar.filter_bar(dimensions, visited, at), end=end)
-    return html.Div([frame(place, bar, content), *_machinery(user, known)])
+    looking = [looking_bar(user.username, role_words(user.role, user.role_name))] if user.seen_by else []
+    return html.Div([frame(place, bar, content), *looking, *_machinery(user, known)])
 
 
 def _visited() -> PageState:

@@ -30,7 +30,9 @@ from nebuloviz.services.profile import DatabaseProfiles
 from nebuloviz.services.roles import DatabaseRoles
 from nebuloviz.services.second_factor import DatabaseSecondFactor
 from nebuloviz.services.stored_settings import DatabaseSettings
+from nebuloviz.services.user_imports import DatabaseUserImports
 from nebuloviz.services.users import DatabaseUsers
+from nebuloviz.services.viewing import DatabaseViewing
 from nebuloviz.settings import Settings, load
 from tests.served import Served
 
@@ -101,6 +103,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
         database, settings, on_written=[lambda written: cache.invalidate(*map(day_node, written.days))]
     )
     stored = DatabaseSettings(settings, audit)
+    users, roles = DatabaseUsers(auth, audit), DatabaseRoles(audit)
     services = Services(
         auth,
         data,
@@ -108,12 +111,14 @@ def running_api(settings: Settings) -> Iterator[Api]:
         FigureInsights(data, alerts),
         ingest,
         audit,
-        DatabaseUsers(auth, audit),
+        users,
         DatabaseApiTokens(audit),
         stored,
-        DatabaseRoles(audit),
+        roles,
         DatabaseProfiles(settings, audit),
         DatabaseSecondFactor(settings.secret(), auth, audit, required=lambda: stored.current.require_second_factor),
+        DatabaseViewing(auth, audit),
+        DatabaseUserImports(users, roles, audit),
     )
     with database.transaction() as session:
         for role in ROLES:

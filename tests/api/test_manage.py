@@ -188,6 +188,45 @@ class TestUsers:
         assert (entry["username"], entry["subject"], entry["after"]["role"]) == ("admin", "user noted", "analyst")
 
 
+class TestUserImport:
+    CSV = "username,role,store\nmia,viewer,367|406\nviewer,viewer,\nroot2,boss,\n"
+
+    def send(self, client: httpx.Client, content: str | bytes, **options: Any) -> httpx.Response:
+        headers = {"Content-Type": "text/csv"} | options.pop("headers", {})
+        return client.post("/api/v1/users/import", content=content, headers=headers, **options)
+
+    def test_answers_each_row_and_can_be_tried_before(self, admin: httpx.Client) -> None:
+        tried = self.send(admin, self.CSV, params={"dry_run": "true"}).json()
+        assert (tried["created"], tried["refused"]) == (1, 2)
+        assert all(item["path"] is None for item in tried["items"])
+        assert admin.get("/api/v1/users", params={"search": "mia"}).json()["items"] == []
+        answer = self.send(admin, self.CSV)
+        mia, twin, boss = answer.json()["items"]
+        assert (mia["username"], mia["scope"], mia["problem"]) == ("mia", {"store": ["367", "406"]}, None)
+        assert mia["path"].startswith("/welcome/")
+        assert "already" in twin["problem"]
+        assert "boss" in boss["problem"]
+        (user,) = admin.get("/api/v1/users", params={"search": "mia"}).json()["items"]
+        assert (user["state"], user["scope"]) == ("invited", {"store": ["367", "406"]})
+        assert admin.delete(f"/api/v1/users/{user['id']}").status_code == 204
+
+    @pytest.mark.parametrize(
+        ("content", "kind", "status"),
+        [
+            ("", "text/csv", 422),
+            ("username,role,password\na,viewer,x\n", "text/csv", 422),
+            (b"\x00", "text/csv", 422),
+            ("username,role\na,viewer\n", "application/json", 415),
+            ("username,role\na,viewer\n", "", 415),
+            (b"x" * 600_000, "text/csv", 413),
+        ],
+    )
+    def test_of_what_is_no_file_of_users_is_refused(
+        self, admin: httpx.Client, content: str | bytes, kind: str, status: int
+    ) -> None:
+        assert self.send(admin, content, headers={"Content-Type": kind}).status_code == status
+
+
 class TestRoles:
     BODY: ClassVar[dict[str, Any]] = {"name": "Region lead", "permissions": ["alerts:manage"]}
 

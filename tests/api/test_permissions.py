@@ -79,6 +79,7 @@ TABLE: dict[tuple[str, str], str | Permission] = {
     ("POST", "/api/v1/users/{user_id}/end-sessions"): Permission.USERS_MANAGE,
     ("POST", "/api/v1/users/{user_id}/reset-second-factor"): Permission.USERS_MANAGE,
     ("POST", "/api/v1/users/{user_id}/password-link"): Permission.USERS_MANAGE,
+    ("POST", "/api/v1/users/import"): Permission.USERS_MANAGE,
     ("GET", "/api/v1/roles"): Permission.USERS_MANAGE,
     ("POST", "/api/v1/roles"): Permission.USERS_MANAGE,
     ("GET", "/api/v1/roles/{slug}"): Permission.USERS_MANAGE,
@@ -121,6 +122,10 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
     ("PATCH", "/api/v1/me"): {"json": {"theme": "dark"}},
     ("POST", "/api/v1/users"): {"json": {"username": "viewer", "role": "viewer"}},
     ("POST", "/api/v1/tokens"): {"json": {"name": "none", "permissions": ["no:such"]}},
+    ("POST", "/api/v1/users/import"): {
+        "content": "username,role\nviewer,viewer\n",
+        "headers": {"Content-Type": "text/csv"},
+    },
     ("POST", "/api/v1/roles"): {"json": {"name": "Viewer", "permissions": []}},
     ("PUT", "/api/v1/roles/{slug}"): {"json": {"name": "Nobody's", "permissions": []}},
     ("PATCH", "/api/v1/settings"): {"json": {}},

@@ -24,7 +24,9 @@ from nebuloviz.services.profile import DatabaseProfiles
 from nebuloviz.services.roles import DatabaseRoles
 from nebuloviz.services.second_factor import DatabaseSecondFactor
 from nebuloviz.services.stored_settings import DatabaseSettings
+from nebuloviz.services.user_imports import DatabaseUserImports
 from nebuloviz.services.users import DatabaseUsers
+from nebuloviz.services.viewing import DatabaseViewing
 from nebuloviz.settings import Settings
 from nebuloviz.web.app import create_dash
 from nebuloviz.web.context import Context, SignedIn, install_context
@@ -55,7 +57,7 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dash, Settings,
 
 def services_of(settings: Settings, shop: Shop) -> Services:
     auth = DatabaseAuth(settings, rounds=4, audit=shop.audit)
-    users = DatabaseUsers(auth, shop.audit)
+    users, roles = DatabaseUsers(auth, shop.audit), DatabaseRoles(shop.audit)
     return Services(
         auth,
         shop.data,
@@ -66,9 +68,11 @@ def services_of(settings: Settings, shop: Shop) -> Services:
         users,
         DatabaseApiTokens(shop.audit),
         DatabaseSettings(settings, shop.audit),
-        DatabaseRoles(shop.audit),
+        roles,
         DatabaseProfiles(settings, shop.audit),
         DatabaseSecondFactor(settings.secret(), auth, shop.audit),
+        DatabaseViewing(auth, shop.audit),
+        DatabaseUserImports(users, roles, shop.audit),
     )
 
 

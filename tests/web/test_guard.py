@@ -25,6 +25,7 @@ PAGES: dict[str, Permission] = {
     "/audit": Permission.AUDIT_READ,
     "/users": Permission.USERS_MANAGE,
     "/users/new": Permission.USERS_MANAGE,
+    "/users/import": Permission.USERS_MANAGE,
     "/users/1": Permission.USERS_MANAGE,
     "/roles": Permission.USERS_MANAGE,
     "/roles/new": Permission.USERS_MANAGE,
@@ -232,7 +233,7 @@ class TestPages:
         found = {path.stem for path in (ROOT / "pages").glob("[!_]*.py")}
         assert found == {
             *("overview", "explore", "alerts", "alert", "data", "audit"),
-            *("users", "user", "roles", "role", "not_found_404"),
+            *("users", "users_import", "user", "roles", "role", "not_found_404"),
         }
 
     @pytest.mark.parametrize(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi import Query as Parameter
 
 from nebuloviz.api.deps import Asker, needs
-from nebuloviz.api.reading import StrictRoute
+from nebuloviz.api.reading import StrictRoute, read_body
 from nebuloviz.api.schemas.users import (
     EndedSessions,
+    ImportAnswer,
+    ImportedUserItem,
     NewUser,
     PasswordLink,
     UserBody,
@@ -19,11 +21,21 @@ from nebuloviz.api.schemas.users import (
     UserStateBody,
 )
 from nebuloviz.api.versions import IfMatch, show_version
+from nebuloviz.errors import UnsupportedMediaType
 from nebuloviz.permissions import Permission
-from nebuloviz.services.interfaces import PasswordOffer, UserDraft, UserOrder, UserRecord, UserState
+from nebuloviz.services.interfaces import ImportedUser, PasswordOffer, UserDraft, UserOrder, UserRecord, UserState
+from nebuloviz.services.user_files import BETWEEN_VALUES, COLUMNS, MOST_BYTES, MOST_ROWS, template
 
 router = APIRouter(prefix="/users", tags=["users"], route_class=StrictRoute)
 Manager = Annotated[Asker, Depends(needs(Permission.USERS_MANAGE))]
+_CSV: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": f"A heading and a row a user, of the columns {', '.join(COLUMNS)}; `username` and `role` (slug or name) are "
+        f"required, `{BETWEEN_VALUES}` stands between several values. At most {MOST_ROWS} rows, gzip allowed.",
+        "content": {"text/csv": {"schema": {"type": "string"}, "example": template()}},
+    }
+}
 UserId = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
@@ -42,6 +54,22 @@ async def users(
 async def create_user(asker: Manager, body: NewUser) -> PasswordLink:
     """The user cannot sign in before setting a password by the link, which is told only here."""
     return _link(await asker.act(asker.services.users.create, body.username, _draft(body)))
+
+
+@router.post("/import", summary="Many new users, from a CSV file", openapi_extra=_CSV)
+async def import_users(
+    asker: Manager,
+    request: Request,
+    dry_run: Annotated[bool, Parameter(description="Say what would be done, and do nothing.")] = False,  # noqa: FBT002 - of the URL
+) -> ImportAnswer:
+    """A row with a problem is told of, and harms no other one. The links are told only here."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "text/csv":
+        raise UnsupportedMediaType("Send the file as text/csv.")
+    data = await read_body(request, MOST_BYTES)
+    imports = asker.services.user_imports
+    rows = await (asker.ask(imports.preview, data) if dry_run else asker.act(imports.run, data))
+    refused = sum(bool(row.problem) for row in rows)
+    return ImportAnswer(created=len(rows) - refused, refused=refused, items=[_imported(row) for row in rows])
 
 
 @router.get("/{user_id}", summary="One user")
@@ -109,6 +137,19 @@ def item_of(user: UserRecord) -> UserItem:
 def _versioned(response: Response, user: UserRecord) -> UserItem:
     show_version(response, user.version)
     return item_of(user)
+
+
+def _imported(row: ImportedUser) -> ImportedUserItem:
+    return ImportedUserItem(
+        line=row.line,
+        username=row.username,
+        email=row.email,
+        role=row.role,
+        scope=dict(row.scope),
+        problem=row.problem or None,
+        path=f"/welcome/{row.token}" if row.token else None,
+        expires_at=row.expires_at,
+    )
 
 
 def _draft(body: UserBody) -> UserDraft:

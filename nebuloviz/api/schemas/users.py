@@ -63,3 +63,24 @@ class PasswordLink(Outgoing):
 
 class EndedSessions(Outgoing):
     ended: Annotated[int, Field(description="Browser sessions; API tokens have ended too.")]
+
+
+class ImportedUserItem(Outgoing):
+    """What a row of the file came to. `line` counts from 1, the heading included."""
+
+    line: int
+    username: str
+    email: str
+    role: str
+    scope: Scope
+    problem: Annotated[str | None, Field(description="Why the row was refused.")]
+    path: Annotated[
+        str | None, Field(description="The one-time link, told once: open it at this installation's address.")
+    ]
+    expires_at: datetime | None
+
+
+class ImportAnswer(Outgoing):
+    created: Annotated[int, Field(description="With `dry_run`: how many would be.")]
+    refused: int
+    items: list[ImportedUserItem]

@@ -77,6 +77,7 @@ from nebuloviz.services.interfaces.second_factor import (
     SecondFactorState,
 )
 from nebuloviz.services.interfaces.settings import SECRET_IS_SET, SettingsRecord, SettingsService
+from nebuloviz.services.interfaces.user_imports import ImportedUser, UserImportService
 from nebuloviz.services.interfaces.users import (
     USER_ORDERS,
     USER_STATES,
@@ -87,6 +88,7 @@ from nebuloviz.services.interfaces.users import (
     UserService,
     UserState,
 )
+from nebuloviz.services.interfaces.viewing import ViewingService
 
 __all__ = [
     "MOST_POSTED",
@@ -122,6 +124,7 @@ __all__ = [
     "FrameColumn",
     "Freshness",
     "ImportView",
+    "ImportedUser",
     "IngestService",
     "Insight",
     "InstallationSettings",
@@ -147,11 +150,13 @@ __all__ = [
     "StreamStatus",
     "TokenPair",
     "UserDraft",
+    "UserImportService",
     "UserOrder",
     "UserRecord",
     "UserService",
     "UserState",
     "UserView",
+    "ViewingService",
     "Visitor",
 ]
 
@@ -172,3 +177,5 @@ class Services:
     roles: RoleService
     profile: ProfileService
     second_factor: SecondFactorService
+    viewing: ViewingService
+    user_imports: UserImportService

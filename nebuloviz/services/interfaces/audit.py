@@ -53,6 +53,9 @@ class AuditAction(StrEnum):
     USER_DISABLED = "user:disable"
     USER_ENABLED = "user:enable"
     USER_UNLOCKED = "user:unlock"
+    USERS_IMPORTED = "user:import"
+    VIEW_ENDED = "view:end"
+    VIEW_STARTED = "view:start"
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,11 @@ class AuditService(ABC):
         before: Mapping[str, Any] | None = None,
         after: Mapping[str, Any] | None = None,
     ) -> None:
-        """Add an entry in the caller's transaction: what is rolled back was not done. Never give it a secret."""
+        """Add an entry in the caller's transaction: what is rolled back was not done. Never give it a secret.
+
+        Raises:
+            ViewOnly: the actor only looks.
+        """
 
     @abstractmethod
     def entries(

@@ -15,6 +15,7 @@ from nebuloviz.permissions import Actor, Permission, RowScope
 class UserView:
     """Somebody who may sign in. `granted`: what the role includes; `role_name`: '' of a ready-made one, whose words are translated.
 
+    `seen_by`: the administrator who looks through this user's eyes, if it is not the user; nothing may be changed then.
     `confined_to`: the permissions of the token that was shown; None where all of the role count. `session_id`: of the sign-in that
     was shown. Preferences that are '' (`week_start` None) follow the installation.
     """
@@ -38,6 +39,7 @@ class UserView:
     landing_page: str = ""
     second_factor: bool = False
     session_id: str = field(default="", compare=False)
+    seen_by: UserView | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,10 @@ class AuthService(ABC):
 
     @abstractmethod
     def user_of_session(self, session: Session, token: str) -> UserView | None:
-        """Whose session it is; None when unknown, expired or revoked, or the user is disabled."""
+        """Whose session it is, or whom it looks at; None when unknown, expired or revoked, or the user is disabled.
+
+        None as well once the one who looks may no more, or the one who is looked at is gone or may more than that one.
+        """
 
     @abstractmethod
     def touch_session(self, session: Session, token: str, visitor: Visitor = NOWHERE) -> None:

@@ -79,6 +79,10 @@ class UserService(ABC):
         """One user. Raises NotFound."""
 
     @abstractmethod
+    def check(self, session: Session, actor: Actor, username: str, draft: UserDraft) -> RowScope:
+        """The scope as it would be kept, if `create` would create that user now. Raises what `create` does."""
+
+    @abstractmethod
     def create(self, session: Session, actor: Actor, username: str, draft: UserDraft) -> PasswordOffer:
         """A new user, who cannot sign in before setting a password by the link.
 

@@ -15,7 +15,7 @@ from nebuloviz.permissions import RowScope
 from nebuloviz.services.interfaces import PasswordOffer, UserDraft, UserRecord
 from nebuloviz.services.shown import role_words
 from nebuloviz.web.components import badge, card, empty_state
-from nebuloviz.web.components.basic import Kind, button, given
+from nebuloviz.web.components.basic import Kind, button, given, icon
 from nebuloviz.web.figures import value_label
 from nebuloviz.web.filterbar import NOT_GIVEN, dropdown_texts
 
@@ -210,8 +210,8 @@ def second_factor_badge(*, on: bool) -> Component:
     return badge(_("On"), "good", icon_name="shield-check") if on else badge(_("Off"), "neutral", icon_name="shield")
 
 
-def user_actions(user: UserRecord) -> Component:
-    """What can be done to a user at once; deleting asks first."""
+def user_actions(user: UserRecord, *, may_look: bool) -> Component:
+    """What can be done to a user at once; deleting asks first. `may_look`: whether the reader may look through the user's eyes."""
     disabled = user.state == "disabled"
     switch = (
         button(_("Enable"), id=act_id("enable"), icon_name="check-circle")
@@ -221,6 +221,7 @@ def user_actions(user: UserRecord) -> Component:
     link_words = _("New invitation link") if user.state == "invited" else _("Reset password")
     return html.Div(
         [
+            _look(user) if may_look and not disabled else None,
             None if disabled else button(link_words, id=act_id("link"), icon_name="key"),
             button(_("Unlock"), id=act_id("unlock"), icon_name="unlock") if user.state == "locked" else None,
             button(_("Reset second factor"), id=act_id("second-factor"), icon_name="shield-x")
@@ -236,6 +237,12 @@ def user_actions(user: UserRecord) -> Component:
         ],
         className="nv-row",
     )
+
+
+def _look(user: UserRecord) -> Component:
+    words = [icon("eye"), html.Span(_("View as {name}", name=user.username))]
+    look = html.Button(words, className="nv-button nv-button-plain")
+    return html.Form(look, action=f"/view-as/{user.id}", method="post")
 
 
 def offer_card(offer: PasswordOffer, origin: str) -> Component:

@@ -1,0 +1,54 @@
+"""Looking through a user's eyes, as a mark on a browser session."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from nebuloviz.errors import Conflict, NotFound, NotSignedIn
+from nebuloviz.i18n import gettext as _
+from nebuloviz.models import BrowserSession, User
+from nebuloviz.permissions import Actor, Permission, require
+from nebuloviz.services.auth import DatabaseAuth, hashed_token, subject_of, view_of
+from nebuloviz.services.interfaces import AuditAction, AuditService, ViewingService
+from nebuloviz.services.role_rows import granted
+
+
+class DatabaseViewing(ViewingService):
+    """The `ViewingService`; what a marked session sees is for `DatabaseAuth.user_of_session` to say."""
+
+    def __init__(self, auth: DatabaseAuth, audit: AuditService) -> None:
+        self._auth = auth
+        self._audit = audit
+
+    @require(Permission.USERS_MANAGE)
+    def start(self, session: Session, actor: Actor, token: str, user_id: int) -> None:
+        user = session.get(User, user_id) if 0 < user_id < 2**63 else None
+        if user is None:
+            raise NotFound(_("There is no such user any more."))
+        if user.disabled or user.id == actor.user_id:
+            raise Conflict(_("There is nothing to see: {name} is disabled, or you.", name=user.username))
+        actor.demand_no_less(granted(user))
+        row = session.get(BrowserSession, hashed_token(token))
+        if row is None or row.user_id != actor.user_id:
+            raise NotSignedIn(_("Please sign in."))
+        self._audit.record(session, actor, AuditAction.VIEW_STARTED, subject_of(user))
+        row.viewed_user_id = user.id
+
+    def stop(self, session: Session, token: str) -> int:
+        row = session.get(BrowserSession, hashed_token(token))
+        if row is None or row.viewed_user_id is None:
+            raise Conflict(_("You are looking through your own eyes."))
+        viewed, row.viewed_user_id = row.viewed_user_id, None
+        viewer, user = session.get_one(User, row.user_id), session.get(User, viewed)
+        subject = subject_of(user) if user else ""
+        self._audit.record(session, self._auth.actor(view_of(viewer)), AuditAction.VIEW_ENDED, subject)
+        return viewed
+
+
+def end_views(session: Session, auth: DatabaseAuth, audit: AuditService, user: User) -> None:
+    """End the sessions that look through the eyes of a user who is shut out: else an open page would be another one's suddenly."""
+    looking = select(BrowserSession, User).join(User, User.id == BrowserSession.user_id)
+    for row, viewer in session.execute(looking.where(BrowserSession.viewed_user_id == user.id)).all():
+        audit.record(session, auth.actor(view_of(viewer)), AuditAction.VIEW_ENDED, subject_of(user))
+        session.execute(delete(BrowserSession).where(BrowserSession.token_hash == row.token_hash))
