@@ -20,6 +20,18 @@ from nebuloviz.errors import ConfigurationError
 
 PREFIX = "NEBULOVIZ_"
 MIN_SECRET_LENGTH = 32
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+#: What stands in examples until somebody replaces it; compared with the letters of a secret.
+_PLACEHOLDERS = (
+    "changeme",
+    "changethis",
+    "replaceme",
+    "replacethis",
+    "yoursecret",
+    "placeholder",
+    "insecure",
+    "example",
+)
 
 #: Language code -> its own name, in the order in which they are offered.
 SUPPORTED_LANGUAGES: dict[str, str] = {"en": "English", "de": "Deutsch", "es": "Español", "ar": "العربية"}
@@ -177,6 +189,14 @@ class Settings(BaseSettings):
         "auto", description="`auto` writes text to a terminal, JSON elsewhere."
     )
 
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(_REDIS_SCHEMES):
+            message = f"must begin with one of {', '.join(_REDIS_SCHEMES)}"
+            raise ValueError(message)
+        return value
+
     @field_validator("language")
     @classmethod
     def _supported_language(cls, value: str) -> str:
@@ -245,7 +265,8 @@ class Settings(BaseSettings):
 
 
 def _strong(secret: str) -> str:
-    if len(secret) < MIN_SECRET_LENGTH or len(set(secret)) < 8:
+    letters = "".join(filter(str.isalpha, secret.lower()))
+    if len(secret) < MIN_SECRET_LENGTH or len(set(secret)) < 8 or any(word in letters for word in _PLACEHOLDERS):
         message = (
             f"{PREFIX}SECRET_KEY is too weak: it needs at least {MIN_SECRET_LENGTH} characters, chosen at random. "
             'Make one with: python -c "import secrets; print(secrets.token_urlsafe(48))"'
@@ -255,12 +276,15 @@ def _strong(secret: str) -> str:
 
 
 def _generated_secret(path: Path) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(48))
     except FileExistsError:
         pass  # another process, or an earlier start, was first: its secret is ours
+    except OSError as error:
+        message = f"{PREFIX}DATA_DIR names {path.parent}, which cannot be written: {error.strerror}."
+        raise ConfigurationError(message) from error
     return _strong(path.read_text(encoding="utf-8"))
 
 

@@ -40,12 +40,18 @@ class Served:
         return httpx.Client(base_url=self.url, timeout=30, **options)
 
 
-def raw(url: str, request: bytes) -> bytes:
-    """What the server answers to bytes that no HTTP client would send; what it has not said within seconds is left out."""
+def raw(url: str, request: bytes, *, hang_up: bool = False) -> bytes:
+    """What the server answers to bytes that no HTTP client would send; what it has not said within seconds is left out.
+
+    `hang_up`: the client goes away in the middle of its request.
+    """
     host, port = url.removeprefix("http://").split(":")
     answer = b""
     with socket.create_connection((host, int(port)), timeout=5) as connection, contextlib.suppress(TimeoutError):
         connection.sendall(request)
+        if hang_up:
+            time.sleep(0.5)
+            return answer
         while chunk := connection.recv(65536):
             answer += chunk
     return answer

@@ -23,6 +23,7 @@ from nebuloviz.bootstrap.core import (
 from nebuloviz.bootstrap.parts import Parts, parts
 from nebuloviz.bootstrap.watches import closed_days, watch_process
 from nebuloviz.cache import ROOT
+from nebuloviz.errors import ConfigurationError, InvalidInput
 from nebuloviz.ingest.brokers import brokers_health
 from nebuloviz.ingest.sample import Demo
 from nebuloviz.ingest.sample_plan import is_started
@@ -30,6 +31,7 @@ from nebuloviz.ingest.tasks import Storage
 from nebuloviz.models import SaleKey, User
 from nebuloviz.observability import Health, HealthChecks
 from nebuloviz.services.monitoring import InstallationFigures
+from nebuloviz.services.passwords import check_password
 from nebuloviz.services.watch_process import WatchProcess
 from nebuloviz.settings import Settings
 
@@ -192,6 +194,7 @@ def build(settings: Settings, say: Callable[[str], None] = _quiet) -> ASGIApp:
     from nebuloviz.api.app import create_api  # noqa: PLC0415
     from nebuloviz.web.app import create_dash  # noqa: PLC0415
 
+    _check(settings)
     process.share_arenas()
     these = parts(settings)
     program = Program(these, HealthChecks(), say)
@@ -216,3 +219,20 @@ def build(settings: Settings, say: Callable[[str], None] = _quiet) -> ASGIApp:
         dashboard=cast("ASGIApp", WSGIMiddleware(dash.server, workers=WEB_THREADS)),
         lifespan=lifespan,
     )
+
+
+def _check(settings: Settings) -> None:
+    """What would be found out only by those who sign in.
+
+    Raises:
+        ConfigurationError: the first administrator's password is easily guessed.
+    """
+    try:
+        if settings.admin_password is not None:
+            check_password(settings.admin_password.get_secret_value(), ADMIN)
+    except InvalidInput as error:
+        raise ConfigurationError(f"NEBULOVIZ_ADMIN_PASSWORD cannot be used. {error.message}") from error
+    if settings.production and not settings.cookie_secure:
+        _log.warning(
+            "Cookies are sent without TLS as well; set NEBULOVIZ_COOKIE_SECURE=true where people come by https."
+        )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,11 +26,16 @@ class Target:
 
     program: Program
     database: Database
+    alert_id: int = 0
     _clients: dict[str, httpx.Client] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
         return self.program.url
+
+    @property
+    def data_dir(self) -> Path:
+        return Path(self.program.environment["NEBULOVIZ_DATA_DIR"])
 
     def nobody(self, **headers: str) -> httpx.Client:
         return self.program.client(**headers)
@@ -51,6 +57,12 @@ class Target:
         if role not in self._clients:
             self._clients[role] = self.bearing(self.tokens(role)["access_token"])
         return self._clients[role]
+
+    def forget(self, role: str) -> None:
+        """`role` signs in anew when it is next asked for."""
+        for clients in (self._clients, self.program._clients):
+            if role in clients:
+                clients.pop(role).close()
 
     def bearing(self, token: str) -> httpx.Client:
         return self.nobody(Authorization=f"Bearer {token}")

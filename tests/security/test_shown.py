@@ -1,0 +1,122 @@
+"""Names that are markup elsewhere, seen in a real browser: to the letter in chart, hover, axis, grid and alert, and never run."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from nebuloviz.models import Alert, AlertEvent
+from tests.security.conftest import NOW, Target, sale
+
+NAMES = (
+    "<b>bold</b>",
+    "<img src=x onerror=window.ran=1>",
+    '<a href="javascript:window.ran=1">x</a>',
+    "javascript:window.ran=1",
+    "<svg/onload=window.ran=1>",
+)
+PATIENCE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def shop(target: Target) -> Target:
+    """Sales of the last days whose every name is markup, and an alert on one."""
+    sales = [
+        sale(
+            50_000 + 100 * day + number,
+            sold_at=(NOW - timedelta(days=day, hours=1)).isoformat(),
+            product=name,
+            product_id=name,
+            category=name,
+            store=name,
+            region=name,
+            channel=name,
+            country=name,
+            amount=1_000 + 10 * number,
+        )
+        for day in range(6)
+        for number, name in enumerate(NAMES)
+    ]
+    answer = target.api("data_scientist").post("/api/v1/sales", json=sales).json()
+    assert answer["rejected"] == 0, answer
+    hour = NOW.replace(minute=0, second=0)
+    with target.database.transaction() as session:
+        alert = Alert(
+            detector="forest",
+            series=f"revenue|category={NAMES[1]}",
+            metric="revenue",
+            dimensions=json.dumps({"category": NAMES[1]}),
+            bucket_start=hour - timedelta(hours=3),
+            bucket_end=hour - timedelta(hours=2),
+            observed=10.0,
+            expected=40.0,
+            expected_low=25.0,
+            expected_high=60.0,
+            score=0.9,
+            severity="high",
+            created_at=hour,
+            updated_at=hour,
+        )
+        session.add(alert)
+        session.flush()
+        session.add(AlertEvent(alert_id=alert.id, at=hour, kind="raised"))
+        target.alert_id = alert.id
+    return target
+
+
+@pytest.fixture
+def visit(shop: Target, new_page: Callable[..., Page]) -> Callable[[str], Page]:
+    """A page that an administrator looks at."""
+
+    cookies = [{"name": name, "value": value, "url": shop.url} for name, value in shop.browser("admin").cookies.items()]
+
+    def open_page(path: str) -> Page:
+        page = new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.context.add_cookies(cookies)  # type: ignore[arg-type]  # a TypedDict, as Playwright takes it
+        page.goto(shop.url + path)
+        page.wait_for_selector(".nv-frame")
+        return page
+
+    return open_page
+
+
+def check(page: Page) -> None:
+    """No name has become an element, a link or a script."""
+    assert page.evaluate("window.ran === undefined")
+    assert page.locator("[onerror], [onload], img[src=x], .js-plotly-plot a[*|href]").count() == 0
+    assert page.locator("a[href^='javascript:']").count() == 0
+    assert page.locator(".js-plotly-plot :text-is('bold')").count() == 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/explore?m=revenue&by=category",
+        "/explore?m=revenue&by=product&chart=treemap",
+        "/explore?m=revenue&by=store&chart=stack&grain=day",
+        "/explore?m=revenue&by=store&by=category&chart=heatmap",
+        "/explore?m=revenue&by=category&chart=table",
+        "/alerts",
+        "/alerts/{alert}",
+        "/data",
+    ],
+)
+def test_names_are_shown_to_the_letter(shop: Target, visit: Callable[[str], Page], path: str) -> None:
+    page = visit(path.format(alert=shop.alert_id))
+    if "explore" in path or path == "/":
+        page.wait_for_selector(".js-plotly-plot .main-svg, .ag-row")
+    page.wait_for_timeout(1500)
+    check(page)
+    if path != "/data":
+        expect(page.locator("body")).to_contain_text(re.compile(r"<(b>bold|img src=x|a href|svg/onload)"))
+    for mark in page.locator(".js-plotly-plot .bars .point, .js-plotly-plot .slice").all()[:3]:
+        box = mark.bounding_box()
+        if box:  # else it has been drawn again meanwhile
+            page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+            page.wait_for_timeout(200)
+        check(page)
