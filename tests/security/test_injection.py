@@ -204,7 +204,7 @@ class TestPages:
                 assert answer.status_code in {200, 204, 403, 400}, answer.text
                 if answer.status_code == 200:
                     checked += sum(self.check(figure) for figure in figures(answer.json()))
-        assert checked > 50
+        assert checked > 20
 
     @staticmethod
     def check(figure: dict[str, Any]) -> int:
