@@ -105,15 +105,9 @@ def _counted(rows: Sequence[ImportedUser]) -> str:
 
 
 def _table(rows: Sequence[ImportedUser], good: str, origin: str = "") -> Component:
-    heads = [
-        _("Line of the file"),
-        _("Name"),
-        _("E-mail"),
-        _("Role"),
-        _("Sees"),
-        _("Result"),
-        *([_("One-time link")] if origin else []),
-    ]
+    heads = [_("Line of the file"), _("Name"), _("Result"), _("E-mail"), _("Role"), _("Sees")]
+    if origin:
+        heads.append(_("One-time link"))
     table = html.Table(
         [
             html.Caption(_("Users of the file"), className="visually-hidden"),
@@ -135,10 +129,10 @@ def _row(row: ImportedUser, good: str, origin: str) -> Component:
     cells: list[Component] = [
         html.Td(number(row.line), className="nv-num"),
         html.Th(html.Bdi(row.username), scope="row"),
+        html.Td(answer, className="nv-said"),
         html.Td(html.Bdi(row.email)),
         html.Td(html.Bdi(role_words(row.role, row.role_name))),
         html.Td("–" if row.problem else html.Bdi(scope_words(row.scope))),
-        html.Td(answer, className="nv-said"),
     ]
     if origin:
         address = _address(row, origin)
