@@ -1,12 +1,16 @@
 """Prints every figure: `python -m benchmarks`, or only some parts, `python -m benchmarks queries ingest`.
 
-`--sales 20000000` asks the queries of so many sales on PostgreSQL as well, and compares them with those of 5 million.
+`detect` takes a quarter of an hour and needs a folder with labelled sales and series (`--bench`, see `benchmarks/detect.py`), so it
+runs only where it is named. `--sales 20000000` asks the queries of so many sales on PostgreSQL as well, and compares them with
+those of 5 million.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+from pathlib import Path
+from typing import Any
 
 from benchmarks.table import show
 
@@ -14,7 +18,8 @@ PARTS = {
     "queries": "Queries of Overview",
     "ingest": "Ingest",
     "cache": "Cache",
-    "scoring": "Detection",
+    "scoring": "Scoring",
+    "detect": "Detection, judged by labels",
     "processes": "The program as it is met",
     "browser": "Overview in a browser",
     "memory": "Resident memory",
@@ -25,12 +30,15 @@ def main() -> None:
     """Run the parts one after the other, as they would disturb each other."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all of them by default")
+    parser.add_argument("--bench", type=Path, default=Path("../shared/bench"), help="the folder with labelled data")
+    parser.add_argument("--seeds", nargs="*", help="streams of sales to replay (default: 301 302)")
     parser.add_argument("--sales", type=int, help="a second size of the queries' database; 20 million take some 12 GB")
     arguments = parser.parse_args()
-    for part in arguments.parts or PARTS:
+    labelled = {"bench": arguments.bench} | ({"seeds": arguments.seeds} if arguments.seeds is not None else {})
+    options: dict[str, dict[str, Any]] = {"queries": {"more": arguments.sales}, "detect": labelled}
+    for part in arguments.parts or [each for each in PARTS if each != "detect"]:
         module = importlib.import_module(f"benchmarks.{part}")
-        options = {"more": arguments.sales} if part == "queries" else {}
-        show(PARTS[part], module.figures(**options))
+        show(PARTS[part], module.figures(**options.get(part, {})))
 
 
 if __name__ == "__main__":

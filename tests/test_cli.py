@@ -64,7 +64,7 @@ def test_backtest_writes_the_alerts_of_a_stream(tmp_path: Path) -> None:
     done = nebuloviz(tmp_path, "backtest", "--input", source, "--output", output)
     assert (done.returncode, done.stderr) == (0, "")
     alerts = [json.loads(line) for line in output.read_text().splitlines()]
-    assert all(set(alert) == {"ts", "series", "score", "severity"} for alert in alerts)
+    assert all(set(alert) == {"ts", "series", "score", "severity", "start", "observed", "expected"} for alert in alerts)
     assert f"unit_price|product_id={lines.product_id[wrong]}" in [alert["series"] for alert in alerts]
 
 

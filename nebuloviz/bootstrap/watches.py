@@ -192,7 +192,9 @@ def closed_days(settings: Settings) -> frozenset[date]:
         raise ConfigurationError(f"NEBULOVIZ_CLOSED_DAYS_FILE: {error}") from error
 
 
-def backtest(settings: Settings, source: Path, closures: Path | None, output: Path) -> int:
+def backtest(
+    settings: Settings, source: Path, closures: Path | None, output: Path, database_url: str = "sqlite://"
+) -> int:
     """Replay a file of sales past both watches as the settings have them, and write the alerts; 0 for the shell.
 
     Raises:
@@ -211,5 +213,6 @@ def backtest(settings: Settings, source: Path, closures: Path | None, output: Pa
     series = WatchSettings(calendar, max_series=settings.watched_series, false_alerts_per_week=allowed, detector=kind)
     # Outsiders know the column of a product by its own name.
     lines = LineSettings(calendar, DIMENSIONS, product_dimension="product_id", false_alerts_per_week=allowed)
-    backtest.backtest(source, output, SeriesWatch(series), LineWatch(lines), settings.currency)
+    watches = SeriesWatch(series), LineWatch(lines)
+    backtest.backtest(source, output, *watches, currency=settings.currency, database_url=database_url)
     return 0

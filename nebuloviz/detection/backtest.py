@@ -66,8 +66,23 @@ def replay(days: Iterable[ReplayedDay], series: SeriesWatch, lines: LineWatch) -
 
 
 def as_json_line(finding: Finding) -> str:
-    """`{ts, series, score, severity}`; `ts` in UTC without an offset, and a started second counts as over."""
+    """`{ts, series, score, severity, start, observed, expected}`; times in UTC without an offset, a started second counts as over.
+
+    `ts` is when the alert is raised, `start` when what it is about began.
+    """
     moment = finding.moment + timedelta(seconds=1, microseconds=-1)
-    stamp = moment.replace(microsecond=0, tzinfo=None).isoformat()
-    score = round(finding.score, 4)
-    return json.dumps({"ts": stamp, "series": str(finding.key), "score": score, "severity": str(finding.severity)})
+    return json.dumps(
+        {
+            "ts": _stamp(moment),
+            "series": str(finding.key),
+            "score": round(finding.score, 4),
+            "severity": str(finding.severity),
+            "start": _stamp(finding.bucket_start),
+            "observed": round(finding.observed, 4),
+            "expected": round(finding.expected, 4),
+        }
+    )
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.replace(microsecond=0, tzinfo=None).isoformat()

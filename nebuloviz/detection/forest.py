@@ -86,7 +86,7 @@ def _unsuccessful_search(samples: npt.NDArray[np.int64]) -> FloatArray:
 class LargestDeviation(Detector):
     """The largest |feature| of a row: what a threshold on the deviation alone would see. Nothing to learn, 0.1 us a row.
 
-    The yardstick that a learned detector has to beat in `python -m benchmarks.detection`.
+    The yardstick that a learned detector has to beat in `python -m benchmarks detect`.
     """
 
     name = "largest_deviation"

@@ -26,18 +26,26 @@ from nebuloviz.services.line_watch import lines_of
 from nebuloviz.services.series_watch import closed_buckets
 
 
-def backtest(source: Path, output: Path, series: SeriesWatch, lines: LineWatch, currency: str = "") -> int:
+def backtest(
+    source: Path,
+    output: Path,
+    series: SeriesWatch,
+    lines: LineWatch,
+    *,
+    currency: str = "",
+    database_url: str = "sqlite://",
+) -> int:
     """Write the alerts that the file's sales would have raised, one JSON object a line; how many there were.
 
     The file is read like an import, in order of time, and no alert depends on a later row. Naive times are of the watches' zone.
-    Both watches must be new.
+    Both watches must be new, and the database, in which the sales are stored, empty; by default it is in memory and forgotten.
 
     Raises:
         InvalidInput: the file cannot be read, lacks a required column, or does not begin with a sale.
     """
     zone = series.settings.calendar.zone
     job = FileImport(source, {}, zone)
-    database = Database("sqlite://")
+    database = Database(database_url)
     try:
         upgrade(database)
         days = _replayed_days(job, database, DatabaseSink(database, ZoneInfo(zone), currency), series)

@@ -42,6 +42,9 @@ class TestTheWrittenLine:
             "series": "orders|region=Europe",
             "score": 1.2346,
             "severity": "high",
+            "start": "2024-01-01T15:00:00",
+            "observed": 0.0,
+            "expected": 9.0,
         }
 
     def test_is_never_before_the_last_row_it_used(self) -> None:
