@@ -14,11 +14,12 @@ from flask import request
 from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _, lazy, ngettext, number
 from nebuloviz.permissions import Permission
-from nebuloviz.services.interfaces import PasswordOffer, UserRecord
+from nebuloviz.services.interfaces import AuditAction, PasswordOffer, UserRecord
+from nebuloviz.services.mail_texts import password_mail
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import failure_note, part_answer
 from nebuloviz.web.components import card, link_button, page, page_header, skeleton_table, toast
-from nebuloviz.web.context import act, ask, current_actor, current_user, services
+from nebuloviz.web.context import act, ask, current_actor, current_user, installation, services
 from nebuloviz.web.navigation import URL_ID, stay_on_page
 from nebuloviz.web.reading import asking
 from nebuloviz.web.views import users as views
@@ -90,7 +91,8 @@ def _choices(user: UserRecord | None) -> dict[str, Any]:
 
 
 def _rest(user: UserRecord) -> Component:
-    body = [views.user_facts(user), views.user_actions(user, may_look=_may_look(user))]
+    actions = views.user_actions(user, may_look=_may_look(user), mails=services().mail.is_set_up)
+    body = [views.user_facts(user), actions]
     return card(_("Account"), html.Div(body, className="nv-stack"), span=12)
 
 
@@ -158,6 +160,8 @@ def _done(what: str, user_id: int, version: int) -> tuple[str, Component | None]
         return _("There is a new link; older ones are worth nothing any more."), _offered(
             act(users.offer_password, user_id)
         )
+    if what == "mail":
+        return _mailed(act(users.offer_password, user_id))
     if what == "unlock":
         act(users.unlock, user_id)
         return _("Unlocked: the user need not wait."), None
@@ -192,9 +196,27 @@ def delete(clicks: Any, user_id: Any, version: Any) -> Any:
     return no_update
 
 
+def _mailed(offer: PasswordOffer) -> tuple[str, Component | None]:
+    """Send the link to the user; where that fails, it is shown, so that it can be sent in another way."""
+    try:
+        services().mail.send(password_mail(offer, _origin(), installation()))
+    except NebuloVizError as error:
+        words = _(
+            "The e-mail was not sent. {reason} Here is the link, to be sent in another way.", reason=error.message
+        )
+        return words, _offered(offer)
+    act(services().audit.record, AuditAction.PASSWORD_LINK_MAILED, f"user {offer.user.username}")
+    return _("Sent to {address}.", address=offer.user.email), None
+
+
+def _origin() -> str:
+    """The address that the browser calls this program by; the guard has found it to be ours."""
+    return request.headers.get("Origin") or request.host_url.rstrip("/")
+
+
 def _offered(offer: PasswordOffer) -> Component:
-    """The link under the address that the browser calls this program by; the guard has found it to be ours."""
-    return views.offer_card(offer, request.headers.get("Origin") or request.host_url.rstrip("/"))
+    """The link under the installation's public address, or the one that the browser calls it by."""
+    return views.offer_card(offer, installation().public_address.rstrip("/") or _origin())
 
 
 def _news() -> str:

@@ -180,6 +180,10 @@ class Asker:
 
         return await to_thread.run_sync(run, limiter=self.context.file_threads)
 
+    async def in_thread(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        """Call what waits for another server, and needs no session, without holding up other requests."""
+        return await to_thread.run_sync(lambda: function(*args, **kwargs), limiter=self.context.write_threads)
+
     async def act_in_thread(
         self, method: Callable[Concatenate[Session, Actor, _P], _R], *args: _P.args, **kwargs: _P.kwargs
     ) -> _R:

@@ -16,10 +16,11 @@ from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import Services
 from nebuloviz.services.limits import Counters
+from nebuloviz.services.mail import SmtpMail
 from nebuloviz.services.profile import DatabaseProfiles
 from nebuloviz.services.roles import DatabaseRoles
 from nebuloviz.services.second_factor import DatabaseSecondFactor
-from nebuloviz.services.stored_settings import DatabaseSettings
+from nebuloviz.services.stored_settings import DatabaseSettings, settings_seal
 from nebuloviz.services.user_imports import DatabaseUserImports
 from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.services.viewing import DatabaseViewing
@@ -72,5 +73,6 @@ def parts(settings: Settings) -> Parts:
         second_factor,
         DatabaseViewing(auth, audit),
         DatabaseUserImports(users, roles, audit),
+        SmtpMail(decided.live, settings_seal(settings)),
     )
     return Parts(**vars(base), counters=counters, auth=auth, ingest=ingest, services=services)

@@ -203,6 +203,8 @@ class DatabaseUsers(UserService):
             version=user.version,
             display_name=user.display_name,
             second_factor=user.second_factor_at is not None,
+            language=user.language,
+            time_zone=user.time_zone,
         )
 
     def _state(self, user: User) -> UserState:

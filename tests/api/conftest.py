@@ -26,10 +26,11 @@ from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import Services
 from nebuloviz.services.limits import Counters
+from nebuloviz.services.mail import SmtpMail
 from nebuloviz.services.profile import DatabaseProfiles
 from nebuloviz.services.roles import DatabaseRoles
 from nebuloviz.services.second_factor import DatabaseSecondFactor
-from nebuloviz.services.stored_settings import DatabaseSettings
+from nebuloviz.services.stored_settings import DatabaseSettings, settings_seal
 from nebuloviz.services.user_imports import DatabaseUserImports
 from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.services.viewing import DatabaseViewing
@@ -102,8 +103,8 @@ def running_api(settings: Settings) -> Iterator[Api]:
     ingest = SalesIngestService(
         database, settings, on_written=[lambda written: cache.invalidate(*map(day_node, written.days))]
     )
-    stored = DatabaseSettings(settings, audit)
     users, roles = DatabaseUsers(auth, audit), DatabaseRoles(audit)
+    decided = DatabaseSettings(settings, audit)
     services = Services(
         auth,
         data,
@@ -113,12 +114,13 @@ def running_api(settings: Settings) -> Iterator[Api]:
         audit,
         users,
         DatabaseApiTokens(audit),
-        stored,
+        decided,
         roles,
         DatabaseProfiles(settings, audit),
-        DatabaseSecondFactor(settings.secret(), auth, audit, required=lambda: stored.current.require_second_factor),
+        DatabaseSecondFactor(settings.secret(), auth, audit, required=lambda: decided.current.require_second_factor),
         DatabaseViewing(auth, audit),
         DatabaseUserImports(users, roles, audit),
+        SmtpMail(decided.live, settings_seal(settings)),
     )
     with database.transaction() as session:
         for role in ROLES:

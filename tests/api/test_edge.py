@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -11,6 +12,7 @@ from a2wsgi import WSGIMiddleware
 
 from nebuloviz.api.app import create_api
 from nebuloviz.observability import Health, HealthChecks
+from nebuloviz.services.interfaces import InstallationSettings
 from nebuloviz.settings import load
 from tests.api.conftest import Api
 from tests.served import Served, raw
@@ -199,8 +201,9 @@ class TestSlowDashboard:
             return [b"done"]
 
         nothing = cast("Any", None)
+        only_settings = SimpleNamespace(settings=SimpleNamespace(current=InstallationSettings()))
         app = create_api(
-            services=nothing,
+            services=cast("Any", only_settings),
             database=nothing,
             settings=load(),
             health=HealthChecks(),

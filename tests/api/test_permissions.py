@@ -69,6 +69,8 @@ TABLE: dict[tuple[str, str], str | Permission] = {
     ("POST", "/api/v1/dead-letters/discard"): Permission.STREAM_MANAGE,
     ("GET", "/api/v1/settings"): Permission.SETTINGS_MANAGE,
     ("PATCH", "/api/v1/settings"): Permission.SETTINGS_MANAGE,
+    ("POST", "/api/v1/settings/test-mail"): Permission.SETTINGS_MANAGE,
+    ("POST", "/api/v1/users/{user_id}/password-mail"): Permission.USERS_MANAGE,
     ("GET", "/api/v1/users"): Permission.USERS_MANAGE,
     ("POST", "/api/v1/users"): Permission.USERS_MANAGE,
     ("GET", "/api/v1/users/{user_id}"): Permission.USERS_MANAGE,
@@ -129,6 +131,7 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/api/v1/roles"): {"json": {"name": "Viewer", "permissions": []}},
     ("PUT", "/api/v1/roles/{slug}"): {"json": {"name": "Nobody's", "permissions": []}},
     ("PATCH", "/api/v1/settings"): {"json": {}},
+    ("POST", "/api/v1/settings/test-mail"): {"json": {"to": "anna@example.com"}},
     ("PUT", "/api/v1/users/{user_id}"): {"json": {"role": "viewer", "scope": {}}},
     ("PUT", "/api/v1/users/{user_id}/state"): {"json": {"disabled": True}},
 }
@@ -140,6 +143,7 @@ ANSWERS: dict[tuple[str, str], int] = {
     ("POST", "/api/v1/uploads"): 415,
     ("POST", "/api/v1/tokens"): 422,
     ("POST", "/api/v1/users"): 409,
+    ("POST", "/api/v1/settings/test-mail"): 409,
     ("POST", "/api/v1/roles"): 409,
     ("POST", "/api/v1/stream/resume"): 404,
 }

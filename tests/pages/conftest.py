@@ -20,10 +20,11 @@ from nebuloviz.permissions import ROLES
 from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.interfaces import Services, UserView
+from nebuloviz.services.mail import SmtpMail
 from nebuloviz.services.profile import DatabaseProfiles
 from nebuloviz.services.roles import DatabaseRoles
 from nebuloviz.services.second_factor import DatabaseSecondFactor
-from nebuloviz.services.stored_settings import DatabaseSettings
+from nebuloviz.services.stored_settings import DatabaseSettings, settings_seal
 from nebuloviz.services.user_imports import DatabaseUserImports
 from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.services.viewing import DatabaseViewing
@@ -58,6 +59,7 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dash, Settings,
 def services_of(settings: Settings, shop: Shop) -> Services:
     auth = DatabaseAuth(settings, rounds=4, audit=shop.audit)
     users, roles = DatabaseUsers(auth, shop.audit), DatabaseRoles(shop.audit)
+    decided = DatabaseSettings(settings, shop.audit)
     return Services(
         auth,
         shop.data,
@@ -67,12 +69,13 @@ def services_of(settings: Settings, shop: Shop) -> Services:
         shop.audit,
         users,
         DatabaseApiTokens(shop.audit),
-        DatabaseSettings(settings, shop.audit),
+        decided,
         roles,
         DatabaseProfiles(settings, shop.audit),
         DatabaseSecondFactor(settings.secret(), auth, shop.audit),
         DatabaseViewing(auth, shop.audit),
         DatabaseUserImports(users, roles, shop.audit),
+        SmtpMail(decided.live, settings_seal(settings)),
     )
 
 

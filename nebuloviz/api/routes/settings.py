@@ -8,10 +8,12 @@ from fastapi import APIRouter, Depends, Response
 
 from nebuloviz.api.deps import Asker, needs
 from nebuloviz.api.reading import StrictRoute
-from nebuloviz.api.schemas.settings import SettingsChange, SettingsItem, SettingsValues
+from nebuloviz.api.schemas.settings import SettingsChange, SettingsItem, SettingsValues, TestMail
 from nebuloviz.api.versions import IfMatch, show_version
+from nebuloviz.i18n import current
 from nebuloviz.permissions import Permission
-from nebuloviz.services.interfaces import SettingsRecord
+from nebuloviz.services.interfaces import AuditAction, SettingsRecord
+from nebuloviz.services.mail_texts import trial_mail
 
 router = APIRouter(prefix="/settings", tags=["settings"], route_class=StrictRoute)
 Manager = Annotated[Asker, Depends(needs(Permission.SETTINGS_MANAGE))]
@@ -29,6 +31,14 @@ async def change_settings(asker: Manager, body: SettingsChange, if_match: IfMatc
     version = if_match if if_match is not None else (await asker.ask(service.get)).version
     changes = body.model_dump(exclude_unset=True)
     return _versioned(response, await asker.act(service.change, version, changes))
+
+
+@router.post("/test-mail", summary="Send a test e-mail by the stored settings", status_code=204)
+async def test_mail(asker: Manager, body: TestMail) -> None:
+    """Returns once the server has taken it; 503 tells why it has not."""
+    settings = asker.services.settings.current
+    await asker.in_thread(asker.services.mail.send, trial_mail(body.to, current().language, settings))
+    await asker.act(asker.services.audit.record, AuditAction.MAIL_TRIED, body.to)
 
 
 def _versioned(response: Response, record: SettingsRecord) -> SettingsItem:

@@ -21,9 +21,19 @@ from nebuloviz.api.schemas.users import (
     UserStateBody,
 )
 from nebuloviz.api.versions import IfMatch, show_version
-from nebuloviz.errors import UnsupportedMediaType
+from nebuloviz.errors import Conflict, UnsupportedMediaType
+from nebuloviz.i18n import _
 from nebuloviz.permissions import Permission
-from nebuloviz.services.interfaces import ImportedUser, PasswordOffer, UserDraft, UserOrder, UserRecord, UserState
+from nebuloviz.services import mail_texts
+from nebuloviz.services.interfaces import (
+    AuditAction,
+    ImportedUser,
+    PasswordOffer,
+    UserDraft,
+    UserOrder,
+    UserRecord,
+    UserState,
+)
 from nebuloviz.services.user_files import BETWEEN_VALUES, COLUMNS, MOST_BYTES, MOST_ROWS, template
 
 router = APIRouter(prefix="/users", tags=["users"], route_class=StrictRoute)
@@ -123,6 +133,20 @@ async def reset_second_factor(asker: Manager, user_id: UserId) -> None:
 async def password_link(asker: Manager, user_id: UserId) -> PasswordLink:
     """By it the user sets a password; links before it are worth nothing any more."""
     return _link(await asker.act(asker.services.users.offer_password, user_id))
+
+
+@router.post("/{user_id}/password-mail", summary="Send a new one-time link to the user", status_code=202)
+async def password_mail(asker: Manager, user_id: UserId) -> UserItem:
+    """By e-mail, in the user's language; 409 without a mail server, a public address or the user's e-mail."""
+    settings = asker.services.settings.current
+    user = await asker.ask(asker.services.users.get, user_id)
+    if not (asker.services.mail.is_set_up and settings.public_address and user.email):
+        raise Conflict(_("It takes a mail server and the public address in the settings, and the e-mail of the user."))
+    offer = await asker.act(asker.services.users.offer_password, user_id)
+    mail = mail_texts.password_mail(offer, settings.public_address, settings)
+    await asker.in_thread(asker.services.mail.send, mail)
+    await asker.act(asker.services.audit.record, AuditAction.PASSWORD_LINK_MAILED, f"user {user.username}")
+    return item_of(offer.user)
 
 
 async def _version(asker: Asker, user_id: int, if_match: int | None) -> int:

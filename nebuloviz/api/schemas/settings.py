@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, create_model
 
-from nebuloviz.api.schemas.base import Incoming, Outgoing
+from nebuloviz.api.schemas.base import Incoming, Outgoing, Text
 from nebuloviz.services.entries import Entry
 from nebuloviz.services.interfaces.installation import ENTRIES
 
@@ -46,3 +46,7 @@ class SettingsItem(Outgoing):
     values: SettingsValues
     fixed: list[str] = Field(description="What the environment decides: it cannot be changed here.")
     stored: list[str] = Field(description="What administrators have decided otherwise than it is by default.")
+
+
+class TestMail(Incoming):
+    to: Annotated[Text, Field(min_length=3, max_length=254)]

@@ -65,6 +65,7 @@ from nebuloviz.services.interfaces.insights import (
     Insight,
 )
 from nebuloviz.services.interfaces.installation import InstallationSettings
+from nebuloviz.services.interfaces.mail import Mail, MailService
 from nebuloviz.services.interfaces.profile import (
     ProfileChanges,
     ProfileService,
@@ -128,6 +129,8 @@ __all__ = [
     "IngestService",
     "Insight",
     "InstallationSettings",
+    "Mail",
+    "MailService",
     "NewApiToken",
     "PartitionStatus",
     "PasswordOffer",
@@ -179,3 +182,4 @@ class Services:
     second_factor: SecondFactorService
     viewing: ViewingService
     user_imports: UserImportService
+    mail: MailService

@@ -22,8 +22,10 @@ class AuditAction(StrEnum):
     AUDIT_EXPORTED = "audit:export"
     DATA_EXPORTED = "data:export"
     IMPORT_STARTED = "import:start"
+    MAIL_TRIED = "mail:test"
     PASSWORD_CHANGED = "password:change"  # noqa: S105 - the name of an act
     PASSWORD_LINK_MADE = "password:link"  # noqa: S105 - as above
+    PASSWORD_LINK_MAILED = "password:mail-link"  # noqa: S105 - as above
     PASSWORD_LINK_USED = "password:use-link"  # noqa: S105 - as above
     PASSWORD_SET = "password:set"  # noqa: S105 - as above
     PROFILE_CHANGED = "profile:change"

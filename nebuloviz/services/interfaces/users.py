@@ -38,6 +38,8 @@ class UserRecord:
     version: int
     display_name: str = ""
     second_factor: bool = False
+    language: str = ""  # as the user has chosen; '' where not
+    time_zone: str = ""
 
 
 @dataclass(frozen=True)

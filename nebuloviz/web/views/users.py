@@ -210,8 +210,11 @@ def second_factor_badge(*, on: bool) -> Component:
     return badge(_("On"), "good", icon_name="shield-check") if on else badge(_("Off"), "neutral", icon_name="shield")
 
 
-def user_actions(user: UserRecord, *, may_look: bool) -> Component:
-    """What can be done to a user at once; deleting asks first. `may_look`: whether the reader may look through the user's eyes."""
+def user_actions(user: UserRecord, *, may_look: bool, mails: bool) -> Component:
+    """What can be done to a user at once; deleting asks first.
+
+    `may_look`: whether the reader may look through the user's eyes. `mails`: whether the program can send e-mails.
+    """
     disabled = user.state == "disabled"
     switch = (
         button(_("Enable"), id=act_id("enable"), icon_name="check-circle")
@@ -219,10 +222,14 @@ def user_actions(user: UserRecord, *, may_look: bool) -> Component:
         else button(_("Disable"), id=act_id("disable"), icon_name="slash-circle")
     )
     link_words = _("New invitation link") if user.state == "invited" else _("Reset password")
+    mail_words = _("Invite by e-mail") if user.state == "invited" else _("Send a link by e-mail")
     return html.Div(
         [
             _look(user) if may_look and not disabled else None,
             None if disabled else button(link_words, id=act_id("link"), icon_name="key"),
+            button(mail_words, id=act_id("mail"), icon_name="envelope")
+            if mails and user.email and not disabled
+            else None,
             button(_("Unlock"), id=act_id("unlock"), icon_name="unlock") if user.state == "locked" else None,
             button(_("Reset second factor"), id=act_id("second-factor"), icon_name="shield-x")
             if user.second_factor

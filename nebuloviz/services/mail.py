@@ -1,0 +1,111 @@
+"""E-mails by SMTP."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formatdate, make_msgid
+
+from nebuloviz.errors import Conflict, InvalidInput, Unavailable
+from nebuloviz.i18n import LazyText, lazy
+from nebuloviz.i18n import gettext as _
+from nebuloviz.services.entries import email_form
+from nebuloviz.services.interfaces import Mail, MailService
+from nebuloviz.services.interfaces.installation import InstallationSettings, Live
+from nebuloviz.services.sealing import Seal
+
+TIMEOUT_SECONDS = 10.0  # of each step of the talk with the server
+
+
+class SmtpMail(MailService):
+    """The `MailService` over the server of the settings, as they are when a mail is sent. `seal` opens the stored password."""
+
+    def __init__(self, live: Live, seal: Seal, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        self._live = live
+        self._seal = seal
+        self._timeout_seconds = timeout_seconds
+
+    @property
+    def is_set_up(self) -> bool:
+        return bool(self._live().smtp_host)
+
+    def send(self, mail: Mail) -> None:
+        settings = self._live()
+        if not settings.smtp_host:
+            raise Conflict(_("No mail server is set up. An administrator does so in the settings."))
+        message = composed(mail, settings)
+        try:
+            with self._connected(settings) as client:
+                self._greet(client, settings)
+                client.send_message(message)
+        except (smtplib.SMTPException, OSError, UnicodeError) as error:
+            reason = _reason(error)
+            raise Unavailable(_("The mail server {host}: {reason}", host=settings.smtp_host, reason=reason)) from error
+
+    def _connected(self, settings: InstallationSettings) -> smtplib.SMTP:
+        own_name = settings.smtp_from.rpartition("@")[2]  # asking the system for one may take long
+        host, port, timeout = settings.smtp_host, settings.smtp_port, self._timeout_seconds
+        if settings.smtp_encryption == "tls":
+            context = ssl.create_default_context()
+            return smtplib.SMTP_SSL(host, port, local_hostname=own_name, timeout=timeout, context=context)
+        return smtplib.SMTP(host, port, local_hostname=own_name, timeout=timeout)
+
+    def _greet(self, client: smtplib.SMTP, settings: InstallationSettings) -> None:
+        if settings.smtp_encryption == "starttls":
+            client.starttls(context=ssl.create_default_context())
+        if settings.smtp_user:
+            password = self._seal.open(settings.smtp_password) if settings.smtp_password else ""
+            if password is None:
+                raise Conflict(_("The stored password cannot be read any more; enter it again in the settings."))
+            client.login(settings.smtp_user, password)
+
+
+def composed(mail: Mail, settings: InstallationSettings) -> EmailMessage:
+    """The message as it is sent. No text of it can add a header.
+
+    Raises:
+        InvalidInput: the address is none.
+    """
+    problem = email_form(mail.to)
+    if problem:
+        raise InvalidInput(problem)
+    message = EmailMessage(policy=SMTP)
+    try:
+        message["From"] = Address(_one_line(settings.name), addr_spec=settings.smtp_from)
+        message["To"] = Address(addr_spec=mail.to)
+    except (ValueError, MessageError):
+        raise InvalidInput(_("This is no e-mail address: {text}", text=mail.to[:80])) from None
+    message["Subject"] = _one_line(mail.subject)
+    message["Date"] = formatdate(usegmt=True)
+    message["Message-ID"] = make_msgid(domain=settings.smtp_from.rpartition("@")[2])
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(mail.text)
+    message.add_alternative(mail.html, subtype="html")
+    return message
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+#: The first that fits says what went wrong, for the administrator who reads it.
+_REASONS: tuple[tuple[type[Exception], LazyText], ...] = (
+    (smtplib.SMTPAuthenticationError, lazy("it does not accept user and password.")),
+    (UnicodeError, lazy("it does not accept user and password.")),
+    (smtplib.SMTPRecipientsRefused, lazy("it takes no mail for this address.")),
+    (smtplib.SMTPSenderRefused, lazy("it takes no mail from this sender.")),
+    (smtplib.SMTPNotSupportedError, lazy("it does not offer what is asked of it, encryption or sign-in.")),
+    (smtplib.SMTPException, lazy("it has broken off.")),
+    (ssl.SSLCertVerificationError, lazy("its certificate is not valid.")),
+    (ssl.SSLError, lazy("it does not speak TLS on this port.")),
+    (TimeoutError, lazy("it does not answer in time.")),
+    (OSError, lazy("it cannot be reached.")),
+)
+
+
+def _reason(error: Exception) -> LazyText:
+    return next(words for kind, words in _REASONS if isinstance(error, kind))

@@ -1,0 +1,70 @@
+"""What the program's e-mails say, in their reader's language."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from nebuloviz.i18n import Preferences, current, format_datetime, is_rtl, use
+from nebuloviz.i18n import gettext as _
+from nebuloviz.services.interfaces import InstallationSettings, Mail, PasswordOffer
+
+_PAGE = (
+    '<!DOCTYPE html><html lang="{language}" dir="{direction}"><body style="margin:0;padding:24px;background:#f6f7f9;'
+    "font-family:system-ui,-apple-system,'Segoe UI',Roboto,sans-serif;font-size:15px;line-height:1.5;color:#1c2130\">"
+    '<div style="max-width:520px;margin:0 auto;padding:24px;background:#ffffff;border:1px solid #e2e5ec;border-radius:8px">'
+    '<p style="margin:0 0 16px;font-size:18px;font-weight:600">{name}</p>{body}</div></body></html>'
+)
+_PARAGRAPH = '<p style="margin:0 0 16px">{words}</p>'
+_BUTTON = (
+    '<p style="margin:0 0 16px"><a href="{address}" style="display:inline-block;padding:10px 16px;border-radius:6px;'
+    'background:#4b4fd6;color:#ffffff;text-decoration:none;font-weight:600">{words}</a></p>'
+)
+
+
+def password_mail(offer: PasswordOffer, origin: str, settings: InstallationSettings) -> Mail:
+    """The one-time link for the user of `offer`; `origin` is the program's address without a path."""
+    user = offer.user
+    address = f"{settings.public_address.rstrip('/') or origin}/welcome/{offer.token}"
+    with use(_reader(user.language, user.time_zone, settings)):
+        when = format_datetime(offer.expires_at)
+        named = {"name": settings.name, "username": user.username}
+        if user.state == "invited":
+            subject = _("Your access to {name}", name=settings.name)
+            first = _("You have been invited to {name}. Your username is {username}.", **named)
+        else:
+            subject = _("Set a new password for {name}", name=settings.name)
+            first = _("With this link you set a new password for {name}. Your username is {username}.", **named)
+        last = _("The link works once, until {when}. If you did not expect this e-mail, leave it alone.", when=when)
+        return _mail(user.email, subject, [first], (_("Set a password"), address), [last], settings)
+
+
+def trial_mail(to: str, language: str, settings: InstallationSettings) -> Mail:
+    """For 'send a test'."""
+    with use(_reader(language, "", settings)):
+        words = _("E-mails of {name} arrive: this one did.", name=settings.name)
+        return _mail(to, _("A test of {name}", name=settings.name), [words], None, [], settings)
+
+
+def _reader(language: str, time_zone: str, settings: InstallationSettings) -> Preferences:
+    chosen = language if language in settings.languages else settings.language
+    return Preferences(chosen, time_zone or settings.time_zone, settings.currency, settings.week_start)
+
+
+def _mail(
+    to: str,
+    subject: str,
+    before: Sequence[str],
+    link: tuple[str, str] | None,
+    after: Sequence[str],
+    settings: InstallationSettings,
+) -> Mail:
+    language = current().language
+    text = "\n\n".join([*before, *([f"{link[0]}: {link[1]}"] if link else []), *after]) + "\n"
+    parts = [_PARAGRAPH.format(words=escape(words)) for words in before]
+    if link:
+        parts.append(_BUTTON.format(words=escape(link[0]), address=escape(link[1])))
+    parts += [_PARAGRAPH.format(words=escape(words)) for words in after]
+    direction = "rtl" if is_rtl(language) else "ltr"
+    html = _PAGE.format(language=language, direction=direction, name=escape(settings.name), body="".join(parts))
+    return Mail(to, subject, text, html)
