@@ -18,6 +18,7 @@ from nebuloviz.services.mail_texts import trial_mail
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import failure_note, part_answer
 from nebuloviz.web.components import page, page_header, skeleton_table, toast
+from nebuloviz.web.components.basic import icon
 from nebuloviz.web.context import act, ask, installation, services
 from nebuloviz.web.navigation import stay_on_page
 from nebuloviz.web.views import settings as views
@@ -31,7 +32,9 @@ def layout(**_query: str) -> Component:
     return page(
         [
             dcc.Store(id=_VERSION),
-            html.Div(page_header(_("Settings"), subtitle=subtitle), className="nv-span-12"),
+            html.Div(
+                page_header(_("Settings"), subtitle=subtitle, actions=[_first_questions()]), className="nv-span-12"
+            ),
             html.Div(views.section_links(), className="nv-span-12"),
             html.Div(
                 html.Div(skeleton_table(8, 2), className="nv-card"),
@@ -41,6 +44,12 @@ def layout(**_query: str) -> Component:
         ],
         filtered=False,
     )
+
+
+def _first_questions() -> Component:
+    """The way to the form of the first sign-in, which an unattended installation has never shown."""
+    words = [icon("magic"), html.Span(_("First questions"))]
+    return html.A(words, href="/first-run", className="nv-button nv-button-plain")
 
 
 @protected_callback(

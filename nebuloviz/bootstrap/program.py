@@ -155,14 +155,18 @@ class Program:
 
 
 def first_administrator(these: Parts, say: Callable[[str], None]) -> None:
-    """Create the user `admin` where there is no user at all, and say the password if it was generated."""
+    """Create the user `admin` where there is no user at all, and say the password if it was generated.
+
+    A generated one must be changed at the first sign-in. One of the environment was chosen by whoever installs, whose other
+    programs sign in with it at once.
+    """
     given = these.settings.admin_password
     password = given.get_secret_value() if given else secrets.token_urlsafe(12)
     with these.database.transaction() as session:
         if session.scalar(select(User.id).limit(1)) is not None:
             say(f"Sign in as before. Forgotten the password? python -m nebuloviz user password {ADMIN}")
             return
-        these.auth.create_user(session, ADMIN, password, "admin")
+        these.auth.create_user(session, ADMIN, password, "admin", must_change_password=given is None)
     say(
         f"Sign in as {ADMIN} with {'the password of NEBULOVIZ_ADMIN_PASSWORD' if given else f'the password {password}'}"
     )

@@ -24,6 +24,7 @@ from nebuloviz.services.sealing import Seal
 from nebuloviz.settings import Settings
 
 SUBJECT = "settings"
+FIRST_VERSION = 1  # as the migration has it
 _log = logging.getLogger(__name__)
 
 
@@ -41,6 +42,10 @@ class DatabaseSettings(SettingsService):
     @property
     def current(self) -> InstallationSettings:
         return self._in_force
+
+    @property
+    def is_first_run(self) -> bool:
+        return self._seen[0] <= FIRST_VERSION
 
     def refresh(self, session: Session) -> bool:
         seen = _seen(session)

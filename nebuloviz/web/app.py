@@ -27,6 +27,7 @@ from nebuloviz.web import shell
 from nebuloviz.web.access import hand_pages_to_dash
 from nebuloviz.web.context import Context, install_context
 from nebuloviz.web.files import install_files
+from nebuloviz.web.first_run import install_first_run
 from nebuloviz.web.guard import callback_failed, install_guard, verify
 from nebuloviz.web.hooks import ContentSecurityPolicy, allow_index, install_hooks, install_reader
 from nebuloviz.web.login import install_login
@@ -137,6 +138,7 @@ def create_dash(
     install_guard(server, RequestLimiter(counters or Counters(), lambda: services.settings.current.requests_per_minute))
     install_reader(server)
     install_login(server)
+    install_first_run(server)
     install_second_factor(server)
     install_viewing(server)
     install_vendor(server)

@@ -50,7 +50,7 @@ SUITES = "/_dash-component-suites/<string:package_name>/<path:fingerprinted_path
 _PUBLIC = frozenset({SUITES, "/_favicon.ico", "_dash_assets.static"})
 _PAGES = frozenset({"/", "/<path:path>"})
 _DESCRIPTIONS = frozenset({"/_dash-layout", "/_dash-dependencies"})
-_WHILE_PASSWORD_MUST_CHANGE = frozenset({"change_password", "sign_out"})
+_WHILE_PASSWORD_MUST_CHANGE = frozenset({"change_password", "first_run", "sign_out"})
 _WHILE_SECOND_FACTOR_IS_DUE = frozenset({"second_factor", "sign_out"})
 #: Of what changes something; callbacks are `context.act`'s to refuse.
 _WHILE_LOOKING = frozenset({"sign_out", "stop_looking"})
@@ -160,7 +160,8 @@ def _ask_to_sign_in() -> ResponseReturnValue:
 
 def _ask_for_new_password() -> ResponseReturnValue:
     if wants_page():
-        return redirect("/password")
+        first = context.services().settings.is_first_run and context.may(Permission.SETTINGS_MANAGE)
+        return redirect("/first-run" if first else "/password")
     raise PasswordChangeRequired(_("Please choose a new password first."))
 
 

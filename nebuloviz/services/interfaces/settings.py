@@ -40,6 +40,11 @@ class SettingsService(ABC):
     def current(self) -> InstallationSettings:
         """What is in force. Costs nothing: ask each time, keep nothing of it."""
 
+    @property
+    @abstractmethod
+    def is_first_run(self) -> bool:
+        """Whether nobody has decided on anything yet, as far as this process knows."""
+
     def live(self) -> InstallationSettings:
         """`current`, for those who are given a function."""
         return self.current
