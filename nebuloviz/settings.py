@@ -317,6 +317,9 @@ def markdown() -> str:
         "",
         f"Each value comes from the environment, from a file named by `{PREFIX}..._FILE`, or from `.env` in the working directory.",
         "",
+        "Administrators decide some of these, and more, in the running program: see [installation.md](installation.md). What is set",
+        "here wins, and cannot be changed there.",
+        "",
         "| variable | default | meaning |",
         "| --- | --- | --- |",
     ]

@@ -72,7 +72,9 @@ class Edge:
         set_address(client_address(peer, headers.getlist("x-forwarded-for"), self._settings.trusted_proxies))
         usual = self._live()
         language = choose_language(headers.get("accept-language"), default=usual.language, offered=usual.languages)
-        set_current(Preferences(language, usual.time_zone, usual.currency, usual.week_start))
+        set_current(
+            Preferences(language, usual.time_zone, usual.currency, usual.week_start, year_start=usual.fiscal_year_start)
+        )
 
     def _sending(self, scope: Scope, send: Send, extra: dict[str, str]) -> Send:
         """`send`, adding headers that the answer does not have by itself."""

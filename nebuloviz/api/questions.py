@@ -64,6 +64,7 @@ def question_of(body: QueryBody) -> Question:
         filters=tuple(Filter(item.dimension, item.op, tuple(item.values)) for item in body.filters),
         time_zone=body.time_zone,
         week_start=body.week_start,
+        year_start=body.year_start,
         comparison=body.comparison,
         order=body.order,
         limit=body.limit,

@@ -32,6 +32,7 @@ from nebuloviz.models import SaleKey, User
 from nebuloviz.observability import Health, HealthChecks
 from nebuloviz.services.monitoring import InstallationFigures
 from nebuloviz.services.passwords import check_password
+from nebuloviz.services.retention import Retention
 from nebuloviz.services.watch_process import WatchProcess
 from nebuloviz.settings import Settings
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 ADMIN = "admin"
 MONITORING_SECONDS = 10.0
+RETENTION_SECONDS = 600.0
 SETTINGS_PAUSE_SECONDS = 2.0  # after so long a process takes up what another one has changed
 WEB_THREADS = 24  # callbacks wait for the database most of their time
 
@@ -147,6 +149,8 @@ class Program:
         self._watches.start()
         figures = InstallationFigures(self.parts.database, self.parts.settings, closed_days(self.parts.settings))
         self._repeat("monitoring", figures.step, MONITORING_SECONDS)
+        retention = Retention(self.parts.database, self.parts.services.settings.live)
+        self._repeat("retention", retention.step, RETENTION_SECONDS)
 
     def _database_health(self) -> Health:
         if self._unprepared:

@@ -18,8 +18,9 @@ class Preferences:
     """How one reader wants text, numbers and times.
 
     `language` is a key of `settings.SUPPORTED_LANGUAGES`; `time_zone` an IANA name; `currency` an ISO 4217 code, or empty
-    where amounts carry none; `week_start` 0 = Monday ... 6 = Sunday. `number_locale` (such as `de-CH` or `ar-EG`) formats
-    numbers and dates in the manner of another place than the language's own.
+    where amounts carry none; `week_start` 0 = Monday ... 6 = Sunday; `year_start` the month from
+    which quarters and years are counted. `number_locale` (such as `de-CH` or `ar-EG`) formats numbers and dates in the manner
+    of another place than the language's own.
     """
 
     language: str = "en"
@@ -27,6 +28,7 @@ class Preferences:
     currency: str = ""
     week_start: int = 0
     number_locale: str | None = None
+    year_start: int = 1
 
 
 _current: ContextVar[Preferences] = ContextVar("nebuloviz_preferences", default=Preferences())  # noqa: B039 - it is frozen

@@ -11,7 +11,7 @@ from typing import Literal
 
 from babel import dates
 
-from nebuloviz.i18n.context import local
+from nebuloviz.i18n.context import current, local
 from nebuloviz.i18n.formats import NOTHING, Number, finish, locale, words
 from nebuloviz.i18n.text import gettext as _
 from nebuloviz.i18n.text import lazy
@@ -20,6 +20,7 @@ Style = Literal["short", "medium", "long", "full"]
 
 _UNITS = ((lazy("{n} d"), 86_400), (lazy("{n} h"), 3600), (lazy("{n} min"), 60), (lazy("{n} s"), 1))
 # CLDR skeletons: which fields a label shows; the locale decides their order and spelling.
+_MONTHS = {"quarter": 3, "year": 12}
 _BUCKETS = {"day": "yMMMEd", "month": "yMMM", "quarter": "yQQQ", "year": "y"}
 
 
@@ -100,6 +101,9 @@ def bucket_label(bucket: date | None, grain: str) -> str:
         return _("Week of {date}", date=format_date(day))
     if grain not in _BUCKETS:
         raise ValueError(f"There is no grain {grain!r}.")
+    if grain in _MONTHS and current().year_start != 1:  # "Q2" would be read as that of the calendar
+        last = day.year * 12 + day.month - 1 + _MONTHS[grain] - 1
+        return finish(dates.format_interval(day, date(last // 12, last % 12 + 1, 1), "yMMM", locale=locale()))
     return finish(dates.format_skeleton(_BUCKETS[grain], day, locale=locale()))
 
 

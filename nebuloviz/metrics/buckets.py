@@ -61,7 +61,7 @@ def buckets(query: Query) -> tuple[Bucket, ...]:
         raise InvalidQuery("A query without a grain has no buckets.")
     _check_number(query, query.grain)
     try:
-        return _buckets(query.start, query.end, query.grain, query.zone, query.week_start)
+        return _buckets(query.start, query.end, query.grain, query.zone, (query.week_start, query.year_start))
     except OverflowError:
         raise InvalidQuery(_("The range or its comparison leaves the years 1 to 9999.")) from None
 
@@ -91,11 +91,13 @@ def _check_number(query: Query, grain: Grain) -> None:
 
 
 @lru_cache(maxsize=256)
-def _buckets(start: datetime, end: datetime, grain: Grain, zone: ZoneInfo, week_start: int) -> tuple[Bucket, ...]:
+def _buckets(
+    start: datetime, end: datetime, grain: Grain, zone: ZoneInfo, starts: tuple[int, int]
+) -> tuple[Bucket, ...]:
     edges = (
         _clock_edges(start, end, grain, zone)
         if grain in _CLOCK_MINUTES
-        else _day_edges(start, end, grain, zone, week_start)
+        else _day_edges(start, end, grain, zone, starts)
     )
     found = list(edges)
     return tuple(Bucket(a, b) for a, b in pairwise(found) if a < b)
@@ -122,8 +124,10 @@ def _past_whole(moment: datetime, step: timedelta, zone: ZoneInfo) -> timedelta:
     )
 
 
-def _day_edges(start: datetime, end: datetime, grain: Grain, zone: ZoneInfo, week_start: int) -> Iterator[datetime]:
-    day = _floor(day_of(start, zone), grain, week_start)
+def _day_edges(
+    start: datetime, end: datetime, grain: Grain, zone: ZoneInfo, starts: tuple[int, int]
+) -> Iterator[datetime]:
+    day = _floor(day_of(start, zone), grain, *starts)
     while True:
         edge = midnight(day, zone)
         yield edge
@@ -132,10 +136,10 @@ def _day_edges(start: datetime, end: datetime, grain: Grain, zone: ZoneInfo, wee
         day = _following(day, grain)
 
 
-def _floor(day: date, grain: Grain, week_start: int) -> date:
+def _floor(day: date, grain: Grain, week_start: int, year_start: int) -> date:
     if grain == "day":
         return day
-    return week_floor(day, week_start) if grain == "week" else month_floor(day, _MONTHS[grain])
+    return week_floor(day, week_start) if grain == "week" else month_floor(day, _MONTHS[grain], year_start)
 
 
 def _following(day: date, grain: Grain) -> date:

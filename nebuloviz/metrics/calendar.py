@@ -67,9 +67,15 @@ def week_floor(day: date, week_start: int) -> date:
     return day - timedelta(days=(day.weekday() - week_start) % 7)
 
 
-def month_floor(day: date, months: int = 1) -> date:
-    """The first day of the month of `day`, or of its group of `months` months counted from January: 3 for quarters, 12 for years."""
-    return date(day.year, (day.month - 1) // months * months + 1, 1)
+def month_floor(day: date, months: int = 1, year_start: int = 1) -> date:
+    """The first day of the month of `day`, or of its group of `months` months: 3 for quarters, 12 for years.
+
+    Groups are counted from the month `year_start`.
+
+    >>> month_floor(date(2026, 2, 15), 12, 4), month_floor(date(2026, 6, 30), 3, 2)
+    (datetime.date(2025, 4, 1), datetime.date(2026, 5, 1))
+    """
+    return add_months(day.replace(day=1), -((day.month - year_start) % months))
 
 
 def add_months(day: date, months: int) -> date:

@@ -60,7 +60,8 @@ class Filter:
 class Query:
     """`metrics` by `dimensions` and `grain`, over [`start`, `end`).
 
-    `start` and `end` are aware moments; buckets are those of `time_zone`, weeks begin on `week_start` (0 = Monday).
+    `start` and `end` are aware moments; buckets are those of `time_zone`, weeks begin on `week_start` (0 = Monday),
+    quarters and years are counted from the month `year_start`.
     `order` is a metric, a dimension or 'bucket', with '-' in front for descending; `limit` keeps the first so many
     combinations of dimension values, and `other` adds the rest as one row named by `REST`. All `filters` must hold. Two equal
     questions are equal values whatever the order of their filters, and whichever of its names a dimension is called by.
@@ -77,6 +78,7 @@ class Query:
     filters: tuple[Filter, ...] = ()
     time_zone: str = "UTC"
     week_start: int = 0
+    year_start: int = 1
     comparison: Comparison | None = None
     order: str | None = None
     limit: int | None = None
@@ -105,8 +107,7 @@ class Query:
             raise InvalidQuery(_one_of(_("A grain is one of {known}, not {given}."), GRAINS, self.grain))
         if self.comparison is not None and self.comparison not in COMPARISONS:
             raise InvalidQuery(_one_of(_("A comparison is one of {known}, not {given}."), COMPARISONS, self.comparison))
-        if self.week_start not in range(7):
-            raise InvalidQuery(_("The week starts on a day from 0 (Monday) to 6 (Sunday)."))
+        self._check_starts()
         if self.limit is not None and not 0 < self.limit <= MAX_LIMIT:
             raise InvalidQuery(_("The limit is from 1 to {limit}.", limit=MAX_LIMIT))
         allowed = {*self.metrics, *self.dimensions, *(["bucket"] if self.grain else [])}
@@ -114,6 +115,12 @@ class Query:
             raise InvalidQuery(
                 _("Order by one of {known}, with '-' in front for descending.", known=", ".join(sorted(allowed)))
             )
+
+    def _check_starts(self) -> None:
+        if self.week_start not in range(7):
+            raise InvalidQuery(_("The week starts on a day from 0 (Monday) to 6 (Sunday)."))
+        if self.year_start not in range(1, 13):
+            raise InvalidQuery(_("The year starts with a month from 1 to 12."))
 
     def with_(self, **changes: object) -> Query:
         """The same question but for `changes`."""
@@ -132,6 +139,7 @@ class Query:
             "grain": [str(self.grain)] if self.grain else [],
             "tz": [self.time_zone] if self.time_zone != "UTC" else [],
             "week": [str(self.week_start)] if self.week_start else [],
+            "year": [str(self.year_start)] if self.year_start != 1 else [],
             "vs": [str(self.comparison)] if self.comparison else [],
             "order": [self.order] if self.order else [],
             "limit": [str(self.limit)] if self.limit else [],
@@ -159,6 +167,7 @@ class Query:
                 filters=filters_from_params(params),
                 time_zone=one.get("tz", "UTC"),
                 week_start=int(one.get("week", "0")),
+                year_start=int(one.get("year", "1")),
                 comparison=cast("Comparison | None", one.get("vs")),
                 order=one.get("order"),
                 limit=int(one["limit"]) if "limit" in one else None,

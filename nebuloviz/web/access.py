@@ -13,6 +13,7 @@ from flask import Flask
 from nebuloviz.errors import ConfigurationError
 from nebuloviz.i18n import LazyText
 from nebuloviz.permissions import Permission
+from nebuloviz.web.context import installation
 
 #: Reached by anybody, by whoever is signed in, or by those whose role includes the permission.
 Access = Literal["public", "signed-in"] | Permission
@@ -51,7 +52,7 @@ def register_page(
     """
 
     def title(**_variables: str) -> str:
-        return f"{name!s} · NebuloViz"
+        return f"{name!s} · {installation().name}"
 
     _waiting.append(
         {"module": module, "permission": permission, "name": name, "icon": icon, "shortcut": shortcut, "title": title}

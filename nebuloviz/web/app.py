@@ -31,6 +31,7 @@ from nebuloviz.web.first_run import install_first_run
 from nebuloviz.web.guard import callback_failed, install_guard, verify
 from nebuloviz.web.hooks import ContentSecurityPolicy, allow_index, install_hooks, install_reader
 from nebuloviz.web.login import install_login
+from nebuloviz.web.logo import install_logo
 from nebuloviz.web.second_factor import install_second_factor
 from nebuloviz.web.sessions import THEME_COOKIE, install_sessions
 from nebuloviz.web.vendor import PLOTLY, install_vendor, locale_address, vendor_address
@@ -143,6 +144,7 @@ def create_dash(
     install_viewing(server)
     install_vendor(server)
     install_files(server)
+    install_logo(server)
     app = _dash(server)
     for path in sorted((ROOT / "pages").glob("[!_.]*.py")):
         importlib.import_module(f"pages.{path.stem}")

@@ -118,7 +118,9 @@ def _preferences(language: str | None, time_zone: str = "") -> Preferences:
     usual = installation()
     header = request.headers.get("Accept-Language")
     chosen = choose_language(header, language, usual.language, usual.languages)
-    return Preferences(chosen, time_zone or usual.time_zone, usual.currency, usual.week_start)
+    return Preferences(
+        chosen, time_zone or usual.time_zone, usual.currency, usual.week_start, year_start=usual.fiscal_year_start
+    )
 
 
 def _own_preferences(user: UserView) -> Preferences:

@@ -21,6 +21,7 @@ from nebuloviz.web.context import context, current_user, installation
 from nebuloviz.web.forms import check_csrf, form_page
 from nebuloviz.web.guard import find_page
 from nebuloviz.web.hooks import LANGUAGE_PARAMETER
+from nebuloviz.web.logo import logo_address
 
 _LONGEST_TARGET = 2_000
 _TICKET = "second_step"  # in the signed cookie, between the two steps of signing in
@@ -76,6 +77,8 @@ def template_values() -> dict[str, Any]:
         "direction": "rtl" if is_rtl(language) else "ltr",
         "theme": user.theme if user and user.theme != "auto" else "",
         "favicon": "/assets/favicon.svg",
+        "installation": installation().name,
+        "logo": logo_address(),
         "request_id": g.get("request_id", ""),
     }
 

@@ -83,8 +83,8 @@ def _first_day(preset: str, today: date, first: date) -> date:
         "yesterday": today - ONE_DAY,
         "week": week_floor(today, current().week_start),
         "month": month_floor(today),
-        "quarter": month_floor(today, 3),
-        "year": month_floor(today, 12),
+        "quarter": month_floor(today, 3, current().year_start),
+        "year": month_floor(today, 12, current().year_start),
         "all": first,
     }
     return days[preset] if preset in days else today - timedelta(days=int(preset.removesuffix("d")) - 1)
@@ -104,9 +104,10 @@ def grain_of(state: PageState, start: datetime, end: datetime) -> Grain:
 
 def bucket_end(bucket: datetime, grain: Grain, state: PageState) -> datetime:
     """Where the bucket of `grain` that starts at `bucket` ends, by the clocks of the state's zone."""
-    zone, week_start = zone_of_state(state).key, current().week_start
+    zone, reader = zone_of_state(state).key, current()
     end = bucket + timedelta(microseconds=1)
-    asked = Query(("revenue",), bucket, end, grain=grain, time_zone=zone, week_start=week_start)
+    asked = Query(("revenue",), bucket, end, grain=grain, time_zone=zone, week_start=reader.week_start)
+    asked = asked.with_(year_start=reader.year_start)
     return buckets(asked)[0].end
 
 
@@ -125,6 +126,7 @@ def query_of(state: PageState, now: datetime, *, first_sale: datetime | None = N
         filters=state.filters,
         time_zone=zone_of_state(state).key,
         week_start=current().week_start,
+        year_start=current().year_start,
         comparison=state.comparison,
     )
     return base.with_(**changes)

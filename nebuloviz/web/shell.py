@@ -36,7 +36,8 @@ from nebuloviz.web.components import (
     topbar,
 )
 from nebuloviz.web.components.basic import given, icon
-from nebuloviz.web.context import ERROR_STORE_ID, act, ask, current_user, may, services, settings
+from nebuloviz.web.context import ERROR_STORE_ID, act, ask, current_user, installation, may, services, settings
+from nebuloviz.web.logo import logo_address
 from nebuloviz.web.navigation import INTERVAL_ID, SAVED_ID, STAMP_ID, THEME_ID, URL_ID
 from nebuloviz.web.reading import now
 from nebuloviz.web.sessions import THEME_COOKIE
@@ -63,7 +64,7 @@ def layout() -> Component:
     end = [html.Div(age_of(known[1], at), id=_AGE_ID), no_answer(patience), theme_button(), _user_menu(user)]
     content = [html.Div(id=filterbar.CHIPS_ID, className="nv-chips-row"), dash.page_container]
     place = html.Div(
-        rail(nav_items(visited, known[2])),
+        rail(nav_items(visited, known[2]), name=installation().name, logo=logo_address()),
         className="nv-rail-place",
         **given(data_nv_carried=" ".join(CARRIED_PARAMS)),
     )

@@ -144,3 +144,28 @@ class TestTheAutomaticGrain:
         start = datetime(1900, 1, 1, tzinfo=UTC)
         assert automatic_grain(start, start + length) == grain
         assert len(buckets(Query(("revenue",), start, start + length, grain=grain))) <= 150
+
+
+class TestFiscalYears:
+    def ask(self, grain: Grain, start: str, end: str, year_start: int) -> list[str]:
+        first, last = (datetime.fromisoformat(f"{day}T00:00:00+00:00") for day in (start, end))
+        query = Query(("revenue",), first, last, grain=grain, year_start=year_start)
+        return [f"{bucket.start:%Y-%m-%d}" for bucket in buckets(query)]
+
+    def test_begin_with_their_month(self) -> None:
+        assert self.ask("year", "2025-02-01", "2026-05-01", 4) == ["2024-04-01", "2025-04-01", "2026-04-01"]
+        assert self.ask("year", "2025-12-01", "2026-01-02", 1) == ["2025-01-01", "2026-01-01"]
+
+    def test_have_quarters_counted_from_it(self) -> None:
+        assert self.ask("quarter", "2026-01-01", "2026-09-01", 2) == [
+            "2025-11-01", "2026-02-01", "2026-05-01", "2026-08-01",
+        ]  # fmt: skip
+        assert self.ask("quarter", "2026-01-01", "2026-06-01", 4) == ["2026-01-01", "2026-04-01"]
+
+    def test_are_part_of_the_question(self) -> None:
+        moment = datetime(2026, 1, 1, tzinfo=UTC)
+        one = Query(("revenue",), moment, moment + timedelta(days=400), grain="year", year_start=4)
+        assert Query.from_params(one.to_params()) == one
+        assert one.key != one.with_(year_start=1).key
+        with pytest.raises(InvalidQuery):
+            one.with_(year_start=13)

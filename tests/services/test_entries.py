@@ -1,11 +1,12 @@
 """What fits an entry of the settings, and what does not."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nebuloviz.errors import InvalidInput
-from nebuloviz.services.interfaces.installation import ENTRIES
+from nebuloviz.services.interfaces.installation import ENTRIES, markdown
 from tests.services.pictures import encoded, png
 
 
@@ -78,3 +79,10 @@ class TestChecking:
     )
     def test_gives_what_is_kept(self, name: str, value: Any, kept: Any) -> None:
         assert ENTRIES[name].kind.checked(value) == kept
+
+
+def test_are_documented_as_they_are() -> None:
+    page = Path(__file__).parents[2] / "docs" / "installation.md"
+    command = "python -m nebuloviz.services.interfaces.installation > docs/installation.md"
+    assert page.read_text(encoding="utf-8") == markdown(), command
+    assert all(f"| `{name}` |" in markdown() for name in ENTRIES)

@@ -59,6 +59,9 @@ class QueryBody(Incoming):
     other: Annotated[bool, Field(description="Add what is beyond `limit` as one row.")] = False
     comparison: Comparison | None = None
     week_start: Annotated[int, Field(ge=0, le=6, description="0 = Monday ... 6 = Sunday.")] = 0
+    year_start: Annotated[
+        int, Field(ge=1, le=12, description="Month from which quarters and years are counted; 1 = January.")
+    ] = 1
 
 
 class Column(Outgoing):

@@ -45,25 +45,34 @@ def skip_link() -> html.A:
     return html.A(_("Skip to content"), href=f"#{CONTENT_ID}", className="nv-skip")
 
 
-def rail(items: Sequence[NavItem], active_href: str = "") -> html.Nav:
-    """The main navigation; collapses to icons on narrow screens, and becomes a bar at the bottom on phones."""
+def rail(items: Sequence[NavItem], active_href: str = "", *, name: str = "NebuloViz", logo: str = "") -> html.Nav:
+    """The main navigation; collapses to icons on narrow screens, and becomes a bar at the bottom on phones.
+
+    It begins with the installation's `name`, and what is at the address `logo` ('' for our own sign).
+    """
     entries = [html.Li(_entry(item, active=item.href == active_href)) for item in items]
     return html.Nav(
         [
             dcc.Link(
                 [
-                    html.Span(className="nv-brand-mark", **given(aria_hidden="true")),
-                    html.Span("NebuloViz", className="nv-rail-label"),
+                    _brand_mark(logo),
+                    html.Span(name, className="nv-rail-label"),
                 ],
                 href="/",
                 className="nv-brand",
-                title="NebuloViz",
+                title=name,
             ),
             html.Ul(entries, className="nv-rail-items"),
         ],
         className="nv-rail",
         **given(aria_label=_("Main")),
     )
+
+
+def _brand_mark(logo: str) -> Component:
+    if logo:
+        return html.Img(src=logo, alt="", className="nv-logo")
+    return html.Span(className="nv-brand-mark", **given(aria_hidden="true"))
 
 
 def _entry(item: NavItem, *, active: bool) -> dcc.Link:
