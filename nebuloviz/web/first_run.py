@@ -8,7 +8,6 @@ from typing import Any
 from flask import Flask, redirect, request
 from flask.typing import ResponseReturnValue
 
-from nebuloviz.db import answering
 from nebuloviz.errors import FormExpired, InvalidInput, NebuloVizError, NotSignedIn, StaleVersion, TooManyRequests
 from nebuloviz.i18n import current
 from nebuloviz.i18n import gettext as _
@@ -18,7 +17,7 @@ from nebuloviz.services.interfaces import SettingsRecord, UserView
 from nebuloviz.services.interfaces.installation import ENTRIES
 from nebuloviz.web import sessions
 from nebuloviz.web.access import route
-from nebuloviz.web.context import ask, context, current_actor, current_user, installation, services
+from nebuloviz.web.context import ask, current_actor, current_user, installation, services, writing
 from nebuloviz.web.forms import check_csrf, form_page
 
 ASKED = ("language", "time_zone", "currency", "week_start", "fiscal_year_start")
@@ -54,7 +53,7 @@ def _new_password() -> str:
 
 def _stored(new_password: str) -> UserView:
     """Store all of the form or nothing; the administrator's own language and zone are those that were chosen."""
-    with answering(), context().database.transaction() as session:
+    with writing() as session:
         actor, all_ = current_actor(), services()
         record = all_.settings.get(session, actor)
         chosen = _chosen(record)

@@ -161,7 +161,7 @@ class TestOtherPlaces:
 
 def test_quarters_and_years_of_another_year_than_the_calendar_s_are_named_by_their_months() -> None:
     with use(Preferences("en", year_start=4)):
-        assert bucket_label(date(2026, 4, 1), "quarter") == "Apr – Jun 2026"
-        assert bucket_label(date(2026, 4, 1), "year") == "Apr 2026 – Mar 2027"
+        assert bucket_label(date(2026, 4, 1), "quarter") == "Apr\u2009–\u2009Jun 2026"
+        assert bucket_label(date(2026, 4, 1), "year") == "Apr 2026\u2009–\u2009Mar 2027"
     with use(Preferences("en")):
         assert bucket_label(date(2026, 4, 1), "quarter") == "Q2 2026"
