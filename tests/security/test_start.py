@@ -32,7 +32,7 @@ POSTGRES = "postgresql://shop:geheim@127.0.0.1:1/shop"
 def test_of_half_a_configuration_is_refused(tmp_path: Path, settings: dict[str, str], named: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "nebuloviz", "serve"],
-        env=environment_of(tmp_path, **settings),
+        env=environment_of(Path(settings.pop("data_dir", tmp_path)), **settings),
         cwd=ROOT,
         capture_output=True,
         check=False,
