@@ -23,6 +23,7 @@ PARTS = {
     "processes": "The program as it is met",
     "browser": "Overview in a browser",
     "memory": "Resident memory",
+    "load": "25 readers of Overview while 500 sales a second arrive",
 }
 
 
