@@ -123,11 +123,23 @@ class SalesDataService(DataService):
 
     @require(Permission.DATA_READ)
     def dimensions_in_use(self, session: Session, actor: Actor) -> Sequence[str]:
-        return [entry.slug for entry in DIMENSIONS if self._varies(session, actor, entry)]
+        key = f"dimensions|{','.join(entry.slug for entry in DIMENSIONS)}|{actor.scope}"
+
+        def compute() -> list[str]:
+            with _up_to_date(session) as current:
+                return [entry.slug for entry in DIMENSIONS if self._varies(current, actor, entry)]
+
+        return self._cache.get_or_compute(SALES, key, compute)
 
     @require(Permission.DATA_READ)
     def freshness(self, session: Session, actor: Actor) -> Freshness:
-        scope = scope_filters(actor)
+        def compute() -> Freshness:
+            with _up_to_date(session) as current:
+                return self._freshness(current, scope_filters(actor))
+
+        return self._cache.get_or_compute(SALES, f"freshness|{actor.scope}", compute)
+
+    def _freshness(self, session: Session, scope: tuple[Filter, ...]) -> Freshness:
         within = sql.conditions(sql.SALE, Slice((), (), scope, frozenset()))
         first, last = (
             session.scalar(select(SaleRow.sold_at).where(*within).order_by(order).limit(1))
