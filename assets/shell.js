@@ -71,6 +71,13 @@
     }
   });
 
+  /* A way to another page has been taken, and the menu is of no more use. */
+  document.addEventListener("click", function (event) {
+    if (event.target.closest("details.nv-menu a")) {
+      closeMenus(null);
+    }
+  });
+
   document.addEventListener("keydown", function (event) {
     const menu = document.querySelector("details.nv-menu[open]");
     if (event.key === "Escape" && menu && !document.querySelector(".dash-dropdown-content")) {

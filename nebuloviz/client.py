@@ -83,11 +83,13 @@ class Client:
         )
 
     @classmethod
-    def sign_in(cls, url: str, username: str, password: str, *, timeout_seconds: float = 60.0) -> Self:
-        """A client with an access token, which is good for a quarter of an hour."""
+    def sign_in(
+        cls, url: str, username: str, password: str, *, code: str | None = None, timeout_seconds: float = 60.0
+    ) -> Self:
+        """A client with an access token, which is good for a quarter of an hour; `code`: of the second factor, if there is one."""
         answer = httpx.post(
             f"{url.rstrip('/')}{_PREFIX}/auth/token",
-            json={"username": username, "password": password},
+            json={"username": username, "password": password} | ({"code": code} if code else {}),
             timeout=timeout_seconds,
         )
         return cls(url, _checked(answer)["access_token"], timeout_seconds=timeout_seconds)

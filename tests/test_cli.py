@@ -9,10 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pyotp
 import pytest
 
-from nebuloviz import observability
+from nebuloviz import migrate, observability
+from nebuloviz.bootstrap.care import auth_service, second_factor_service
+from nebuloviz.bootstrap.storage import database
 from nebuloviz.cli import main
+from nebuloviz.settings import load
 from tests.detection.shop import sale_lines
 
 WEEKS = 5
@@ -88,3 +92,20 @@ def test_a_bad_file_is_refused_in_a_sentence(
     said = capsys.readouterr().err
     assert said.startswith("nebuloviz: ")
     assert said.count("\n") == 1
+
+
+def test_a_second_factor_that_is_lost_is_reset(tmp_path: Path) -> None:
+    loaded = load(data_dir=tmp_path / "data")
+    where = database(loaded)
+    migrate.upgrade(where)
+    auth, service = auth_service(loaded), second_factor_service(loaded)
+    with where.transaction() as session:
+        actor = auth.actor(auth.create_user(session, "anna", "correct horse battery", "admin"))
+        enrolment = service.begin(session, actor, "correct horse battery")
+        service.confirm(session, actor, enrolment.ticket, pyotp.TOTP(enrolment.secret).now())
+    assert nebuloviz(tmp_path, "user", "reset-second-factor", "ANNA").returncode == 0
+    with where.session() as session:
+        assert service.state(session, actor).since is None
+    where.dispose()
+    refused = nebuloviz(tmp_path, "user", "reset-second-factor", "anna")
+    assert (refused.returncode, "no second factor" in refused.stderr) == (2, True)

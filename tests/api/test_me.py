@@ -185,3 +185,31 @@ class TestSecondFactor:
             again = client.post(f"/api/v1/users/{mia.id}/reset-second-factor")
             assert (again.status_code, again.json()["code"]) == (409, "conflict")
         assert sign_in(api).status_code == 200
+
+    def test_is_set_up_renewed_and_turned_off_by_a_program(self, api: Api, mia: UserView) -> None:
+        with api.client(NAME) as client:
+            assert client.post("/api/v1/me/second-factor", json={"password": "wrong"}).status_code == 401
+            begun = client.post("/api/v1/me/second-factor", json={"password": PASSWORD}).json()
+            body = {"ticket": begun["ticket"], "code": code(begun["secret"])}
+            old = client.post("/api/v1/me/second-factor/confirm", json=body).json()["codes"]
+            assert client.get("/api/v1/me/second-factor").json()["codes_left"] == len(old) == 8
+            renewed = client.post("/api/v1/me/second-factor/recovery-codes", json={"password": PASSWORD}).json()
+            assert sign_in(api, code=old[0]).status_code == 401
+            assert sign_in(api, code=renewed["codes"][0]).status_code == 200
+            assert client.post("/api/v1/me/second-factor/turn-off", json={"password": "wrong"}).status_code == 401
+            assert client.post("/api/v1/me/second-factor/turn-off", json={"password": PASSWORD}).status_code == 204
+        assert sign_in(api).status_code == 200
+
+
+@pytest.mark.usefixtures("mia")
+class TestPassword:
+    def test_is_changed_with_the_old_one_and_ends_all_tokens(self, api: Api) -> None:
+        with api.client(NAME) as client:
+            for body, status in (
+                ({"current": "wrong", "new": "another long password"}, 401),
+                ({"current": PASSWORD, "new": "short"}, 422),
+                ({"current": PASSWORD, "new": "another long password"}, 204),
+            ):
+                assert client.put("/api/v1/me/password", json=body).status_code == status
+            assert client.get("/api/v1/me").status_code == 401
+        assert sign_in(api).status_code == 401

@@ -1,16 +1,29 @@
-"""One's own affairs: who one is, how one sees things, and where one is signed in."""
+"""One's own affairs: who one is, how one sees things, where one is signed in, password and second factor."""
 
 from __future__ import annotations
 
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Path, Request
+from sqlalchemy.orm import Session
 
 from nebuloviz.api.deps import InPerson, context_of, signed_in
 from nebuloviz.api.reading import StrictRoute
-from nebuloviz.api.schemas.me import EndedOthers, Me, MeChanges, SessionItem, SessionList
+from nebuloviz.api.schemas.me import (
+    EndedOthers,
+    EnrolmentCode,
+    EnrolmentItem,
+    Me,
+    MeChanges,
+    NewPassword,
+    PasswordAgain,
+    RecoveryCodes,
+    SecondFactor,
+    SessionItem,
+    SessionList,
+)
 from nebuloviz.permissions import Actor
-from nebuloviz.services.interfaces import ProfileChanges, UserView
+from nebuloviz.services.interfaces import AuthService, ProfileChanges, UserView
 
 router = APIRouter(prefix="/me", tags=["me"], route_class=StrictRoute)
 
@@ -43,6 +56,45 @@ async def end_other_sessions(asker: InPerson) -> EndedOthers:
 @router.delete("/sessions/{session_id}", summary="End a session at once", status_code=204)
 async def end_session(asker: InPerson, session_id: Annotated[str, Path(max_length=64)]) -> None:
     await asker.act(asker.services.profile.end_session, session_id)
+
+
+@router.put("/password", summary="Change your password", status_code=204)
+async def change_password(asker: InPerson, body: NewPassword) -> None:
+    """All your sessions and tokens end, this one too: sign in with the new password."""
+    await asker.act_in_thread(_change_password, asker.services.auth, body.current, body.new)
+
+
+@router.get("/second-factor", summary="Whether your second factor is on")
+async def second_factor(asker: InPerson) -> SecondFactor:
+    return SecondFactor.model_validate(await asker.ask(asker.services.second_factor.state))
+
+
+@router.post("/second-factor", summary="Begin to set up a second factor")
+async def begin_second_factor(asker: InPerson, body: PasswordAgain) -> EnrolmentItem:
+    """Nothing is stored before it is confirmed."""
+    enrolment = await asker.act_in_thread(asker.services.second_factor.begin, body.password)
+    return EnrolmentItem.model_validate(enrolment)
+
+
+@router.post("/second-factor/confirm", summary="Turn the second factor on with its first code")
+async def confirm_second_factor(asker: InPerson, body: EnrolmentCode) -> RecoveryCodes:
+    codes = await asker.act_in_thread(asker.services.second_factor.confirm, body.ticket, body.code)
+    return RecoveryCodes(codes=list(codes))
+
+
+@router.post("/second-factor/recovery-codes", summary="New recovery codes, which void the old")
+async def renew_recovery_codes(asker: InPerson, body: PasswordAgain) -> RecoveryCodes:
+    codes = await asker.act_in_thread(asker.services.second_factor.renew_codes, body.password)
+    return RecoveryCodes(codes=list(codes))
+
+
+@router.post("/second-factor/turn-off", summary="Turn the second factor off", status_code=204)
+async def turn_second_factor_off(asker: InPerson, body: PasswordAgain) -> None:
+    await asker.act_in_thread(asker.services.second_factor.turn_off, body.password)
+
+
+def _change_password(session: Session, actor: Actor, auth: AuthService, current: str, new: str) -> None:
+    auth.change_password(session, actor.user_id, current, new)
 
 
 def _me(user: UserView, actor: Actor) -> Me:

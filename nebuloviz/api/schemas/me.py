@@ -64,3 +64,40 @@ class SessionList(Outgoing):
 
 class EndedOthers(Outgoing):
     ended: int
+
+
+class PasswordAgain(Incoming):
+    """What concerns signing in takes the password once more."""
+
+    password: Annotated[str, Field(max_length=1024)]
+
+
+class NewPassword(Incoming):
+    current: Annotated[str, Field(max_length=1024)]
+    new: Annotated[str, Field(max_length=1024)]
+
+
+class SecondFactor(Outgoing):
+    """`since` is null while it is off."""
+
+    since: datetime | None
+    codes_left: int
+
+
+class EnrolmentItem(Outgoing):
+    """For an authenticator app: `secret`, or `address` as a QR code. `ticket` goes back with the first code, in ten minutes."""
+
+    secret: str
+    address: str
+    ticket: str
+
+
+class EnrolmentCode(Incoming):
+    ticket: Annotated[str, Field(max_length=1000)]
+    code: Annotated[str, Field(max_length=64)]
+
+
+class RecoveryCodes(Outgoing):
+    """Told only here; each lets in once."""
+
+    codes: list[str]

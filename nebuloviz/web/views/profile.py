@@ -90,7 +90,7 @@ def profile_form(user: UserView, usual: InstallationSettings, pages: Mapping[str
                     _choice("theme", None, themes, user.theme),
                     _choice("landing_page", None, pages, user.landing_page or "/"),
                 ],
-                className="nv-mapping",
+                className="nv-mapping nv-mapping-wide",
             ),
             html.P(sample_words(at), id="profile-sample", className="nv-help", **given(aria_live="polite")),
             html.Div(button(_("Save"), id="profile-save", kind="primary"), className="nv-form-actions"),
