@@ -19,4 +19,4 @@ def documents(path: Path) -> list[Any]:
 def unknown_settings(environment: Mapping[str, str]) -> set[str]:
     """Variables of ours that no setting reads: the typing errors of whoever deploys."""
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    return {name for name in environment if name.startswith(PREFIX) and name.removesuffix("_FILE") not in known}
+    return {name for name in environment if name.startswith(PREFIX) and not {name, name.removesuffix("_FILE")} & known}
