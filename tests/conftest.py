@@ -35,7 +35,7 @@ MARKERS = {
 
 
 #: The folders whose files take longest. Where files are shared out among processes, they begin, and the short ones fill up.
-SLOW_FOLDERS = ("e2e", "faults", "ingest", "services")
+SLOW_FOLDERS = ("deploy", "e2e", "faults", "ingest", "services")
 _LONGEST_ID = 16
 
 # How fast the machine is decides nothing: not whether an example took long, nor whether making it did.

@@ -2,6 +2,7 @@
 
 import re
 
+_STEP = re.compile(r"\[(\w+):\w+\]")
 _COMPARISON = re.compile(r"^(?P<expression>.+?) (?:==|!=|>=|<=|>|<) -?[\d.]+$", re.DOTALL)
 
 
@@ -19,3 +20,8 @@ def conditions(rule: str) -> list[str]:
             raise ValueError(message)
         found.append(compared["expression"])
     return found
+
+
+def spoken(expression: str, window: str) -> str:
+    """An expression as a short-lived Prometheus can answer it: Grafana's interval filled in, and subqueries of finer steps."""
+    return _STEP.sub("[\\1:1s]", expression.replace("$__rate_interval", window))
