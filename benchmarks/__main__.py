@@ -22,6 +22,7 @@ PARTS = {
     "detect": "Detection, judged by labels",
     "processes": "The program as it is met",
     "browser": "Overview in a browser",
+    "api": "The API",
     "memory": "Resident memory",
     "load": "25 readers of Overview while 500 sales a second arrive",
 }

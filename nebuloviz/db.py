@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -12,16 +14,19 @@ from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Session
-from sqlalchemy.pool import Pool, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, Pool, QueuePool
 
 from nebuloviz.errors import ConfigurationError, NebuloVizError, Unavailable
 from nebuloviz.i18n import gettext as _
 
 BUSY_TIMEOUT_MS = 15_000
+_OVERFLOW = 5
+_REST_SECONDS = 1.0
+_RESTS_SINCE = "rests_since"
 
 
 class Database:
@@ -77,6 +82,13 @@ class Database:
             yield session
 
     @asynccontextmanager
+    async def async_glance(self) -> AsyncIterator[AsyncSession]:
+        """As `async_session`, for statements of which each stands for itself: PostgreSQL is not told of a transaction around them."""
+        options = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
+        async with AsyncSession(self.async_engine.execution_options(**options), expire_on_commit=False) as session:
+            yield session
+
+    @asynccontextmanager
     async def async_transaction(self) -> AsyncIterator[AsyncSession]:
         """As `transaction`, for coroutines."""
         async with AsyncSession(self.async_engine.execution_options(write=True), expire_on_commit=False) as session:
@@ -119,7 +131,7 @@ class Database:
         options = " ".join(f"-c {name}={value}" for name, value in self._postgresql_settings().items())
         connect = {"options": options, "connect_timeout": 5, "application_name": "nebuloviz"}
         return create_engine(
-            self.url, pool_size=self._pool_size, max_overflow=5, pool_pre_ping=True, connect_args=connect
+            self.url, pool_size=self._pool_size, max_overflow=_OVERFLOW, pool_pre_ping=True, connect_args=connect
         )
 
     def _make_async_engine(self) -> AsyncEngine:
@@ -131,13 +143,14 @@ class Database:
             return engine
         server = self._postgresql_settings() | {"application_name": "nebuloviz"}
         connect: dict[str, Any] = {"server_settings": server, "timeout": 5}
-        return create_async_engine(
+        engine = create_async_engine(
             self.url.set(drivername="postgresql+asyncpg"),
-            pool_size=self._pool_size,
-            max_overflow=5,
-            pool_pre_ping=True,
+            pool_size=self._pool_size + _OVERFLOW,  # those beyond the pool would be opened and closed with each request
+            max_overflow=0,
             connect_args=connect,
         )
+        _ping_after_rest(engine.sync_engine)
+        return engine
 
     def _postgresql_settings(self) -> dict[str, str]:
         return {
@@ -151,6 +164,23 @@ class Database:
 
 def _connections(pool: Pool) -> tuple[int, int]:
     return (pool.checkedout(), pool.checkedin()) if isinstance(pool, QueuePool) else (0, 0)
+
+
+def _ping_after_rest(engine: Engine) -> None:
+    """Ask a connection that has rested whether it is still one, before it is used; a busy one need not be asked each time."""
+
+    @event.listens_for(engine, "checkin")
+    def _checkin(_connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info[_RESTS_SINCE] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _checkout(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get(_RESTS_SINCE, math.inf) < _REST_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except (engine.dialect.loaded_dbapi.Error, OSError) as error:
+            raise DisconnectionError from error
 
 
 def dialect_of(where: Session | Connection) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -79,23 +79,23 @@ def create_api(
     app.state.context = ApiContext(services, database, settings, health, limiter)
     install_problems(app)
     docs.install_openapi(app)
-    app.include_router(_api())
+    _add_routes(app)
     app.include_router(health_routes.router)
     app.router.default = _Elsewhere(app.router.default, WholeBodies(dashboard) if dashboard else None)
     return app
 
 
-def _api() -> APIRouter:
-    """Everything under /api/v1. What needs a token is behind it by the router, not by each route."""
-    api = APIRouter(prefix=PREFIX)
-    guarded = APIRouter(dependencies=[Depends(signed_in), Depends(refuse_unknown_parameters)])
-    parts = (me, data, exports, alerts, detectors, sales, imports, stream, users, roles, tokens, audit, settings_routes)
+def _add_routes(app: FastAPI) -> None:
+    """Everything under /api/v1. What needs a token is behind it by the router, not by each route.
+
+    Each router stands in the application itself: of routers within routers, every request would try all routes once a level.
+    """
+    guards = [Depends(signed_in), Depends(refuse_unknown_parameters)]
+    parts = (data, me, exports, alerts, detectors, sales, imports, stream, users, roles, tokens, audit, settings_routes)
     for part in parts:
-        guarded.include_router(part.router)
-    api.include_router(auth.public)
-    api.include_router(docs.public)
-    api.include_router(guarded)
-    return api
+        app.include_router(part.router, prefix=PREFIX, dependencies=guards)
+    for public in (auth.public, docs.public):
+        app.include_router(public, prefix=PREFIX)
 
 
 class _Elsewhere:

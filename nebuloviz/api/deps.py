@@ -124,10 +124,10 @@ def _speak_to(user: UserView, request: Request, usual: InstallationSettings) -> 
 async def _user_of(context: ApiContext, token: str) -> UserView:
     """Whose token it is: one of a sign-in, or a personal one, whose use is noted."""
     if not token.startswith(TOKEN_PREFIX):
-        async with context.database.async_session() as session:
+        async with context.database.async_glance() as session:
             return await session.run_sync(context.services.auth.user_of_access_token, token)
     tokens = context.services.api_tokens
-    async with context.database.async_session() as session:
+    async with context.database.async_glance() as session:
         user = await session.run_sync(tokens.user_of, token)
         noted = await session.run_sync(tokens.use_is_noted, token)
     if not noted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from functools import cached_property
 from tempfile import NamedTemporaryFile
 from typing import IO, Any
 
@@ -122,6 +123,11 @@ class StrictRoute(APIRoute):
     What is read has an ETag, see `versions`.
     """
 
+    @cached_property
+    def known_parameters(self) -> frozenset[str]:
+        """Names of the parameters that its address may have."""
+        return frozenset(_parameters(self.dependant))
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         takes_json = self.body_field is not None
@@ -152,8 +158,7 @@ async def refuse_unknown_parameters(request: Request) -> None:
     Raises:
         InvalidInput: the address has a parameter that its route does not take; says which there are.
     """
-    route = request.scope["route"]
-    known = set(_parameters(route.dependant))
+    known: frozenset[str] = request.scope["route"].known_parameters
     unknown = sorted(set(request.query_params) - known)
     if unknown:
         raise InvalidInput(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from limits import RateLimitItem, RateLimitItemPerSecond
-from limits.storage import MemoryStorage, RedisStorage
+from limits.storage import RedisStorage
 
 from nebuloviz.errors import TooManyRequests
 from nebuloviz.i18n import gettext as _
@@ -30,6 +30,7 @@ _LOOK_SECONDS = 0.1
 _FORGOTTEN_SECONDS = 60  # after which an attempt counts no more whose process has ended
 _RETRY_REDIS_SECONDS = 10.0
 _REDIS_TIMEOUT_SECONDS = 0.5
+_MOST_WINDOWS = 20_000  # those that have ended are dropped at so many
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -47,8 +48,8 @@ class Counters:
     """Counts per key in windows that begin with the first event. Thread-safe, exact within a process and, by Redis, across them."""
 
     def __init__(self, redis_url: str | None = None) -> None:
-        self._memory = MemoryStorage()
-        self._lock = threading.Lock()  # the in-process storage adds and reads back in two steps
+        self._memory = _Windows()
+        self._lock = threading.Lock()
         self._redis = _redis_storage(redis_url) if redis_url else None
         self._redis_again_at = 0.0
 
@@ -72,11 +73,11 @@ class Counters:
         name = limit.key_for(key)
         self._run(lambda storage: storage.clear(name))
 
-    def _count(self, name: str, operation: Callable[[MemoryStorage | RedisStorage], int]) -> Count:
+    def _count(self, name: str, operation: Callable[[_Windows | RedisStorage], int]) -> Count:
         times, ends_at = self._run(lambda storage: (operation(storage), storage.get_expiry(name)))
         return Count(times, max(1, round(ends_at - time.time())))
 
-    def _run(self, operation: Callable[[MemoryStorage | RedisStorage], _T]) -> _T:
+    def _run(self, operation: Callable[[_Windows | RedisStorage], _T]) -> _T:
         if self._redis is not None and time.monotonic() >= self._redis_again_at:
             try:
                 return operation(self._redis)
@@ -85,6 +86,37 @@ class Counters:
                 _log.warning("limits are counted in this process while Redis does not answer: %s", error)
         with self._lock:
             return operation(self._memory)
+
+
+class _Windows:
+    """The counts of this process, as `limits`' storages answer; its own starts a thread at nearly every count, which costs more."""
+
+    def __init__(self) -> None:
+        self._windows: dict[str, tuple[int, float]] = {}  # how often, and until when by the monotonic clock
+
+    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
+        now = time.monotonic()
+        times, ends = self._living(key, now) or (0, now + expiry)
+        if len(self._windows) >= _MOST_WINDOWS:
+            self._windows = {name: window for name, window in self._windows.items() if window[1] > now}
+        self._windows[key] = times + amount, ends
+        return times + amount
+
+    def get(self, key: str) -> int:
+        found = self._living(key, time.monotonic())
+        return found[0] if found else 0
+
+    def get_expiry(self, key: str) -> float:
+        now = time.monotonic()
+        found = self._living(key, now)
+        return time.time() + (found[1] - now if found else 0)
+
+    def clear(self, key: str) -> None:
+        self._windows.pop(key, None)
+
+    def _living(self, key: str, now: float) -> tuple[int, float] | None:
+        found = self._windows.get(key)
+        return found if found and found[1] > now else None
 
 
 def _redis_storage(url: str) -> RedisStorage:

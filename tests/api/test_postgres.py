@@ -4,10 +4,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from schemathesis import GenerationMode
 
 from nebuloviz.settings import load
 from tests.api.conftest import PASSWORD, Api, running_api
 from tests.api.test_data import END, START, sale
+from tests.api.test_openapi import EXAMPLES, USUAL_EXAMPLES, operations, send_all
 from tests.servers import PostgresServer
 
 QUERY = {"metrics": ["lines", "revenue"], "dimensions": ["category"], "start": START, "end": END, "order": "category"}
@@ -55,3 +57,19 @@ def test_without_the_database_it_says_so_and_heals(api: Api, postgres: PostgresS
         while (status := client.get("/api/v1/alerts").status_code) == 503 and time.monotonic() < deadline:
             time.sleep(0.2)
         assert status == 200
+
+
+@pytest.mark.faults
+def test_connections_that_rested_through_a_restart_are_made_anew(api: Api, postgres: PostgresServer) -> None:
+    with api.client("admin") as client:
+        assert client.get("/api/v1/alerts").status_code == 200
+        postgres.restart()
+        time.sleep(1.5)
+        assert client.get("/api/v1/alerts").status_code == 200
+
+
+def test_it_is_as_described_here_too(api: Api) -> None:
+    """A look at every operation; `NEBULOVIZ_TEST_EXAMPLES` makes it a thorough one, as for `test_openapi`."""
+    for operation in operations():
+        for mode in GenerationMode:
+            send_all(api, operation, mode, EXAMPLES if EXAMPLES > USUAL_EXAMPLES else 2)
