@@ -146,19 +146,20 @@ def _writes(address: str, token: str) -> Iterator[Figure]:
 
 def _sale(batch: int, line: int) -> dict[str, object]:
     number = batch * BATCH + line
-    sold_at = NOW - timedelta(seconds=number % 86_400)
+    order = number // 3
+    sold_at = NOW - timedelta(seconds=order % 86_400)
     return {
         "sale_id": f"benchmark-{number}",
-        "order_id": f"benchmark-{number // 3}",
+        "order_id": f"benchmark-{order}",
         "sold_at": sold_at.isoformat(),
-        "customer_id": f"c{number % 60_000}",
+        "customer_id": f"c{order % 60_000}",
         "product_id": f"p{number % 5_000}",
         "product": f"Product p{number % 5_000}",
         "category": f"Category {number % 5_000 % 30}",
-        "region": f"Region {number % 12}",
-        "country": f"Country {number % 4}",
+        "region": f"Region {order % 300 % 12}",
+        "country": f"Country {order % 300 % 4}",
         "channel": "Shop",
-        "store": f"Store {number % 300}",
+        "store": f"Store {order % 300}",
         "quantity": 2,
         "unit_price": 1.25,
     }

@@ -188,7 +188,10 @@ def dialect_of(where: Session | Connection) -> str:
     return (where.get_bind() if isinstance(where, Session) else where).dialect.name
 
 
-def insert(where: Session | Connection, table: type[DeclarativeBase] | Table) -> PostgresqlInsert | SqliteInsert:
+Insert = PostgresqlInsert | SqliteInsert
+
+
+def insert(where: Session | Connection, table: type[DeclarativeBase] | Table) -> Insert:
     """An INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`, which SQLAlchemy has once a dialect."""
     return (sqlite_insert if dialect_of(where) == "sqlite" else postgresql_insert)(table)
 

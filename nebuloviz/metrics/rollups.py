@@ -48,8 +48,18 @@ CELL_STAGE = Table(
 )
 
 
+_upserts: dict[tuple[str, str], Insert] = {}
+
+
 def upsert_statement(connection: Connection, rollup: Rollup) -> Insert:
-    """Add the stage's cells of one rollup to it, in the order of their keys."""
+    """Add the stage's cells of one rollup to it, in the order of their keys. Made once: that takes longer than to carry it out."""
+    made = (connection.dialect.name, rollup.table.name)
+    if made not in _upserts:
+        _upserts[made] = _upsert(connection, rollup)
+    return _upserts[made]
+
+
+def _upsert(connection: Connection, rollup: Rollup) -> Insert:
     table, keys = rollup.table, ("bucket", *rollup.dimensions)
     staged = [CELL_STAGE.c.bucket, *(CELL_STAGE.c[name] for name in _KEY_COLUMNS[: len(rollup.dimensions)])]
     source = (
