@@ -1,9 +1,9 @@
-"""The API for programs and notebooks: `Client(url, token).query("revenue", by="category", grain="day").to_frame()`.
+"""The API for programs and notebooks: `Client(url, token).query("revenue", by="department", grain="day").to_frame()`.
 
     from nebuloviz.client import Client
 
     shop = Client.sign_in("http://127.0.0.1:8050", "anna", password)
-    shop.query("revenue", by="category", start="2026-11-01", end="2026-12-01").to_frame()
+    shop.query("revenue", by="department", start="2026-11-01", end="2026-12-01").to_frame()
 
 Needs httpx, and pandas for `to_frame`. All errors of the server are `ApiError`, with its stable `code`.
 """
