@@ -27,13 +27,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
-def filled_program(sales: int = SALES, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], str, str]]:
+def filled_program(n_sales: int = SALES, /, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], str, str]]:
     """A program with made-up sales: its process, its address, and the password of `admin`."""
     server = PostgresServer.started()
     try:
         database = Database(server.url)
         migrate.upgrade(database)
-        fill(database, sales)
+        fill(database, n_sales)
         with running(NEBULOVIZ_DATABASE_URL=server.url, **environment) as (process, address, _folder):
             yield process, address, PASSWORD
     finally:
