@@ -201,7 +201,7 @@ DISK_FREE = Gauge("nebuloviz_disk_free_bytes", "Free space where the data folder
 DISK_SIZE = Gauge("nebuloviz_disk_size_bytes", "Size of the disk where the data folder is.")
 CERTIFICATE = Gauge(
     "nebuloviz_certificate_expiry_timestamp_seconds",
-    "Unix time until which the certificate at NEBULOVIZ_PUBLIC_URL is accepted; 0 if it is not.",
+    "Unix time until which the certificate at the public address is accepted; 0 if it is not.",
     ["url"],
 )
 

@@ -71,10 +71,10 @@ class Settings(BaseSettings):
         le=65535,
         description="Port at which `ingest` answers `/healthz`, `/readyz` and `/metrics`. Empty: it does not; `serve` always does.",
     )
-    public_url: str = Field(
+    public_address: str = Field(
         "",
         pattern=r"^(https?://[^/\s]+/?)?$",
-        description="Address that people open, `https://sales.example.com`. The expiry of its certificate is watched. Empty: unknown.",
+        description="Address that people open, `https://sales.example.com`. Links begin with it; its certificate is watched.",
     )
     data_dir: Path = Field(
         Path.home() / ".local" / "share" / "nebuloviz",

@@ -9,7 +9,6 @@ import dash
 from dash import ALL, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
-from flask import request
 
 from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _, lazy, ngettext, number
@@ -19,7 +18,7 @@ from nebuloviz.services.mail_texts import password_mail
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import failure_note, part_answer
 from nebuloviz.web.components import card, link_button, page, page_header, skeleton_table, toast
-from nebuloviz.web.context import act, ask, current_actor, current_user, installation, services
+from nebuloviz.web.context import act, ask, current_actor, current_user, installation, origin, services
 from nebuloviz.web.navigation import URL_ID, stay_on_page
 from nebuloviz.web.reading import asking
 from nebuloviz.web.views import users as views
@@ -199,7 +198,7 @@ def delete(clicks: Any, user_id: Any, version: Any) -> Any:
 def _mailed(offer: PasswordOffer) -> tuple[str, Component | None]:
     """Send the link to the user; where that fails, it is shown, so that it can be sent in another way."""
     try:
-        services().mail.send(password_mail(offer, _origin(), installation()))
+        services().mail.send(password_mail(offer, origin(), installation()))
     except NebuloVizError as error:
         words = _(
             "The e-mail was not sent. {reason} Here is the link, to be sent in another way.", reason=error.message
@@ -209,14 +208,8 @@ def _mailed(offer: PasswordOffer) -> tuple[str, Component | None]:
     return _("Sent to {address}.", address=offer.user.email), None
 
 
-def _origin() -> str:
-    """The address that the browser calls this program by; the guard has found it to be ours."""
-    return request.headers.get("Origin") or request.host_url.rstrip("/")
-
-
 def _offered(offer: PasswordOffer) -> Component:
-    """The link under the installation's public address, or the one that the browser calls it by."""
-    return views.offer_card(offer, installation().public_address.rstrip("/") or _origin())
+    return views.offer_card(offer, origin())
 
 
 def _news() -> str:

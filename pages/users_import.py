@@ -7,7 +7,6 @@ from typing import Any
 from dash import Input, Output, State, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
-from flask import request
 
 from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _, lazy
@@ -16,7 +15,7 @@ from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import failure_note
 from nebuloviz.web.components import link_button, page, page_header
 from nebuloviz.web.components.basic import given
-from nebuloviz.web.context import act, ask, services
+from nebuloviz.web.context import act, ask, origin, services
 from nebuloviz.web.navigation import stay_on_page
 from nebuloviz.web.views import user_imports as views
 
@@ -70,8 +69,7 @@ def create(clicks: Any, contents: Any) -> tuple[Any, Any]:
         rows = act(services().user_imports.run, views.content_of(contents))
     except NebuloVizError as error:
         return failure_note(error), no_update
-    origin = request.headers.get("Origin") or request.host_url.rstrip("/")  # the guard has found it to be ours
-    return None, views.result(rows, origin)
+    return None, views.result(rows, origin())
 
 
 register_page(

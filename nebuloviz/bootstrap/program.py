@@ -147,9 +147,10 @@ class Program:
         self._watches = watch_process(self.parts.settings)
         self.parts.listeners.append(self._watches.on_written)
         self._watches.start()
-        figures = InstallationFigures(self.parts.database, self.parts.settings, closed_days(self.parts.settings))
+        settings, live = self.parts.settings, self.parts.services.settings.live
+        figures = InstallationFigures(self.parts.database, live, settings.data_dir, closed_days(settings))
         self._repeat("monitoring", figures.step, MONITORING_SECONDS)
-        retention = Retention(self.parts.database, self.parts.services.settings.live)
+        retention = Retention(self.parts.database, live)
         self._repeat("retention", retention.step, RETENTION_SECONDS)
 
     def _database_health(self) -> Health:

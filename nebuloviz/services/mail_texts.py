@@ -23,9 +23,8 @@ _BUTTON = (
 
 
 def password_mail(offer: PasswordOffer, origin: str, settings: InstallationSettings) -> Mail:
-    """The one-time link for the user of `offer`; `origin` is the program's address without a path."""
+    """The one-time link for the user of `offer`; `origin` is what the program's addresses begin with."""
     user = offer.user
-    address = f"{settings.public_address.rstrip('/') or origin}/welcome/{offer.token}"
     with use(_reader(user.language, user.time_zone, settings)):
         when = format_datetime(offer.expires_at)
         named = {"name": settings.name, "username": user.username}
@@ -36,7 +35,7 @@ def password_mail(offer: PasswordOffer, origin: str, settings: InstallationSetti
             subject = _("Set a new password for {name}", name=settings.name)
             first = _("With this link you set a new password for {name}. Your username is {username}.", **named)
         last = _("The link works once, until {when}. If you did not expect this e-mail, leave it alone.", when=when)
-        return _mail(user.email, subject, [first], (_("Set a password"), address), [last], settings)
+        return _mail(user.email, subject, [first], (_("Set a password"), origin + offer.path), [last], settings)
 
 
 def trial_mail(to: str, language: str, settings: InstallationSettings) -> Mail:

@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Callable, Collection
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -34,7 +35,7 @@ from nebuloviz.observability import (
     SALES_EXPECTED,
     SESSIONS,
 )
-from nebuloviz.settings import Settings
+from nebuloviz.services.interfaces.installation import Live
 
 WEEKS = 4
 DUE_WEEKS = 3  # sales are due in an hour that had some in so many of the last weeks
@@ -59,15 +60,17 @@ class InstallationFigures:
     def __init__(
         self,
         database: Database,
-        settings: Settings,
+        live: Live,
+        data_dir: Path,
         closed_days: Collection[date] = (),
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
-        self._settings = settings
+        self._live = live
+        self._data_dir = data_dir
         self._closed_days = closed_days
         self._now = now
-        self._certificate_at = -CERTIFICATE_SECONDS
+        self._certificate_of, self._certificate_at = "", 0.0
 
     def step(self) -> bool:
         """Look once; what cannot be seen keeps its last figure."""
@@ -79,12 +82,18 @@ class InstallationFigures:
         return False
 
     def _look_around(self) -> None:
-        disk = shutil.disk_usage(self._settings.data_dir if self._settings.data_dir.exists() else "/")
+        disk = shutil.disk_usage(self._data_dir if self._data_dir.exists() else "/")
         DISK_FREE.set(disk.free)
         DISK_SIZE.set(disk.total)
-        url = self._settings.public_url
-        if url.startswith("https:") and time.monotonic() - self._certificate_at >= CERTIFICATE_SECONDS:
-            self._certificate_at = time.monotonic()
+        self._look_at_certificate(self._live().origin, time.monotonic())
+
+    def _look_at_certificate(self, url: str, at: float) -> None:
+        """Now and then, and at once where the public address is another one than before."""
+        if url == self._certificate_of and at - self._certificate_at < CERTIFICATE_SECONDS:
+            return
+        self._certificate_of, self._certificate_at = url, at
+        CERTIFICATE.clear()
+        if url.startswith("https:"):
             CERTIFICATE.labels(url).set(certificate_end(url))
 
     def _ask_database(self) -> None:
@@ -104,7 +113,7 @@ class InstallationFigures:
                 .limit(1)
             )
             LAST_SALE.set(last.timestamp() if last else 0)
-            SALES_EXPECTED.set(sales_due(session, now, ZoneInfo(self._settings.time_zone), self._closed_days))
+            SALES_EXPECTED.set(sales_due(session, now, ZoneInfo(self._live().time_zone), self._closed_days))
 
 
 def _count(session: Session, table: type[Base], condition: ColumnElement[bool]) -> int:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Concatenate, ParamSpec, TypeVar
 
-from flask import Flask, current_app
+from flask import Flask, current_app, request
 from flask_login import UserMixin
 from flask_login import current_user as signed_in
 from sqlalchemy.orm import Session
@@ -77,6 +77,11 @@ def settings() -> Settings:
 def installation() -> InstallationSettings:
     """What administrators have decided of the installation, as it is now."""
     return services().settings.current
+
+
+def origin() -> str:
+    """What links to this program begin with: its public address, or else what the browser calls it by, which the guard allowed."""
+    return installation().origin or request.headers.get("Origin") or request.host_url.rstrip("/")
 
 
 def current_user() -> UserView:

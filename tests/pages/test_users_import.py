@@ -9,7 +9,7 @@ import pytest
 from dash import no_update
 from dash.exceptions import PreventUpdate
 
-from nebuloviz.web.context import ask, services
+from nebuloviz.web.context import act, ask, services
 from tests.pages.conftest import Browser, Drawn
 from tests.pages.test_users import shop as shop  # noqa: PLC0414 - a fixture: a database that can be written
 
@@ -59,6 +59,13 @@ class TestPage:
         again = drawn(page.create(1, contents(FILE))[1])
         assert "/welcome/" not in again
         assert again.count("already") == 3
+
+    def test_links_to_the_public_address_where_one_is_decided_on(self, page: Any, drawn: Drawn) -> None:
+        record = ask(services().settings.get)
+        act(services().settings.change, record.version, {"public_address": "https://sales.example.com/"})
+        text = drawn(page.create(1, contents(FILE))[1])
+        assert len(re.findall(r"https://sales\.example\.com/welcome/[\w-]{43}", text)) == 3
+        assert "http://localhost" not in text
 
     def test_gives_a_file_of_links_that_no_spreadsheet_takes_for_formulas(self, page: Any, drawn: Drawn) -> None:
         text = drawn(page.create(1, contents(FILE))[1])

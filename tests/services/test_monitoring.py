@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from prometheus_client import REGISTRY
 
-from nebuloviz import settings
 from nebuloviz.db import Database
 from nebuloviz.migrate import head
 from nebuloviz.models import Alert, Base, BrowserSession, DeadLetter, IngestMinute, User
+from nebuloviz.services.interfaces import InstallationSettings
 from nebuloviz.services.monitoring import InstallationFigures, certificate_end, sales_due
 from tests.servers import HOST
 from tests.servers.https import Https, https_server
@@ -47,7 +47,7 @@ def a_letter(offset: int, state: str) -> DeadLetter:
 
 @pytest.fixture
 def figures(database: Database, tmp_path: Path) -> InstallationFigures:
-    return InstallationFigures(database, settings.load(data_dir=tmp_path), now=lambda: NOW)
+    return InstallationFigures(database, InstallationSettings, tmp_path, now=lambda: NOW)
 
 
 def sold_at(database: Database, *moments: datetime) -> None:
@@ -92,7 +92,7 @@ class TestTheDatabase:
 
     def test_that_does_not_answer_leaves_the_rest(self, tmp_path: Path) -> None:
         nowhere = Database(f"postgresql://x@{HOST}:1/x")
-        assert InstallationFigures(nowhere, settings.load(data_dir=tmp_path), now=lambda: NOW).step() is False
+        assert InstallationFigures(nowhere, InstallationSettings, tmp_path, now=lambda: NOW).step() is False
         assert 0 < (figure("disk_free_bytes") or 0) <= (figure("disk_size_bytes") or 0)
 
 
@@ -129,6 +129,18 @@ def https(tmp_path: Path) -> Iterator[Https]:
 
 
 class TestTheCertificate:
+    def test_is_that_of_the_public_address_from_when_one_is_decided_on(
+        self, database: Database, tmp_path: Path, https: Https, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SSL_CERT_FILE", str(https.certificate))
+        decided = [InstallationSettings()]
+        figures = InstallationFigures(database, lambda: decided[-1], tmp_path, now=lambda: NOW)
+        for address in ("", f"{https.url}/", ""):
+            decided.append(InstallationSettings(public_address=address))
+            figures.step()
+            end = figure("certificate_expiry_timestamp_seconds", url=https.url)
+            assert bool(end) is bool(address)
+
     def test_that_is_trusted_tells_its_end(self, https: Https, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", str(https.certificate))
         days = (certificate_end(https.url) - datetime.now(UTC).timestamp()) / 86_400

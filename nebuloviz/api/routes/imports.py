@@ -84,7 +84,7 @@ async def _stored(asker: Asker, request: Request, name: str) -> str:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/octet-stream":
         raise UnsupportedMediaType(_("Send the file itself, as application/octet-stream."))
-    async with body_file(request, asker.context.settings.max_upload_mb * 1_000_000) as file:
+    async with body_file(request, asker.services.settings.current.max_upload_mb * 1_000_000) as file:
         pieces = iter(functools.partial(file.read, _PIECE_BYTES), b"")
         return await to_thread.run_sync(
             asker.services.ingest.store_upload, name, pieces, limiter=asker.context.file_threads

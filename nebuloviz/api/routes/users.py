@@ -140,10 +140,10 @@ async def password_mail(asker: Manager, user_id: UserId) -> UserItem:
     """By e-mail, in the user's language; 409 without a mail server, a public address or the user's e-mail."""
     settings = asker.services.settings.current
     user = await asker.ask(asker.services.users.get, user_id)
-    if not (asker.services.mail.is_set_up and settings.public_address and user.email):
+    if not (asker.services.mail.is_set_up and settings.origin and user.email):
         raise Conflict(_("It takes a mail server and the public address in the settings, and the e-mail of the user."))
     offer = await asker.act(asker.services.users.offer_password, user_id)
-    mail = mail_texts.password_mail(offer, settings.public_address, settings)
+    mail = mail_texts.password_mail(offer, settings.origin, settings)
     await asker.in_thread(asker.services.mail.send, mail)
     await asker.act(asker.services.audit.record, AuditAction.PASSWORD_LINK_MAILED, f"user {user.username}")
     return item_of(offer.user)
@@ -171,7 +171,7 @@ def _imported(row: ImportedUser) -> ImportedUserItem:
         role=row.role,
         scope=dict(row.scope),
         problem=row.problem or None,
-        path=f"/welcome/{row.token}" if row.token else None,
+        path=row.path or None,
         expires_at=row.expires_at,
     )
 
@@ -181,4 +181,4 @@ def _draft(body: UserBody) -> UserDraft:
 
 
 def _link(offer: PasswordOffer) -> PasswordLink:
-    return PasswordLink(user=item_of(offer.user), path=f"/welcome/{offer.token}", expires_at=offer.expires_at)
+    return PasswordLink(user=item_of(offer.user), path=offer.path, expires_at=offer.expires_at)

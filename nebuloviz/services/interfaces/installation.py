@@ -278,6 +278,11 @@ class InstallationSettings:
     def with_(self, values: Mapping[str, Value]) -> Self:
         return replace(self, **dict(values))  # type: ignore[arg-type]  # values that their entries have checked
 
+    @property
+    def origin(self) -> str:
+        """What links begin with; '' where no public address is decided on, so that only a request can tell."""
+        return self.public_address.rstrip("/")
+
     def get(self, name: str) -> Value:
         value: Value = getattr(self, name)
         return value

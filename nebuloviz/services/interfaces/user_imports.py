@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from nebuloviz.permissions import Actor, RowScope
+from nebuloviz.services.interfaces.users import password_path
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class ImportedUser:
     problem: str = ""
     token: str = field(default="", repr=False)
     expires_at: datetime | None = None
+
+    @property
+    def path(self) -> str:
+        """Where the link leads; '' where there is none."""
+        return password_path(self.token) if self.token else ""
 
 
 class UserImportService(ABC):

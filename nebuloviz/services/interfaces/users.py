@@ -19,6 +19,11 @@ UserOrder = Literal["name", "role", "created", "signed_in"]
 USER_ORDERS: tuple[UserOrder, ...] = get_args(UserOrder)
 
 
+def password_path(token: str) -> str:
+    """Where the one-time link leads that bears `token`."""
+    return f"/welcome/{token}"
+
+
 @dataclass(frozen=True)
 class UserRecord:
     """A user as administrators see one. `role_name`: '' of a ready-made role, whose words are translated.
@@ -58,6 +63,10 @@ class PasswordOffer:
     user: UserRecord
     token: str
     expires_at: datetime
+
+    @property
+    def path(self) -> str:
+        return password_path(self.token)
 
 
 class UserService(ABC):

@@ -76,7 +76,7 @@ def preview(rows: Sequence[ImportedUser], name: str) -> Component:
 
 
 def result(rows: Sequence[ImportedUser], origin: str) -> Component:
-    """What has been done, and the links, which are never shown again. `origin`: the address of this program."""
+    """What has been done, and the links, which are never shown again. `origin`: what the program's addresses begin with."""
     created = [row for row in rows if row.token]
     words = ngettext(
         "{count} user was created. Send the link; it works once, and is not shown again.",
@@ -141,7 +141,7 @@ def _row(row: ImportedUser, good: str, origin: str) -> Component:
 
 
 def _address(row: ImportedUser, origin: str) -> str:
-    return f"{origin}/welcome/{row.token}" if row.token else ""
+    return origin + row.path if row.path else ""
 
 
 def _links(rows: Sequence[ImportedUser], origin: str) -> Sheet:

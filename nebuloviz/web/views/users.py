@@ -253,8 +253,8 @@ def _look(user: UserRecord) -> Component:
 
 
 def offer_card(offer: PasswordOffer, origin: str) -> Component:
-    """The one-time link, which is never shown again. `origin`: the address under which the administrator sees this program."""
-    address = f"{origin}/welcome/{offer.token}"
+    """The one-time link, which is never shown again. `origin`: what the program's addresses begin with."""
+    address = origin + offer.path
     words = _(
         "Send it to {name}, who sets a password with it. It works once, until {when}, and is not shown again.",
         name=offer.user.username,
