@@ -102,9 +102,11 @@ def _in_page(entry: Entry) -> str:
 
 
 def _with_unit(entry: Entry, control: Component) -> Component:
-    if entry.unit is None:
+    """A number is as wide as numbers are, and its unit stands beside it."""
+    if not isinstance(entry.kind, Number):
         return control
-    return html.Div([control, html.Span(str(entry.unit), className="nv-help")], className="nv-setting-unit")
+    unit = None if entry.unit is None else html.Span(str(entry.unit), className="nv-help")
+    return html.Div([control, unit], className="nv-setting-unit")
 
 
 def _control(entry: Entry, value: Any, *, fixed: bool) -> Component:
@@ -175,7 +177,7 @@ def _picture(entry: Entry, value: str) -> Component:
 def picture_shown(value: str) -> Component:
     if not value:
         return hidden(_("No picture"))
-    return html.Img(src=_PICTURE_TYPE + value, alt=_("Picture"))
+    return html.Img(src=_PICTURE_TYPE + value, alt=_("Picture"), className="nv-logo")
 
 
 def typed_of(ids: object, values: object, section: str) -> dict[str, Any]:
