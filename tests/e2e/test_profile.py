@@ -55,7 +55,10 @@ def open_profile(page: Page) -> None:
 
 
 def choose(page: Page, name: str, option: str) -> None:
+    """Of a long list only what is seen is drawn, so it is searched first."""
     page.locator(f'[id*="profile-field"][id*="{name}"]').first.click()
+    if name in {"time_zone", "format_region"}:
+        page.locator(".dash-dropdown-search").fill(option)
     page.locator(".dash-dropdown-option", has_text=re.compile(f"^{option}$")).click()
 
 
