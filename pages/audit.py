@@ -12,11 +12,10 @@ from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import AuditFilter
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer
-from nebuloviz.web.components import page, page_header, skeleton_table
+from nebuloviz.web.components import dropdown_texts, page, page_header, skeleton_table
 from nebuloviz.web.components.basic import button, given
 from nebuloviz.web.components.cards import download_link
 from nebuloviz.web.context import ask, services
-from nebuloviz.web.filterbar import dropdown_texts
 from nebuloviz.web.navigation import URL_ID, stay_on_page
 from nebuloviz.web.question import bounds
 from nebuloviz.web.reading import Asking, asking

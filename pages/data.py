@@ -13,10 +13,9 @@ from nebuloviz.i18n import _, lazy, ngettext, number
 from nebuloviz.permissions import Permission
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, failure_note, part_answer, table_input
-from nebuloviz.web.components import card, page, page_header, skeleton_table, toast
+from nebuloviz.web.components import card, dropdown_texts, page, page_header, skeleton_table, toast
 from nebuloviz.web.components.basic import button
 from nebuloviz.web.context import act, ask, installation, may, services
-from nebuloviz.web.filterbar import dropdown_texts
 from nebuloviz.web.navigation import INTERVAL_ID, STAMP_ID, THEME_ID, stay_on_page
 from nebuloviz.web.reading import asking
 from nebuloviz.web.views import data as views

@@ -15,11 +15,10 @@ from nebuloviz.permissions import Permission
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.chart_kinds import pair
 from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, part_answer, part_id, table_input
-from nebuloviz.web.components import card, page, page_header
+from nebuloviz.web.components import card, dropdown_texts, page, page_header
 from nebuloviz.web.components.basic import given, icon
 from nebuloviz.web.context import ask, may, services
 from nebuloviz.web.figures import clicked, title_of
-from nebuloviz.web.filterbar import dropdown_texts
 from nebuloviz.web.navigation import REFRESH, URL_ID, go, stay_on_page
 from nebuloviz.web.question import GRAIN_WORDS, bounds, grain_of, grains_for
 from nebuloviz.web.reading import Asking, asking

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -21,7 +20,7 @@ from nebuloviz.web.charts import failure_note, part_answer
 from nebuloviz.web.components import button, card, page, page_header, skeleton_table, toast
 from nebuloviz.web.components.basic import given
 from nebuloviz.web.context import act, ask, current_actor, current_user, installation, may, services
-from nebuloviz.web.navigation import SAVED_ID, stay_on_page
+from nebuloviz.web.navigation import SAVED_ID, news, stay_on_page
 from nebuloviz.web.reading import asking, now
 from nebuloviz.web.sessions import remember_theme
 from nebuloviz.web.views import profile as views
@@ -97,7 +96,7 @@ def save(clicks: Any, ids: Any, values: Any) -> Any:
     if after.theme != before.theme:
         remember_theme(after.theme)
     if any(getattr(before, name) != getattr(after, name) for name in _DRAWN_ANEW):
-        dash.set_props(SAVED_ID, {"data": secrets.token_hex(4)})
+        dash.set_props(SAVED_ID, {"data": news()})
     return toast(_("Saved."), "good")
 
 
@@ -147,9 +146,9 @@ def end_sessions(clicks: Any, others: Any) -> tuple[Any, Any]:
         else:
             raise PreventUpdate
     except NebuloVizError as error:
-        return _news(), failure_note(error)
+        return news(), failure_note(error)
     words = ngettext("{count} session was ended.", "{count} sessions were ended.", ended, count=number(ended))
-    return _news(), toast(words, "good")
+    return news(), toast(words, "good")
 
 
 # ---------------------------------------------------------------- tokens
@@ -182,7 +181,7 @@ def make_token(clicks: Any, name: Any, permissions: Any, days: Any) -> tuple[Any
         made = act(services().api_tokens.create, name if isinstance(name, str) else "", chosen, life)
     except NebuloVizError as error:
         return no_update, no_update, no_update, failure_note(error)
-    return _news(), views.made_token(made), "", no_update
+    return news(), views.made_token(made), "", no_update
 
 
 @protected_callback(
@@ -200,13 +199,8 @@ def revoke_token(clicks: Any) -> tuple[Any, Any]:
     try:
         act(services().api_tokens.revoke, int(number_) if number_.isdecimal() and len(number_) < 18 else 0)
     except NebuloVizError as error:
-        return _news(), failure_note(error)
-    return _news(), toast(_("Revoked: programs that use the token are refused from now on."), "good")
-
-
-def _news() -> str:
-    """Another text each time: the list is asked for anew."""
-    return secrets.token_hex(4)
+        return news(), failure_note(error)
+    return news(), toast(_("Revoked: programs that use the token are refused from now on."), "good")
 
 
 register_page(__name__, path="/profile", permission=Permission.DATA_READ, name=lazy("Profile"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import dash
@@ -18,7 +17,7 @@ from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import failure_note, part_answer
 from nebuloviz.web.components import card, link_button, page, page_header, skeleton_table, toast
 from nebuloviz.web.context import act, ask, current_actor, services
-from nebuloviz.web.navigation import URL_ID, stay_on_page
+from nebuloviz.web.navigation import URL_ID, news, stay_on_page
 from nebuloviz.web.reading import asking
 from nebuloviz.web.views import roles as views
 
@@ -120,7 +119,7 @@ def save(clicks: Any, name: Any, description: Any, permissions: Any, slug: Any, 
     except NebuloVizError as error:
         return no_update, no_update, failure_note(error)
     words = _("Saved; it holds from the next request of whoever has the role.")
-    return no_update, secrets.token_hex(4), toast(words, "good")
+    return no_update, news(), toast(words, "good")
 
 
 @protected_callback(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import dash
@@ -19,7 +18,7 @@ from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import failure_note, part_answer
 from nebuloviz.web.components import card, link_button, page, page_header, skeleton_table, toast
 from nebuloviz.web.context import act, ask, current_actor, current_user, installation, origin, services
-from nebuloviz.web.navigation import URL_ID, stay_on_page
+from nebuloviz.web.navigation import URL_ID, news, stay_on_page
 from nebuloviz.web.reading import asking
 from nebuloviz.web.views import users as views
 from nebuloviz.web.views.roles import role_options
@@ -127,7 +126,7 @@ def save(clicks: Any, ids: Any, values: Any, user_id: Any, version: Any) -> tupl
         act(services().users.change, _number(user_id), _number(version), draft)
     except NebuloVizError as error:
         return no_update, no_update, failure_note(error), no_update
-    return no_update, _news(), toast(_("Saved; it holds from the user's next request on."), "good"), None
+    return no_update, news(), toast(_("Saved; it holds from the user's next request on."), "good"), None
 
 
 @protected_callback(
@@ -149,7 +148,7 @@ def do(clicks: Any, user_id: Any, version: Any) -> tuple[Any, Any, Any]:
         words, link = _done(str(what), _number(user_id), _number(version))
     except NebuloVizError as error:
         return no_update, failure_note(error), no_update
-    return _news(), toast(words, "good"), link
+    return news(), toast(words, "good"), link
 
 
 def _done(what: str, user_id: int, version: int) -> tuple[str, Component | None]:
@@ -210,11 +209,6 @@ def _mailed(offer: PasswordOffer) -> tuple[str, Component | None]:
 
 def _offered(offer: PasswordOffer) -> Component:
     return views.offer_card(offer, origin())
-
-
-def _news() -> str:
-    """Another text each time: the page asks for the user anew."""
-    return secrets.token_hex(4)
 
 
 def _number(value: object) -> int:

@@ -11,10 +11,9 @@ from nebuloviz.i18n import _, lazy
 from nebuloviz.permissions import Permission
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer
-from nebuloviz.web.components import link_button, page, page_header, skeleton_table
+from nebuloviz.web.components import dropdown_texts, link_button, page, page_header, skeleton_table
 from nebuloviz.web.components.basic import given
 from nebuloviz.web.context import ask, services
-from nebuloviz.web.filterbar import dropdown_texts
 from nebuloviz.web.navigation import stay_on_page
 from nebuloviz.web.reading import asking
 from nebuloviz.web.views import users as views

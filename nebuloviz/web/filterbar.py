@@ -13,7 +13,7 @@ from nebuloviz.i18n import _, current, date_picker_locale, number
 from nebuloviz.metrics.query import COMPARISONS, Comparison, FilterOperator
 from nebuloviz.metrics.registry import dimension
 from nebuloviz.services.shown import told_apart
-from nebuloviz.web.components import chip, chips
+from nebuloviz.web.components import chip, chips, dropdown_texts
 from nebuloviz.web.components.basic import given, icon
 from nebuloviz.web.figures import value_label
 from nebuloviz.web.question import bounds, comparison_words, preset_choices, range_words
@@ -42,19 +42,6 @@ RANGE_CHIP = ""
 
 def remove_id(slug: Any, op: Any, value: Any) -> dict[str, Any]:
     return {"type": "filter-remove", "of": slug, "op": op, "value": value}
-
-
-def dropdown_texts() -> Any:
-    """The texts inside Dash's own dropdowns, in the reader's language."""
-    return {
-        "select_all": _("Select all"),
-        "deselect_all": _("Select none"),
-        "selected_count": _("{num_selected} selected"),
-        "search": _("Search"),
-        "clear_search": _("Clear search"),
-        "clear_selection": _("Clear selection"),
-        "no_options_found": _("Nothing found"),
-    }
 
 
 def shown(state: PageState, now: datetime) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 import dash
 from dash import Input, ctx
 from dash.exceptions import PreventUpdate
@@ -24,6 +26,11 @@ def go(state: PageState, search: str | None) -> None:
     """Show `state` instead of what the URL's `search` says; the browser's Back undoes it. Nothing where both say the same."""
     if state != PageState.from_search(search):
         dash.set_props(URL_ID, {"search": state.to_search()})
+
+
+def news() -> str:
+    """Another text each time: whatever has it as an input is asked anew."""
+    return secrets.token_hex(4)
 
 
 def stay_on_page() -> None:

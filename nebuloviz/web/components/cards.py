@@ -98,6 +98,22 @@ def data_table(
     return html.Div([table, note] if left_out > 0 else table, className="nv-table-wrap")
 
 
+def table(caption: str, heads: Sequence[str], rows: Sequence[Component]) -> html.Div:
+    """A table of words: `rows` are `html.Tr`; a head that is '' has none, as over buttons."""
+    parts = [
+        html.Caption(caption, className="visually-hidden"),
+        html.Thead(html.Tr([html.Th(words, scope="col") if words else html.Td() for words in heads])),
+        html.Tbody(list(rows)),
+    ]
+    return html.Div(
+        html.Table(parts, className="nv-table"),
+        className="nv-table-wrap",
+        tabIndex=0,
+        role="region",
+        **given(aria_label=caption),
+    )
+
+
 def _columns(
     frame: pd.DataFrame, metrics: Sequence[Metric], dimensions: Sequence[str], grain: str | None, comparison: str
 ) -> list[tuple[Any, bool, Any]]:

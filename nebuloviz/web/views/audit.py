@@ -13,7 +13,7 @@ from nebuloviz.i18n import _, format_datetime, lazy, local
 from nebuloviz.services.export import Column, Sheet
 from nebuloviz.services.interfaces import AuditAction, AuditEntryView, AuditFilter
 from nebuloviz.services.interfaces.installation import ENTRIES
-from nebuloviz.web.components import empty_state
+from nebuloviz.web.components import empty_state, table
 
 PAGE = 50
 ALL_ACTIONS = "all"
@@ -118,15 +118,7 @@ def audit_table(entries: Sequence[AuditEntryView]) -> Component:
             _("Nothing was recorded"), icon_name="journal-text", hint=_("Choose a longer range, or fewer filters.")
         )
     heads = (_("When"), _("Who"), _("What"), _("On what"), _("Change"), _("From where"))
-    table = html.Table(
-        [
-            html.Caption(_("Audit log"), className="visually-hidden"),
-            html.Thead(html.Tr([html.Th(words, scope="col") for words in heads])),
-            html.Tbody([_row(entry) for entry in entries]),
-        ],
-        className="nv-table",
-    )
-    return html.Div(table, className="nv-table-wrap")
+    return table(_("Audit log"), heads, [_row(entry) for entry in entries])
 
 
 def _row(entry: AuditEntryView) -> Component:

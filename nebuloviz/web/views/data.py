@@ -19,9 +19,8 @@ from nebuloviz.services.interfaces import (
     ImportView,
     PostResult,
 )
-from nebuloviz.web.components import badge, empty_state, progress
+from nebuloviz.web.components import badge, empty_state, list_field, progress
 from nebuloviz.web.components.basic import button, given
-from nebuloviz.web.filterbar import dropdown_texts
 from nebuloviz.web.views.grids import letters_table
 
 #: What a column of a file can mean, in the order in which people think of it.
@@ -185,20 +184,8 @@ def _field_row(preview: FilePreview, field: str, column: str) -> Component:
         {"label": _("Not in this file"), "value": NO_COLUMN},
         *({"label": c, "value": c} for c in preview.columns),
     ]
-    dropdown = dcc.Dropdown(
-        id=field_id(field),
-        options=options,
-        value=column if column in preview.columns else NO_COLUMN,
-        clearable=False,
-        labels=dropdown_texts(),
-        className="nv-select",
-    )
-    words: list[Any] = [name]
-    if field in REQUIRED:
-        words.append(html.Span(" *", title=_("Required")))
-    return html.Div(
-        [html.Span(words, className="nv-label"), dropdown], className="nv-field", role="group", **given(aria_label=name)
-    )
+    chosen = column if column in preview.columns else NO_COLUMN
+    return list_field(field_id(field), name, options, chosen, required=field in REQUIRED, clearable=False)
 
 
 def chosen_mapping(fields: Sequence[str], columns: Sequence[object]) -> dict[str, str]:

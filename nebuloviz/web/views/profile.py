@@ -36,10 +36,9 @@ from nebuloviz.services.interfaces import (
     UserView,
 )
 from nebuloviz.settings import SUPPORTED_LANGUAGES
-from nebuloviz.web.components import badge, button, empty_state
+from nebuloviz.web.components import badge, button, empty_state, list_field, once_field, sent_values, table, text_field
 from nebuloviz.web.components.basic import given, icon
 from nebuloviz.web.views.roles import permission_words
-from nebuloviz.web.views.users import list_field, text_field
 
 #: What stands in a list for "as everybody has it", for a list's value is never empty.
 FOLLOW = "-"
@@ -145,8 +144,7 @@ def sample_words(at: datetime) -> str:
 
 def changes_of(ids: object, values: object, pages: Collection[str]) -> ProfileChanges:
     """What the form says; whatever else a browser says is left out."""
-    pairs = zip(ids, values, strict=False) if isinstance(ids, list) and isinstance(values, list) else ()
-    said = {str(id["of"]): value for id, value in pairs if isinstance(id, dict) and isinstance(value, str)}
+    said = {name: value for name, value in sent_values(ids, values).items() if isinstance(value, str)}
     known = {name: "" if value == FOLLOW else value for name, value in said.items() if name in _LABELS}
     changes: dict[str, Any] = {
         name: value for name, value in known.items() if name not in {"week_start", "landing_page"}
@@ -208,7 +206,7 @@ def link(label: str, href: str, kind: str = "plain") -> Component:
 def session_table(sessions: Sequence[SessionView], own: str, now: datetime) -> Component:
     """Where one is signed in; each but this one can be ended."""
     heads = (_("Browser or program"), _("Address"), _("Signed in"), _("Last used"), "")
-    return _table(_("Where you are signed in"), heads, [_session_row(item, item.id == own, now) for item in sessions])
+    return table(_("Where you are signed in"), heads, [_session_row(item, item.id == own, now) for item in sessions])
 
 
 def _session_row(item: SessionView, own: bool, now: datetime) -> Component:  # noqa: FBT001 - of one row
@@ -279,7 +277,7 @@ def token_table(tokens: Sequence[ApiTokenView]) -> Component:
             hint=_("With one, a script or a notebook asks the API in your name, for as long and as much as you say."),
         )
     heads = (_("Name"), _("What it may do"), _("Made on"), _("Works until"), _("Last used"), "")
-    return _table(_("API tokens"), heads, [_token_row(token) for token in tokens])
+    return table(_("API tokens"), heads, [_token_row(token) for token in tokens])
 
 
 def _token_row(token: ApiTokenView) -> Component:
@@ -321,26 +319,8 @@ def token_form(permissions: Collection[Permission]) -> Component:
 
 def made_token(made: NewApiToken) -> Component:
     """The token, which is never shown again."""
-    field = dcc.Input(id="profile-token-made", value=made.token, readOnly=True, className="nv-input nv-mono nv-once")
-    copy = dcc.Clipboard(content=made.token, title=_("Copy"), className="nv-button nv-button-quiet nv-button-icon")
-    row = html.Div(
-        [html.Label(_("New token"), htmlFor="profile-token-made", className="visually-hidden"), field, copy],
-        className="nv-row",
-        dir="ltr",
-    )
+    row = once_field("profile-token-made", _("New token"), made.token)
     words = _("Copy it now: it is not shown again. Send it as Authorization: Bearer <token>.")
     return html.Div(
         [html.Strong(html.Bdi(made.view.name)), html.P(words, className="nv-help"), row], className="nv-made"
     )
-
-
-def _table(caption: str, heads: Sequence[str], rows: Sequence[Component]) -> Component:
-    table = html.Table(
-        [
-            html.Caption(caption, className="visually-hidden"),
-            html.Thead(html.Tr([html.Th(words, scope="col") if words else html.Td() for words in heads])),
-            html.Tbody(list(rows)),
-        ],
-        className="nv-table",
-    )
-    return html.Div(table, className="nv-table-wrap")

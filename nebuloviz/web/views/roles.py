@@ -13,7 +13,7 @@ from nebuloviz.i18n import LazyText, _, lazy, ngettext, number
 from nebuloviz.permissions import Permission, complete
 from nebuloviz.services.interfaces import RoleDraft, RoleView, UserRecord
 from nebuloviz.services.shown import role_words
-from nebuloviz.web.components import badge, button, hidden, link_button
+from nebuloviz.web.components import badge, button, hidden, link_button, text_field
 from nebuloviz.web.components.basic import given, icon
 
 #: What a role may, in a few words, and what that means.
@@ -117,8 +117,8 @@ def role_form(role: RoleView | None, draft: RoleDraft, may_give: Collection[Perm
     fixed = role is not None and role.ready_made
     fields = html.Div(
         [
-            _text_field(_("Name"), "role-name", draft.name, most=60, disabled=fixed),
-            _text_field(_("Description"), "role-description", draft.description, most=300, disabled=fixed, wide=True),
+            text_field("role-name", _("Name"), draft.name, most=60, disabled=fixed),
+            text_field("role-description", _("Description"), draft.description, most=300, disabled=fixed, wide=True),
         ],
         className="nv-mapping",
     )
@@ -135,11 +135,6 @@ def role_form(role: RoleView | None, draft: RoleDraft, may_give: Collection[Perm
         ],
         className="nv-stack",
     )
-
-
-def _text_field(label: str, id: str, value: str, *, most: int, disabled: bool, wide: bool = False) -> Component:
-    field = dcc.Input(id=id, value=value, maxLength=most, disabled=disabled, autoComplete="off", className="nv-input")
-    return html.Div([html.Label(label, htmlFor=id), field], className="nv-field nv-field-wide" if wide else "nv-field")
 
 
 def _permission_list(chosen: Collection[Permission], may_give: Collection[Permission], *, fixed: bool) -> Component:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,9 +13,8 @@ from nebuloviz.i18n import _
 from nebuloviz.services.entries import SECTIONS, Choice, Choices, Entry, Number, Picture, Secret, Switch
 from nebuloviz.services.interfaces import SettingsRecord
 from nebuloviz.services.interfaces.installation import ENTRIES
-from nebuloviz.web.components import badge, card
+from nebuloviz.web.components import badge, card, dropdown_texts, id_in_page, sent_values
 from nebuloviz.web.components.basic import button, given, hidden, icon
-from nebuloviz.web.filterbar import dropdown_texts
 
 _PICTURE_TYPE = "data:image/png;base64,"
 
@@ -84,7 +82,7 @@ def _row(entry: Entry, value: Any, record: SettingsRecord, problem: str) -> Comp
     told = [html.Span(str(entry.help), className="nv-help", id=f"settings-help-{entry.name}")]
     if fixed:
         told.append(badge(_("Set by the environment"), "neutral", icon_name="lock"))
-    label: Component = html.Label(str(entry.label), htmlFor=_in_page(entry))
+    label: Component = html.Label(str(entry.label), htmlFor=id_in_page(field_id(entry.section, entry.name)))
     if isinstance(entry.kind, Choice | Choices | Picture):
         label = html.Span(str(entry.label), className="nv-label", id=f"settings-label-{entry.name}")
     control = [_with_unit(entry, _control(entry, value, fixed=fixed))]
@@ -94,11 +92,6 @@ def _row(entry: Entry, value: Any, record: SettingsRecord, problem: str) -> Comp
         [html.Div([label, *told], className="nv-setting-words"), html.Div(control, className="nv-setting-control")],
         className="nv-setting" + (" nv-setting-wrong" if problem else ""),
     )
-
-
-def _in_page(entry: Entry) -> str:
-    """The control's id as Dash writes it into the page."""
-    return json.dumps(field_id(entry.section, entry.name), sort_keys=True, separators=(",", ":"))
 
 
 def _with_unit(entry: Entry, control: Component) -> Component:
@@ -182,12 +175,11 @@ def picture_shown(value: str) -> Component:
 
 def typed_of(ids: object, values: object, section: str) -> dict[str, Any]:
     """What the section's form says, '' of a field without anything; a secret that was left alone is left out."""
-    pairs = zip(ids, values, strict=False) if isinstance(ids, list) and isinstance(values, list) else ()
-    given_ = {str(id["of"]): value for id, value in pairs if isinstance(id, dict) and "of" in id}
+    sent = sent_values(ids, values)
     return {
-        name: "" if given_[name] is None else given_[name]
+        name: "" if sent[name] is None else sent[name]
         for name, entry in entries_of(section).items()
-        if name in given_ and not (isinstance(entry.kind, Secret) and not given_[name])
+        if name in sent and not (isinstance(entry.kind, Secret) and not sent[name])
     }
 
 

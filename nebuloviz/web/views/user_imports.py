@@ -16,8 +16,8 @@ from nebuloviz.services.export import Column, Sheet, csv_bytes
 from nebuloviz.services.interfaces import ImportedUser
 from nebuloviz.services.shown import role_words
 from nebuloviz.services.user_files import BETWEEN_VALUES, MOST_BYTES, MOST_ROWS, template
-from nebuloviz.web.components import badge, button, card
-from nebuloviz.web.components.basic import given, icon
+from nebuloviz.web.components import badge, button, card, table
+from nebuloviz.web.components.basic import icon
 from nebuloviz.web.views.users import scope_words
 
 _MOST_SENT = 4_000_000  # bytes that the browser lets through to be refused in words; more it keeps to itself
@@ -108,17 +108,7 @@ def _table(rows: Sequence[ImportedUser], good: str, origin: str = "") -> Compone
     heads = [_("Line of the file"), _("Name"), _("Result"), _("E-mail"), _("Role"), _("Sees")]
     if origin:
         heads.append(_("One-time link"))
-    table = html.Table(
-        [
-            html.Caption(_("Users of the file"), className="visually-hidden"),
-            html.Thead(html.Tr([html.Th(words, scope="col") for words in heads])),
-            html.Tbody([_row(row, good, origin) for row in rows]),
-        ],
-        className="nv-table",
-    )
-    return html.Div(
-        table, className="nv-table-wrap", tabIndex=0, role="region", **given(aria_label=_("Users of the file"))
-    )
+    return table(_("Users of the file"), heads, [_row(row, good, origin) for row in rows])
 
 
 def _row(row: ImportedUser, good: str, origin: str) -> Component:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,10 +13,10 @@ from nebuloviz.metrics.registry import dimension
 from nebuloviz.permissions import RowScope
 from nebuloviz.services.interfaces import PasswordOffer, UserDraft, UserRecord
 from nebuloviz.services.shown import role_words
-from nebuloviz.web.components import badge, card, empty_state
-from nebuloviz.web.components.basic import Kind, button, given, icon
+from nebuloviz.web.components import badge, card, empty_state, list_field, once_field, sent_values, table, text_field
+from nebuloviz.web.components.basic import Kind, button, icon
 from nebuloviz.web.figures import value_label
-from nebuloviz.web.filterbar import NOT_GIVEN, dropdown_texts
+from nebuloviz.web.filterbar import NOT_GIVEN
 
 ANY_STATE = "any"
 STATES: Mapping[str, tuple[LazyText, Kind, str]] = {
@@ -71,15 +70,7 @@ def user_table(users: Sequence[UserRecord], *, filtered: bool) -> Component:
         hint = _("Search for something else, or show all states.") if filtered else None
         return empty_state(_("No user was found"), icon_name="people", hint=hint)
     heads = (_("Name"), _("E-mail"), _("Role"), _("Sees"), _("State"), _("Last sign-in"))
-    table = html.Table(
-        [
-            html.Caption(_("Users"), className="visually-hidden"),
-            html.Thead(html.Tr([html.Th(words, scope="col") for words in heads])),
-            html.Tbody([_row(user) for user in users]),
-        ],
-        className="nv-table",
-    )
-    return html.Div(table, className="nv-table-wrap")
+    return table(_("Users"), heads, [_row(user) for user in users])
 
 
 def _row(user: UserRecord) -> Component:
@@ -151,25 +142,6 @@ def user_form(
     )
 
 
-def text_field(
-    id: str | dict[str, Any], label: str, value: str, *, most: int = 64, disabled: bool = False
-) -> Component:
-    """A line of text with its label above it."""
-    field = dcc.Input(id=id, value=value, maxLength=most, disabled=disabled, autoComplete="off", className="nv-input")
-    in_page = id if isinstance(id, str) else json.dumps(id, sort_keys=True, separators=(",", ":"))  # as Dash writes it
-    return html.Div([html.Label(label, htmlFor=in_page), field], className="nv-field")
-
-
-def list_field(id: str | dict[str, Any], label: str, options: Sequence[Any], value: Any, **props: Any) -> Component:
-    """A list to choose from, with its label above it."""
-    field = dcc.Dropdown(
-        id=id, options=list(options), value=value, labels=dropdown_texts(), className="nv-select", **props
-    )
-    return html.Div(
-        [html.Span(label, className="nv-label"), field], className="nv-field", role="group", **given(aria_label=label)
-    )
-
-
 def _scope_field(slug: str, values: Sequence[tuple[str, str]], chosen: Sequence[str]) -> Component:
     known = dict(values) | {value: value_label(value) for value in chosen if value not in dict(values)}
     options = [{"label": label, "value": value or NOT_GIVEN} for value, label in known.items()]
@@ -181,12 +153,11 @@ def _scope_field(slug: str, values: Sequence[tuple[str, str]], chosen: Sequence[
 
 def draft_of(ids: object, values: object) -> tuple[str, UserDraft]:
     """Name and draft, of the form's fields; whatever else a browser says is left out."""
-    pairs = zip(ids, values, strict=False) if isinstance(ids, list) and isinstance(values, list) else ()
-    given = {str(id["of"]): value for id, value in pairs if isinstance(id, dict) and "of" in id}
-    name, email, role = (value.strip() if isinstance(value := given.pop(of, ""), str) else "" for of in _TEXTS)
+    sent = sent_values(ids, values)
+    name, email, role = (value.strip() if isinstance(value := sent.pop(of, ""), str) else "" for of in _TEXTS)
     scope = {
         slug: ["" if value == NOT_GIVEN else value for value in chosen if isinstance(value, str)]
-        for slug, chosen in given.items()
+        for slug, chosen in sent.items()
         if isinstance(chosen, list)
     }
     return name, UserDraft(role, email, scope)
@@ -254,23 +225,10 @@ def _look(user: UserRecord) -> Component:
 
 def offer_card(offer: PasswordOffer, origin: str) -> Component:
     """The one-time link, which is never shown again. `origin`: what the program's addresses begin with."""
-    address = origin + offer.path
     words = _(
         "Send it to {name}, who sets a password with it. It works once, until {when}, and is not shown again.",
         name=offer.user.username,
         when=format_datetime(offer.expires_at),
     )
-    field = dcc.Input(
-        id="user-link-address",
-        value=address,
-        readOnly=True,
-        className="nv-input nv-mono",
-        style={"inlineSize": "min(100%, 640px)"},
-    )
-    copy = dcc.Clipboard(content=address, title=_("Copy"), className="nv-button nv-button-quiet nv-button-icon")
-    row = html.Div(
-        [html.Label(_("One-time link"), htmlFor="user-link-address", className="visually-hidden"), field, copy],
-        className="nv-row",
-        dir="ltr",
-    )
+    row = once_field("user-link-address", _("One-time link"), origin + offer.path)
     return card(_("One-time link"), [html.P(words, className="nv-card-subtitle"), row], span=12)
