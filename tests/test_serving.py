@@ -1,0 +1,30 @@
+"""The socket that a server listens on."""
+
+import asyncio
+import socket
+
+import pytest
+
+from nebuloviz import serving
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_small_answers_are_sent_at_once(host: str) -> None:
+    """Without it, each answer but the first waits 40 ms for the client to acknowledge the one before."""
+    listener = serving._listen(host, 0)
+    at_once: list[int] = []
+
+    async def handle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        at_once.append(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    async def connect() -> None:
+        async with await asyncio.start_server(handle, sock=listener):
+            reader, writer = await asyncio.open_connection(host, listener.getsockname()[1])
+            await reader.read()
+            writer.close()
+
+    listener.listen()
+    asyncio.run(connect())
+    (set_so,) = at_once
+    assert set_so
