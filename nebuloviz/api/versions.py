@@ -1,4 +1,4 @@
-"""Versions: of what is read, told as ETag and asked for as If-None-Match; of what is edited, demanded as If-Match.
+"""Versions: of what is read, told as ETag and asked for as If-None-Match; of what is edited, taken as If-Match.
 
 A tag is a digest of the answer, and what can be edited has its version in front: `"3.5f0c3d9e"`. So a poll notices every change of
 the answer, and an edit is refused only where the thing itself has changed.
