@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,40 @@ def run(nv: Path, *arguments: str, cwd: Path | None = None, **environment: str) 
 def script(path: Path, text: str) -> None:
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
+
+
+def _executable(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name)
+    entry.external_attr = 0o100755 << 16
+    return entry
+
+
+def wheel_of_uv(folder: Path, version: str) -> None:
+    """A package that says how its `uv` was called, and installs nothing."""
+    about = f"uv-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"uv-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(
+            _executable(f"uv-{version}.data/scripts/uv"), '#!/bin/sh\nprintf "%s " "$@" > "$(dirname "$0")/called"\n'
+        )
+        wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: uv\nVersion: {version}\n")
+        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{about}/RECORD", "")
+
+
+def test_installs_by_the_uv_of_the_list(clone: Path, tmp_path: Path) -> None:
+    (clone / "requirements-dev.txt").write_text("uv==7.8.9\n    # via -r requirements-dev.in\n")
+    wheel_of_uv(tmp_path, "7.8.9")
+    done = run(clone / "nv", "serve", PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    called = (clone / ".venv" / "bin" / "called").read_text()
+    assert called.endswith(f"-r {clone / 'requirements.txt'} ")
+
+
+def test_installs_by_pip_where_there_is_no_uv(clone: Path, tmp_path: Path) -> None:
+    (clone / "requirements-dev.txt").write_text("uv==7.8.9\n")
+    done = run(clone / "nv", "serve", PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "ERROR" not in done.stderr
 
 
 def test_starts_from_anywhere_without_a_home_and_installs_once(clone: Path, tmp_path: Path) -> None:
