@@ -85,10 +85,23 @@ def _lines() -> Any:
 
 
 @pytest.fixture
-def shop(dashboard: tuple[Dash, Settings, Database], _lines: Any) -> Shop:
-    app, settings, database = dashboard
+def kept(dashboard: tuple[Dash, Settings, Database]) -> Database:
+    """Where the page's services keep things: nowhere. Where something must be kept, override it with `writable`."""
+    return dashboard[2]
+
+
+@pytest.fixture
+def writable(migrated_sqlite_url: str) -> Iterator[Database]:
+    database = Database(migrated_sqlite_url)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def shop(dashboard: tuple[Dash, Settings, Database], kept: Database, _lines: Any) -> Shop:
+    app, settings, _none = dashboard
     shop = Shop(data=fakes.FakeDataService(_lines.copy(), datetime.now(UTC)))
-    install_context(app.server, Context(services_of(settings, shop), database, settings))
+    install_context(app.server, Context(services_of(settings, shop), kept, settings))
     return shop
 
 

@@ -1,7 +1,6 @@
 """The profile page with the real services behind it: the form, sessions, tokens, and what a browser may say."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,23 +12,17 @@ from flask_login import login_user
 from nebuloviz.db import Database
 from nebuloviz.i18n import Preferences, use
 from nebuloviz.services.interfaces import SecondFactorState, SessionView, UserView, Visitor
-from nebuloviz.settings import Settings
-from nebuloviz.web.context import Context, SignedIn, ask, context, install_context, services
+from nebuloviz.web.context import SignedIn, ask, context, services
 from nebuloviz.web.views import profile as views
 from tests.fakes import NOW
-from tests.pages.conftest import Browser, Drawn, Shop, services_of
+from tests.pages.conftest import Browser, Drawn
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
 @pytest.fixture
-def shop(dashboard: tuple[Dash, Settings, Database], shop: Shop, migrated_sqlite_url: str) -> Iterator[Shop]:
-    """As the other pages have it, over a database that can be written."""
-    app, settings, _none = dashboard
-    database = Database(migrated_sqlite_url)
-    install_context(app.server, Context(services_of(settings, shop), database, settings))
-    yield shop
-    database.dispose()
+def kept(writable: Database) -> Database:
+    return writable
 
 
 @pytest.fixture

@@ -1,29 +1,22 @@
 """The pages of roles, with the real service behind them: the matrix, the form, and what is refused."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from dash import Dash, no_update
+from dash import no_update
 from dash.exceptions import PreventUpdate
 
 from nebuloviz.db import Database
 from nebuloviz.permissions import ROLES, Permission
 from nebuloviz.services.interfaces import UserDraft
-from nebuloviz.settings import Settings
-from nebuloviz.web.context import Context, act, install_context, services
+from nebuloviz.web.context import act, services
 from nebuloviz.web.views.roles import PERMISSION_WORDS, role_options
-from tests.pages.conftest import Browser, Drawn, Shop, services_of
+from tests.pages.conftest import Browser, Drawn
 
 
 @pytest.fixture
-def shop(dashboard: tuple[Dash, Settings, Database], shop: Shop, migrated_sqlite_url: str) -> Iterator[Shop]:
-    """As the other pages have it, over a database that can be written."""
-    app, settings, _none = dashboard
-    database = Database(migrated_sqlite_url)
-    install_context(app.server, Context(services_of(settings, shop), database, settings))
-    yield shop
-    database.dispose()
+def kept(writable: Database) -> Database:
+    return writable
 
 
 @pytest.fixture

@@ -6,30 +6,24 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from dash import Dash, no_update
+from dash import no_update
 from dash.exceptions import PreventUpdate
 
 from nebuloviz.db import Database
 from nebuloviz.permissions import ROLES, SYSTEM
 from nebuloviz.services.interfaces import UserDraft, UserRecord
-from nebuloviz.settings import Settings
-from nebuloviz.web.context import Context, install_context, services
+from nebuloviz.web.context import services
 from nebuloviz.web.filterbar import NOT_GIVEN
 from nebuloviz.web.views.users import draft_of, scope_words, user_table
 from tests.fakes import NOW
-from tests.pages.conftest import Browser, Drawn, Shop, services_of
+from tests.pages.conftest import Browser, Drawn
 
 ANNA = UserRecord(3, "anna", "", "viewer", "", (("store", ("1", "")),), "active", NOW, None, 1)
 
 
 @pytest.fixture
-def shop(dashboard: tuple[Dash, Settings, Database], shop: Shop, migrated_sqlite_url: str) -> Iterator[Shop]:
-    """As the other pages have it, over a database that can be written."""
-    app, settings, _none = dashboard
-    database = Database(migrated_sqlite_url)
-    install_context(app.server, Context(services_of(settings, shop), database, settings))
-    yield shop
-    database.dispose()
+def kept(writable: Database) -> Database:
+    return writable
 
 
 @pytest.fixture

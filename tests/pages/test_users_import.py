@@ -9,11 +9,16 @@ import pytest
 from dash import no_update
 from dash.exceptions import PreventUpdate
 
+from nebuloviz.db import Database
 from nebuloviz.web.context import act, ask, services
 from tests.pages.conftest import Browser, Drawn
-from tests.pages.test_users import shop as shop  # noqa: PLC0414 - a fixture: a database that can be written
 
 FILE = "username,email,role,store\nben,ben@x.example,analyst,367\ncat,=1+1@x.example,viewer,\ndan,@x@y.example,viewer,\nanna,,boss,\n"
+
+
+@pytest.fixture
+def kept(writable: Database) -> Database:
+    return writable
 
 
 @pytest.fixture
