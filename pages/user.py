@@ -12,7 +12,7 @@ from dash.exceptions import PreventUpdate
 from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _, lazy, ngettext, number
 from nebuloviz.permissions import Permission
-from nebuloviz.services.interfaces import AuditAction, PasswordOffer, UserRecord
+from nebuloviz.services.interfaces import AuditAction, PasswordOffer, UserRecord, user_subject
 from nebuloviz.services.mail_texts import password_mail
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import failure_note, part_answer
@@ -203,7 +203,7 @@ def _mailed(offer: PasswordOffer) -> tuple[str, Component | None]:
             "The e-mail was not sent. {reason} Here is the link, to be sent in another way.", reason=error.message
         )
         return words, _offered(offer)
-    act(services().audit.record, AuditAction.PASSWORD_LINK_MAILED, f"user {offer.user.username}")
+    act(services().audit.record, AuditAction.PASSWORD_LINK_MAILED, user_subject(offer.user.username))
     return _("Sent to {address}.", address=offer.user.email), None
 
 

@@ -28,6 +28,7 @@ from nebuloviz.services.interfaces import (
     TokenPair,
     UserView,
     Visitor,
+    user_subject,
 )
 from nebuloviz.services.interfaces.installation import Live, as_environment
 from nebuloviz.services.limits import Counters, SignInGate, account_key, address_key, code_key
@@ -362,7 +363,7 @@ def _told_of(visitor: Visitor) -> dict[str, str]:
 
 
 def subject_of(user: User) -> str:
-    return f"user {user.username}"
+    return user_subject(user.username)
 
 
 def add_user(session: Session, user: User) -> None:

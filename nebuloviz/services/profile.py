@@ -26,6 +26,7 @@ from nebuloviz.services.interfaces import (
     ProfileService,
     SessionView,
     UserView,
+    user_subject,
 )
 from nebuloviz.services.interfaces.installation import Live, as_environment
 from nebuloviz.settings import SUPPORTED_LANGUAGES, Settings
@@ -96,7 +97,7 @@ class DatabaseProfiles(ProfileService):
         session.execute(update(RefreshToken).where(RefreshToken.family.in_(families)).values(revoked=True))
         for view in [*map(_of_browser, browsers), *map(self._of_program, programs)]:
             told = {"by": view.kind, "address": view.address, "user_agent": view.user_agent}
-            self._audit.record(session, actor, AuditAction.SESSION_ENDED, f"user {actor.username}", before=told)
+            self._audit.record(session, actor, AuditAction.SESSION_ENDED, user_subject(actor.username), before=told)
         return len(hashes) + len(families)
 
     def _browsers(self, session: Session, actor: Actor) -> Sequence[BrowserSession]:

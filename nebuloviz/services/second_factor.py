@@ -28,10 +28,11 @@ from nebuloviz.services.interfaces import (
     SecondFactorService,
     SecondFactorState,
     UserView,
+    user_subject,
 )
 from nebuloviz.services.limits import address_key, code_key
 from nebuloviz.services.passwords import name_key
-from nebuloviz.services.role_rows import granted
+from nebuloviz.services.role_rows import user_within
 from nebuloviz.services.sealing import Seal
 
 STEP_SECONDS = 30
@@ -144,17 +145,16 @@ class DatabaseSecondFactor(SecondFactorService):
         return True
 
     def _refuse(self, session: Session, user: UserView) -> NoReturn:
-        self._audit.record(session, self._auth.actor(user), AuditAction.SECOND_FACTOR_REFUSED, f"user {user.username}")
+        self._audit.record(
+            session, self._auth.actor(user), AuditAction.SECOND_FACTOR_REFUSED, user_subject(user.username)
+        )
         raise WrongCode(_("The code is not right, or was used before."))
 
     # ------------------------------------------------------------ administrators
 
     @require(Permission.USERS_MANAGE)
     def reset(self, session: Session, actor: Actor, user_id: int) -> None:
-        user = session.get(User, user_id, populate_existing=True) if 0 < user_id < 2**63 else None
-        if user is None:
-            raise NotFound(_("There is no such user any more."))
-        actor.demand_no_less(granted(user))
+        user = user_within(session, actor, user_id)
         _demand_on(user)
         _forget(session, user)
         self._auth.unlock(user)

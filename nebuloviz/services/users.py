@@ -27,7 +27,15 @@ from nebuloviz.services.interfaces import (
     UserView,
 )
 from nebuloviz.services.passwords import check_username, name_key
-from nebuloviz.services.role_rows import Roles, all_roles, granted, granted_by, lock_roles, nobody_would_manage
+from nebuloviz.services.role_rows import (
+    Roles,
+    all_roles,
+    granted_by,
+    lock_roles,
+    nobody_would_manage,
+    stored_user,
+    user_within,
+)
 from nebuloviz.services.scope import checked_scope, scope_from_json, scope_to_json
 from nebuloviz.services.viewing import end_views
 
@@ -77,7 +85,7 @@ class DatabaseUsers(UserService):
 
     @require(Permission.USERS_MANAGE)
     def get(self, session: Session, actor: Actor, user_id: int) -> UserRecord:  # noqa: ARG002 - `require` looks at the actor
-        return self._record(_user(session, user_id))
+        return self._record(stored_user(session, user_id))
 
     # ------------------------------------------------------------ changing
 
@@ -140,14 +148,14 @@ class DatabaseUsers(UserService):
 
     @require(Permission.USERS_MANAGE)
     def unlock(self, session: Session, actor: Actor, user_id: int) -> UserRecord:
-        user = _within(session, actor, user_id)
+        user = user_within(session, actor, user_id)
         self._auth.unlock(user)
         self._audit.record(session, actor, AuditAction.USER_UNLOCKED, subject_of(user))
         return self._record(user)
 
     @require(Permission.USERS_MANAGE)
     def end_sessions(self, session: Session, actor: Actor, user_id: int) -> int:
-        user = _within(session, actor, user_id)
+        user = user_within(session, actor, user_id)
         ended = self._auth.end_all(session, user)
         self._audit.record(session, actor, AuditAction.SESSIONS_ENDED, subject_of(user))
         return ended
@@ -156,7 +164,7 @@ class DatabaseUsers(UserService):
 
     @require(Permission.USERS_MANAGE)
     def offer_password(self, session: Session, actor: Actor, user_id: int) -> PasswordOffer:
-        user = _within(session, actor, user_id)
+        user = user_within(session, actor, user_id)
         if user.disabled:
             raise Conflict(_("{name} is disabled; enable the user first.", name=user.username))
         self._audit.record(session, actor, AuditAction.PASSWORD_LINK_MADE, subject_of(user))
@@ -233,26 +241,6 @@ def _is_one_word(text: str) -> bool:
     return text.isprintable() and not any(letter.isspace() for letter in text)
 
 
-def _user(session: Session, user_id: int) -> User:
-    """The user as stored now. Raises NotFound."""
-    inside = 0 < user_id < 2**63
-    user = session.get(User, user_id, populate_existing=True) if inside else None
-    if user is None:
-        raise NotFound(_("There is no such user any more."))
-    return user
-
-
-def _within(session: Session, actor: Actor, user_id: int) -> User:
-    """The user, who may nothing that the actor may not: else a new password would be a way to more.
-
-    Raises:
-        NotFound, PermissionDenied: there is none; or one who may more.
-    """
-    user = _user(session, user_id)
-    actor.demand_no_less(granted(user))
-    return user
-
-
 def _for_change(session: Session, actor: Actor, roles: Roles, user_id: int, version: int, *, managing: bool) -> User:
     """The user to be changed, as of `version`. `managing`: the user is one of those who manage users afterwards.
 
@@ -262,7 +250,7 @@ def _for_change(session: Session, actor: Actor, roles: Roles, user_id: int, vers
         NotFound, PermissionDenied, StaleVersion, Conflict: as `UserService.change` says.
     """
     alone = nobody_would_manage(session, roles, roles, user_id)
-    user = _within(session, actor, user_id)
+    user = user_within(session, actor, user_id)
     if user.version != version:
         raise StaleVersion(
             _(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from nebuloviz.errors import Conflict, NotFound, NotSignedIn
+from nebuloviz.errors import Conflict, NotSignedIn
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import BrowserSession, User
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.auth import DatabaseAuth, hashed_token, subject_of, view_of
 from nebuloviz.services.interfaces import AuditAction, AuditService, ViewingService
-from nebuloviz.services.role_rows import granted
+from nebuloviz.services.role_rows import user_within
 
 
 class DatabaseViewing(ViewingService):
@@ -23,12 +23,9 @@ class DatabaseViewing(ViewingService):
 
     @require(Permission.USERS_MANAGE)
     def start(self, session: Session, actor: Actor, token: str, user_id: int) -> None:
-        user = session.get(User, user_id) if 0 < user_id < 2**63 else None
-        if user is None:
-            raise NotFound(_("There is no such user any more."))
+        user = user_within(session, actor, user_id)
         if user.disabled or user.id == actor.user_id:
             raise Conflict(_("There is nothing to see: {name} is disabled, or you.", name=user.username))
-        actor.demand_no_less(granted(user))
         row = session.get(BrowserSession, hashed_token(token))
         if row is None or row.user_id != actor.user_id:
             raise NotSignedIn(_("Please sign in."))

@@ -94,7 +94,7 @@ class TestSaving:
         assert installation().session_hours == 5
 
     def test_leaves_a_password_alone_that_was_not_typed(self, browser: Browser, page: Any, drawn: Drawn) -> None:
-        mail = {"smtp_host": "mail.example.com", "smtp_from": "shop@example.com", "smtp_port": 587}
+        mail: dict[str, Any] = {"smtp_host": "mail.example.com", "smtp_from": "shop@example.com", "smtp_port": 587}
         click(browser, page, "mail", **mail, smtp_password="secret 1")
         sealed = installation().smtp_password
         form, _message = click(browser, page, "mail", **mail | {"smtp_port": 465}, smtp_password="")

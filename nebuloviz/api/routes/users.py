@@ -33,6 +33,7 @@ from nebuloviz.services.interfaces import (
     UserOrder,
     UserRecord,
     UserState,
+    user_subject,
 )
 from nebuloviz.services.user_files import BETWEEN_VALUES, COLUMNS, MOST_BYTES, MOST_ROWS, template
 
@@ -145,7 +146,7 @@ async def password_mail(asker: Manager, user_id: UserId) -> UserItem:
     offer = await asker.act(asker.services.users.offer_password, user_id)
     mail = mail_texts.password_mail(offer, settings.origin, settings)
     await asker.in_thread(asker.services.mail.send, mail)
-    await asker.act(asker.services.audit.record, AuditAction.PASSWORD_LINK_MAILED, f"user {user.username}")
+    await asker.act(asker.services.audit.record, AuditAction.PASSWORD_LINK_MAILED, user_subject(user.username))
     return item_of(offer.user)
 
 

@@ -31,6 +31,7 @@ from nebuloviz.services.interfaces.audit import (
     AuditFilter,
     AuditPage,
     AuditService,
+    user_subject,
 )
 from nebuloviz.services.interfaces.auth import (
     NOWHERE,
@@ -161,6 +162,7 @@ __all__ = [
     "UserView",
     "ViewingService",
     "Visitor",
+    "user_subject",
 ]
 
 

@@ -60,6 +60,11 @@ class AuditAction(StrEnum):
     VIEW_STARTED = "view:start"
 
 
+def user_subject(username: str) -> str:
+    """On whom it was done, as the log calls a user."""
+    return f"user {username}"
+
+
 @dataclass(frozen=True)
 class AuditEntryView:
     """One act; `at` is UTC. `username` is '' where nobody known acted, `subject` what it was done to ('user anna')."""
