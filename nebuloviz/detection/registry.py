@@ -1,4 +1,4 @@
-"""The detectors that can be chosen by `NEBULOVIZ_DETECTOR`, as data.
+"""The detectors that can be chosen by the setting `detector`, as data.
 
 To add one, add it to `DETECTORS`; an extension of your own calls `add_detector` (docs/how-to/add-a-detector.md).
 """

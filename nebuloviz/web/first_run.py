@@ -10,7 +10,6 @@ from flask.typing import ResponseReturnValue
 
 from nebuloviz.errors import FormExpired, InvalidInput, NebuloVizError, NotSignedIn, StaleVersion, TooManyRequests
 from nebuloviz.i18n import current
-from nebuloviz.i18n import gettext as _
 from nebuloviz.permissions import Permission
 from nebuloviz.services.entries import Choice
 from nebuloviz.services.interfaces import SettingsRecord, UserView
@@ -18,7 +17,7 @@ from nebuloviz.services.interfaces.installation import ENTRIES
 from nebuloviz.web import sessions
 from nebuloviz.web.access import route
 from nebuloviz.web.context import ask, current_actor, current_user, installation, services, writing
-from nebuloviz.web.forms import check_csrf, form_page
+from nebuloviz.web.forms import check_csrf, form_page, new_password
 
 ASKED = ("language", "time_zone", "currency", "week_start", "fiscal_year_start")
 
@@ -35,7 +34,7 @@ def _decide() -> ResponseReturnValue:
     must_change = current_user().must_change_password
     try:
         check_csrf()
-        user = _stored(_new_password() if must_change else "")
+        user = _stored(new_password() if must_change else "")
     except (InvalidInput, NotSignedIn, FormExpired, StaleVersion, TooManyRequests) as error:
         return _page(error)
     if must_change:
@@ -43,15 +42,7 @@ def _decide() -> ResponseReturnValue:
     return redirect("/", 303)
 
 
-def _new_password() -> str:
-    """What the form says twice. Raises InvalidInput."""
-    new = request.form.get("new", "")
-    if new != request.form.get("again", ""):
-        raise InvalidInput(_("The two new passwords differ."))
-    return new
-
-
-def _stored(new_password: str) -> UserView:
+def _stored(password: str) -> UserView:
     """Store all of the form or nothing; the administrator's own language and zone are those that were chosen."""
     with writing() as session:
         actor, all_ = current_actor(), services()
@@ -60,9 +51,9 @@ def _stored(new_password: str) -> UserView:
         all_.settings.change(session, actor, record.version, chosen)
         values = installation().with_({name: value for name, value in chosen.items() if value is not None})
         user = all_.profile.change(session, actor, language=values.language, time_zone=values.time_zone)
-        if new_password:
+        if password:
             old = request.form.get("current", "")
-            user = all_.auth.change_password(session, actor.user_id, old, new_password)
+            user = all_.auth.change_password(session, actor.user_id, old, password)
     return user
 
 

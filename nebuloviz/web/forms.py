@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Response, make_response, render_template, request, session
 
-from nebuloviz.errors import FormExpired, NebuloVizError, TooManyRequests
+from nebuloviz.errors import FormExpired, InvalidInput, NebuloVizError, TooManyRequests
 from nebuloviz.i18n import gettext as _
 
 
@@ -20,6 +20,14 @@ def form_page(template: str, error: NebuloVizError | None = None, **values: Any)
     if isinstance(error, TooManyRequests):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response
+
+
+def new_password() -> str:
+    """What the form says twice. Raises InvalidInput where it does not."""
+    new = request.form.get("new", "")
+    if new != request.form.get("again", ""):
+        raise InvalidInput(_("The two new passwords differ."))
+    return new
 
 
 def csrf_token() -> str:

@@ -18,7 +18,7 @@ from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web import sessions
 from nebuloviz.web.access import route
 from nebuloviz.web.context import context, current_user, installation
-from nebuloviz.web.forms import check_csrf, form_page
+from nebuloviz.web.forms import check_csrf, form_page, new_password
 from nebuloviz.web.guard import find_page
 from nebuloviz.web.hooks import LANGUAGE_PARAMETER
 from nebuloviz.web.logo import logo_address
@@ -198,7 +198,8 @@ def safe_target(given: str | None) -> str:
 
 def _change_password() -> ResponseReturnValue:
     try:
-        new = _new_password()
+        check_csrf()
+        new = new_password()
         with answering(), context().database.transaction() as writing:
             current = request.form.get("current", "")
             user = context().services.auth.change_password(writing, current_user().id, current, new)
@@ -209,15 +210,6 @@ def _change_password() -> ResponseReturnValue:
     return redirect(home(user) if must_change else "/profile", 303)
 
 
-def _new_password() -> str:
-    """What the form says twice. Raises FormExpired, InvalidInput."""
-    check_csrf()
-    new = request.form.get("new", "")
-    if new != request.form.get("again", ""):
-        raise InvalidInput(_("The two new passwords differ."))
-    return new
-
-
 def _password_page(error: NebuloVizError | None = None) -> ResponseReturnValue:
     user = current_user()
     return form_page("change_password.html", error, required=user.must_change_password, username=user.username)
@@ -225,7 +217,8 @@ def _password_page(error: NebuloVizError | None = None) -> ResponseReturnValue:
 
 def _accept_password(token: str) -> ResponseReturnValue:
     try:
-        new = _new_password()
+        check_csrf()
+        new = new_password()
         with answering(), context().database.transaction() as writing:
             user = context().services.users.accept_password(writing, token, new)
     except (InvalidInput, FormExpired) as error:
