@@ -15,7 +15,7 @@ from nebuloviz.metrics.line_figures import metric_behind
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import AlertView
 from nebuloviz.web.access import protected_callback, register_page
-from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, failure_note, part_answer, table_input
+from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, part_answer, refusal, table_input
 from nebuloviz.web.components import (
     card,
     empty_state,
@@ -180,7 +180,7 @@ def decide(
         changed = _("Somebody else has changed this alert meanwhile. It is shown as it is now; please decide again.")
         return {"conflict": acknowledge or resolve}, badge(changed, "warn", icon_name="exclamation-triangle")
     except NebuloVizError as error:
-        return no_update, failure_note(error)
+        return no_update, refusal(error)
     return {"version": done.version}, None
 
 

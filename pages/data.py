@@ -12,7 +12,7 @@ from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _, lazy, ngettext, number
 from nebuloviz.permissions import Permission
 from nebuloviz.web.access import protected_callback, register_page
-from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, failure_note, part_answer, table_input
+from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, part_answer, refusal, table_input
 from nebuloviz.web.components import card, dropdown_texts, page, page_header, skeleton_table, toast
 from nebuloviz.web.components.basic import button
 from nebuloviz.web.context import act, ask, installation, may, services
@@ -180,7 +180,7 @@ def resume(clicks: list[int | None], cancel: int | None, resumed: int) -> tuple[
     try:
         at = act(services().ingest.resume, topic, partition, offset + 1 if skips else None)
     except NebuloVizError as error:
-        return None, failure_note(error), (resumed or 0) + 1
+        return None, refusal(error), (resumed or 0) + 1
     where = {"source": at.topic, "part": number(at.partition), "position": number(at.next_offset)}
     words = _("{source}, part {part}, goes on at position {position}.", **where)
     return None, toast(words, "good"), (resumed or 0) + 1
@@ -203,7 +203,7 @@ def show_form(upload: Any) -> tuple[Any, Any]:
     try:
         preview = ask(services().ingest.preview, upload)
     except NebuloVizError as error:
-        return None, failure_note(error)
+        return None, refusal(error)
     return views.mapping_form(preview, preview.mapping), None
 
 
@@ -240,7 +240,7 @@ def start(
     try:
         ask(services().ingest.start_import, upload, views.chosen_mapping([id["of"] for id in ids], columns))
     except NebuloVizError as error:
-        return no_update, failure_note(error)
+        return no_update, refusal(error)
     return None, toast(_("The import has started; its progress is shown beside."), "good")
 
 
@@ -284,7 +284,7 @@ def settle(_retry: int | None, _discard: int | None, selected: Any, changed: int
     try:
         message = discarded(ids) if ctx.triggered_id == "data-discard" else retried(ids)
     except NebuloVizError as error:
-        return no_update, failure_note(error)
+        return no_update, refusal(error)
     return (changed or 0) + 1, message
 
 
@@ -321,7 +321,7 @@ def edit(clicks: int | None, selected: Any) -> tuple[Any, Any]:
     try:
         return views.correction_form(ask(services().ingest.dead_letter, ids[0])), None
     except NebuloVizError as error:
-        return no_update, failure_note(error)
+        return no_update, refusal(error)
 
 
 @protected_callback(
@@ -350,7 +350,7 @@ def correct(
     try:
         result = act(services().ingest.retry, [letter], {letter: record})
     except NebuloVizError as error:
-        return no_update, failure_note(error), no_update
+        return no_update, refusal(error), no_update
     message = toast(views.retried_words(result, 1), "warn" if result.rejected else "good")
     return no_update if result.rejected else None, message, (changed or 0) + 1
 

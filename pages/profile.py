@@ -16,7 +16,7 @@ from nebuloviz.i18n import _, current, format_locale, lazy, ngettext, number, us
 from nebuloviz.permissions import Permission
 from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web.access import protected_callback, register_page
-from nebuloviz.web.charts import failure_note, part_answer
+from nebuloviz.web.charts import part_answer, refusal
 from nebuloviz.web.components import button, card, page, page_header, skeleton_table, toast
 from nebuloviz.web.components.basic import given
 from nebuloviz.web.context import act, ask, current_actor, current_user, installation, may, services
@@ -92,7 +92,7 @@ def save(clicks: Any, ids: Any, values: Any) -> Any:
     try:
         after = act(services().profile.change, **changes)
     except NebuloVizError as error:
-        return failure_note(error)
+        return refusal(error)
     if after.theme != before.theme:
         remember_theme(after.theme)
     if any(getattr(before, name) != getattr(after, name) for name in _DRAWN_ANEW):
@@ -146,7 +146,7 @@ def end_sessions(clicks: Any, others: Any) -> tuple[Any, Any]:
         else:
             raise PreventUpdate
     except NebuloVizError as error:
-        return news(), failure_note(error)
+        return news(), refusal(error)
     words = ngettext("{count} session was ended.", "{count} sessions were ended.", ended, count=number(ended))
     return news(), toast(words, "good")
 
@@ -180,7 +180,7 @@ def make_token(clicks: Any, name: Any, permissions: Any, days: Any) -> tuple[Any
     try:
         made = act(services().api_tokens.create, name if isinstance(name, str) else "", chosen, life)
     except NebuloVizError as error:
-        return no_update, no_update, no_update, failure_note(error)
+        return no_update, no_update, no_update, refusal(error)
     return news(), views.made_token(made), "", no_update
 
 
@@ -199,7 +199,7 @@ def revoke_token(clicks: Any) -> tuple[Any, Any]:
     try:
         act(services().api_tokens.revoke, int(number_) if number_.isdecimal() and len(number_) < 18 else 0)
     except NebuloVizError as error:
-        return news(), failure_note(error)
+        return news(), refusal(error)
     return news(), toast(_("Revoked: programs that use the token are refused from now on."), "good")
 
 

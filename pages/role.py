@@ -14,7 +14,7 @@ from nebuloviz.i18n import _, lazy
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import RoleDraft, RoleView
 from nebuloviz.web.access import protected_callback, register_page
-from nebuloviz.web.charts import failure_note, part_answer
+from nebuloviz.web.charts import part_answer, refusal
 from nebuloviz.web.components import card, link_button, page, page_header, skeleton_table, toast
 from nebuloviz.web.context import act, ask, current_actor, services
 from nebuloviz.web.navigation import URL_ID, news, stay_on_page
@@ -117,7 +117,7 @@ def save(clicks: Any, name: Any, description: Any, permissions: Any, slug: Any, 
             return role.slug, no_update, toast(_("{name} was created.", name=role.name), "good")
         act(services().roles.change, *_which(slug, version), draft)
     except NebuloVizError as error:
-        return no_update, no_update, failure_note(error)
+        return no_update, no_update, refusal(error)
     words = _("Saved; it holds from the next request of whoever has the role.")
     return no_update, news(), toast(words, "good")
 
@@ -136,7 +136,7 @@ def delete(clicks: Any, slug: Any, version: Any) -> Any:
     try:
         act(services().roles.delete, *_which(slug, version))
     except NebuloVizError as error:
-        return failure_note(error)
+        return refusal(error)
     dash.set_props(URL_ID, {"pathname": "/roles"})
     return no_update
 

@@ -16,7 +16,7 @@ from nebuloviz.services.entries import SECTIONS
 from nebuloviz.services.interfaces import AuditAction
 from nebuloviz.services.mail_texts import trial_mail
 from nebuloviz.web.access import protected_callback, register_page
-from nebuloviz.web.charts import failure_note, part_answer
+from nebuloviz.web.charts import part_answer, refusal
 from nebuloviz.web.components import page, page_header, skeleton_table, toast
 from nebuloviz.web.components.basic import icon
 from nebuloviz.web.context import act, ask, installation, services
@@ -76,7 +76,6 @@ def _beside(section: str) -> Component | None:
 @protected_callback(
     Permission.SETTINGS_MANAGE,
     Output(views.part_id("body", MATCH), "children"),
-    Output(views.part_id("message", MATCH), "children"),
     Input(views.part_id("save", MATCH), "n_clicks"),
     Input(views.part_id("reset", MATCH), "n_clicks"),
     State(views.field_id(MATCH, ALL), "id"),
@@ -84,7 +83,7 @@ def _beside(section: str) -> Component | None:
     State(_VERSION, "data"),
     prevent_initial_call=True,
 )
-def save(saved: Any, reset: Any, ids: Any, values: Any, version: Any) -> tuple[Any, Any]:
+def save(saved: Any, reset: Any, ids: Any, values: Any, version: Any) -> Any:
     """Store one section, or take its decisions back. What somebody else has changed meanwhile is not overwritten."""
     trigger = ctx.triggered_id if isinstance(ctx.triggered_id, dict) else {}
     section = str(trigger.get("section", ""))
@@ -101,12 +100,13 @@ def save(saved: Any, reset: Any, ids: Any, values: Any, version: Any) -> tuple[A
     try:
         record = act(services().settings.change, version if isinstance(version, int) else -1, changes)
     except InvalidSettings as error:
-        return views.section_form(section, record, typed, error.problems), no_update
+        return views.section_form(section, record, typed, error.problems)
     except NebuloVizError as error:
-        return no_update, failure_note(error)
+        dash.set_props("nv-toasts", {"children": refusal(error)})
+        return no_update
     dash.set_props(_VERSION, {"data": record.version})
     dash.set_props("nv-toasts", {"children": toast(_("Saved; it holds from now on."), "good")})
-    return views.section_form(section, record), no_update
+    return views.section_form(section, record)
 
 
 @protected_callback(

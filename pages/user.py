@@ -15,7 +15,7 @@ from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import AuditAction, PasswordOffer, UserRecord, user_subject
 from nebuloviz.services.mail_texts import password_mail
 from nebuloviz.web.access import protected_callback, register_page
-from nebuloviz.web.charts import failure_note, part_answer
+from nebuloviz.web.charts import part_answer, refusal
 from nebuloviz.web.components import card, link_button, page, page_header, skeleton_table, toast
 from nebuloviz.web.context import act, ask, current_actor, current_user, installation, origin, services
 from nebuloviz.web.navigation import URL_ID, news, stay_on_page
@@ -125,7 +125,7 @@ def save(clicks: Any, ids: Any, values: Any, user_id: Any, version: Any) -> tupl
             return offer.user.id, no_update, toast(words, "good"), _offered(offer)
         act(services().users.change, _number(user_id), _number(version), draft)
     except NebuloVizError as error:
-        return no_update, no_update, failure_note(error), no_update
+        return no_update, no_update, refusal(error), no_update
     return no_update, news(), toast(_("Saved; it holds from the user's next request on."), "good"), None
 
 
@@ -147,7 +147,7 @@ def do(clicks: Any, user_id: Any, version: Any) -> tuple[Any, Any, Any]:
     try:
         words, link = _done(str(what), _number(user_id), _number(version))
     except NebuloVizError as error:
-        return no_update, failure_note(error), no_update
+        return no_update, refusal(error), no_update
     return news(), toast(words, "good"), link
 
 
@@ -189,7 +189,7 @@ def delete(clicks: Any, user_id: Any, version: Any) -> Any:
     try:
         act(services().users.delete, _number(user_id), _number(version))
     except NebuloVizError as error:
-        return failure_note(error)
+        return refusal(error)
     dash.set_props(URL_ID, {"pathname": "/users"})
     return no_update
 

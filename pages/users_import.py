@@ -12,7 +12,7 @@ from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _, lazy
 from nebuloviz.permissions import Permission
 from nebuloviz.web.access import protected_callback, register_page
-from nebuloviz.web.charts import failure_note
+from nebuloviz.web.charts import refusal
 from nebuloviz.web.components import link_button, page, page_header
 from nebuloviz.web.components.basic import given
 from nebuloviz.web.context import act, ask, origin, services
@@ -49,7 +49,7 @@ def look(contents: Any, name: Any) -> tuple[Any, Any]:
     try:
         rows = ask(services().user_imports.preview, views.content_of(contents))
     except NebuloVizError as error:
-        return failure_note(error), None
+        return refusal(error), None
     return None, views.preview(rows, name if isinstance(name, str) else "")
 
 
@@ -68,7 +68,7 @@ def create(clicks: Any, contents: Any) -> tuple[Any, Any]:
     try:
         rows = act(services().user_imports.run, views.content_of(contents))
     except NebuloVizError as error:
-        return failure_note(error), no_update
+        return refusal(error), no_update
     return None, views.result(rows, origin())
 
 

@@ -43,7 +43,8 @@ def output_of(body: Mapping[str, Any]) -> str:
 LOCATION_ID = "_pages_location"
 _TEXT, _COUNT = (str, NoneType), (int, NoneType)
 _PLAIN = (str, int, float, NoneType)
-#: What properties hold that callbacks read, by name or, where it differs, by component; a browser sends nothing else.
+#: What properties hold that callbacks read, by name or, where it differs, by component or its type;
+#: a browser sends nothing else.
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "alert-id.data": (int,),
     "alert-note.value": _TEXT,
@@ -57,6 +58,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "search": _TEXT,
     "search_value": _TEXT,
     "selectedRows": (list, NoneType),
+    "settings-field.value": (*_PLAIN, bool, list),
     "shell-error.data": (dict, NoneType),
     "start_date": _TEXT,
     "value": (*_PLAIN, list),
@@ -130,8 +132,9 @@ def _check_dependency(item: Any, wanted: Mapping[str, Any]) -> None:
 def _check_value(item: Mapping[str, Any]) -> None:
     """The value is of its property's type, the id is the component's own, and a list of values holds plain ones."""
     name, value = item["property"], item.get("value")
-    types = _TYPES.get(f"{item['id']}.{name}", _TYPES.get(name))
-    fits = types is None or (isinstance(value, types) and not isinstance(value, bool))
+    of = item["id"].get("type") if isinstance(item["id"], dict) else item["id"]
+    types = _TYPES.get(f"{of}.{name}", _TYPES.get(name))
+    fits = types is None or (isinstance(value, types) and (bool in types or not isinstance(value, bool)))
     if name == "value" and isinstance(value, list):
         fits = fits and all(isinstance(each, str) for each in value)
     if name == "id" and "value" in item:

@@ -14,9 +14,9 @@ import plotly.graph_objects as go
 from dash import Input, Output, dcc, html, no_update
 from dash.development.base_component import Component
 
-from nebuloviz.errors import NebuloVizError
+from nebuloviz.errors import NebuloVizError, StaleVersion
 from nebuloviz.i18n import _
-from nebuloviz.web.components import button, chart_actions, error_state
+from nebuloviz.web.components import button, chart_actions, error_state, toast
 from nebuloviz.web.components.basic import Children, given
 from nebuloviz.web.figures import config
 
@@ -204,3 +204,9 @@ def failure_note(error: NebuloVizError) -> Component:
     return error_state(
         _("These figures could not be refreshed"), [error.message, " ", _("They are asked for again soon.")]
     )
+
+
+def refusal(error: NebuloVizError) -> Component:
+    """What was not done, and why; where somebody else was faster, with the way to what they made of it."""
+    anew = html.A(_("Show it as it is now"), href="") if isinstance(error, StaleVersion) else None
+    return toast([error.message, " ", anew], "bad", title=_("This was not done"))

@@ -28,7 +28,7 @@ def field_id(section: Any, name: Any) -> dict[str, Any]:
 
 
 def part_id(kind: str, section: Any) -> dict[str, Any]:
-    """Of what a section has once: its body, its buttons, its message."""
+    """Of what a section has once: its body, its buttons."""
     return {"type": f"settings-{kind}", "section": section}
 
 
@@ -69,7 +69,6 @@ def section_form(
     free = any(name not in record.fixed for name in found)
     decided = any(name in record.stored for name in found)
     actions = [
-        html.Div(id=part_id("message", section), role="status"),
         button(_("Back to defaults"), id=part_id("reset", section), kind="quiet", disabled=not decided),
         button(_("Save"), id=part_id("save", section), kind="primary", disabled=not free),
     ]
