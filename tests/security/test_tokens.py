@@ -4,7 +4,6 @@ import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
@@ -40,8 +39,8 @@ def status(target: Target, token: str) -> int:
     return answer.status_code
 
 
-def now(**shift: float) -> int:
-    return int((datetime.now(UTC) + timedelta(**shift)).timestamp())
+# Constants, as the names of tests are made of them, which must be the same in every process
+LONG_AGO, FAR_AHEAD = 1_000_000_000, 4_000_000_000
 
 
 def test_a_token_made_as_ours_are_is_believed(target: Target) -> None:
@@ -52,14 +51,14 @@ def test_a_token_made_as_ours_are_is_believed(target: Target) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"exp": now(hours=-1)},
+        {"exp": LONG_AGO},
         {"exp": None},
         {"exp": "never"},
         {"exp": 1e400},
         {"exp": -1},
-        {"nbf": now(hours=1)},
+        {"nbf": FAR_AHEAD},
         {"nbf": None},
-        {"iat": now(hours=1)},
+        {"iat": FAR_AHEAD},
         {"iat": None},
         {"aud": "another"},
         {"aud": None},
