@@ -10,12 +10,11 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from sqlalchemy import delete, exists, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from nebuloviz.clock import utc_now
 from nebuloviz.db import rows_changed
-from nebuloviz.errors import Conflict, InvalidInput, NotFound, NotSignedIn, TokenReused
+from nebuloviz.errors import InvalidInput, NotFound, NotSignedIn, TokenReused
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import BrowserSession, RefreshToken, User
 from nebuloviz.permissions import SCOPABLE, SYSTEM, Actor, Permission
@@ -28,7 +27,6 @@ from nebuloviz.services.interfaces import (
     TokenPair,
     UserView,
     Visitor,
-    user_subject,
 )
 from nebuloviz.services.interfaces.installation import Live, as_environment
 from nebuloviz.services.limits import Counters, SignInGate, account_key, address_key, code_key
@@ -36,6 +34,7 @@ from nebuloviz.services.passwords import ROUNDS, Passwords, check_password, chec
 from nebuloviz.services.role_rows import granted, granted_by, lock_roles
 from nebuloviz.services.scope import scope_from_json
 from nebuloviz.services.tokens import Claims, TokenSigner
+from nebuloviz.services.user_rows import add_user, subject_of
 from nebuloviz.settings import Settings
 
 _CODE_WINDOW_SECONDS = 900
@@ -360,24 +359,6 @@ def _told_of(visitor: Visitor) -> dict[str, str]:
     """Address and program, as far as they can be kept."""
     agent = "".join(letter for letter in visitor.user_agent if letter.isprintable())
     return {"address": visitor.address, "user_agent": agent[:_LONGEST_AGENT]}
-
-
-def subject_of(user: User) -> str:
-    return user_subject(user.username)
-
-
-def add_user(session: Session, user: User) -> None:
-    """Store a new user. Raises Conflict where the name, or a twin by case or Unicode form, exists."""
-    try:
-        with session.begin_nested():
-            session.add(user)
-    except IntegrityError:
-        raise twin(user.username) from None
-
-
-def twin(username: str) -> Conflict:
-    """What stands in the way of a name that somebody has."""
-    return Conflict(_("There is a user called {name} already.", name=username))
 
 
 def view_of(user: User) -> UserView:

@@ -1,4 +1,4 @@
-"""Roles and who has them, as they are stored: what each includes, the lock that keeps it so, and users within what an actor may."""
+"""Roles as they are stored, for the services of users and of roles: what each includes, and the lock that keeps it so."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nebuloviz.errors import InvalidInput, NotFound
+from nebuloviz.errors import InvalidInput
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import CustomRole, User
-from nebuloviz.permissions import ROLES, Actor, Permission
+from nebuloviz.permissions import ROLES, Permission
 
 #: Slug -> what the role includes, of all roles.
 Roles = Mapping[str, frozenset[Permission]]
@@ -27,26 +27,6 @@ def granted(user: User) -> frozenset[Permission]:
     if user.custom_role is not None:
         return permissions_from_text(user.custom_role.permissions)
     return ROLES.get(user.role, frozenset())
-
-
-def stored_user(session: Session, user_id: int) -> User:
-    """The user as stored now. Raises NotFound."""
-    inside = 0 < user_id < 2**63
-    user = session.get(User, user_id, populate_existing=True) if inside else None
-    if user is None:
-        raise NotFound(_("There is no such user any more."))
-    return user
-
-
-def user_within(session: Session, actor: Actor, user_id: int) -> User:
-    """The user, who may nothing that the actor may not: else a new password would be a way to more.
-
-    Raises:
-        NotFound, PermissionDenied: there is none; or one who may more.
-    """
-    user = stored_user(session, user_id)
-    actor.demand_no_less(granted(user))
-    return user
 
 
 def all_roles(session: Session, *, locked: bool = False) -> Roles:

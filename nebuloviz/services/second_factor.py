@@ -20,7 +20,7 @@ from nebuloviz.errors import Conflict, InvalidInput, NotFound, WrongCode
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import RecoveryCode, User
 from nebuloviz.permissions import SYSTEM, Actor, Permission, require
-from nebuloviz.services.auth import DatabaseAuth, subject_of
+from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.interfaces import (
     AuditAction,
     AuditService,
@@ -32,8 +32,8 @@ from nebuloviz.services.interfaces import (
 )
 from nebuloviz.services.limits import address_key, code_key
 from nebuloviz.services.passwords import name_key
-from nebuloviz.services.role_rows import user_within
 from nebuloviz.services.sealing import Seal
+from nebuloviz.services.user_rows import subject_of, user_within
 
 STEP_SECONDS = 30
 RECOVERY_CODES = 8

@@ -15,7 +15,7 @@ from nebuloviz.errors import Conflict, InvalidInput, NotFound, StaleVersion
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import PasswordLink, User
 from nebuloviz.permissions import Actor, Permission, RowScope, require
-from nebuloviz.services.auth import DatabaseAuth, add_user, hashed_token, subject_of, twin, view_of
+from nebuloviz.services.auth import DatabaseAuth, hashed_token, view_of
 from nebuloviz.services.interfaces import (
     AuditAction,
     AuditService,
@@ -33,10 +33,9 @@ from nebuloviz.services.role_rows import (
     granted_by,
     lock_roles,
     nobody_would_manage,
-    stored_user,
-    user_within,
 )
 from nebuloviz.services.scope import checked_scope, scope_from_json, scope_to_json
+from nebuloviz.services.user_rows import add_user, stored_user, subject_of, twin, user_within
 from nebuloviz.services.viewing import end_views
 
 LINK_LIFE = timedelta(days=7)

@@ -9,9 +9,9 @@ from nebuloviz.errors import Conflict, NotSignedIn
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import BrowserSession, User
 from nebuloviz.permissions import Actor, Permission, require
-from nebuloviz.services.auth import DatabaseAuth, hashed_token, subject_of, view_of
+from nebuloviz.services.auth import DatabaseAuth, hashed_token, view_of
 from nebuloviz.services.interfaces import AuditAction, AuditService, ViewingService
-from nebuloviz.services.role_rows import user_within
+from nebuloviz.services.user_rows import subject_of, user_within
 
 
 class DatabaseViewing(ViewingService):

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from nebuloviz.errors import InvalidInput
-from nebuloviz.services.interfaces.installation import ENTRIES, markdown
+from nebuloviz.services.interfaces.installation import ENTRIES, SHARED, markdown
+from nebuloviz.settings import Settings
 from tests.services.pictures import encoded, png
 
 
@@ -79,6 +80,11 @@ class TestChecking:
     )
     def test_gives_what_is_kept(self, name: str, value: Any, kept: Any) -> None:
         assert ENTRIES[name].kind.checked(value) == kept
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_have_the_defaults_of_the_environment(name: str) -> None:
+    assert Settings.model_fields[name].default == ENTRIES[name].default
 
 
 def test_are_documented_as_they_are() -> None:
