@@ -22,6 +22,7 @@ from nebuloviz.i18n.times import (
     relative,
     weekday_name,
 )
+from nebuloviz.i18n.zones import zone_names, zone_words
 
 _ = gettext
 
@@ -65,4 +66,6 @@ __all__ = [
     "use",
     "weekday_name",
     "zone",
+    "zone_names",
+    "zone_words",
 ]

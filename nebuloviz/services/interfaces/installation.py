@@ -15,7 +15,7 @@ from zoneinfo import available_timezones
 from babel import Locale
 
 from nebuloviz.detection.registry import DETECTORS
-from nebuloviz.i18n import LazyText, lazy, month_name, weekday_name
+from nebuloviz.i18n import LazyText, lazy, month_name, weekday_name, zone_names, zone_words
 from nebuloviz.i18n import gettext as _
 from nebuloviz.services import entries
 from nebuloviz.services.entries import Choice, Choices, Entry, Kind, Number, Picture, Secret, Switch, Text, Value
@@ -43,7 +43,9 @@ def _currency_codes() -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _zones() -> Mapping[str, str]:
-    return {name: name.replace("_", " ") for name in sorted(available_timezones()) if "/" in name or name == "UTC"}
+    """Places first; aliases behind them, for those who have one."""
+    aliases = sorted(name for name in available_timezones() if "/" in name)
+    return {name: zone_words(name) for name in dict.fromkeys([*zone_names(), *aliases])}
 
 
 def _weekdays() -> Mapping[int, str]:

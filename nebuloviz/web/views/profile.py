@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any, cast
-from zoneinfo import available_timezones
 
 from dash import dcc, html
 from dash.development.base_component import Component
@@ -24,6 +22,8 @@ from nebuloviz.i18n import (
     number,
     relative,
     weekday_name,
+    zone_names,
+    zone_words,
 )
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import (
@@ -45,7 +45,6 @@ FOLLOW = "-"
 TOKEN_DAYS = (7, 30, 90, 180, 365)
 THEME_WORDS = {"auto": lazy("As the system has it"), "light": lazy("Light"), "dark": lazy("Dark")}
 _SAMPLE = 1234.5
-_AREAS = frozenset({"Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"})
 
 
 def field_id(name: Any) -> dict[str, Any]:
@@ -119,17 +118,6 @@ def _choice(
     return list_field(
         field_id(name), str(_LABELS[name]), options, chosen, clearable=False, searchable=searchable, maxHeight=320
     )
-
-
-@lru_cache(maxsize=1)
-def zone_names() -> tuple[str, ...]:
-    """The zones of places, by name; aliases such as Etc/GMT+3 and US/Eastern would only lengthen the list."""
-    return ("UTC", *sorted(name for name in available_timezones() if name.partition("/")[0] in _AREAS))
-
-
-def zone_words(name: str) -> str:
-    """A zone as a reader searches it."""
-    return name.replace("_", " ").replace("/", " / ")
 
 
 def _zones(chosen: str) -> Mapping[str, str]:
