@@ -153,6 +153,7 @@ def _sign_in_page(target: str, error: NebuloVizError | None = None, username: st
     return form_page(
         "sign_in.html",
         error,
+        ended="_user_id" in session,  # a cookie of ours that nobody is signed in with any more
         username=username[:64],
         action=_address("/login", target, _chosen_language()),
         languages=[

@@ -192,6 +192,20 @@ class TestSession:
             assert thief.get("/_dash-layout").status_code == 401
         client.close()
 
+    def test_that_ended_elsewhere_is_told_on_the_sign_in_page_and_none_that_one_ended_oneself(
+        self, program: Program
+    ) -> None:
+        with program.client() as nobody:
+            assert "session has ended" not in nobody.get("/login").text
+        client = program.signed_in("viewer")
+        copy = client.cookies[COOKIE]
+        client.post("/logout")
+        assert "session has ended" not in client.get("/login").text
+        client.close()
+        with program.client() as elsewhere:
+            elsewhere.cookies.set(COOKIE, copy)
+            assert "session has ended" in elsewhere.get("/login").text
+
     def test_cookies_that_were_tampered_with_are_nobodys(self, program: Program) -> None:
         client = program.signed_in("viewer")
         value = client.cookies[COOKIE]
