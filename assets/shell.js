@@ -106,6 +106,15 @@
     true
   );
 
+  /* On a phone the bar is wider than the screen: the entry of the page one is on comes into sight. */
+  function showPlace() {
+    const bar = document.querySelector(".nv-rail-items");
+    const here = bar && bar.querySelector(".nv-active");
+    if (here && bar.scrollWidth > bar.clientWidth) {
+      here.scrollIntoView({ block: "nearest", inline: "center" });
+    }
+  }
+
   /* ------------------------------------------------------------ For Dash */
 
   window.dash_clientside = window.dash_clientside || {};
@@ -125,6 +134,7 @@
         return carried.includes(param[0]) || param[0].startsWith("f.");
       });
       const query = params.length ? "?" + new URLSearchParams(params) : "";
+      window.setTimeout(showPlace);
       const place = "/" + ((path || "").split("/").find(Boolean) || "");
       return [
         ids.map(function (id) {
