@@ -215,7 +215,8 @@ class TestAddAPage:
 
     def test_has_its_place_in_the_rail(self, program: Program) -> None:
         frame = program.browser.get("/_dash-layout", headers={"Referer": f"{program.browser.base_url}/leaders"}).json()
-        assert re.findall(r"'href': '(/\w*)'", str(frame))[-1] == "/leaders"
+        rail = re.findall(r"'path': '(/\w*)', 'type': 'rail-link'|'type': 'rail-link', 'path': '(/\w*)'", str(frame))
+        assert "".join(rail[-1]) == "/leaders"
 
     def test_is_laid_out_and_filled(self, program: Program) -> None:
         laid_out = program.callback("_pages_content.children", pathname="/leaders", search="")
