@@ -21,7 +21,7 @@ from tests.servers.required import needs_servers
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "Dockerfile"
 USER = 10001
-MOST_MEGABYTES = 1100
+MOST_MEGABYTES = 1250  # as the file system counts them: packages 900, Debian and Python 200
 FORBIDDEN = ("gcc", "cc", "g++", "c++", "make", "ld", "pip", "pip3", "git", "curl", "wget")
 WRITABLE = ("/data", "/tmp", "/dev", "/proc", "/run/lock", "/var/tmp")
 
