@@ -6,6 +6,7 @@ import io
 import pytest
 
 from nebuloviz.permissions import ROLES, Permission
+from nebuloviz.web.views.audit import change_lines
 from tests.program import PASSWORD, Program
 
 FIGURES = "/export/csv?m=revenue&from=2026-11-01&to=2026-11-02"
@@ -82,3 +83,19 @@ class TestFile:
     )
     def test_survives_any_filter(self, program: Program, parameters: str) -> None:
         assert program.as_("admin").get(f"/export/audit?{parameters}").status_code == 200
+
+
+class TestWhatChanged:
+    @pytest.mark.parametrize(
+        ("field", "value", "words"),
+        [
+            ("role", "data_scientist", "Role: Data scientist"),
+            ("role", "gone-1", "Role: gone-1"),
+            ("by", "browser", "By way of: Browser"),
+            ("language", "ar", "Language: العربية"),
+            ("permissions", ["data:read", "gone"], "Permissions: See figures, gone"),
+            ("scope", {"store": ["1", "2"], "gone": ["3"]}, "Sees only: Store = 1, 2; gone = 3"),
+        ],
+    )
+    def test_is_told_in_the_words_of_the_pages(self, field: str, value: object, words: str) -> None:
+        assert change_lines({}, {field: value}) == [words]

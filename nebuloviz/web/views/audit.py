@@ -10,10 +10,15 @@ from dash import html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, format_datetime, lazy, local
+from nebuloviz.metrics.registry import DIMENSIONS
+from nebuloviz.permissions import Permission
 from nebuloviz.services.export import Column, Sheet
 from nebuloviz.services.interfaces import AuditAction, AuditEntryView, AuditFilter
 from nebuloviz.services.interfaces.installation import ENTRIES
+from nebuloviz.services.shown import role_words
+from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web.components import empty_state, table
+from nebuloviz.web.views.roles import permission_words
 
 PAGE = 50
 ALL_ACTIONS = "all"
@@ -91,6 +96,8 @@ _FIELD_WORDS = {
     "week_start": lazy("Weeks begin on"),
 }
 
+_WAYS = {"api": lazy("API"), "browser": lazy("Browser")}
+
 
 def action_words(action: str) -> str:
     return str(ACTION_WORDS[AuditAction(action)]) if action in set(AuditAction) else action
@@ -145,9 +152,33 @@ def change_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[st
 
 
 def _line(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    sides = [value_words(side[name]) for side in (before, after) if name in side]
+    sides = [_words_of(name, side[name]) for side in (before, after) if name in side]
     words = _FIELD_WORDS.get(name) or (ENTRIES[name].label if name in ENTRIES else name)
     return f"{words!s}: {' → '.join(sides)}"
+
+
+def _words_of(field: str, value: Any) -> str:
+    """The value of a field as the pages call it: roles, permissions, dimensions and languages by their words.
+
+    What is not known any more, such as a role that was deleted, stands as it was noted.
+    """
+    if field == "permissions" and isinstance(value, list):
+        known = set(Permission)
+        return ", ".join(permission_words(Permission(item)) if item in known else str(item) for item in value) or "–"
+    if field == "scope" and isinstance(value, Mapping):
+        return "; ".join(f"{_dimension_words(name)} = {value_words(part)}" for name, part in value.items()) or "–"
+    if isinstance(value, str) and value:
+        if field == "role":
+            return role_words(value)
+        if field == "by" and value in _WAYS:
+            return str(_WAYS[value])
+        if field == "language":
+            return SUPPORTED_LANGUAGES.get(value, value)
+    return value_words(value)
+
+
+def _dimension_words(slug: str) -> str:
+    return next((str(item.label) for item in DIMENSIONS if item.slug == slug), slug)
 
 
 def value_words(value: Any) -> str:
