@@ -43,7 +43,7 @@ class TestTable:
         assert "Created a user" in text
         assert "The command line or the program" in text
         assert "user <b>ben</b>" in text
-        assert "Role: viewer" in text
+        assert "Role: Viewer" in text
         assert "file 119" in text
 
     def test_every_action_has_words(self) -> None:
@@ -99,7 +99,7 @@ class TestFile:
     ("before", "after", "lines"),
     [
         ({}, {}, []),
-        ({"role": "viewer"}, {"role": "admin"}, ["Role: viewer → admin"]),
+        ({"role": "viewer"}, {"role": "admin"}, ["Role: Viewer → Administrator"]),
         ({"role": "viewer"}, {"role": "viewer"}, []),
         ({}, {"ids": [1, 2]}, ["Records: 1, 2"]),
         ({"x": True}, {"x": None}, ["x: yes → –"]),

@@ -142,7 +142,7 @@ def _row(entry: AuditEntryView) -> Component:
 
 
 def change_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What has changed, a line for each field: "Role: viewer → admin".
+    """What has changed, a line for each field: "Role: Viewer → Administrator".
 
     >>> change_lines({"a": 1, "b": 2}, {"a": 1, "b": 3, "c": ["x", "y"]})
     ['b: 2 → 3', 'c: x, y']
