@@ -233,7 +233,7 @@ class TestPages:
         found = {path.stem for path in (ROOT / "pages").glob("[!_]*.py")}
         assert found == {
             *("overview", "explore", "alerts", "alert", "data", "audit"),
-            *("users", "users_import", "user", "roles", "role", "profile", "not_found_404"),
+            *("users", "users_import", "user", "roles", "role", "profile", "settings", "not_found_404"),
         }
 
     @pytest.mark.parametrize(
