@@ -163,7 +163,7 @@ def installation(migrated_postgres_url: str, redis_url: str, tmp_path: Path) -> 
             "NEBULOVIZ_SECRET_KEY": "0123456789abcdefghijklmnopqrstuvwxyz",
             "NEBULOVIZ_ADMIN_PASSWORD": PASSWORD,
             "NEBULOVIZ_WATCHED_SERIES": "10",
-            "NEBULOVIZ_PUBLIC_URL": https.url,
+            "NEBULOVIZ_PUBLIC_ADDRESS": https.url,
             "SSL_CERT_FILE": str(https.certificate),
         }
         serve = OurProcess("serve", "NEBULOVIZ_PORT", environment)
