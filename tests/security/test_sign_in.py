@@ -70,7 +70,7 @@ class TestRefusals:
             return min(times)
 
         known, unknown = fastest("analyst"), fastest("nobody-at-all")
-        assert 0.6 < known / unknown < 1.6
+        assert 1 / 4 < known / unknown < 4  # a hash that is left out makes it a hundredth; a busy machine, a half
         target.api("admin").post(f"/api/v1/users/{_id(target, 'analyst')}/unlock")
 
     @pytest.mark.parametrize("name", sorted(ODD))
