@@ -6,6 +6,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from sqlalchemy.exc import InterfaceError, OperationalError
+
 LONGEST_PAUSE_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
@@ -40,12 +42,18 @@ class Repeater:
     def _run(self) -> None:
         failures = 0
         while not self._stopping.is_set():
+            again = False
             try:
                 again = self._step()
                 failures = 0
+            except (
+                OperationalError,
+                InterfaceError,
+            ) as error:  # the database is away, which passes: no news of the code
+                failures += 1
+                _log.warning("%s waits for the database: %s", self.name, type(error).__name__)
             except Exception:  # noqa: BLE001 - a step may raise anything, and the next one must still come
                 failures += 1
-                again = False
                 _log.exception("%s failed; it tries again", self.name)
             if not again:
                 pause = self._pause_seconds * 2**failures if failures else self._pause_seconds

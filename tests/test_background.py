@@ -4,6 +4,7 @@ import logging
 import threading
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from nebuloviz.background import Repeater
 
@@ -25,24 +26,37 @@ class TestRepeater:
         repeater.stop()
         assert repeater.join(5)
 
-    def test_survives_a_step_that_raises_and_says_so(self, caplog: pytest.LogCaptureFixture) -> None:
+    @pytest.mark.parametrize(
+        ("error", "said", "level"),
+        [
+            (ValueError("a slip"), "watcher failed", logging.ERROR),
+            (OperationalError("SELECT 1", {}, Exception("gone")), "watcher waits for the database", logging.WARNING),
+        ],
+        ids=["of its own", "of the database"],
+    )
+    def test_survives_a_step_that_raises_and_says_so(
+        self, error: Exception, said: str, level: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
         calls: list[int] = []
         done = threading.Event()
 
         def step() -> bool:
             calls.append(1)
             if len(calls) == 1:
-                raise ValueError("the database is away")
+                raise error
             done.set()
             return False
 
         repeater = Repeater("watcher", step, pause_seconds=0.01)
-        with caplog.at_level(logging.ERROR):
+        with caplog.at_level(logging.WARNING):
             repeater.start()
             assert done.wait(5)
         repeater.stop()
         assert repeater.join(5)
-        assert "watcher failed" in caplog.text
+        (record,) = caplog.records
+        assert said in record.getMessage()
+        assert record.levelno == level
+        assert bool(record.exc_info) is (level == logging.ERROR)  # how an outage came about stands in no traceback
 
     def test_stops_without_waiting_for_its_pause(self) -> None:
         repeater = Repeater("test", lambda: False, pause_seconds=3600)
