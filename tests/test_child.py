@@ -139,6 +139,8 @@ class TestTheEnd:
     @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
     def test_it_does_not_outlive_its_parent(self, how: signal.Signals) -> None:
         program = (
+            "import signal\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs are born without
             "from nebuloviz.child import Child\n"
             "from tests.test_child import wait\n"
             "messages = Child(wait).messages()\n"
