@@ -10,6 +10,7 @@ import pytest
 
 from nebuloviz.cli import _parser
 from tests.deploy.files import DEPLOY, documents, unknown_settings
+from tests.servers.base import find_program
 
 FILE = DEPLOY / "compose.yaml"
 [COMPOSE] = documents(FILE)
@@ -24,7 +25,7 @@ every_one_of_ours = pytest.mark.parametrize("name", OURS)
 
 def test_follows_the_compose_specification() -> None:
     done = subprocess.run(
-        ["check-jsonschema", "--builtin-schema", "vendor.compose-spec", FILE],
+        [find_program("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", FILE],
         capture_output=True,
         text=True,
         check=False,
@@ -131,11 +132,13 @@ class TestTheSecrets:
 
 
 def test_the_broker_of_the_image_has_nothing_that_a_linter_complains_about() -> None:
-    done = subprocess.run(["hadolint", DEPLOY / "kafka" / "Dockerfile"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [find_program("hadolint"), DEPLOY / "kafka" / "Dockerfile"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
 
 
 def test_the_alert_manager_takes_its_configuration() -> None:
     path = DEPLOY / "alertmanager" / "alertmanager.yml"
-    done = subprocess.run(["amtool", "check-config", path], capture_output=True, text=True, check=False)
+    done = subprocess.run([find_program("amtool"), "check-config", path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -5,7 +5,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +15,7 @@ import pytest
 from tests.deploy.dockerfile import parse
 from tests.deploy.image import Builder, Image
 from tests.servers import HOST, KafkaServer, Server, free_port
+from tests.servers.base import find_program
 from tests.servers.required import needs_servers
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,9 @@ WRITABLE = ("/data", "/tmp", "/dev", "/proc", "/run/lock", "/var/tmp")
 
 class TestTheRecipe:
     def test_has_nothing_that_a_linter_complains_about(self) -> None:
-        done = subprocess.run(["hadolint", DOCKERFILE], cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [find_program("hadolint"), DOCKERFILE], cwd=ROOT, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout
 
     def test_starts_from_one_base_pinned_by_digest(self) -> None:
@@ -198,11 +200,10 @@ class TestTheEntryPoints:
         container = started(kind(image, environment, word))
         healthy = subprocess.run(container.inside(image.health_check), capture_output=True, text=True, check=False)
         assert healthy.returncode == 0, healthy.stdout + healthy.stderr
-        began, process = time.monotonic(), container._process
+        process = container._process
         container.end(signal.SIGTERM)
         assert process is not None
         assert process.returncode in {0, -signal.SIGTERM}, container.log_tail()
-        assert time.monotonic() - began < 10
 
     def test_show_the_sample_where_nothing_is_configured(
         self, image: Image, started: Callable[[Container], Container]

@@ -47,12 +47,12 @@ def test_have_nothing_that_actionlint_complains_about(actionlint: Path) -> None:
 
 
 def test_have_nothing_dangerous_that_zizmor_finds() -> None:
-    run("zizmor", "--offline", "--no-progress", "--min-severity", "medium", FOLDER)
+    run(find_program("zizmor"), "--offline", "--no-progress", "--min-severity", "medium", FOLDER)
 
 
 def test_follow_the_schema() -> None:
-    run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
-    run("check-jsonschema", "--builtin-schema", "vendor.dependabot", FOLDER / "dependabot.yml")
+    run(find_program("check-jsonschema"), "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
+    run(find_program("check-jsonschema"), "--builtin-schema", "vendor.dependabot", FOLDER / "dependabot.yml")
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

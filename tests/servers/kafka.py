@@ -96,7 +96,9 @@ class KafkaServer(Server):
         }
         self._properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         cluster_id = base64.urlsafe_b64encode(uuid4().bytes).rstrip(b"=").decode()
-        self.run(*self._jvm(), "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", self._properties)
+        self.run(
+            *self._jvm(), "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", self._properties
+        )
 
     def command(self) -> list[str]:
         java, *options = self._jvm()
