@@ -9,6 +9,7 @@ import pytest
 
 from tests.deploy.files import DEPLOY, ROOT, documents
 from tests.deploy.questions import conditions
+from tests.servers.base import find_program
 
 FOLDER = DEPLOY / "prometheus"
 [RULES] = documents(FOLDER / "rules.yml")
@@ -17,7 +18,7 @@ ALERTS: dict[str, dict[str, Any]] = {rule["alert"]: rule for group in RULES["gro
 
 
 def promtool(*arguments: str | Path) -> str:
-    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([find_program("promtool"), *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
