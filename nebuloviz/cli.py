@@ -94,6 +94,13 @@ def _add_care(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     migrate = commands.add_parser("migrate", help="bring the database to this version's tables")
     migrate.add_argument("--down-to", metavar="REVISION", help="undo revisions down to this one; 'base' undoes all")
     migrate.set_defaults(command=_migrate)
+    backup = commands.add_parser("backup", help="write the whole installation to one file, while it runs")
+    backup.add_argument("file", type=Path)
+    backup.set_defaults(command=_backup)
+    restore = commands.add_parser("restore", help="put back what a backup holds; stop every other process before")
+    restore.add_argument("file", type=Path)
+    restore.add_argument("--force", action="store_true", help="lose the users and sales that are there")
+    restore.set_defaults(command=_restore)
     user = commands.add_parser("user", help="add and list users, set passwords")
     actions = user.add_subparsers(required=True, metavar="ACTION")
     add = actions.add_parser("add", help="add a user; the password is read from the terminal or standard input")
@@ -253,6 +260,31 @@ def _migrate(options: argparse.Namespace) -> int:
     else:
         migrate.upgrade(where)
     print(f"{where.where} is at revision {migrate.current(where) or 'base'}.")
+    return 0
+
+
+def _backup(options: argparse.Namespace) -> int:
+    from nebuloviz.bootstrap import care
+
+    made = care.backup(_settings(), options.file)
+    size = options.file.stat().st_size / 2**20
+    print(
+        f"{options.file} holds the installation at revision {made.revision} ({size:,.1f} MiB). Keep it as safe as the database."
+    )
+    return 0
+
+
+def _restore(options: argparse.Namespace) -> int:
+    from nebuloviz.bootstrap import care
+
+    done = care.restore(_settings(), options.file, force=options.force)
+    moment = f"{done.manifest.moment:%Y-%m-%d %H:%M} UTC"
+    print(f"The installation is as it was at {moment}, at revision {done.revision}. Everybody signs in again.")
+    if not done.same_secret:
+        print(
+            "NEBULOVIZ_SECRET_KEY is another one than when the backup was made: set that one, or enter the mail server's "
+            "password again and reset the users' second factors."
+        )
     return 0
 
 

@@ -43,6 +43,11 @@ def head() -> str:
     return revision
 
 
+def knows(revision: str) -> bool:
+    """Whether this version can bring a database at `revision` to its own."""
+    return any(script.revision == revision for script in ScriptDirectory(str(FOLDER)).walk_revisions())
+
+
 def differences(database: Database) -> list[object]:
     """How the database's tables differ from the models; empty when they agree. Partitions of `sale` do not count."""
     with database.engine.connect() as connection:

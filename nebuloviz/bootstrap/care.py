@@ -1,8 +1,10 @@
-"""For the command line: users without the other services, rollups made anew, and the check-up."""
+"""For the command line: users without the other services, backups, rollups made anew, and the check-up."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nebuloviz.bootstrap.core import core
 from nebuloviz.bootstrap.storage import database
@@ -11,6 +13,9 @@ from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.second_factor import DatabaseSecondFactor
 from nebuloviz.settings import Settings
+
+if TYPE_CHECKING:
+    from nebuloviz.services.backup import Manifest, Restored
 
 
 def auth_service(settings: Settings) -> DatabaseAuth:
@@ -21,6 +26,20 @@ def auth_service(settings: Settings) -> DatabaseAuth:
 def second_factor_service(settings: Settings) -> DatabaseSecondFactor:
     """The same."""
     return DatabaseSecondFactor(settings.secret(), auth_service(settings), DatabaseAudit())
+
+
+def backup(settings: Settings, file: Path) -> Manifest:
+    """Write the installation to `file`; see `nebuloviz.services.backup`."""
+    from nebuloviz.services import backup  # noqa: PLC0415 - only here
+
+    return backup.backup(settings, database(settings), file)
+
+
+def restore(settings: Settings, file: Path, *, force: bool) -> Restored:
+    """Put back what `file` holds."""
+    from nebuloviz.services import backup  # noqa: PLC0415 - only here
+
+    return backup.restore(settings, database(settings), file, force=force)
 
 
 def rebuild_rollups(settings: Settings) -> None:

@@ -8,7 +8,8 @@ import pytest
 from nebuloviz.cli import _parser
 from tests.deploy.files import DEPLOY, ROOT, documents, unknown_settings
 
-PAGES = [ROOT / "docs" / "operations.md", *sorted((ROOT / "docs" / "runbooks").glob("*.md"))]
+RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+PAGES = [*(ROOT / "docs" / f"{name}.md" for name in ("operations", "backup", "upgrade")), *RUNBOOKS]
 TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in PAGES}
 [COMPOSE] = documents(DEPLOY / "compose.yaml")
 PLACEHOLDERS = {"SERVICE"}
@@ -50,4 +51,4 @@ class TestEveryPage:
 
 def test_every_runbook_is_listed() -> None:
     listed = set(re.findall(r"\(runbooks/([\w-]+)\.md\)", TEXTS["operations"]))
-    assert listed == {path.stem for path in PAGES[1:]}
+    assert listed == {path.stem for path in RUNBOOKS}

@@ -20,6 +20,8 @@ class AuditAction(StrEnum):
     ALERT_ACKNOWLEDGED = "alert:acknowledge"
     ALERT_RESOLVED = "alert:resolve"
     AUDIT_EXPORTED = "audit:export"
+    BACKUP_MADE = "backup:make"
+    BACKUP_RESTORED = "backup:restore"
     DATA_EXPORTED = "data:export"
     IMPORT_STARTED = "import:start"
     MAIL_TRIED = "mail:test"

@@ -27,6 +27,8 @@ ACTION_WORDS = {
     AuditAction.ALERT_ACKNOWLEDGED: lazy("Acknowledged an alert"),
     AuditAction.ALERT_RESOLVED: lazy("Resolved an alert"),
     AuditAction.AUDIT_EXPORTED: lazy("Exported the audit log"),
+    AuditAction.BACKUP_MADE: lazy("Made a backup"),
+    AuditAction.BACKUP_RESTORED: lazy("Restored a backup"),
     AuditAction.DATA_EXPORTED: lazy("Exported figures"),
     AuditAction.IMPORT_STARTED: lazy("Started an import"),
     AuditAction.MAIL_TRIED: lazy("Sent a test e-mail"),
@@ -93,6 +95,7 @@ _FIELD_WORDS = {
     "state": lazy("State"),
     "time_zone": lazy("Time zone"),
     "user_agent": lazy("Browser or program"),
+    "version": lazy("Version"),
     "week_start": lazy("Weeks begin on"),
 }
 
