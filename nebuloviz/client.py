@@ -143,6 +143,22 @@ class Client:
         alert: dict[str, Any] = self._ask("POST", f"/alerts/{alert_id}/acknowledge", json={"note": note})
         return alert
 
+    def snooze(self, alert_id: int, until: Moment, reason: str) -> dict[str, Any]:
+        """Put an alert away until then, at which it is open again."""
+        body = {"until": _text(until), "reason": reason}
+        alert: dict[str, Any] = self._ask("POST", f"/alerts/{alert_id}/snooze", json=body)
+        return alert
+
+    def assign(self, alert_id: int, owner: str) -> dict[str, Any]:
+        """Give an alert to somebody, by username; to nobody where that is ''."""
+        alert: dict[str, Any] = self._ask("POST", f"/alerts/{alert_id}/assign", json={"owner": owner})
+        return alert
+
+    def comment(self, alert_id: int, text: str) -> dict[str, Any]:
+        """Add to the history of an alert."""
+        alert: dict[str, Any] = self._ask("POST", f"/alerts/{alert_id}/comment", json={"text": text})
+        return alert
+
     def resolve(self, alert_id: int, note: str = "") -> dict[str, Any]:
         """Close an alert."""
         alert: dict[str, Any] = self._ask("POST", f"/alerts/{alert_id}/resolve", json={"note": note})

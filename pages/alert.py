@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -28,9 +29,10 @@ from nebuloviz.web.components import (
 )
 from nebuloviz.web.components.basic import badge
 from nebuloviz.web.context import act, ask, may, services
-from nebuloviz.web.navigation import STAMP_ID, THEME_ID, stay_on_page
+from nebuloviz.web.navigation import STAMP_ID, THEME_ID, news, stay_on_page
 from nebuloviz.web.question import comparison_words
-from nebuloviz.web.reading import asking
+from nebuloviz.web.reading import asking, now
+from nebuloviz.web.views import alert_life as life
 from nebuloviz.web.views import alerts as views
 from nebuloviz.web.views import grids
 
@@ -55,6 +57,7 @@ def layout(alert_id: str = "", **_query: str) -> Component:
             html.Div(page_header(_("Alert {number}", number=known), actions=[back]), className="nv-span-12"),
             html.Div(id="alert-message", className="nv-span-12"),
             html.Div(skeleton_tile(), id="alert-head", className="nv-span-12"),
+            html.Div(id="alert-decision", className="nv-span-12"),
             chart_slot(CHART, _("Around that time"), span=8, height=320),
             card(_("What happened to it"), html.Div(skeleton_feed(3), id="alert-history"), span=4),
             card(_("Where it comes from"), html.Div(skeleton_table(5, 4), id="alert-segments"), span=12),
@@ -87,24 +90,30 @@ def _alert(number: object) -> AlertView:
 
 
 @protected_callback(
-    Permission.ALERTS_READ,
-    Output("alert-head", "children"),
-    Output("alert-head", "data-version"),
-    Output("alert-history", "children"),
-    *_INPUTS,
+    Permission.ALERTS_READ, Output("alert-head", "children"), Output("alert-history", "children"), *_INPUTS
 )
-def show(number: int, _stamp: str, _version: Any) -> tuple[Any, Any, Any]:
+def show(number: int, _stamp: str, _version: Any) -> tuple[Any, Any]:
     with asking(None) as asked:
-        history = part_answer(lambda: views.timeline(ask(services().alerts.history, number)))
-        if ctx.triggered_id == STAMP_ID:  # a note that is being written must not vanish under the writer's hands
-            return no_update, no_update, history
+        head = part_answer(lambda: views.head(_alert(number), asked.now))
+        return head, part_answer(lambda: life.timeline(ask(services().alerts.history, number)))
 
-        def head() -> tuple[Any, Any, Any]:
-            alert = _alert(number)
-            return views.head(alert, asked.now, manageable=may(Permission.ALERTS_MANAGE)), alert.version, history
 
-        answer = part_answer(head)
-        return answer if isinstance(answer, tuple) else (answer, no_update, None)
+@protected_callback(
+    Permission.ALERTS_MANAGE,
+    Output("alert-decision", "children"),
+    Output("alert-decision", "data-version"),
+    Input(_STORE, "data"),
+    Input("alert-version", "data"),
+)
+def show_decision(number: int, _version: Any) -> tuple[Any, Any]:
+    """Not drawn anew by news: a note that is being written must not vanish under the writer's hands."""
+
+    def build() -> tuple[Any, Any]:
+        alert = _alert(number)
+        return life.decision(alert, ask(services().alerts.assignable, number)), alert.version
+
+    answer = part_answer(build)
+    return answer if isinstance(answer, tuple) else (answer, no_update)
 
 
 @protected_callback(
@@ -162,26 +171,59 @@ def lines(number: int) -> Any:
     Output("alert-message", "children"),
     Input("alert-acknowledge", "n_clicks"),
     Input("alert-resolve", "n_clicks"),
-    State("alert-note", "value"),
+    Input("alert-snooze", "n_clicks"),
+    Input("alert-comment", "n_clicks"),
+    State(life.NOTE_ID, "value"),
+    State(life.SNOOZE_ID, "value"),
     State(_STORE, "data"),
-    State("alert-head", "data-version"),
+    State("alert-decision", "data-version"),
     prevent_initial_call=True,
 )
-def decide(
-    acknowledge: int | None, resolve: int | None, note: str | None, number: int, version: Any
-) -> tuple[Any, Any]:
-    """Acknowledge or resolve; what somebody else decided meanwhile is shown, not overwritten."""
-    if not acknowledge and not resolve:
+def decide(*given: Any) -> tuple[Any, Any]:
+    """What the button says; what somebody else decided meanwhile is shown, not overwritten."""
+    *clicks, note, until, number, version = given
+    if not any(clicks):
         raise PreventUpdate
-    method = services().alerts.resolve if ctx.triggered_id == "alert-resolve" else services().alerts.acknowledge
+    note, seen = note if isinstance(note, str) else "", version if isinstance(version, int) else None
+    alerts = services().alerts
+    match ctx.triggered_id:
+        case "alert-acknowledge":
+            return _done(lambda: act(alerts.acknowledge, number, note, seen))
+        case "alert-resolve":
+            return _done(lambda: act(alerts.resolve, number, note, seen))
+        case "alert-snooze":
+            return _done(lambda: act(alerts.snooze, number, life.snooze_end(until, now()), note, seen))
+        case _:
+            return _done(lambda: act(alerts.comment, number, note))
+
+
+@protected_callback(
+    Permission.ALERTS_MANAGE,
+    Output("alert-version", "data", allow_duplicate=True),
+    Output("alert-message", "children", allow_duplicate=True),
+    Input(life.OWNER_ID, "value"),
+    State(_STORE, "data"),
+    State("alert-decision", "data-version"),
+    prevent_initial_call=True,
+)
+def give(owner: Any, number: int, version: Any) -> tuple[Any, Any]:
+    """To whom was chosen; nothing where that is who has it already, as when the list has just been drawn."""
+    wanted = owner if isinstance(owner, str) and owner != life.NOBODY else ""
+    if wanted == _alert(number).owner:
+        raise PreventUpdate
+    return _done(lambda: act(services().alerts.assign, number, wanted, version if isinstance(version, int) else None))
+
+
+def _done(decision: Callable[[], AlertView]) -> tuple[Any, Any]:
+    """Have it done; and what the page says to it."""
     try:
-        done = act(method, number, note or "", version if isinstance(version, int) else None)
+        decision()
     except Conflict:
         changed = _("Somebody else has changed this alert meanwhile. It is shown as it is now; please decide again.")
-        return {"conflict": acknowledge or resolve}, badge(changed, "warn", icon_name="exclamation-triangle")
+        return news(), badge(changed, "warn", icon_name="exclamation-triangle")
     except NebuloVizError as error:
         return no_update, refusal(error)
-    return {"version": done.version}, None
+    return news(), None
 
 
 register_page(__name__, path_template="/alerts/<alert_id>", permission=Permission.ALERTS_READ, name=lazy("Alert"))

@@ -327,6 +327,8 @@ class FakeAlertService(AlertService):
     alerts: dict[int, AlertView] = field(default_factory=lambda: {1: alert()})
     events: dict[int, list[AlertHistoryEntry]] = field(default_factory=dict)
     failure: NebuloVizError | None = None
+    people: tuple[str, ...] = ("ann", "bob")
+    now: datetime = NOW
 
     def list(
         self,
@@ -364,22 +366,73 @@ class FakeAlertService(AlertService):
     def acknowledge(
         self, session: Session, actor: Actor, alert_id: int, note: str = "", version: int | None = None
     ) -> AlertView:
-        return self._moved(self.get(session, actor, alert_id), actor, "acknowledged", note, version)
+        item = self.get(session, actor, alert_id)
+        return self._moved(item, actor, "acknowledged", note, version, owner=item.owner or actor.username)
 
     def resolve(
         self, session: Session, actor: Actor, alert_id: int, note: str = "", version: int | None = None
     ) -> AlertView:
         return self._moved(self.get(session, actor, alert_id), actor, "resolved", note, version)
 
-    def _moved(self, item: AlertView, actor: Actor, state: str, note: str, version: int | None) -> AlertView:
-        if len(note) > 2000 or "\x00" in note:
-            raise InvalidInput("This is not a note.")
+    def snooze(
+        self, session: Session, actor: Actor, alert_id: int, until: datetime, reason: str, version: int | None = None
+    ) -> AlertView:
+        item = self.get(session, actor, alert_id)
+        if not reason.strip() or not self.now < until <= self.now + timedelta(days=90):
+            raise InvalidInput("Say why, and for how long.")
+        return self._moved(item, actor, "snoozed", reason, version, until=until, snoozed_until=until)
+
+    def assign(
+        self, session: Session, actor: Actor, alert_id: int, owner: str, version: int | None = None
+    ) -> AlertView:
+        item = self.get(session, actor, alert_id)
+        if owner and owner not in self.people:
+            raise InvalidInput("There is nobody of that name.")
+        return self._moved(
+            item, actor, "assigned" if owner else "released", owner, version, state=item.state, owner=owner
+        )
+
+    def comment(self, session: Session, actor: Actor, alert_id: int, text: str) -> AlertView:
+        item = self.get(session, actor, alert_id)
+        self._note(item, actor, "commented", text, needed=True)
+        return item
+
+    def assignable(self, session: Session, actor: Actor, alert_id: int) -> Sequence[str]:
+        self.get(session, actor, alert_id)
+        return self.people
+
+    def _moved(
+        self,
+        item: AlertView,
+        actor: Actor,
+        kind: str,
+        note: str,
+        version: int | None,
+        *,
+        until: datetime | None = None,
+        **changes: object,
+    ) -> AlertView:
         if item.state == "resolved" or (version is not None and version != item.version):
             raise Conflict("Somebody has changed this alert meanwhile.")
-        moved = replace(item, state=state, version=item.version + 1)
+        self._note(item, actor, kind, note, until)
+        usual: dict[str, object] = {"state": kind, "version": item.version + 1, "snoozed_until": None}
+        moved = replace(item, **(usual | changes))  # type: ignore[arg-type]  # the fields' own types hold
         self.alerts[item.id] = moved
-        self.events.setdefault(item.id, []).append(AlertHistoryEntry(NOW, state, actor.username, note))
         return moved
+
+    def _note(
+        self,
+        item: AlertView,
+        actor: Actor,
+        kind: str,
+        note: str,
+        until: datetime | None = None,
+        *,
+        needed: bool = False,
+    ) -> None:
+        if len(note) > 2000 or "\x00" in note or (needed and not note.strip()):
+            raise InvalidInput("This is not a note.")
+        self.events.setdefault(item.id, []).append(AlertHistoryEntry(NOW, kind, actor.username, note, until))
 
     def explanation(self, session: Session, actor: Actor, alert_id: int, limit: int = 3) -> Explanation:
         self.get(session, actor, alert_id)
@@ -404,7 +457,7 @@ class FakeAlertService(AlertService):
         if self.failure:
             raise self.failure
         found = Counter(item.state for item in self._visible(actor))
-        return {state: found[state] for state in ("open", "acknowledged", "resolved")}
+        return {state: found[state] for state in ("open", "acknowledged", "snoozed", "resolved")}
 
 
 def _wanted(item: AlertView, which: AlertFilter) -> bool:

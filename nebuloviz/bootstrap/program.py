@@ -30,6 +30,7 @@ from nebuloviz.ingest.sample_plan import is_started
 from nebuloviz.ingest.tasks import Storage
 from nebuloviz.models import SaleKey, User
 from nebuloviz.observability import Health, HealthChecks
+from nebuloviz.services.alert_life import Snoozes
 from nebuloviz.services.monitoring import InstallationFigures
 from nebuloviz.services.passwords import check_password
 from nebuloviz.services.retention import Retention
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 ADMIN = "admin"
 MONITORING_SECONDS = 10.0
 RETENTION_SECONDS = 600.0
+SNOOZES_SECONDS = 20.0
 SETTINGS_PAUSE_SECONDS = 2.0  # after so long a process takes up what another one has changed
 WEB_THREADS = 24  # callbacks wait for the database most of their time
 
@@ -152,6 +154,7 @@ class Program:
         self._repeat("monitoring", figures.step, MONITORING_SECONDS)
         retention = Retention(self.parts.database, live)
         self._repeat("retention", retention.step, RETENTION_SECONDS)
+        self._repeat("snoozes", Snoozes(self.parts.database).step, SNOOZES_SECONDS)
 
     def _database_health(self) -> Health:
         if self._unprepared:

@@ -34,15 +34,20 @@ class Alert(Base):
     expected_high: Mapped[float | None] = mapped_column(Float)
     score: Mapped[float] = mapped_column(Float)
     severity: Mapped[str] = mapped_column(Text)  # low | medium | high | critical
-    state: Mapped[str] = mapped_column(Text, default="open")  # open | acknowledged | resolved
+    state: Mapped[str] = mapped_column(Text, default="open")  # open | acknowledged | snoozed | resolved
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     version: Mapped[int] = mapped_column(BigInteger, default=1)  # counts edits, so that a stale one is refused
     sale_id: Mapped[str] = mapped_column(Text, default="")  # the sale line that an alert of the line detector is about
+    owner: Mapped[str] = mapped_column(Text, default="")  # the username of who looks after it
+    snoozed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)  # of a snoozed one: when it is open again
 
 
 class AlertEvent(Base):
-    """What happened to an alert: raised, worsened, acknowledged, resolved (by whom), closed (normal again)."""
+    """What happened to an alert: raised, worsened, closed (normal again), woke (its snooze is over); and what people did.
+
+    Those are acknowledged, snoozed (`until`), assigned (`note` is to whom), released, commented, resolved.
+    """
 
     __tablename__ = "alert_event"
 
@@ -52,6 +57,7 @@ class AlertEvent(Base):
     kind: Mapped[str] = mapped_column(Text)
     username: Mapped[str] = mapped_column(Text, default="")
     note: Mapped[str] = mapped_column(Text, default="")
+    until: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Expectation(Base):

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.clock import utc_now
-from nebuloviz.db import rows_changed
 from nebuloviz.detection.series import SeriesKey
-from nebuloviz.errors import Conflict, InvalidInput, NotFound, StaleVersion
+from nebuloviz.errors import NotFound
 from nebuloviz.i18n import gettext as _
 from nebuloviz.metrics.buckets import buckets
-from nebuloviz.metrics.query import Filter, Query
+from nebuloviz.metrics.query import Query
 from nebuloviz.models import Alert, AlertEvent, Expectation
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services import detectors
+from nebuloviz.services.alert_life import AlertLife, Step, acknowledged, assignable, assigned, resolved, snoozed
+from nebuloviz.services.alert_rows import STATES, passes, view_of
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.explaining import explain
 from nebuloviz.services.interfaces import (
@@ -30,7 +31,6 @@ from nebuloviz.services.interfaces import (
     AlertPage,
     AlertService,
     AlertView,
-    AuditAction,
     AuditService,
     DataService,
     DetectorView,
@@ -38,10 +38,6 @@ from nebuloviz.services.interfaces import (
 )
 from nebuloviz.services.paging import last_id, page_size
 from nebuloviz.services.scope import scope_filters
-
-STATES = ("open", "acknowledged", "resolved")
-MAX_NOTE = 2_000
-_ACTIONS = {"acknowledged": AuditAction.ALERT_ACKNOWLEDGED, "resolved": AuditAction.ALERT_RESOLVED}
 
 
 class DatabaseAlerts(AlertService):
@@ -52,7 +48,7 @@ class DatabaseAlerts(AlertService):
     ) -> None:
         self._data = data
         self._now = now
-        self._audit = audit or DatabaseAudit(now)
+        self._life = AlertLife(now, audit or DatabaseAudit(now))
 
     @require(Permission.ALERTS_READ)
     def list(
@@ -68,35 +64,60 @@ class DatabaseAlerts(AlertService):
         statement = _restricted(select(Alert), which)
         before = None if cursor is None else last_id(cursor)
         alerts = _newest_first(session, statement, before, batch=limit + 1)
-        wanted = (alert for alert in alerts if _passes(alert.dimensions, (*which.filters, *scope_filters(actor))))
-        found = [_view(alert) for alert in islice(wanted, limit + 1)]
+        wanted = (alert for alert in alerts if passes(alert.dimensions, (*which.filters, *scope_filters(actor))))
+        found = [view_of(alert) for alert in islice(wanted, limit + 1)]
         return AlertPage(tuple(found[:limit]), str(found[limit - 1].id) if len(found) > limit else None)
 
     @require(Permission.ALERTS_READ)
     def get(self, session: Session, actor: Actor, alert_id: int) -> AlertView:
-        return _view(self._visible(session, actor, alert_id))
+        return view_of(self._visible(session, actor, alert_id))
 
     @require(Permission.ALERTS_READ)
     def history(self, session: Session, actor: Actor, alert_id: int) -> Sequence[AlertHistoryEntry]:
         self._visible(session, actor, alert_id)
         events = session.scalars(select(AlertEvent).where(AlertEvent.alert_id == alert_id).order_by(AlertEvent.id))
-        return [AlertHistoryEntry(event.at, event.kind, event.username, event.note) for event in events]
+        return [AlertHistoryEntry(event.at, event.kind, event.username, event.note, event.until) for event in events]
 
     @require(Permission.ALERTS_MANAGE)
     def acknowledge(
         self, session: Session, actor: Actor, alert_id: int, note: str = "", version: int | None = None
     ) -> AlertView:
-        return self._move(session, actor, alert_id, "acknowledged", note, version)
+        alert = self._visible(session, actor, alert_id)
+        return self._take(session, actor, alert, acknowledged(alert, actor, note), version)
 
     @require(Permission.ALERTS_MANAGE)
     def resolve(
         self, session: Session, actor: Actor, alert_id: int, note: str = "", version: int | None = None
     ) -> AlertView:
-        return self._move(session, actor, alert_id, "resolved", note, version)
+        return self._take(session, actor, self._visible(session, actor, alert_id), resolved(note), version)
+
+    @require(Permission.ALERTS_MANAGE)
+    def snooze(
+        self, session: Session, actor: Actor, alert_id: int, until: datetime, reason: str, version: int | None = None
+    ) -> AlertView:
+        alert = self._visible(session, actor, alert_id)
+        return self._take(session, actor, alert, snoozed(until, reason, self._now()), version)
+
+    @require(Permission.ALERTS_MANAGE)
+    def assign(
+        self, session: Session, actor: Actor, alert_id: int, owner: str, version: int | None = None
+    ) -> AlertView:
+        alert = self._visible(session, actor, alert_id)
+        return self._take(session, actor, alert, assigned(session, alert, owner), version)
+
+    @require(Permission.ALERTS_MANAGE)
+    def comment(self, session: Session, actor: Actor, alert_id: int, text: str) -> AlertView:
+        alert = self._visible(session, actor, alert_id)
+        self._life.comment(session, actor, alert, text)
+        return view_of(alert)
+
+    @require(Permission.ALERTS_MANAGE)
+    def assignable(self, session: Session, actor: Actor, alert_id: int) -> Sequence[str]:
+        return assignable(session, self._visible(session, actor, alert_id))
 
     @require(Permission.ALERTS_READ)
     def explanation(self, session: Session, actor: Actor, alert_id: int, limit: int = 3) -> Explanation:
-        return explain(session, actor, self._data, _view(self._visible(session, actor, alert_id)), limit)
+        return explain(session, actor, self._data, view_of(self._visible(session, actor, alert_id)), limit)
 
     @require(Permission.ALERTS_READ)
     def expected(self, session: Session, actor: Actor, query: Query) -> pd.DataFrame | None:
@@ -118,7 +139,7 @@ class DatabaseAlerts(AlertService):
         found = dict.fromkeys(STATES, 0)
         kinds = (Alert.state, Alert.dimensions)  # of which there are few, however many alerts there have been
         for state, dimensions, n in session.execute(select(*kinds, func.count()).group_by(*kinds)):
-            if _passes(dimensions, scope_filters(actor)):
+            if passes(dimensions, scope_filters(actor)):
                 found[state] += int(n)
         return found
 
@@ -127,7 +148,7 @@ class DatabaseAlerts(AlertService):
         scope = scope_filters(actor)
 
         def visible(series: str) -> bool:
-            return _passes(json.dumps(dict(SeriesKey.parse(series).dimensions)), scope)
+            return passes(json.dumps(dict(SeriesKey.parse(series).dimensions)), scope)
 
         return [
             replace(view, watched=tuple(filter(visible, view.watched)) if scope else view.watched)
@@ -136,39 +157,13 @@ class DatabaseAlerts(AlertService):
 
     def _visible(self, session: Session, actor: Actor, alert_id: int) -> Alert:
         alert = session.get(Alert, alert_id) if 0 < alert_id < 2**63 else None
-        if alert is None or not _passes(alert.dimensions, scope_filters(actor)):
+        if alert is None or not passes(alert.dimensions, scope_filters(actor)):
             raise NotFound(_("There is no alert {number}.", number=alert_id))
         return alert
 
-    def _move(
-        self, session: Session, actor: Actor, alert_id: int, state: str, note: str, version: int | None
-    ) -> AlertView:
-        if len(note) > MAX_NOTE or "\x00" in note:
-            raise InvalidInput(_("A note has at most {limit} characters and no NUL.", limit=MAX_NOTE))
-        alert = self._visible(session, actor, alert_id)
-        before = alert.state
-        if version not in {None, alert.version}:
-            raise StaleVersion(_changed_meanwhile())
-        if alert.state == "resolved":
-            raise Conflict(_changed_meanwhile())
-        now = self._now()
-        changed = session.execute(
-            update(Alert)
-            .where(Alert.id == alert_id, Alert.version == alert.version)
-            .values(state=state, version=alert.version + 1, updated_at=now)
-        )
-        if rows_changed(changed) != 1:  # somebody else was faster by a hair
-            raise StaleVersion(_changed_meanwhile())
-        session.add(AlertEvent(alert_id=alert_id, at=now, kind=state, username=actor.username, note=note))
-        self._audit.record(
-            session, actor, _ACTIONS[state], f"alert {alert_id}", before={"state": before}, after={"state": state}
-        )
-        session.refresh(alert)
-        return _view(alert)
-
-
-def _changed_meanwhile() -> str:
-    return _("This alert was changed meanwhile; look at it again before you decide.")
+    def _take(self, session: Session, actor: Actor, alert: Alert, step: Step, version: int | None) -> AlertView:
+        self._life.take(session, actor, alert, step, version)
+        return view_of(alert)
 
 
 def _series_of(query: Query) -> str | None:
@@ -228,32 +223,3 @@ def _newest_first(session: Session, statement: Select[Alert], before: int | None
         if len(rows) < batch:
             return
         before = rows[-1].id
-
-
-def _passes(dimensions: str, filters: Iterable[Filter]) -> bool:
-    """Whether a series of these dimensions lies within all `filters`: of one that they keep to values, it must name one."""
-    values = json.loads(dimensions)
-    return all((values.get(item.dimension) in item.values) == (item.op == "in") for item in filters)
-
-
-def _view(alert: Alert) -> AlertView:
-    return AlertView(
-        id=alert.id,
-        detector=alert.detector,
-        series=alert.series,
-        metric=alert.metric,
-        dimensions=json.loads(alert.dimensions),
-        bucket_start=alert.bucket_start,
-        bucket_end=alert.bucket_end,
-        observed=alert.observed,
-        expected=alert.expected,
-        expected_low=alert.expected_low,
-        expected_high=alert.expected_high,
-        score=alert.score,
-        severity=alert.severity,
-        state=alert.state,
-        created_at=alert.created_at,
-        updated_at=alert.updated_at,
-        version=alert.version,
-        sale_id=alert.sale_id,
-    )

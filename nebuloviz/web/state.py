@@ -28,7 +28,7 @@ from nebuloviz.metrics.query import (
 )
 from nebuloviz.metrics.registry import dimension, metric
 
-AlertState = Literal["open", "acknowledged", "resolved"]
+AlertState = Literal["open", "acknowledged", "snoozed", "resolved"]
 Severity = Literal["low", "medium", "high", "critical"]
 
 ALERT_STATES: tuple[AlertState, ...] = get_args(AlertState)

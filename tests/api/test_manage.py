@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
 import httpx
@@ -108,9 +109,23 @@ class TestAlerts:
             assert client.post(f"{path}/acknowledge", json={"note": "Looking"}).json()["state"] == "acknowledged"
             assert client.post(f"{path}/resolve", json={"note": "A closed road"}).json()["state"] == "resolved"
             again = client.post(f"{path}/resolve", json={})
+            assert client.post(f"{path}/comment", json={"text": "It is open again"}).status_code == 200
             kinds = [(entry["kind"], entry["note"]) for entry in client.get(f"{path}/history").json()["items"]]
         assert (again.status_code, again.json()["code"]) == (409, "conflict")
-        assert kinds[-2:] == [("acknowledged", "Looking"), ("resolved", "A closed road")]
+        assert kinds[-3:] == [
+            ("acknowledged", "Looking"), ("resolved", "A closed road"), ("commented", "It is open again")
+        ]  # fmt: skip
+
+    def test_are_snoozed_and_given_to_somebody(self, api: Api) -> None:
+        until = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+        with api.client("analyst") as client:
+            path = "/api/v1/alerts/4"
+            snoozed = client.post(f"{path}/snooze", json={"until": until, "reason": "The carrier knows"}).json()
+            assert (snoozed["state"], snoozed["snoozed_until"][:16]) == ("snoozed", until[:16])
+            assert client.post(f"{path}/snooze", json={"until": "soon", "reason": "x"}).status_code == 422
+            (one, *_others) = client.get(f"{path}/assignable").json()["items"]
+            assert client.post(f"{path}/assign", json={"owner": one}).json()["owner"] == one
+            assert client.post(f"{path}/assign", json={"owner": "nobody at all"}).status_code == 422
 
     def test_one_that_has_changed_since_it_was_read_is_left_alone(self, api: Api) -> None:
         with api.client("analyst") as client:

@@ -13,7 +13,7 @@ from nebuloviz.cache import Cache
 from nebuloviz.db import Database
 from nebuloviz.errors import Conflict, InvalidInput, NotFound
 from nebuloviz.metrics.query import Filter, Query
-from nebuloviz.models import Alert, AlertEvent, Expectation
+from nebuloviz.models import Alert, AlertEvent, Expectation, User
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.data import SalesDataService
@@ -56,7 +56,7 @@ class Case(ABC):
 
 class FakeCase(Case):
     def __init__(self, session: Session) -> None:
-        self.service = self.fake = FakeAlertService(alerts={})
+        self.service = self.fake = FakeAlertService(alerts={}, now=NOW)
         self.session = session
 
     def put(self, view: AlertView) -> None:
@@ -69,6 +69,16 @@ class SqlCase(Case):
         self.service = DatabaseAlerts(data, lambda: NOW)
         self.session = session
         hours = [NOW - timedelta(days=3) + n * HOUR for n in range(72)]
+        people = [
+            ("bob", "analyst", ""),
+            ("ann", "admin", '{"region": ["south"]}'),
+            ("eve", "viewer", ""),
+            ("dan", "admin", '{"region": ["north"]}'),
+        ]
+        session.add_all(
+            User(username=name, name_key=name, password_hash="x", role=role, scope=scope or "{}", created_at=NOW)
+            for name, role, scope in people
+        )
         session.add_all(Expectation(series="revenue", bucket=at, expected=10.0, low=5.0, high=20.0) for at in hours)
 
     def put(self, view: AlertView) -> None:
@@ -173,6 +183,8 @@ class TestOne:
             case.service.resolve(case.session, SYSTEM, alert_id)
         with pytest.raises(NotFound):
             case.service.explanation(case.session, SYSTEM, alert_id)
+        with pytest.raises(NotFound):
+            case.service.comment(case.session, SYSTEM, alert_id, "To whom?")
 
     def test_begins_its_history_when_it_is_raised(self, case: Case) -> None:
         (entry,) = case.service.history(case.session, SYSTEM, case.have())
@@ -195,7 +207,50 @@ class TestLife:
         notes = [entry.note for entry in case.service.history(case.session, SYSTEM, number)]
         assert notes[-2:] == ["One.", "Two."]
 
-    @pytest.mark.parametrize("first", ["open", "acknowledged"])
+    def test_whoever_acknowledges_it_owns_it_unless_somebody_does(self, case: Case) -> None:
+        number = case.have()
+        assert case.service.acknowledge(case.session, SOUTHERNER, number).owner == "sue"
+        assert case.service.acknowledge(case.session, SYSTEM, number).owner == "sue"
+
+    def test_snoozed_until_a_time_for_a_reason(self, case: Case) -> None:
+        number, until = case.have(), NOW + timedelta(days=2)
+        after = case.service.snooze(case.session, SOUTHERNER, number, until, "The carrier knows.")
+        assert (after.state, after.snoozed_until) == ("snoozed", until)
+        entry = case.service.history(case.session, SYSTEM, number)[-1]
+        assert (entry.kind, entry.until, entry.note) == ("snoozed", until, "The carrier knows.")
+        assert case.ids(states=("snoozed",)) == [number]
+        assert case.service.resolve(case.session, SYSTEM, number).snoozed_until is None
+
+    @pytest.mark.parametrize(
+        ("ends", "reason"),
+        [(timedelta(0), "Why"), (timedelta(hours=-1), "Why"), (timedelta(days=91), "Why"), (HOUR, " "), (HOUR, "\x00")],
+    )
+    def test_not_snoozed_without_a_reason_or_for_ever(self, case: Case, ends: timedelta, reason: str) -> None:
+        number = case.have()
+        with pytest.raises(InvalidInput):
+            case.service.snooze(case.session, SYSTEM, number, NOW + ends, reason)
+        assert case.service.get(case.session, SYSTEM, number).state == "open"
+
+    def test_given_to_somebody_who_may_decide_and_to_nobody(self, case: Case) -> None:
+        number = case.have()
+        assert list(case.service.assignable(case.session, SYSTEM, number)) == ["ann", "bob"]
+        assert case.service.assign(case.session, SYSTEM, number, "bob").owner == "bob"
+        assert case.service.assign(case.session, SYSTEM, number, "").owner == ""
+        kinds = [(entry.kind, entry.note) for entry in case.service.history(case.session, SYSTEM, number)[1:]]
+        assert kinds == [("assigned", "bob"), ("released", "")]
+        with pytest.raises(InvalidInput):
+            case.service.assign(case.session, SYSTEM, number, "eve")
+
+    def test_commented_on_in_any_state(self, case: Case) -> None:
+        number = case.have(state="resolved")
+        version = case.service.comment(case.session, SOUTHERNER, number, "It was the road.").version
+        assert version == 1, "a comment makes nobody's view of the alert stale"
+        entry = case.service.history(case.session, SYSTEM, number)[-1]
+        assert (entry.kind, entry.username, entry.note) == ("commented", "sue", "It was the road.")
+        with pytest.raises(InvalidInput):
+            case.service.comment(case.session, SYSTEM, number, " ")
+
+    @pytest.mark.parametrize("first", ["open", "acknowledged", "snoozed"])
     def test_resolved_once(self, case: Case, first: str) -> None:
         number = case.have(state=first)
         assert case.service.resolve(case.session, SYSTEM, number).state == "resolved"
@@ -244,9 +299,11 @@ class TestScope:
 
     def test_there_is_no_way_round(self, case: Case, elsewhere: list[int]) -> None:
         for number in elsewhere:
-            for ask in ("get", "history", "acknowledge", "resolve", "explanation"):
+            for ask in ("get", "history", "acknowledge", "resolve", "explanation", "assignable"):
                 with pytest.raises(NotFound):
                     getattr(case.service, ask)(case.session, SOUTHERNER, number)
+            with pytest.raises(NotFound):
+                case.service.comment(case.session, SOUTHERNER, number, "Hidden.")
         assert {item.state for item in case.service.list(case.session, SYSTEM).items} == {"open"}
 
     def test_a_filter_does_not_widen_it(self, case: Case, elsewhere: list[int]) -> None:
@@ -262,7 +319,12 @@ class TestCounts:
         case.have()
         case.have()
         case.have(state="resolved")
-        assert dict(case.service.counts(case.session, SYSTEM)) == {"open": 2, "acknowledged": 0, "resolved": 1}
+        assert dict(case.service.counts(case.session, SYSTEM)) == {
+            "open": 2,
+            "acknowledged": 0,
+            "snoozed": 0,
+            "resolved": 1,
+        }
 
 
 class TestExpected:

@@ -1,8 +1,10 @@
-from datetime import timedelta
+import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from dash import no_update
+from dash.exceptions import PreventUpdate
 
 from nebuloviz.errors import Unavailable
 from tests.fakes import alert
@@ -76,13 +78,22 @@ class TestList:
 
     def test_pills_switch_a_state_on_and_off(self, page: Any, several: Shop, drawn: Drawn) -> None:
         _list, _hidden, states, severities = page.show("", "", None)
-        assert '"/alerts?state=open&state=acknowledged&state=resolved"' in drawn(states)
+        assert '"/alerts?state=open&state=acknowledged&state=snoozed"' in drawn(states)
         assert '"/alerts?severity=critical"' in drawn(severities)
 
     @pytest.mark.parametrize(("typed", "then"), [("Dairy", "?q=Dairy"), ("", None), (None, None), ("a\x00b", "?q=ab")])
     def test_search_goes_into_the_url(self, page: Any, browser: Browser, typed: Any, then: str | None) -> None:
         page.choose_search(typed, "")
         assert browser.search == then
+
+
+def buttons(part: Any) -> list[Any]:
+    """The buttons of a drawn component."""
+    if isinstance(part, list):
+        return [found for item in part for found in buttons(item)]
+    if not isinstance(part, dict):
+        return []
+    return [part] if part.get("type") == "Button" else buttons(part.get("props", {}).get("children"))
 
 
 class TestOne:
@@ -98,10 +109,10 @@ class TestOne:
 
     def test_is_acknowledged_with_a_note(self, detail: Any, several: Shop, browser: Browser, drawn: Drawn) -> None:
         browser.triggers("alert-acknowledge.n_clicks", 1)
-        version, message = detail.decide(1, None, "the fridge was off", 1, 1)
-        assert (version, message) == ({"version": 2}, None)
+        version, message = detail.decide(1, None, None, None, "the fridge was off", "hour", 1, 1)
+        assert (version is not no_update, message) == (True, None)
         assert several.alerts.alerts[1].state == "acknowledged"
-        _head, _version, history = detail.show(1, "", None)
+        _head, history = detail.show(1, "", None)
         assert "the fridge was off" in drawn(history)
         assert "Acknowledged by ann" in drawn(history)
 
@@ -110,22 +121,46 @@ class TestOne:
     ) -> None:
         several.alerts.alerts[1] = alert(1, state="acknowledged", version=2)
         browser.triggers("alert-resolve.n_clicks", 1)
-        version, message = detail.decide(None, 1, "", 1, 1)
+        version, message = detail.decide(None, 1, None, None, "", "hour", 1, 1)
         assert several.alerts.alerts[1].state == "acknowledged"
         assert "Somebody else" in drawn(message)
         assert version is not no_update, "the page shows it as it is now"
 
-    def test_a_note_being_written_survives_news(self, detail: Any, several: Shop, browser: Browser) -> None:
-        browser.triggers("shell-stamp.data", "new")
-        head, version, history = detail.show(1, "new", None)
-        assert head is no_update
-        assert version is no_update
-        assert history is not no_update
+    def test_is_snoozed_with_a_reason_and_commented_on(
+        self, detail: Any, several: Shop, browser: Browser, drawn: Drawn
+    ) -> None:
+        several.alerts.now = now = datetime.now(UTC)
+        browser.triggers("alert-snooze.n_clicks", 1)
+        _version, refused = detail.decide(None, None, 1, None, "", "tomorrow", 1, 1)
+        assert "This was not done" in drawn(refused)
+        assert detail.decide(None, None, 1, None, "the carrier knows", "tomorrow", 1, 1)[1] is None
+        until = several.alerts.alerts[1].snoozed_until
+        assert until is not None
+        assert (until.hour, until.date()) == (9, now.date() + timedelta(days=1))
+        browser.triggers("alert-comment.n_clicks", 1)
+        assert detail.decide(None, None, None, 1, "a second look", "hour", 1, 2)[1] is None
+        history = drawn(detail.show(1, "", None)[1])
+        assert "Snoozed until" in history
+        assert "a second look" in history
 
-    @pytest.mark.parametrize("role", ["viewer"])
-    def test_who_may_not_decide_sees_no_buttons(self, detail: Any, several: Shop, drawn: Drawn) -> None:
-        head, *_rest = detail.show(1, "", None)
-        assert "alert-resolve" not in drawn(head)
+    def test_is_given_to_somebody(self, detail: Any, several: Shop, drawn: Drawn) -> None:
+        card, version = detail.show_decision(1, None)
+        assert '"bob"' in drawn(card)
+        detail.give("bob", 1, version)
+        assert several.alerts.alerts[1].owner == "bob"
+        assert "Given to bob by ann" in drawn(detail.show(1, "", None)[1])
+        with pytest.raises(PreventUpdate):
+            detail.give("bob", 1, version)
+
+    def test_of_a_resolved_one_only_the_history_can_be_added_to(self, detail: Any, several: Shop, drawn: Drawn) -> None:
+        card, _version = detail.show_decision(3, None)
+        shown = {
+            button["props"]["id"]: not button["props"].get("hidden") for button in buttons(json.loads(drawn(card)))
+        }
+        assert shown == {
+            "alert-acknowledge": False, "alert-resolve": False, "alert-comment": True, "alert-snooze": True
+        }  # fmt: skip
+        assert '"hidden": true' in drawn(card.children[2])
 
     @pytest.mark.parametrize("alert_id", ["", "x", "-1", "1" * 40, "9999"])
     def test_one_that_is_not_there_is_said(self, detail: Any, several: Shop, drawn: Drawn, alert_id: str) -> None:

@@ -11,6 +11,7 @@ from nebuloviz.errors import Conflict, PermissionDenied
 from nebuloviz.metrics.query import Filter, Grain, Query
 from nebuloviz.models import Alert, Expectation, Product
 from nebuloviz.permissions import ROLES, SYSTEM, Actor, Permission, required_permission
+from nebuloviz.services.alert_life import Snoozes
 from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.interfaces import AlertService, Contribution
 from tests.services.watched_shop import LEARNED, Shop, write
@@ -58,7 +59,7 @@ class TestPermissions:
         names = AlertService.__abstractmethods__
         asked = {name: required_permission(getattr(DatabaseAlerts, name)) for name in names}
         changing = {name for name, permission in asked.items() if permission is Permission.ALERTS_MANAGE}
-        assert changing == {"acknowledge", "resolve"}
+        assert changing == {"acknowledge", "assign", "assignable", "comment", "resolve", "snooze"}
         assert all(asked[name] is Permission.ALERTS_READ for name in names - changing)
 
     def test_who_may_only_look_changes_nothing(self, shop: Shop) -> None:
@@ -149,6 +150,19 @@ class TestExplanation:
     def test_is_none_of_what_does_not_add_up(self, shop: Shop, metric: str) -> None:
         shop.sell_hours(15)
         assert causes(shop, raise_alert(shop, metric=metric)) == []
+
+
+def test_a_snooze_ends_by_itself_once_its_time_has_come(shop: Shop) -> None:
+    number, until = raise_alert(shop), shop.now + DAY
+    with shop.database.transaction() as session:
+        shop.alerts.snooze(session, SYSTEM, number, until, "It can wait.")
+    for moment, state in ((until - timedelta(seconds=1), "snoozed"), (until, "open"), (until + DAY, "open")):
+        Snoozes(shop.database, lambda at=moment: at).step()  # type: ignore[misc]  # mypy knows no defaults of lambdas
+        with shop.database.session() as session:
+            found = shop.alerts.get(session, SYSTEM, number)
+            kinds = [entry.kind for entry in shop.alerts.history(session, SYSTEM, number)]
+        assert found.state == state
+    assert (found.snoozed_until, kinds) == (None, ["snoozed", "woke"])
 
 
 class TestExpected:

@@ -14,11 +14,15 @@ from nebuloviz.api.schemas.alerts import (
     AlertHistory,
     AlertItem,
     AlertList,
+    Assignable,
+    Comment,
     Note,
+    Owner,
     SegmentShare,
     SegmentShares,
+    Snooze,
 )
-from nebuloviz.api.schemas.base import Cursor, Moment, Slug, moment_of
+from nebuloviz.api.schemas.base import Cursor, Moment, Slug, moment_from, moment_of
 from nebuloviz.api.versions import IfMatch, show_version
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import AlertFilter, AlertView
@@ -32,7 +36,7 @@ AlertId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 @router.get("", summary="Alerts, newest first")
 async def alerts(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
     asker: Reader,
-    state: Annotated[list[Literal["open", "acknowledged", "resolved"]], Parameter(default_factory=list)],
+    state: Annotated[list[Literal["open", "acknowledged", "snoozed", "resolved"]], Parameter(default_factory=list)],
     severity: Annotated[list[Literal["low", "medium", "high", "critical"]], Parameter(default_factory=list)],
     metric: Annotated[list[Slug], Parameter(default_factory=list, max_length=20)],
     series: Annotated[str, Parameter(max_length=500, description="Any part of the series' text.")] = "",
@@ -92,6 +96,33 @@ async def resolve_alert(
 ) -> AlertItem:
     """409 where it is resolved already."""
     return _versioned(response, await asker.act(asker.services.alerts.resolve, alert_id, body.note, if_match))
+
+
+@router.post("/{alert_id}/snooze", summary="Put it away for a while")
+async def snooze_alert(
+    asker: Manager, alert_id: AlertId, body: Snooze, if_match: IfMatch, response: Response
+) -> AlertItem:
+    """It is open again at `until`, within the next 90 days. 409 where it is resolved already."""
+    until = moment_from("until", body.until)
+    return _versioned(response, await asker.act(asker.services.alerts.snooze, alert_id, until, body.reason, if_match))
+
+
+@router.get("/{alert_id}/assignable", summary="Who may look after it")
+async def assignable_users(asker: Manager, alert_id: AlertId) -> Assignable:
+    return Assignable(items=list(await asker.ask(asker.services.alerts.assignable, alert_id)))
+
+
+@router.post("/{alert_id}/assign", summary="Give it to somebody")
+async def assign_alert(
+    asker: Manager, alert_id: AlertId, body: Owner, if_match: IfMatch, response: Response
+) -> AlertItem:
+    """409 where it is resolved already."""
+    return _versioned(response, await asker.act(asker.services.alerts.assign, alert_id, body.owner, if_match))
+
+
+@router.post("/{alert_id}/comment", summary="Add to its history")
+async def comment_on_alert(asker: Manager, alert_id: AlertId, body: Comment, response: Response) -> AlertItem:
+    return _versioned(response, await asker.act(asker.services.alerts.comment, alert_id, body.text))
 
 
 def _versioned(response: Response, of: AlertView) -> AlertItem:

@@ -7,11 +7,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from nebuloviz.api.schemas.base import Incoming, Outgoing, Text
+from nebuloviz.api.schemas.base import Incoming, Moment, Outgoing, Text
 
 
 class AlertItem(Outgoing):
-    """An anomaly of one series. Figures are in the metric's unit; times are UTC."""
+    """An anomaly of one series. Figures are in the metric's unit; times are UTC.
+
+    `owner` is the username of who looks after it, '' where nobody does.
+    """
 
     id: int
     series: str
@@ -26,6 +29,8 @@ class AlertItem(Outgoing):
     score: float
     severity: str
     state: str
+    owner: str
+    snoozed_until: datetime | None
     created_at: datetime
 
 
@@ -40,13 +45,35 @@ class Note(Incoming):
     note: Annotated[Text, Field(max_length=2000)] = ""
 
 
+class Snooze(Incoming):
+    until: Moment
+    reason: Annotated[Text, Field(min_length=1, max_length=2000)]
+
+
+class Comment(Incoming):
+    text: Annotated[Text, Field(min_length=1, max_length=2000)]
+
+
+class Owner(Incoming):
+    """A username of those that may decide on the alert; '' for nobody."""
+
+    owner: Annotated[Text, Field(max_length=64)]
+
+
+class Assignable(Outgoing):
+    """The usernames of all who may decide on the alert."""
+
+    items: list[str]
+
+
 class AlertEntry(Outgoing):
-    """What happened to an alert, and who did it."""
+    """What happened to an alert, and who did it. Of a snooze `until` says when it ends; of an assignment `note` is to whom."""
 
     at: datetime
     kind: str
     username: str
     note: str
+    until: datetime | None
 
 
 class AlertHistory(Outgoing):

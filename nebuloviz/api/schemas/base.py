@@ -45,8 +45,11 @@ def moment_of(name: str, text: str | None) -> datetime | None:
     Raises:
         InvalidInput: it is none.
     """
-    if text is None:
-        return None
+    return None if text is None else moment_from(name, text)
+
+
+def moment_from(name: str, text: str) -> datetime:
+    """As `moment_of`, of a time that must be there."""
     try:
         moment = datetime.fromisoformat(text)
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

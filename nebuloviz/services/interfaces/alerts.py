@@ -19,7 +19,10 @@ if TYPE_CHECKING:  # importing pandas costs half a second, and the command line 
 
 @dataclass(frozen=True)
 class AlertView:
-    """An alert as shown. Figures are in the metric's unit; times are UTC."""
+    """An alert as shown. Figures are in the metric's unit; times are UTC.
+
+    `owner` is the username of who looks after it, '' where nobody does; `snoozed_until` is set while it is snoozed.
+    """
 
     id: int
     detector: str
@@ -39,14 +42,22 @@ class AlertView:
     updated_at: datetime
     version: int
     sale_id: str = ""
+    owner: str = ""
+    snoozed_until: datetime | None = None
 
 
 @dataclass(frozen=True)
 class AlertHistoryEntry:
+    """What happened, and who did it ('' where nobody did).
+
+    Of a snooze `until` says when it ends; of an assignment `note` is to whom.
+    """
+
     at: datetime
     kind: str
     username: str
     note: str
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -159,7 +170,7 @@ class AlertService(ABC):
     def acknowledge(
         self, session: Session, actor: Actor, alert_id: int, note: str = "", version: int | None = None
     ) -> AlertView:
-        """Say that somebody looks after it; once more adds another note.
+        """Say that somebody looks after it: the actor, where it had no owner. Once more adds another note.
 
         Raises:
             NotFound: as `get` does.
@@ -173,6 +184,32 @@ class AlertService(ABC):
         self, session: Session, actor: Actor, alert_id: int, note: str = "", version: int | None = None
     ) -> AlertView:
         """Close it. Raises what `acknowledge` does."""
+
+    @abstractmethod
+    def snooze(
+        self, session: Session, actor: Actor, alert_id: int, until: datetime, reason: str, version: int | None = None
+    ) -> AlertView:
+        """Put it away until an aware moment, at which it is open again; it still resolves if its series is normal before.
+
+        Raises what `acknowledge` does, and InvalidInput where `until` is not within the next 90 days, or there is no reason.
+        """
+
+    @abstractmethod
+    def assign(
+        self, session: Session, actor: Actor, alert_id: int, owner: str, version: int | None = None
+    ) -> AlertView:
+        """Give it to somebody, by username; to nobody where that is ''.
+
+        Raises what `acknowledge` does, and InvalidInput for somebody who is not among `assignable`.
+        """
+
+    @abstractmethod
+    def comment(self, session: Session, actor: Actor, alert_id: int, text: str) -> AlertView:
+        """Add to its history, whatever state it is in. Raises NotFound; InvalidInput as `acknowledge` does, or without a text."""
+
+    @abstractmethod
+    def assignable(self, session: Session, actor: Actor, alert_id: int) -> Sequence[str]:
+        """The usernames of all who may decide on it, in order. Raises NotFound."""
 
     @abstractmethod
     def explanation(self, session: Session, actor: Actor, alert_id: int, limit: int = 3) -> Explanation:

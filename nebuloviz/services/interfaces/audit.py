@@ -18,7 +18,10 @@ class AuditAction(StrEnum):
     """What the audit log tells of: `subject:action`, alphabetical. The values are stored."""
 
     ALERT_ACKNOWLEDGED = "alert:acknowledge"
+    ALERT_ASSIGNED = "alert:assign"
+    ALERT_COMMENTED = "alert:comment"
     ALERT_RESOLVED = "alert:resolve"
+    ALERT_SNOOZED = "alert:snooze"
     AUDIT_EXPORTED = "audit:export"
     BACKUP_MADE = "backup:make"
     BACKUP_RESTORED = "backup:restore"

@@ -25,6 +25,7 @@ _SEVERITY: dict[str, tuple[Kind, str]] = {
 _STATE: dict[str, tuple[Kind, str]] = {
     "open": ("accent", "circle"),
     "acknowledged": ("neutral", "eye"),
+    "snoozed": ("neutral", "moon"),
     "resolved": ("good", "check-circle"),
 }
 
@@ -36,7 +37,13 @@ def severity_badge(severity: str) -> html.Span:
 
 
 def state_word(state: str) -> str:
-    return {"open": _("Open"), "acknowledged": _("Acknowledged"), "resolved": _("Resolved")}[state]
+    words = {
+        "open": _("Open"),
+        "acknowledged": _("Acknowledged"),
+        "snoozed": _("Snoozed"),
+        "resolved": _("Resolved"),
+    }
+    return words[state]
 
 
 def state_badge(state: str) -> html.Span:
@@ -118,6 +125,10 @@ def alert_card(alert: AlertView, *, now: datetime, actions: Sequence[Component] 
         (_("From"), format_datetime(alert.bucket_start)),
         (_("To"), format_datetime(alert.bucket_end)),
     ]
+    if alert.owner:
+        facts.append((_("Owner"), alert.owner))
+    if alert.snoozed_until:
+        facts.append((_("Snoozed until"), format_datetime(alert.snoozed_until)))
     return html.Section(
         [
             html.Div(
@@ -138,7 +149,7 @@ def alert_card(alert: AlertView, *, now: datetime, actions: Sequence[Component] 
             html.P(html.Bdi(series_words(alert)), className="nv-card-subtitle"),
             html.Dl(
                 [
-                    html.Div([html.Dt(name), html.Dd(value, className="nv-num")], className="nv-kpi")
+                    html.Div([html.Dt(name), html.Dd(html.Bdi(value), className="nv-num")], className="nv-kpi")
                     for name, value in facts
                 ],
                 className="nv-kpis",

@@ -10,11 +10,11 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _, format_datetime, lazy, number, percent, relative
+from nebuloviz.i18n import _, format_datetime, number, percent, relative
 from nebuloviz.metrics.line_figures import metric_behind
 from nebuloviz.metrics.query import Filter, Grain
 from nebuloviz.metrics.registry import metric
-from nebuloviz.services.interfaces import AlertHistoryEntry, AlertView, Contribution, Explanation, Frame
+from nebuloviz.services.interfaces import AlertView, Contribution, Explanation, Frame
 from nebuloviz.services.shown import happened, told_apart
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components import (
@@ -27,7 +27,7 @@ from nebuloviz.web.components import (
     state_badge,
     state_word,
 )
-from nebuloviz.web.components.basic import button, given, hidden, icon
+from nebuloviz.web.components.basic import given, hidden
 from nebuloviz.web.figures import Style, severity_word, title_of, trend, value_text
 from nebuloviz.web.question import filter_words
 from nebuloviz.web.state import ALERT_STATES, SEVERITIES, AlertState, PageState, Severity
@@ -38,14 +38,6 @@ _Choice = TypeVar("_Choice", AlertState, Severity)
 PAGE = 50
 LINES = 200
 _WORTH_A_ROW = 0.005
-_EVENTS = {
-    "raised": lazy("Raised"),
-    "worsened": lazy("Got worse"),
-    "acknowledged": lazy("Acknowledged"),
-    "resolved": lazy("Resolved"),
-    "closed": lazy("Back to normal"),
-}
-_EVENT_ICONS = {"raised": "bell", "acknowledged": "eye", "resolved": "check-circle"}
 
 
 def state_pills(state: PageState, counts: Mapping[str, int]) -> Component:
@@ -151,30 +143,10 @@ def explore_state(alert: AlertView) -> PageState:
     return state.within(start, end).with_(grain=grain_of(alert))
 
 
-def head(alert: AlertView, now: datetime, *, manageable: bool) -> Component:
-    """The sentence, the figures, and what can be done about it."""
+def head(alert: AlertView, now: datetime) -> Component:
+    """The sentence, the figures, and the way to Explore."""
     explore = link_button(_("Open in Explore"), explore_state(alert).to_url("/explore"), icon_name="bar-chart-line")
-    return html.Div([alert_card(alert, now=now, actions=[explore]), _decision(alert) if manageable else None])
-
-
-def _decision(alert: AlertView) -> Component | None:
-    if alert.state == "resolved":
-        return None
-    note = dcc.Textarea(
-        id="alert-note",
-        placeholder=_("What you found out, for those who look next (optional)"),
-        className="nv-input nv-note",
-        maxLength=2000,
-        rows=2,
-    )
-    acknowledge = button(
-        _("Acknowledge"), id="alert-acknowledge", icon_name="eye", disabled=alert.state == "acknowledged"
-    )
-    resolve = button(_("Resolve"), id="alert-resolve", icon_name="check-circle", kind="primary")
-    label = html.Span(_("Note"), className="visually-hidden")
-    return html.Div(
-        [html.Label([label, note], className="nv-note-label"), acknowledge, resolve], className="nv-card nv-decision"
-    )
+    return alert_card(alert, now=now, actions=[explore])
 
 
 def course(frame: Frame, expected: pd.DataFrame | None, alert: AlertView, style: Style) -> ChartView:
@@ -250,24 +222,3 @@ def _labels(found: Explanation) -> dict[str, dict[str, str]]:
 def _share_bar(share: float) -> Component:
     size = f"{min(abs(share), 1) * 100:.0f}%"
     return html.Span(html.Span(style={"inlineSize": size}), className="nv-share", **given(aria_hidden="true"))
-
-
-def timeline(entries: Sequence[AlertHistoryEntry]) -> Component:
-    """What happened to the alert, newest first."""
-    return html.Ol([_event(entry) for entry in reversed(entries)], className="nv-timeline")
-
-
-def _event(entry: AlertHistoryEntry) -> html.Li:
-    words = str(_EVENTS.get(entry.kind, entry.kind))
-    who = _("{what} by {who}", what=words, who=entry.username) if entry.username else words
-    parts: list[Component] = [
-        html.Span(icon(_EVENT_ICONS.get(entry.kind, "arrow-repeat")), className="nv-timeline-icon"),
-        html.Div(
-            [
-                html.Div(who, className="nv-timeline-what"),
-                html.Time(format_datetime(entry.at), dateTime=entry.at.isoformat(), className="nv-muted"),
-                html.P(html.Bdi(entry.note), className="nv-timeline-note") if entry.note else None,
-            ]
-        ),
-    ]
-    return html.Li(parts, className="nv-timeline-item")

@@ -1,0 +1,110 @@
+"""What can be done about an alert, and what was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, time, timedelta
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from nebuloviz.i18n import _, format_datetime, lazy, local
+from nebuloviz.services.interfaces import AlertHistoryEntry, AlertView
+from nebuloviz.web.components import button, icon, list_field
+
+NOTE_ID, OWNER_ID, SNOOZE_ID = "alert-note", "alert-owner", "alert-snooze-until"
+NOBODY = "-"
+_MORNING = time(9)
+_EVENTS = {
+    "raised": (lazy("Raised"), "bell"),
+    "worsened": (lazy("Got worse"), "graph-up-arrow"),
+    "acknowledged": (lazy("Acknowledged"), "eye"),
+    "assigned": (lazy("Given to {owner}"), "person"),
+    "released": (lazy("Given to nobody"), "person"),
+    "commented": (lazy("Comment"), "chat-left-text"),
+    "snoozed": (lazy("Snoozed until {time}"), "moon"),
+    "woke": (lazy("Open again after its snooze"), "bell"),
+    "resolved": (lazy("Resolved"), "check-circle"),
+    "closed": (lazy("Back to normal"), "check-circle"),
+}
+#: Choice -> its words, and for how long it is; the mornings are on the reader's clock.
+_SNOOZES = {
+    "hour": (lazy("For an hour"), timedelta(hours=1)),
+    "hours": (lazy("For four hours"), timedelta(hours=4)),
+    "tomorrow": (lazy("Until tomorrow morning"), None),
+    "monday": (lazy("Until Monday morning"), None),
+    "week": (lazy("For a week"), timedelta(weeks=1)),
+}
+
+
+def snooze_end(choice: object, now: datetime) -> datetime:
+    """When a snooze of that choice ends; what is no choice ends now, which the service refuses."""
+    length = _SNOOZES[choice][1] if isinstance(choice, str) and choice in _SNOOZES else timedelta()
+    if length is not None:
+        return now + length
+    today = local(now)
+    days = 1 if choice == "tomorrow" else 7 - today.weekday()
+    return datetime.combine(today.date() + timedelta(days=days), _MORNING, tzinfo=today.tzinfo)
+
+
+def decision(alert: AlertView, assignable: Sequence[str]) -> Component:
+    """A note, and what can be done with it. Of a resolved alert only the history can still be added to."""
+    note = dcc.Textarea(
+        id=NOTE_ID,
+        placeholder=_("What you found out, for those who look next"),
+        className="nv-input nv-note",
+        maxLength=2000,
+        rows=2,
+    )
+    label = html.Label([html.Span(_("Note"), className="visually-hidden"), note], className="nv-note-label")
+    over = alert.state == "resolved"
+    apart = html.Div([*_owner(alert, assignable), *_snooze()], className="nv-decision-row", hidden=over)
+    buttons = html.Div(_buttons(alert, over=over), className="nv-decision-row")
+    return html.Div([label, buttons, apart], className="nv-card nv-decision")
+
+
+def _buttons(alert: AlertView, *, over: bool) -> list[Component]:
+    """All of them whatever the state: a callback waits until all that it listens to are there."""
+    known = alert.state == "acknowledged"
+    return [
+        button(_("Acknowledge"), id="alert-acknowledge", icon_name="eye", disabled=known, hidden=over),
+        button(_("Resolve"), id="alert-resolve", icon_name="check-circle", kind="primary", hidden=over),
+        button(_("Add the note"), id="alert-comment", icon_name="chat-left-text"),
+    ]
+
+
+def _owner(alert: AlertView, assignable: Sequence[str]) -> list[Component]:
+    names = dict.fromkeys([*([alert.owner] if alert.owner else []), *assignable])
+    options = [{"label": _("Nobody"), "value": NOBODY}, *({"label": name, "value": name} for name in names)]
+    return [list_field(OWNER_ID, _("Owner"), options, alert.owner or NOBODY, clearable=False)]
+
+
+def _snooze() -> list[Component]:
+    options = [{"label": str(words), "value": choice} for choice, (words, _length) in _SNOOZES.items()]
+    return [
+        list_field(SNOOZE_ID, _("Snooze"), options, "tomorrow", clearable=False, searchable=False),
+        button(_("Snooze"), id="alert-snooze", icon_name="moon"),
+    ]
+
+
+def timeline(entries: Sequence[AlertHistoryEntry]) -> Component:
+    """What happened to the alert, newest first."""
+    return html.Ol([_event(entry) for entry in reversed(entries)], className="nv-timeline")
+
+
+def _event(entry: AlertHistoryEntry) -> html.Li:
+    words, icon_name = _EVENTS.get(entry.kind, (entry.kind, "arrow-repeat"))
+    note = "" if entry.kind in {"assigned", "released"} else entry.note
+    what = str(words).format(owner=entry.note, time=format_datetime(entry.until))
+    who = _("{what} by {who}", what=what, who=entry.username) if entry.username else what
+    parts: list[Component] = [
+        html.Span(icon(icon_name), className="nv-timeline-icon"),
+        html.Div(
+            [
+                html.Div(html.Bdi(who), className="nv-timeline-what"),
+                html.Time(format_datetime(entry.at), dateTime=entry.at.isoformat(), className="nv-muted"),
+                html.P(html.Bdi(note), className="nv-timeline-note") if note else None,
+            ]
+        ),
+    ]
+    return html.Li(parts, className="nv-timeline-item")
