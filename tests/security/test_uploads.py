@@ -24,6 +24,9 @@ WHEN = YESTERDAY.isoformat()
 COLUMNS = ("sale_id", "order_id", "sold_at", "product_id", "product", "category", "quantity", "amount")
 _numbers = itertools.count()
 
+#: What is over before any database is asked.
+of_one_database = pytest.mark.parametrize("target", ["sqlite"], indirect=True)
+
 
 def upload(client: httpx.Client, content: bytes, name: str = "sales.csv") -> httpx.Response:
     return client.post(f"/uploads?name={quote(name)}", content=content, headers=STREAM)
@@ -99,6 +102,7 @@ def table(*rows: dict[str, str], encoding: str = "utf-8", delimiter: str = ",") 
     return out.getvalue().encode(encoding)
 
 
+@of_one_database
 class TestSize:
     def test_is_limited_whatever_was_announced(self, target: Target) -> None:
         client = target.browser("data_scientist")
@@ -133,6 +137,7 @@ class TestSize:
         return raw(target.url, head.encode() + content, hang_up=hang_up)
 
 
+@of_one_database
 class TestNames:
     @pytest.mark.parametrize(
         "name",
@@ -173,6 +178,7 @@ class TestNames:
         assert last["name"] == name.replace("\r\n", "")
 
 
+@of_one_database
 class TestBombs:
     """Small files that grow, and wide and deep ones: refused with a reason, at once, and in little memory."""
 
@@ -286,6 +292,7 @@ class TestContent:
         assert (again["accepted"], again["duplicate"]) == (0, 20)
 
 
+@of_one_database
 class TestPlaces:
     @pytest.mark.parametrize(
         "upload_id",
