@@ -162,6 +162,10 @@ class Settings(BaseSettings):
         0, ge=0, le=5, description="Number of proxies in front whose X-Forwarded-For is believed; 0 believes none."
     )
     max_upload_mb: int = Field(200, ge=1, description="Largest file that can be uploaded, in megabytes.")
+    watch: Literal["auto", "off"] = Field(
+        "auto",
+        description="`auto` watches sales in a process beside this one; `off` leaves that to other processes, and saves its memory.",
+    )
     watched_series: int = Field(
         264, ge=1, le=10_000, description="Most series that the detector watches, the largest by volume."
     )

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import httpx
 
+from nebuloviz.bootstrap.storage import database
 from nebuloviz.permissions import ROLES
+from nebuloviz.services.auth import DatabaseAuth
+from nebuloviz.settings import load
 
 ROOT = Path(__file__).parents[1]
 PASSWORD = "correct horse battery"
@@ -21,9 +24,10 @@ _CSRF = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 
 def environment_of(data_dir: Path, **settings: str) -> dict[str, str]:
-    """For a program that shows no sample, and that trusts one proxy, so that each client here can come from an address of its own."""
+    """For a program that shows no sample, watches nothing and trusts one proxy, so that each client has an address of its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("NEBULOVIZ_")}
     usual = {"demo": "off", "admin_password": PASSWORD, "port": "0", "trusted_proxies": "1", "requests_per_minute": "0"}
+    usual["watch"] = "off"  # it takes seconds of a processor to load, and has tests of its own
     given = {"data_dir": str(data_dir)} | usual | settings
     return kept | {f"NEBULOVIZ_{name.upper()}": value for name, value in given.items()}
 
@@ -81,8 +85,15 @@ class Program:
             address, data={"username": username, "password": password, "csrf_token": csrf_token(client.get("/login"))}
         )
 
-    def add_user(self, name: str, role: str = "viewer") -> None:
-        run(["-m", "nebuloviz", "user", "add", name, "--role", role], self.environment, PASSWORD + "\n")
+    def add_user(self, name: str, role: str = "viewer") -> int:
+        """A user who may sign in with `PASSWORD`; their id. Hashed in the cheapest way, as `user add` itself is tested elsewhere."""
+        given = {name[10:].lower(): value for name, value in self.environment.items() if name.startswith("NEBULOVIZ_")}
+        settings = load(**given)
+        where = database(settings)
+        with where.transaction() as session:
+            user_id = DatabaseAuth(settings, rounds=4).create_user(session, name, PASSWORD, role).id
+        where.dispose()
+        return user_id
 
     def close(self) -> None:
         for client in self._clients.values():

@@ -15,7 +15,7 @@ from nebuloviz.bootstrap.core import (
     prepare_database,
     show_process,
 )
-from nebuloviz.bootstrap.watches import watch_process
+from nebuloviz.bootstrap.watches import start_watching
 from nebuloviz.cache import ROOT
 from nebuloviz.endpoint import Endpoint
 from nebuloviz.errors import ConfigurationError
@@ -45,14 +45,13 @@ def consume(settings: Settings) -> int:
     if endpoint is not None:
         endpoint.start()
     _prepare(these, consumer, health)
-    watches = watch_process(settings)
-    these.listeners.append(watches.on_written)
-    watches.start()
+    watches = start_watching(settings, these.listeners)
     consumer.abandon_when_stalled()
     process.settle()
     consumer.run()
-    watches.stop()
-    watches.join(SHUTDOWN_SECONDS)
+    if watches is not None:
+        watches.stop()
+        watches.join(SHUTDOWN_SECONDS)
     if endpoint is not None:
         endpoint.stop()
     return 0

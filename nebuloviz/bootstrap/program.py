@@ -21,7 +21,7 @@ from nebuloviz.bootstrap.core import (
     show_process,
 )
 from nebuloviz.bootstrap.parts import Parts, parts
-from nebuloviz.bootstrap.watches import closed_days, watch_process
+from nebuloviz.bootstrap.watches import closed_days, start_watching
 from nebuloviz.cache import ROOT
 from nebuloviz.errors import ConfigurationError, InvalidInput
 from nebuloviz.ingest.brokers import brokers_health
@@ -146,9 +146,7 @@ class Program:
         servers = self.parts.settings.kafka_bootstrap_servers
         if servers and not self.parts.settings.ingest_in_app:
             self.health.register("kafka", lambda: brokers_health(servers))
-        self._watches = watch_process(self.parts.settings)
-        self.parts.listeners.append(self._watches.on_written)
-        self._watches.start()
+        self._watches = start_watching(self.parts.settings, self.parts.listeners)
         settings, live = self.parts.settings, self.parts.services.settings.live
         figures = InstallationFigures(self.parts.database, live, settings.data_dir, closed_days(settings))
         self._repeat("monitoring", figures.step, MONITORING_SECONDS)

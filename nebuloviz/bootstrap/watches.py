@@ -22,6 +22,7 @@ from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.detection.registry import detector
 from nebuloviz.errors import ConfigurationError
+from nebuloviz.ingest.consumer import OnWritten
 from nebuloviz.ingest.sale import Sale
 from nebuloviz.observability import detection_figures
 from nebuloviz.services import lease
@@ -44,9 +45,17 @@ _END_SECONDS = 2.0
 _log = logging.getLogger(__name__)
 
 
-def watch_process(settings: Settings) -> WatchProcess:
-    """Watches sales beside this process, under a name of its own in the election whichever child it is that watches."""
-    return WatchProcess(functools.partial(Child, watch_sales, settings, lease.own_name()))
+def start_watching(settings: Settings, listeners: list[OnWritten]) -> WatchProcess | None:
+    """Watch sales beside this process, if the settings want it; what `listeners` hear from now on is watched too.
+
+    It has a name of its own in the election, whichever child it is that watches.
+    """
+    if settings.watch == "off":
+        return None
+    watches = WatchProcess(functools.partial(Child, watch_sales, settings, lease.own_name()))
+    listeners.append(watches.on_written)
+    watches.start()
+    return watches
 
 
 def watch_sales(parent: Parent, settings: Settings, holder: str) -> None:

@@ -10,8 +10,6 @@ import httpx
 import pytest
 
 from nebuloviz.db import Database
-from nebuloviz.services.auth import DatabaseAuth
-from nebuloviz.settings import load
 from tests.program import PASSWORD, Program, add_users, environment_of, run, started
 
 SECRET = "6rYt1Zc0mQ8uWv3Kx5Lb7Ne9Pd2Sg4Hj-tests"
@@ -69,9 +67,7 @@ class Target:
 
     def add_user(self, name: str, role: str = "viewer") -> int:
         """A user who may sign in with `PASSWORD`; their id."""
-        settings = load(data_dir=self.program.environment["NEBULOVIZ_DATA_DIR"], secret_key=SECRET)
-        with self.database.transaction() as session:
-            return DatabaseAuth(settings, rounds=4).create_user(session, name, PASSWORD, role).id
+        return self.program.add_user(name, role)
 
     def close(self) -> None:
         for client in self._clients.values():
