@@ -85,13 +85,13 @@ class Program:
             address, data={"username": username, "password": password, "csrf_token": csrf_token(client.get("/login"))}
         )
 
-    def add_user(self, name: str, role: str = "viewer") -> int:
-        """A user who may sign in with `PASSWORD`; their id. Hashed in the cheapest way, as `user add` itself is tested elsewhere."""
+    def add_user(self, name: str, role: str = "viewer", rounds: int = 4) -> int:
+        """A user who may sign in with `PASSWORD`, hashed in the cheapest way; their id."""
         given = {name[10:].lower(): value for name, value in self.environment.items() if name.startswith("NEBULOVIZ_")}
         settings = load(**given)
         where = database(settings)
         with where.transaction() as session:
-            user_id = DatabaseAuth(settings, rounds=4).create_user(session, name, PASSWORD, role).id
+            user_id = DatabaseAuth(settings, rounds=rounds).create_user(session, name, PASSWORD, role).id
         where.dispose()
         return user_id
 

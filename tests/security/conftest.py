@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from nebuloviz.db import Database
-from tests.program import PASSWORD, Program, add_users, environment_of, run, started
+from tests.program import PASSWORD, Program, add_users, environment_of, started
 
 SECRET = "6rYt1Zc0mQ8uWv3Kx5Lb7Ne9Pd2Sg4Hj-tests"
 MAX_UPLOAD_MB = 2
@@ -79,10 +79,9 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     given = {"secret_key": SECRET, "max_upload_mb": str(MAX_UPLOAD_MB)}
     if request.param == "postgresql":
         postgres, redis = request.getfixturevalue("postgres"), request.getfixturevalue("redis_server")
-        given |= {"database_url": postgres.database_url(postgres.create_database()), "redis_url": redis.url}
+        name = postgres.create_database(template=request.getfixturevalue("_postgres_template"))
+        given |= {"database_url": postgres.database_url(name), "redis_url": redis.url}
     environment = environment_of(tmp_path_factory.mktemp("attacked"), **given)
-    if request.param == "postgresql":
-        run(["-m", "nebuloviz", "migrate"], environment)
     with started(environment) as program:
         add_users(program)
         url = given.get("database_url") or f"sqlite:///{environment['NEBULOVIZ_DATA_DIR']}/nebuloviz.sqlite3"

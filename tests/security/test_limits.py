@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from nebuloviz.web.app import _MAX_FORM_BYTES
-from tests.program import PASSWORD, Program, environment_of, run, started
+from tests.program import PASSWORD, Program, environment_of, started
 from tests.security.conftest import SECRET
 from tests.served import raw
 from tests.servers import PostgresServer
@@ -61,11 +61,12 @@ def replicas(
     shared = {
         "secret_key": SECRET,
         "requests_per_minute": str(A_MINUTE),
-        "database_url": postgres.database_url(postgres.create_database()),
+        "database_url": postgres.database_url(
+            postgres.create_database(template=request.getfixturevalue("_postgres_template"))
+        ),
         "redis_url": redis.url,
     }
     environments = [environment_of(tmp_path_factory.mktemp("replica"), **shared) for _ in range(2)]
-    run(["-m", "nebuloviz", "migrate"], environments[0])
     with ExitStack() as stack:
         yield [stack.enter_context(started(environment)) for environment in environments]
 
