@@ -154,6 +154,14 @@ class Client:
         alert: dict[str, Any] = self._ask("POST", f"/alerts/{alert_id}/assign", json={"owner": owner})
         return alert
 
+    def judge(
+        self, alert_id: int, verdict: str, *, reason: str = "", until: Moment | None = None, note: str = ""
+    ) -> dict[str, Any]:
+        """Say what an alert was: "real", "expected" (with a reason), "false_alarm" or "new_normal"."""
+        body = {"verdict": verdict, "reason": reason, "until": until and _text(until), "note": note}
+        alert: dict[str, Any] = self._ask("PUT", f"/alerts/{alert_id}/verdict", json=body)
+        return alert
+
     def comment(self, alert_id: int, text: str) -> dict[str, Any]:
         """Add to the history of an alert."""
         alert: dict[str, Any] = self._ask("POST", f"/alerts/{alert_id}/comment", json={"text": text})

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from dash import Input, Output, State, ctx, dcc, html, no_update
+from dash import ALL, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
@@ -34,7 +34,7 @@ from nebuloviz.web.question import comparison_words
 from nebuloviz.web.reading import asking, now
 from nebuloviz.web.views import alert_life as life
 from nebuloviz.web.views import alerts as views
-from nebuloviz.web.views import grids
+from nebuloviz.web.views import feedback, grids
 
 CHART = "alert-course"
 _STORE = "alert-id"
@@ -212,6 +212,31 @@ def give(owner: Any, number: int, version: Any) -> tuple[Any, Any]:
     if wanted == _alert(number).owner:
         raise PreventUpdate
     return _done(lambda: act(services().alerts.assign, number, wanted, version if isinstance(version, int) else None))
+
+
+@protected_callback(
+    Permission.ALERTS_MANAGE,
+    Output("alert-version", "data", allow_duplicate=True),
+    Output("alert-message", "children", allow_duplicate=True),
+    Input(feedback.button_id(ALL), "n_clicks"),
+    Input(feedback.UNJUDGE_ID, "n_clicks"),
+    State(feedback.REASON_ID, "value"),
+    State(feedback.UNTIL_ID, "value"),
+    State(life.NOTE_ID, "value"),
+    State(_STORE, "data"),
+    State("alert-decision", "data-version"),
+    prevent_initial_call=True,
+)
+def judge(*given: Any) -> tuple[Any, Any]:
+    """Say what it was, or take that back."""
+    clicks, back, reason, until, note, number, version = given
+    asked, seen = ctx.triggered_id, version if isinstance(version, int) else None
+    if asked == feedback.UNJUDGE_ID and back:
+        return _done(lambda: act(services().alerts.unjudge, number, seen))
+    if not isinstance(asked, dict) or not isinstance(clicks, list) or not any(clicks):
+        raise PreventUpdate
+    said = feedback.said(asked.get("of"), reason, until, now())
+    return _done(lambda: act(services().alerts.judge, number, said, note if isinstance(note, str) else "", seen))
 
 
 def _done(decision: Callable[[], AlertView]) -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import AlertFilter
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer
-from nebuloviz.web.components import page, page_header, skeleton_feed
+from nebuloviz.web.components import link_button, page, page_header, skeleton_feed
 from nebuloviz.web.components.basic import button, given
 from nebuloviz.web.context import ask, services
 from nebuloviz.web.navigation import STAMP_ID, URL_ID, go, stay_on_page
@@ -37,10 +37,11 @@ def layout(**_query: str) -> Component:
         html.Div(id="alerts-severities"),
         html.Label([html.Span(_("Search series"), className="visually-hidden"), search], **given(data_nv_search="")),
     ]
+    taught = link_button(_("What was taught"), "/lessons", icon_name="mortarboard")
     more = button(_("Show more"), id="alerts-more", kind="quiet", hidden=True)
     return page(
         [
-            html.Div(page_header(_("Alerts")), className="nv-span-12"),
+            html.Div(page_header(_("Alerts"), actions=[taught]), className="nv-span-12"),
             html.Div(bar, className="nv-alert-bar nv-span-12"),
             html.Div(
                 [html.Div(skeleton_feed(8), id="alerts-list", **given(aria_live="polite")), more],

@@ -24,12 +24,15 @@ from nebuloviz.metrics.query import Comparison, Filter, Query
 from nebuloviz.metrics.registry import DIMENSIONS, METRICS, Metric, metric
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.interfaces import (
+    EXPECTED_REASONS,
     OTHER,
+    VERDICTS,
     AIInsights,
     AlertFilter,
     AlertHistoryEntry,
     AlertPage,
     AlertService,
+    AlertVerdict,
     AlertView,
     AuditAction,
     AuditEntryView,
@@ -56,6 +59,7 @@ from nebuloviz.services.interfaces import (
     SalePage,
     SegmentPart,
     StreamStatus,
+    TaughtView,
 )
 
 NOW = datetime(2026, 11, 22, 15, 20, tzinfo=UTC)
@@ -328,6 +332,7 @@ class FakeAlertService(AlertService):
     events: dict[int, list[AlertHistoryEntry]] = field(default_factory=dict)
     failure: NebuloVizError | None = None
     people: tuple[str, ...] = ("ann", "bob")
+    lessons: dict[int, TaughtView] = field(default_factory=dict)
     now: datetime = NOW
 
     def list(
@@ -397,6 +402,44 @@ class FakeAlertService(AlertService):
         self._note(item, actor, "commented", text, needed=True)
         return item
 
+    def judge(
+        self,
+        session: Session,
+        actor: Actor,
+        alert_id: int,
+        said: AlertVerdict,
+        note: str = "",
+        version: int | None = None,
+    ) -> AlertView:
+        item = self.get(session, actor, alert_id)
+        expected, until = said.verdict == "expected", said.until
+        if (
+            said.verdict not in VERDICTS
+            or said.reason not in (EXPECTED_REASONS if expected else ("",))
+            or (until is not None and not (expected and self.now < until <= self.now + timedelta(days=90)))
+        ):
+            raise InvalidInput("This is not a verdict.")
+        over: dict[str, Any] = {"state": item.state, "snoozed_until": item.snoozed_until}
+        if said.verdict != "real":
+            over = {"state": "resolved"}
+        kind = said.reason or said.verdict
+        judged = self._moved(item, actor, kind, note, version, until=until, always=True, verdict=said.verdict, **over)
+        self.lessons[alert_id] = TaughtView(judged, said, NOW, actor.username, 100.0 if kind == "false_alarm" else 1.0)
+        return judged
+
+    def unjudge(self, session: Session, actor: Actor, alert_id: int, version: int | None = None) -> AlertView:
+        item = self.get(session, actor, alert_id)
+        if not item.verdict:
+            raise Conflict("Nobody has judged it.")
+        kept: dict[str, Any] = {"state": item.state, "snoozed_until": item.snoozed_until}
+        back = self._moved(item, actor, "unjudged", "", version, always=True, verdict="", **kept)
+        del self.lessons[alert_id]
+        return back
+
+    def taught(self, session: Session, actor: Actor) -> Sequence[TaughtView]:
+        seen = {item.id for item in self._visible(actor)}
+        return [lesson for lesson in reversed(self.lessons.values()) if lesson.alert.id in seen]
+
     def assignable(self, session: Session, actor: Actor, alert_id: int) -> Sequence[str]:
         self.get(session, actor, alert_id)
         return self.people
@@ -410,9 +453,10 @@ class FakeAlertService(AlertService):
         version: int | None,
         *,
         until: datetime | None = None,
+        always: bool = False,
         **changes: object,
     ) -> AlertView:
-        if item.state == "resolved" or (version is not None and version != item.version):
+        if (item.state == "resolved" and not always) or (version is not None and version != item.version):
             raise Conflict("Somebody has changed this alert meanwhile.")
         self._note(item, actor, kind, note, until)
         usual: dict[str, object] = {"state": kind, "version": item.version + 1, "snoozed_until": None}

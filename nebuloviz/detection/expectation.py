@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray
+from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, IntArray
 
 WEEKS = 6
 LEVEL_DAYS = 10
@@ -29,6 +29,20 @@ class DayHistory:
     profile_total: FloatArray  # (days, series): what the day's profile came to before its level
     level: FloatArray  # (days, series): the slow level of the day
     usable: BoolArray  # (days, series): the shop was open, and the series existed
+    whole: BoolArray | None = None  # (days, series): usable, and no hour of it set aside; None: as `usable`
+    since: IntArray | None = None  # (series,): the day from which levels and shares are learned; None: the first
+
+    @property
+    def levelling(self) -> BoolArray:
+        """The days that say how much a series sells now."""
+        whole = self.usable if self.whole is None else self.whole
+        return whole if self.since is None else whole & (np.arange(len(whole))[:, None] >= self.since)
+
+    @property
+    def rebased(self) -> BoolArray:
+        """The series whose level is not to be learned from all days."""
+        n_series = self.observed.shape[2]
+        return np.zeros(n_series, bool) if self.since is None else self.since > 0
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,10 @@ def expect_day(history: DayHistory, *, closed: bool) -> DayExpectation:
     profile = _profile(history)
     level = _level(history)
     own = profile * level
-    expected = OWN_WEIGHT * own + (1 - OWN_WEIGHT) * own[:, :1] * _share(history)
+    share = _share(history)
+    expected = OWN_WEIGHT * own + (1 - OWN_WEIGHT) * own[:, :1] * share
+    alone = history.rebased & (share == 0)  # no day yet that would say which part of the company it is now
+    expected[:, alone] = own[:, alone]
     expected[:, 0] = own[:, 0]
     # More returns than sales are never what is expected.
     return DayExpectation(np.maximum(expected, 0.0), profile.sum(axis=0), level)
@@ -78,16 +95,18 @@ def trimmed_mean(values: FloatArray) -> FloatArray:
 
 
 def _level(history: DayHistory) -> FloatArray:
-    """The median of observed over profile on the last open days; 1 until there is one."""
+    """The median of observed over profile on the last open days; until there is one, 1, or what a series was rebased to."""
     recent = slice(max(0, len(history.observed) - _LEVEL_REACH), None)
     profile = history.profile_total[recent]
     total = np.nansum(history.observed[recent], axis=1)
-    due = history.usable[recent] & (profile > 0)
+    due = history.levelling[recent] & (profile > 0)
     ratio = np.where(due, total / np.where(due, profile, 1.0), np.nan)
     recency = np.cumsum(due[::-1], axis=0)[::-1]
     ratio[recency > LEVEL_DAYS] = np.nan
     level = _median(ratio)
-    return np.where(level > 0, level, 1.0)
+    open_days = np.flatnonzero(history.usable.any(axis=1))
+    usual = np.where(history.rebased, history.level[open_days[-1]], 1.0) if len(open_days) else 1.0
+    return np.where(level > 0, level, usual)
 
 
 def _median(values: FloatArray) -> FloatArray:
@@ -105,7 +124,8 @@ def _share(history: DayHistory) -> FloatArray:
     """Each series' part of the company's total over the weeks in which both were there."""
     recent = slice(max(0, len(history.observed) - 7 * WEEKS), None)
     total = np.nansum(history.observed[recent], axis=1)
-    both = history.usable[recent] & history.usable[recent][:, :1]
+    levelling = history.levelling[recent]
+    both = levelling & levelling[:, :1]
     own = np.where(both, total, 0.0).sum(axis=0)
     company = np.where(both, total[:, :1], 0.0).sum(axis=0)
     share: FloatArray = own / np.where(company > 0, company, np.inf)

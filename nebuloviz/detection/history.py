@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from nebuloviz.detection.calendar import Calendar
 from nebuloviz.detection.expectation import DayHistory, expect_day
-from nebuloviz.detection.series import HOURS_PER_DAY, FloatArray, HourBuckets, IntArray
+from nebuloviz.detection.lessons import (
+    Aside,
+    Lesson,
+    Rebasing,
+    Verdict,
+    rebasing_factor,
+    within,
+    without,
+)
+from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, HourBuckets, IntArray
 
 Segment = tuple[tuple[str, str], ...]
 COMPANY: Segment = ()
@@ -58,6 +67,9 @@ class History:
     segments: list[Segment] = field(default_factory=lambda: [COMPANY])
     first_seen: IntArray = field(default_factory=lambda: np.full(1, _NEVER))  # the local day of a segment's first order
     of: dict[str, MetricHistory] = field(default_factory=dict)
+    lessons: tuple[Lesson, ...] = ()  # that are known by now
+    asides: tuple[Aside, ...] = ()
+    rebased: tuple[Rebasing, ...] = ()
 
     def __post_init__(self) -> None:
         self.of = self.of or {metric: MetricHistory.empty(len(self.segments)) for metric in self.metrics}
@@ -85,13 +97,93 @@ class History:
         # The first day of a segment is hardly ever whole, so it teaches nothing.
         usable = ~closed[:-1, None] & (days[:, None] > self.first_seen)
         for past in self.of.values():
-            observed = past.observed.reshape(self.n_days, HOURS_PER_DAY, len(self.segments))
-            day = expect_day(DayHistory(observed, past.profile_total, past.level, usable), closed=bool(closed[-1]))
+            day = expect_day(self._days_of(past, usable), closed=bool(closed[-1]))
             past.observed = np.vstack([past.observed, np.full_like(day.expected, np.nan)])
             past.expected = np.vstack([past.expected, day.expected])
             past.profile_total = np.vstack([past.profile_total, np.nan_to_num(day.profile_total)])
             past.level = np.vstack([past.level, day.level])
         self.n_days += 1
+
+    def _days_of(self, past: MetricHistory, usable: BoolArray) -> DayHistory:
+        shape = self.n_days, HOURS_PER_DAY, len(self.segments)
+        observed = self._taught(past)
+        set_aside = (np.isnan(observed) & ~np.isnan(past.observed)).reshape(shape).any(axis=1)
+        since = np.zeros(len(self.segments), np.int64)
+        for each in self.rebased:
+            first = -(-each.first // HOURS_PER_DAY) - self.first_day
+            inside = [within(segment, each.segment) for segment in self.segments]
+            since[inside] = np.maximum(since[inside], first)
+        return DayHistory(observed.reshape(shape), past.profile_total, past.level, usable, usable & ~set_aside, since)
+
+    def taught(self, metric: str) -> FloatArray:
+        """The observed hours of a metric that are examples of what is normal; NaN in the others."""
+        return self._taught(self.of[metric])
+
+    def _taught(self, past: MetricHistory) -> FloatArray:
+        if not self.asides:
+            return past.observed
+        start = self.first_day * HOURS_PER_DAY
+        return without(past.observed, past.expected, self.segments, start, self.asides)
+
+    def judged_by(self, metric: str, rows: slice) -> tuple[FloatArray, FloatArray]:
+        """What was observed and expected in `rows`; both NaN in hours that were expected to be unlike others."""
+        past, silent = self.of[metric], [each for each in self.asides if each.silent]
+        observed, expected = past.observed[rows], past.expected[rows]
+        if not silent:
+            return observed, expected
+        start = self.first_day * HOURS_PER_DAY + rows.start
+        kept = without(observed, expected, self.segments, start, silent)
+        return kept, np.where(np.isnan(kept), np.nan, expected)
+
+    def heed(self, lessons: tuple[Lesson, ...]) -> None:
+        """Go on by these lessons, from the hour that is recorded next; those left out are taken back."""
+        if lessons == self.lessons:
+            return
+        self.lessons = lessons
+        aside = [each for each in lessons if each.verdict in {Verdict.REAL, Verdict.EXPECTED}]
+        self.asides = tuple(
+            Aside(each.key.dimensions, *self._wall_span(each), silent=each.verdict is Verdict.EXPECTED)
+            for each in aside
+        )
+        wanted = {each.number: each for each in lessons if each.verdict is Verdict.NEW_NORMAL}
+        for each in self.rebased:
+            if each.number not in wanted:
+                self._scale(each, back=True)
+        self.rebased = tuple(each for each in self.rebased if each.number in wanted)
+        known = {each.number for each in self.rebased}
+        for number in sorted(wanted.keys() - known):
+            self._rebase(wanted[number])
+
+    def _wall_span(self, lesson: Lesson) -> tuple[int, int]:
+        first, last = self.calendar.wall_hours(np.array([lesson.start, max(lesson.start, lesson.end - 1)]))
+        return int(first), int(last) + 1
+
+    def _rebase(self, lesson: Lesson) -> None:
+        first, _last = self._wall_span(lesson)
+        rebasing = Rebasing(lesson.number, lesson.key.dimensions, first, self.next_day * HOURS_PER_DAY, ())
+        rows, _days, columns = self._places(rebasing)
+        factors = [
+            (metric, tuple(rebasing_factor(past.observed[rows][:, columns], past.expected[rows][:, columns]).tolist()))
+            for metric, past in self.of.items()
+        ]
+        rebasing = replace(rebasing, factors=tuple(factors))
+        self._scale(rebasing)
+        self.rebased += (rebasing,)
+
+    def _places(self, rebasing: Rebasing) -> tuple[slice, slice, list[int]]:
+        """The hours, the days and the segments that it is about, as far as they are remembered."""
+        start = self.first_day * HOURS_PER_DAY
+        first, last = (max(hour - start, 0) for hour in (rebasing.first, rebasing.last))
+        columns = [k for k, segment in enumerate(self.segments) if within(segment, rebasing.segment)]
+        return slice(first, last), slice(first // HOURS_PER_DAY, -(-last // HOURS_PER_DAY)), columns
+
+    def _scale(self, rebasing: Rebasing, *, back: bool = False) -> None:
+        rows, days, columns = self._places(rebasing)
+        for metric, factors in rebasing.factors:
+            known = columns[: len(factors)]  # segments are only ever added
+            factor = np.array(factors[: len(known)]) ** (-1.0 if back else 1.0)
+            self.of[metric].expected[rows, known] *= factor
+            self.of[metric].level[days, known] *= factor
 
     def record(self, wall_hour: int, buckets: HourBuckets) -> slice:
         """Write consecutive hours of the open day, starting at `wall_hour`; the rows that they now stand in."""
@@ -136,9 +228,7 @@ class History:
     def copy(self) -> History:
         """A snapshot that a background fit may read while hours go on being recorded."""
         kept = {metric: past.last_days(self.n_days) for metric, past in self.of.items()}
-        return History(
-            self.metrics, self.calendar, self.first_day, self.n_days, list(self.segments), self.first_seen, kept
-        )
+        return replace(self, segments=list(self.segments), of=kept)
 
     def volume(self, metric: str, days: int) -> FloatArray:
         """What each segment came to over the last days."""

@@ -118,7 +118,7 @@ def _watched_columns(history: History, settings: WatchSettings) -> IntArray:
 def _fit_metric(history: History, watched: Watched, columns: IntArray, settings: WatchSettings) -> MetricModel:
     past = history.of[watched.metric]
     hours = slice(-settings.fit_weeks * HOURS_PER_WEEK, None)
-    observed, expected = past.observed[hours][:, columns], past.expected[hours][:, columns]
+    observed, expected = history.taught(watched.metric)[hours][:, columns], past.expected[hours][:, columns]
     unit = _unit(history, watched, columns, hours, settings)
     detector = settings.make_detector()
     untrained = MetricModel(
@@ -166,7 +166,7 @@ def _deviation(values: FloatArray) -> FloatArray:
 def _version(history: History, settings: WatchSettings, segments: tuple[Segment, ...]) -> str:
     """The method's name and a digest of settings, training span and data."""
     digest = hashlib.blake2b(digest_size=6)
-    digest.update(repr((settings, history.first_day, history.next_day, segments)).encode())
+    digest.update(repr((settings, history.first_day, history.next_day, segments, history.lessons)).encode())
     for metric in sorted(history.of):
         digest.update(np.ascontiguousarray(history.of[metric].observed).tobytes())
     return f"{settings.detector.name}-{digest.hexdigest()}"

@@ -9,6 +9,7 @@ import numpy as np
 
 from nebuloviz.detection.alerts import Finding, severity_of
 from nebuloviz.detection.history import History
+from nebuloviz.detection.lessons import Lesson, bar_of
 from nebuloviz.detection.residuals import WINDOWS, Scale, rolling_sum
 from nebuloviz.detection.series import (
     HOURS_PER_DAY,
@@ -48,6 +49,7 @@ class SeriesWatch:
     history: History = field(init=False)
     model: SeriesModel | None = None
     next_hour: int | None = None  # the hour that is to be fed next; None: any, it is the first
+    lessons: tuple[Lesson, ...] = ()  # all that people have taught; each counts from the hour in which it was
     _recent: dict[str, list[tuple[int, float]]] = field(
         default_factory=dict
     )  # the highest surprise of each of the last hours
@@ -65,6 +67,8 @@ class SeriesWatch:
         found: list[Finding] = []
         wall = self.settings.calendar.wall_hours(np.arange(buckets.start, buckets.end))
         breaks = np.flatnonzero((np.diff(wall) != 1) | (np.diff(wall // HOURS_PER_DAY) != 0)) + 1
+        taught = [each.known_from - buckets.start for each in self.lessons]
+        breaks = np.union1d(breaks, [hour for hour in taught if 0 < hour < len(wall)]).astype(np.int64)
         for first, last in zip([0, *breaks], [*breaks, len(wall)], strict=True):
             if last > first:
                 found += self._feed_stretch(
@@ -74,7 +78,8 @@ class SeriesWatch:
         return found
 
     def _feed_stretch(self, wall_hour: int, buckets: HourBuckets) -> list[Finding]:
-        """Consecutive hours of one local day."""
+        """Consecutive hours of one local day, in which nothing is taught but in the first."""
+        self.history.heed(tuple(each for each in self.lessons if each.known_from <= buckets.start))
         self.history.begin(wall_hour // HOURS_PER_DAY)
         rows = self.history.record(wall_hour, buckets)
         if self.model is None:
@@ -109,6 +114,7 @@ class SeriesWatch:
         surprise = np.full(judged.shape, -np.inf)
         if judged.any():
             surprise[judged] = metric.surprise(deviations[judged])
+        surprise -= np.array([bar_of(self.history.lessons, segment) for segment in model.segments])
         found: list[Finding] = []
         for i, scores in enumerate(surprise):
             novel = self._novel(watched.metric, hour + i, scores)
@@ -123,9 +129,8 @@ class SeriesWatch:
         """Yesterday and today up to the end of `rows`: how many hours lead in, and what was observed and expected in each."""
         start = max(0, rows.start // HOURS_PER_DAY - 1) * HOURS_PER_DAY
         columns = self._columns(model)
-        past = self.history.of[metric]
-        taken = slice(start, rows.stop)
-        return rows.start - start, past.observed[taken][:, columns], past.expected[taken][:, columns]
+        observed, expected = self.history.judged_by(metric, slice(start, rows.stop))
+        return rows.start - start, observed[:, columns], expected[:, columns]
 
     def _columns(self, model: SeriesModel) -> list[int]:
         index = {segment: column for column, segment in enumerate(self.history.segments)}

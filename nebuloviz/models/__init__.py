@@ -1,6 +1,6 @@
 """The database's tables, one file per subject. Alembic (`migrations/`) brings a database to them."""
 
-from nebuloviz.models.alert import Alert, AlertEvent, DetectorState, Expectation, Lease
+from nebuloviz.models.alert import Alert, AlertEvent, AlertFeedback, DetectorState, Expectation, Lease
 from nebuloviz.models.audit import AuditEntry
 from nebuloviz.models.base import Base
 from nebuloviz.models.ingest import DeadLetter, ImportJob, IngestGap, IngestMinute, IngestOffset
@@ -29,6 +29,7 @@ __all__ = [
     "ROLLUPS",
     "Alert",
     "AlertEvent",
+    "AlertFeedback",
     "ApiToken",
     "AuditEntry",
     "Base",

@@ -40,13 +40,15 @@ class Alert(Base):
     version: Mapped[int] = mapped_column(BigInteger, default=1)  # counts edits, so that a stale one is refused
     sale_id: Mapped[str] = mapped_column(Text, default="")  # the sale line that an alert of the line detector is about
     owner: Mapped[str] = mapped_column(Text, default="")  # the username of who looks after it
+    verdict: Mapped[str] = mapped_column(Text, default="")  # as in `AlertFeedback`, '' without one
     snoozed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)  # of a snoozed one: when it is open again
 
 
 class AlertEvent(Base):
     """What happened to an alert: raised, worsened, closed (normal again), woke (its snooze is over); and what people did.
 
-    Those are acknowledged, snoozed (`until`), assigned (`note` is to whom), released, commented, resolved.
+    Those are acknowledged, snoozed (`until`), assigned (`note` is to whom), released, commented, resolved; judged (as a verdict, or
+    as the reason of an expected one) and unjudged.
     """
 
     __tablename__ = "alert_event"
@@ -58,6 +60,24 @@ class AlertEvent(Base):
     username: Mapped[str] = mapped_column(Text, default="")
     note: Mapped[str] = mapped_column(Text, default="")
     until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class AlertFeedback(Base):
+    """What somebody said that an alert was. It teaches the detectors until it is taken back; of an alert one row at most is not."""
+
+    __tablename__ = "alert_feedback"
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=True)
+    alert_id: Mapped[int] = mapped_column(ForeignKey("alert.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    username: Mapped[str] = mapped_column(Text)
+    verdict: Mapped[str] = mapped_column(Text)  # real | expected | false_alarm | new_normal
+    reason: Mapped[str] = mapped_column(
+        Text, default=""
+    )  # of an expected one: promotion | holiday | price_change | other
+    until: Mapped[datetime | None] = mapped_column(UtcDateTime)  # of an expected one that goes on beyond the alert
+    undone_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    undone_by: Mapped[str] = mapped_column(Text, default="")
 
 
 class Expectation(Base):

@@ -21,18 +21,22 @@ from nebuloviz.services.role_rows import all_roles, granted
 from nebuloviz.services.scope import scope_filters, scope_from_json
 
 MAX_NOTE = 2_000
-MOST_SNOOZE = timedelta(days=90)
+FURTHEST = timedelta(days=90)
 
 
 @dataclass(frozen=True)
 class Step:
-    """A decision: what the history calls it, what the audit log does, and the columns of the alert that it sets."""
+    """A decision: what the history calls it, what the audit log does, and the columns of the alert that it sets.
+
+    `always`: of a resolved alert too.
+    """
 
     kind: str
     action: AuditAction
     values: Mapping[str, object]
     note: str = ""
     until: datetime | None = None
+    always: bool = False
 
 
 def acknowledged(alert: Alert, actor: Actor, note: str) -> Step:
@@ -48,8 +52,8 @@ def snoozed(until: datetime, reason: str, now: datetime) -> Step:
     """Raises InvalidInput: there is no reason, or the time is past or too far away."""
     if not reason.strip():
         raise InvalidInput(_("Say why it can wait: whoever looks at it next will ask."))
-    if not now < until <= now + MOST_SNOOZE:
-        raise InvalidInput(_("An alert is snoozed for at most {days} days from now.", days=MOST_SNOOZE.days))
+    if not now < until <= now + FURTHEST:
+        raise InvalidInput(_("An alert is snoozed for at most {days} days from now.", days=FURTHEST.days))
     values = {"state": "snoozed", "snoozed_until": until}
     return Step("snoozed", AuditAction.ALERT_SNOOZED, values, reason, until)
 
@@ -84,7 +88,7 @@ class AlertLife:
         _check_note(step.note)
         if version not in {None, alert.version}:
             raise changed_meanwhile()
-        if alert.state == "resolved":
+        if alert.state == "resolved" and not step.always:
             raise Conflict(changed_meanwhile().message)
         before = {name: getattr(alert, name) for name in step.values}
         values = {**step.values, "version": alert.version + 1, "updated_at": self._now()}

@@ -47,4 +47,5 @@ def view_of(alert: Alert) -> AlertView:
         sale_id=alert.sale_id,
         owner=alert.owner,
         snoozed_until=alert.snoozed_until,
+        verdict=alert.verdict,
     )

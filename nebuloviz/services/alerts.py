@@ -25,16 +25,19 @@ from nebuloviz.services.alert_life import AlertLife, Step, acknowledged, assigna
 from nebuloviz.services.alert_rows import STATES, passes, view_of
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.explaining import explain
+from nebuloviz.services.feedback import Feedback, taught
 from nebuloviz.services.interfaces import (
     AlertFilter,
     AlertHistoryEntry,
     AlertPage,
     AlertService,
+    AlertVerdict,
     AlertView,
     AuditService,
     DataService,
     DetectorView,
     Explanation,
+    TaughtView,
 )
 from nebuloviz.services.paging import last_id, page_size
 from nebuloviz.services.scope import scope_filters
@@ -49,6 +52,7 @@ class DatabaseAlerts(AlertService):
         self._data = data
         self._now = now
         self._life = AlertLife(now, audit or DatabaseAudit(now))
+        self._feedback = Feedback(self._life, now)
 
     @require(Permission.ALERTS_READ)
     def list(
@@ -110,6 +114,30 @@ class DatabaseAlerts(AlertService):
         alert = self._visible(session, actor, alert_id)
         self._life.comment(session, actor, alert, text)
         return view_of(alert)
+
+    @require(Permission.ALERTS_MANAGE)
+    def judge(
+        self,
+        session: Session,
+        actor: Actor,
+        alert_id: int,
+        said: AlertVerdict,
+        note: str = "",
+        version: int | None = None,
+    ) -> AlertView:
+        alert = self._visible(session, actor, alert_id)
+        self._feedback.judge(session, actor, alert, said, note, version)
+        return view_of(alert)
+
+    @require(Permission.ALERTS_MANAGE)
+    def unjudge(self, session: Session, actor: Actor, alert_id: int, version: int | None = None) -> AlertView:
+        alert = self._visible(session, actor, alert_id)
+        self._feedback.unjudge(session, actor, alert, version)
+        return view_of(alert)
+
+    @require(Permission.ALERTS_READ)
+    def taught(self, session: Session, actor: Actor) -> Sequence[TaughtView]:
+        return taught(session, scope_filters(actor))
 
     @require(Permission.ALERTS_MANAGE)
     def assignable(self, session: Session, actor: Actor, alert_id: int) -> Sequence[str]:

@@ -22,6 +22,7 @@ from nebuloviz.background import Repeater
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.detection.alerts import Finding, OpenAlert
+from nebuloviz.detection.lessons import lets_pass
 from nebuloviz.detection.line_model import LineSettings
 from nebuloviz.detection.lines import LineWatch
 from nebuloviz.detection.series import Lines
@@ -30,6 +31,7 @@ from nebuloviz.models import MONEY_SCALE, QUANTITY_SCALE, ROLLUPS, SaleRow, micr
 from nebuloviz.observability import DETECTOR_SECONDS, timed
 from nebuloviz.services import imports
 from nebuloviz.services.alert_store import raise_alert, resolve_past
+from nebuloviz.services.feedback import lessons
 from nebuloviz.services.line_feed import MAX_AGE
 
 DETECTOR = "lines"
@@ -161,8 +163,10 @@ class LineWatcher:
         if not self._found:
             return
         with self._database.transaction() as session:
+            taught = lessons(session, DETECTOR, self._now())
             for finding, sale in self._found:
-                _raise(session, finding, sale, self._now())
+                if lets_pass(taught, finding, self._settings.threshold(finding.key.metric)):
+                    _raise(session, finding, sale, self._now())
         self._found.clear()
 
     def _settle(self) -> None:

@@ -49,6 +49,7 @@ from nebuloviz.models import (
 from nebuloviz.observability import DETECTOR_CHECKED, DETECTOR_SECONDS, SERIES_WATCHED, log_context, timed
 from nebuloviz.services import imports, lease
 from nebuloviz.services.alert_store import apply, open_alerts
+from nebuloviz.services.feedback import lessons
 from nebuloviz.services.watch_process import LEASE_LIFE, SERIES_TASK
 
 DETECTOR = "series"
@@ -125,6 +126,7 @@ class SeriesWatcher:
             running = self._ready(session, now)
             if running is None or running.watch.next_hour is None:
                 return False
+            running.watch.lessons = lessons(session, DETECTOR, now)
             end = min(running.watch.next_hour + _STEP_HOURS, closed)
             buckets = closed_buckets(session, running.watch, end)
         self._running = None  # until the step is stored, memory is ahead of the database
@@ -154,6 +156,7 @@ class SeriesWatcher:
         """Feed the hours day by day, training where it is due. Holds no connection: it may take seconds."""
         watch = running.watch
         found: list[Finding] = []
+        rebased = set(watch.history.rebased)
         for first in range(buckets.start, buckets.end, HOURS_PER_DAY):
             with timed(DETECTOR_SECONDS, detector=DETECTOR, step="score"):
                 found += watch.feed(buckets.between(first, first + HOURS_PER_DAY))
@@ -163,6 +166,8 @@ class SeriesWatcher:
                     version = watch.train().version
                 running.trained_at = now
                 _log.info("series watch trained: %s", version)
+        changed = [each.first // HOURS_PER_DAY for each in rebased ^ set(watch.history.rebased)]
+        running.expected_until = min([running.expected_until, *changed])
         SERIES_WATCHED.set(len(_keys(watch)))
         return found
 

@@ -127,6 +127,18 @@ class TestAlerts:
             assert client.post(f"{path}/assign", json={"owner": one}).json()["owner"] == one
             assert client.post(f"{path}/assign", json={"owner": "nobody at all"}).status_code == 422
 
+    def test_are_judged_and_the_verdict_taken_back(self, api: Api) -> None:
+        with api.client("analyst") as client:
+            path = "/api/v1/alerts/5"
+            promotion = {"verdict": "expected", "reason": "promotion", "note": "Half price"}
+            assert client.put(f"{path}/verdict", json=promotion).json()["verdict"] == "expected"
+            (lesson,) = client.get("/api/v1/alerts/taught").json()["items"]
+            assert (lesson["alert"]["id"], lesson["reason"], lesson["until"]) == (5, "promotion", None)
+            assert client.put(f"{path}/verdict", json={"verdict": "expected"}).status_code == 422
+            assert client.delete(f"{path}/verdict").json()["verdict"] == ""
+            assert client.get("/api/v1/alerts/taught").json()["items"] == []
+            assert client.delete(f"{path}/verdict").status_code == 409
+
     def test_one_that_has_changed_since_it_was_read_is_left_alone(self, api: Api) -> None:
         with api.client("analyst") as client:
             seen = client.get("/api/v1/alerts/2").headers["etag"]

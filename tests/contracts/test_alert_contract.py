@@ -17,7 +17,7 @@ from nebuloviz.models import Alert, AlertEvent, Expectation, User
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.data import SalesDataService
-from nebuloviz.services.interfaces import AlertFilter, AlertService, AlertView
+from nebuloviz.services.interfaces import AlertFilter, AlertService, AlertVerdict, AlertView
 from tests.fakes import FakeAlertService, alert
 
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
@@ -279,6 +279,73 @@ class TestLife:
         number = case.have()
         case.service.resolve(case.session, SYSTEM, number, note)
         assert case.service.history(case.session, SYSTEM, number)[-1].note == note
+
+
+class TestVerdicts:
+    @pytest.mark.parametrize(
+        ("said", "state", "kind"),
+        [
+            (AlertVerdict("real"), "open", "real"),
+            (AlertVerdict("expected", "promotion"), "resolved", "promotion"),
+            (AlertVerdict("expected", "holiday", NOW + timedelta(days=2)), "resolved", "holiday"),
+            (AlertVerdict("false_alarm"), "resolved", "false_alarm"),
+            (AlertVerdict("new_normal"), "resolved", "new_normal"),
+        ],
+        ids=str,
+    )
+    def test_are_remembered_with_who_and_why(self, case: Case, said: AlertVerdict, state: str, kind: str) -> None:
+        number = case.have(severity="high")
+        after = case.service.judge(case.session, SOUTHERNER, number, said, "As I was told.")
+        assert (after.verdict, after.state) == (said.verdict, state)
+        entry = case.service.history(case.session, SYSTEM, number)[-1]
+        assert (entry.kind, entry.username, entry.note, entry.until) == (kind, "sue", "As I was told.", said.until)
+        (taught,) = case.service.taught(case.session, SYSTEM)
+        assert (taught.alert, taught.verdict, taught.username) == (after, said, "sue")
+        assert taught.bar == (100 if said.verdict == "false_alarm" else 1)
+
+    def test_one_takes_the_place_of_another_and_is_taken_back(self, case: Case) -> None:
+        number = case.have(state="resolved")
+        case.service.judge(case.session, SYSTEM, number, AlertVerdict("false_alarm"))
+        case.service.judge(case.session, SYSTEM, number, AlertVerdict("real"))
+        assert [each.verdict.verdict for each in case.service.taught(case.session, SYSTEM)] == ["real"]
+        assert case.service.unjudge(case.session, SYSTEM, number).verdict == ""
+        assert list(case.service.taught(case.session, SYSTEM)) == []
+        assert case.service.history(case.session, SYSTEM, number)[-1].kind == "unjudged"
+        with pytest.raises(Conflict):
+            case.service.unjudge(case.session, SYSTEM, number)
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            AlertVerdict("strange"),
+            AlertVerdict("expected"),
+            AlertVerdict("expected", "whim"),
+            AlertVerdict("real", "promotion"),
+            AlertVerdict("false_alarm", until=NOW + HOUR),
+            AlertVerdict("expected", "other", NOW),
+            AlertVerdict("expected", "other", NOW + timedelta(days=91)),
+        ],
+        ids=str,
+    )
+    def test_others_are_refused(self, case: Case, said: AlertVerdict) -> None:
+        number = case.have()
+        with pytest.raises(InvalidInput):
+            case.service.judge(case.session, SYSTEM, number, said)
+        assert case.service.get(case.session, SYSTEM, number).state == "open"
+
+    def test_a_stale_one_is_refused(self, case: Case) -> None:
+        number = case.have(version=3)
+        with pytest.raises(Conflict):
+            case.service.judge(case.session, SYSTEM, number, AlertVerdict("real"), "", 2)
+
+    def test_on_what_one_may_not_see_are_neither_given_nor_shown(self, case: Case) -> None:
+        north = case.have(dimensions={"region": "north"}, series="orders|region=north")
+        case.service.judge(case.session, SYSTEM, north, AlertVerdict("real"))
+        assert list(case.service.taught(case.session, SOUTHERNER)) == []
+        with pytest.raises(NotFound):
+            case.service.judge(case.session, SOUTHERNER, north, AlertVerdict("real"))
+        with pytest.raises(NotFound):
+            case.service.unjudge(case.session, SOUTHERNER, north)
 
 
 class TestScope:

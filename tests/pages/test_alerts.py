@@ -7,6 +7,7 @@ from dash import no_update
 from dash.exceptions import PreventUpdate
 
 from nebuloviz.errors import Unavailable
+from nebuloviz.permissions import SYSTEM
 from tests.fakes import alert
 from tests.pages.conftest import Browser, Drawn, Shop
 
@@ -152,15 +153,32 @@ class TestOne:
         with pytest.raises(PreventUpdate):
             detail.give("bob", 1, version)
 
+    def test_is_judged_and_the_verdict_taken_back(
+        self, detail: Any, several: Shop, browser: Browser, drawn: Drawn
+    ) -> None:
+        several.alerts.now = now = datetime.now(UTC)
+        browser.triggers('{"of":"expected","type":"alert-verdict"}.n_clicks', 1)
+        assert detail.judge([None, 1, None, None], None, "holiday", "tomorrow", "Diwali", 1, 1)[1] is None
+        (taught,) = several.alerts.taught(None, SYSTEM)  # type: ignore[arg-type]  # the double needs no session
+        assert (taught.verdict.reason, taught.verdict.until) == (
+            "holiday", datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=2)
+        )  # fmt: skip
+        assert "Expected: Holiday by ann" in drawn(detail.show(1, "", None)[1])
+        from pages import lessons  # noqa: PLC0415 - as above
+
+        assert "No alerts and no example until" in drawn(lessons.show(None))
+        browser.triggers('{"of":1,"type":"taught-back"}.n_clicks', 1)
+        assert "Taken back" in drawn(lessons.take_back([1])[1])
+        assert "Nothing has been taught yet" in drawn(lessons.show(None))
+
     def test_of_a_resolved_one_only_the_history_can_be_added_to(self, detail: Any, several: Shop, drawn: Drawn) -> None:
         card, _version = detail.show_decision(3, None)
-        shown = {
-            button["props"]["id"]: not button["props"].get("hidden") for button in buttons(json.loads(drawn(card)))
-        }
+        decisions = json.loads(drawn(card.children[0]))
+        shown = {button["props"]["id"]: not button["props"].get("hidden") for button in buttons(decisions)}
         assert shown == {
             "alert-acknowledge": False, "alert-resolve": False, "alert-comment": True, "alert-snooze": True
         }  # fmt: skip
-        assert '"hidden": true' in drawn(card.children[2])
+        assert '"hidden": true' in drawn(card.children[0].children[2])
 
     @pytest.mark.parametrize("alert_id", ["", "x", "-1", "1" * 40, "9999"])
     def test_one_that_is_not_there_is_said(self, detail: Any, several: Shop, drawn: Drawn, alert_id: str) -> None:

@@ -15,6 +15,7 @@ from nebuloviz.detection.series_watch import SeriesWatch
 from nebuloviz.models import Alert, AlertEvent, DetectorState, Expectation, ImportJob
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services import series_watch
+from nebuloviz.services.interfaces import AlertVerdict
 from nebuloviz.services.series_watch import DETECTOR, SeriesWatcher
 from nebuloviz.services.watch_process import LEASE_LIFE
 from tests.services.watched_shop import LEARNED, START, Shop, payloads, write
@@ -123,6 +124,48 @@ class TestAnOutage:
         assert alerts(shop)
         with shop.database.session() as session:
             assert shop.data.stamp(session, SYSTEM) != before
+
+
+class TestVerdicts:
+    """Given through the service, on alerts of the replayed stream; `test_lessons` asks what each does to the figures."""
+
+    def test_an_expected_outage_is_not_heard_of_again_and_teaches_nothing(self, shop: Shop) -> None:
+        watcher = shop.watcher()
+        outage(shop, watcher, 3)
+        (alert,) = alerts(shop)
+        said = AlertVerdict("expected", "other", NOON + timedelta(days=1, hours=12))
+        with shop.database.transaction() as session:
+            shop.alerts.judge(session, SYSTEM, alert.id, said)
+        sell_and_watch(shop, watcher, 30, without="south")
+        assert [each.state for each in alerts(shop)] == ["resolved"]
+        assert not [each for each in alerts(shop) if each.bucket_end > alert.bucket_end]
+
+    def test_one_that_was_left_alone_goes_on(self, shop: Shop) -> None:
+        watcher = shop.watcher()
+        outage(shop, watcher, 3)
+        (alert,) = alerts(shop)
+        sell_and_watch(shop, watcher, 30, without="south")
+        assert [each for each in alerts(shop) if each.bucket_end > alert.bucket_end]
+
+    def test_a_new_normal_moves_the_range_that_is_shown(self, shop: Shop) -> None:
+        watcher = shop.watcher()
+        outage(shop, watcher, 3)
+        (alert,) = alerts(shop)
+        with shop.database.transaction() as session:
+            shop.alerts.judge(session, SYSTEM, alert.id, AlertVerdict("new_normal"))
+        before = due(shop, NOON + timedelta(hours=4))
+        sell_and_watch(shop, watcher, 1, without="south")
+        assert due(shop, NOON + timedelta(hours=4)) < before / 5
+        with shop.database.transaction() as session:
+            shop.alerts.unjudge(session, SYSTEM, alert.id)
+        sell_and_watch(shop, watcher, 1, without="south")
+        assert due(shop, NOON + timedelta(hours=4)) == pytest.approx(before)
+
+
+def due(shop: Shop, hour: datetime) -> float:
+    """What is expected of the south in an hour."""
+    with shop.database.session() as session:
+        return session.get_one(Expectation, ("orders|region=south", hour)).expected
 
 
 class TestRestart:

@@ -16,16 +16,19 @@ from nebuloviz.api.schemas.alerts import (
     AlertList,
     Assignable,
     Comment,
+    Lesson,
+    Lessons,
     Note,
     Owner,
     SegmentShare,
     SegmentShares,
     Snooze,
+    Verdict,
 )
 from nebuloviz.api.schemas.base import Cursor, Moment, Slug, moment_from, moment_of
 from nebuloviz.api.versions import IfMatch, show_version
 from nebuloviz.permissions import Permission
-from nebuloviz.services.interfaces import AlertFilter, AlertView
+from nebuloviz.services.interfaces import AlertFilter, AlertVerdict, AlertView, TaughtView
 
 router = APIRouter(prefix="/alerts", tags=["alerts"], route_class=StrictRoute)
 Reader = Annotated[Asker, Depends(needs(Permission.ALERTS_READ))]
@@ -59,6 +62,13 @@ async def alerts(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
     )
     page = await asker.ask(asker.services.alerts.list, which, cursor, limit)
     return AlertList(items=[AlertItem.model_validate(item) for item in page.items], next=page.next_cursor)
+
+
+@router.get("/taught", summary="What the detectors were taught")
+async def taught(asker: Reader) -> Lessons:
+    """All verdicts on alerts that have not been taken back, newest first."""
+    found = await asker.ask(asker.services.alerts.taught)
+    return Lessons(items=[_lesson(item) for item in found])
 
 
 @router.get("/{alert_id}", summary="One alert")
@@ -123,6 +133,35 @@ async def assign_alert(
 @router.post("/{alert_id}/comment", summary="Add to its history")
 async def comment_on_alert(asker: Manager, alert_id: AlertId, body: Comment, response: Response) -> AlertItem:
     return _versioned(response, await asker.act(asker.services.alerts.comment, alert_id, body.text))
+
+
+@router.put("/{alert_id}/verdict", summary="Say what it was")
+async def judge_alert(
+    asker: Manager, alert_id: AlertId, body: Verdict, if_match: IfMatch, response: Response
+) -> AlertItem:
+    """It takes the place of what was said before. All but a real one resolve the alert; the detectors go by it from this hour on."""
+    said = AlertVerdict(body.verdict, body.reason, moment_of("until", body.until))
+    done = await asker.act(asker.services.alerts.judge, alert_id, said, body.note, if_match)
+    return _versioned(response, done)
+
+
+@router.delete("/{alert_id}/verdict", summary="Take back what was said")
+async def unjudge_alert(asker: Manager, alert_id: AlertId, if_match: IfMatch, response: Response) -> AlertItem:
+    """409 where nothing was said."""
+    return _versioned(response, await asker.act(asker.services.alerts.unjudge, alert_id, if_match))
+
+
+def _lesson(of: TaughtView) -> Lesson:
+    said = of.verdict
+    return Lesson(
+        alert=AlertItem.model_validate(of.alert),
+        verdict=said.verdict,
+        reason=said.reason,
+        until=said.until,
+        at=of.at,
+        username=of.username,
+        bar=of.bar,
+    )
 
 
 def _versioned(response: Response, of: AlertView) -> AlertItem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,7 @@ class AlertItem(Outgoing):
     state: str
     owner: str
     snoozed_until: datetime | None
+    verdict: str
     created_at: datetime
 
 
@@ -48,6 +49,33 @@ class Note(Incoming):
 class Snooze(Incoming):
     until: Moment
     reason: Annotated[Text, Field(min_length=1, max_length=2000)]
+
+
+class Verdict(Incoming):
+    """`reason` and `until` belong to an expected one, which needs a reason; without `until` it ends with the alert."""
+
+    verdict: Literal["real", "expected", "false_alarm", "new_normal"]
+    reason: Literal["", "promotion", "holiday", "price_change", "other"] = ""
+    until: Moment | None = None
+    note: Annotated[Text, Field(max_length=2000)] = ""
+
+
+class Lesson(Outgoing):
+    """A verdict that teaches the detectors. `bar`: so many times rarer an anomaly of the series must be to alert, by a false alarm."""
+
+    alert: AlertItem
+    verdict: str
+    reason: str
+    until: datetime | None
+    at: datetime
+    username: str
+    bar: float
+
+
+class Lessons(Outgoing):
+    """Newest first."""
+
+    items: list[Lesson]
 
 
 class Comment(Incoming):

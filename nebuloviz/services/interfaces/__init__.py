@@ -9,15 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nebuloviz.services.interfaces.alerts import (
+    EXPECTED_REASONS,
+    VERDICTS,
     AlertFilter,
     AlertHistoryEntry,
     AlertPage,
     AlertService,
+    AlertVerdict,
     AlertView,
     Contribution,
     DetectorView,
     Explanation,
     SegmentPart,
+    TaughtView,
 )
 from nebuloviz.services.interfaces.api_tokens import (
     TOKEN_PREFIX,
@@ -93,6 +97,7 @@ from nebuloviz.services.interfaces.users import (
 from nebuloviz.services.interfaces.viewing import ViewingService
 
 __all__ = [
+    "EXPECTED_REASONS",
     "MOST_POSTED",
     "NOWHERE",
     "OTHER",
@@ -100,11 +105,13 @@ __all__ = [
     "TOKEN_PREFIX",
     "USER_ORDERS",
     "USER_STATES",
+    "VERDICTS",
     "AIInsights",
     "AlertFilter",
     "AlertHistoryEntry",
     "AlertPage",
     "AlertService",
+    "AlertVerdict",
     "AlertView",
     "ApiTokenService",
     "ApiTokenView",
@@ -152,6 +159,7 @@ __all__ = [
     "SettingsRecord",
     "SettingsService",
     "StreamStatus",
+    "TaughtView",
     "TokenPair",
     "UserDraft",
     "UserImportService",

@@ -21,7 +21,8 @@ if TYPE_CHECKING:  # importing pandas costs half a second, and the command line 
 class AlertView:
     """An alert as shown. Figures are in the metric's unit; times are UTC.
 
-    `owner` is the username of who looks after it, '' where nobody does; `snoozed_until` is set while it is snoozed.
+    `owner` is the username of who looks after it, '' where nobody does; `snoozed_until` is set while it is snoozed; `verdict` is one
+    of `VERDICTS`, '' as long as nobody has judged it.
     """
 
     id: int
@@ -44,6 +45,35 @@ class AlertView:
     sale_id: str = ""
     owner: str = ""
     snoozed_until: datetime | None = None
+    verdict: str = ""
+
+
+#: What an alert can be said to be; and why one was expected.
+VERDICTS = ("real", "expected", "false_alarm", "new_normal")
+EXPECTED_REASONS = ("promotion", "holiday", "price_change", "other")
+
+
+@dataclass(frozen=True)
+class AlertVerdict:
+    """What somebody says that an alert was; of an expected one also why, and until when it goes on (None: as long as the alert)."""
+
+    verdict: str
+    reason: str = ""
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class TaughtView:
+    """A verdict that teaches the detectors: on which alert, by whom and when.
+
+    `bar` is by how much a false alarm raises the bar of its series: so many times rarer an anomaly there must be to alert.
+    """
+
+    alert: AlertView
+    verdict: AlertVerdict
+    at: datetime
+    username: str
+    bar: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -206,6 +236,38 @@ class AlertService(ABC):
     @abstractmethod
     def comment(self, session: Session, actor: Actor, alert_id: int, text: str) -> AlertView:
         """Add to its history, whatever state it is in. Raises NotFound; InvalidInput as `acknowledge` does, or without a text."""
+
+    @abstractmethod
+    def judge(
+        self,
+        session: Session,
+        actor: Actor,
+        alert_id: int,
+        said: AlertVerdict,
+        note: str = "",
+        version: int | None = None,
+    ) -> AlertView:
+        """Say what it was, in place of what was said before; the detectors go by it from the present hour on.
+
+        All but a real one are resolved by it. An alert can be judged whatever state it is in.
+
+        Raises:
+            NotFound, StaleVersion: as `acknowledge` does.
+            InvalidInput: there is no such verdict or reason; `until` is not within the next 90 days, or not of an expected one.
+        """
+
+    @abstractmethod
+    def unjudge(self, session: Session, actor: Actor, alert_id: int, version: int | None = None) -> AlertView:
+        """Take the verdict back, and what it taught; the alert's state stays.
+
+        Raises:
+            NotFound, StaleVersion: as `acknowledge` does.
+            Conflict: nobody has judged it.
+        """
+
+    @abstractmethod
+    def taught(self, session: Session, actor: Actor) -> Sequence[TaughtView]:
+        """All verdicts that teach the detectors, newest first, on alerts that the actor may see."""
 
     @abstractmethod
     def assignable(self, session: Session, actor: Actor, alert_id: int) -> Sequence[str]:

@@ -11,6 +11,7 @@ from dash.development.base_component import Component
 from nebuloviz.i18n import _, format_datetime, lazy, local
 from nebuloviz.services.interfaces import AlertHistoryEntry, AlertView
 from nebuloviz.web.components import button, icon, list_field
+from nebuloviz.web.views import feedback
 
 NOTE_ID, OWNER_ID, SNOOZE_ID = "alert-note", "alert-owner", "alert-snooze-until"
 NOBODY = "-"
@@ -26,6 +27,9 @@ _EVENTS = {
     "woke": (lazy("Open again after its snooze"), "bell"),
     "resolved": (lazy("Resolved"), "check-circle"),
     "closed": (lazy("Back to normal"), "check-circle"),
+    **{verdict: (words, icon_name) for verdict, (words, icon_name, _means) in feedback.VERDICTS.items()},
+    **{reason: (words, "calendar-check") for reason, words in feedback.REASON_WORDS.items()},
+    "unjudged": (lazy("Verdict taken back"), "arrow-counterclockwise"),
 }
 #: Choice -> its words, and for how long it is; the mornings are on the reader's clock.
 _SNOOZES = {
@@ -60,7 +64,8 @@ def decision(alert: AlertView, assignable: Sequence[str]) -> Component:
     over = alert.state == "resolved"
     apart = html.Div([*_owner(alert, assignable), *_snooze()], className="nv-decision-row", hidden=over)
     buttons = html.Div(_buttons(alert, over=over), className="nv-decision-row")
-    return html.Div([label, buttons, apart], className="nv-card nv-decision")
+    decide = html.Div([label, buttons, apart], className="nv-card nv-decision")
+    return html.Div([decide, feedback.question(alert)], className="nv-decisions")
 
 
 def _buttons(alert: AlertView, *, over: bool) -> list[Component]:
@@ -96,6 +101,8 @@ def _event(entry: AlertHistoryEntry) -> html.Li:
     words, icon_name = _EVENTS.get(entry.kind, (entry.kind, "arrow-repeat"))
     note = "" if entry.kind in {"assigned", "released"} else entry.note
     what = str(words).format(owner=entry.note, time=format_datetime(entry.until))
+    if entry.kind in feedback.REASON_WORDS:
+        what = _("Expected: {reason}", reason=what)
     who = _("{what} by {who}", what=what, who=entry.username) if entry.username else what
     parts: list[Component] = [
         html.Span(icon(icon_name), className="nv-timeline-icon"),

@@ -27,8 +27,10 @@ ACTION_WORDS = {
     AuditAction.ALERT_ACKNOWLEDGED: lazy("Acknowledged an alert"),
     AuditAction.ALERT_ASSIGNED: lazy("Gave an alert to somebody"),
     AuditAction.ALERT_COMMENTED: lazy("Commented on an alert"),
+    AuditAction.ALERT_JUDGED: lazy("Said what an alert was"),
     AuditAction.ALERT_RESOLVED: lazy("Resolved an alert"),
     AuditAction.ALERT_SNOOZED: lazy("Snoozed an alert"),
+    AuditAction.ALERT_UNJUDGED: lazy("Took back what an alert was said to be"),
     AuditAction.AUDIT_EXPORTED: lazy("Exported the audit log"),
     AuditAction.BACKUP_MADE: lazy("Made a backup"),
     AuditAction.BACKUP_RESTORED: lazy("Restored a backup"),
@@ -101,6 +103,7 @@ _FIELD_WORDS = {
     "time_zone": lazy("Time zone"),
     "user_agent": lazy("Browser or program"),
     "version": lazy("Version"),
+    "verdict": lazy("Verdict"),
     "week_start": lazy("Weeks begin on"),
 }
 
