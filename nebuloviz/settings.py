@@ -167,7 +167,10 @@ class Settings(BaseSettings):
         description="`auto` watches sales in a process beside this one; `off` leaves that to other processes, and saves its memory.",
     )
     watched_series: int = Field(
-        264, ge=1, le=10_000, description="Most series that the detector watches, the largest by volume."
+        264,
+        ge=1,
+        le=10_000,
+        description="Most series that the detector watches by the hour, and again by the day; the largest by volume.",
     )
     false_alerts_per_week: float = Field(
         1.0,

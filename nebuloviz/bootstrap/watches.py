@@ -59,7 +59,7 @@ def start_watching(settings: Settings, listeners: list[OnWritten]) -> WatchProce
 
 
 def watch_sales(parent: Parent, settings: Settings, holder: str) -> None:
-    """The task of that child: both watches, until it is to stop. It loads what they need once it is elected, or has sales to judge.
+    """The task of that child: all watches, until it is to stop. It loads what they need once it is elected, or has sales to judge.
 
     When administrators decide otherwise on detection it ends as well, and the next child does as they have decided.
 
@@ -204,17 +204,19 @@ def closed_days(settings: Settings) -> frozenset[date]:
 def backtest(
     settings: Settings, source: Path, closures: Path | None, output: Path, database_url: str = "sqlite://"
 ) -> int:
-    """Replay a file of sales past both watches as the settings have them, and write the alerts; 0 for the shell.
+    """Replay a file of sales past all watches as the settings have them, and write the alerts; 0 for the shell.
 
     Raises:
         InvalidInput: the file cannot be replayed.
         ConfigurationError: the calendar cannot be read.
     """
-    from nebuloviz.detection.line_model import LineSettings  # noqa: PLC0415 - see above
+    from nebuloviz.detection.day_watch import DayWatch  # noqa: PLC0415 - see above
+    from nebuloviz.detection.line_model import LineSettings  # noqa: PLC0415
     from nebuloviz.detection.lines import LineWatch  # noqa: PLC0415
     from nebuloviz.detection.series_model import WatchSettings  # noqa: PLC0415
     from nebuloviz.detection.series_watch import SeriesWatch  # noqa: PLC0415
     from nebuloviz.services import backtest  # noqa: PLC0415
+    from nebuloviz.services.day_watch import metrics_by_day  # noqa: PLC0415
     from nebuloviz.services.line_watch import DIMENSIONS  # noqa: PLC0415
 
     calendar = _calendar(settings.model_copy(update={"closed_days_file": closures}) if closures else settings)
@@ -222,6 +224,6 @@ def backtest(
     series = WatchSettings(calendar, max_series=settings.watched_series, false_alerts_per_week=allowed, detector=kind)
     # Outsiders know the column of a product by its own name.
     lines = LineSettings(calendar, DIMENSIONS, product_dimension="product_id", false_alerts_per_week=allowed)
-    watches = SeriesWatch(series), LineWatch(lines)
+    watches = SeriesWatch(series), DayWatch(series, metrics_by_day()), LineWatch(lines)
     backtest.backtest(source, output, *watches, currency=settings.currency, database_url=database_url)
     return 0

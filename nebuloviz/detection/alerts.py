@@ -8,7 +8,9 @@ from enum import StrEnum
 
 from nebuloviz.detection.series import SeriesKey
 
+HOURS, DAYS = "series", "days"  # the detectors of closed buckets
 QUIET = timedelta(hours=6)  # an alert resolves when its series has looked normal for so long
+QUIET_BY_DAY = timedelta(hours=20)  # one that is judged by the day, when the next day was normal
 
 
 class Severity(StrEnum):
@@ -20,6 +22,11 @@ class Severity(StrEnum):
 
 # By surprise beyond the alert's own threshold: an alert ten times rarer than it had to be is `medium`, and so on.
 _STEPS = ((2.0, Severity.CRITICAL), (1.0, Severity.HIGH), (0.4, Severity.MEDIUM))
+
+
+def quiet_of(detector: str) -> timedelta:
+    """How long a series of this detector has to look normal for its alert to resolve."""
+    return QUIET_BY_DAY if detector == DAYS else QUIET
 
 
 def severity_of(score: float, threshold: float) -> Severity:
@@ -83,7 +90,7 @@ def next_state(alert: OpenAlert | None, finding: Finding | None, now: datetime) 
     """The next step for one series of one detector, from its open alert and what was found in the bucket just closed.
 
     `now` is event time: the end of that bucket. A finding extends an open alert; without one, a novel finding raises it.
-    An alert resolves after `QUIET` without a finding.
+    An alert resolves after its detector's `quiet_of` without a finding.
     """
     if alert is None:
         if finding is None or not finding.novel:
@@ -93,6 +100,6 @@ def next_state(alert: OpenAlert | None, finding: Finding | None, now: datetime) 
         worst = max(alert.worst, finding, key=lambda each: each.score)
         extended = replace(alert, worst=worst, bucket_end=max(alert.bucket_end, finding.bucket_end))
         return Transition(Step.EXTEND, extended)
-    if now - alert.bucket_end >= QUIET:
+    if now - alert.bucket_end >= quiet_of(alert.worst.detector):
         return Transition(Step.RESOLVE, None)
     return Transition(Step.NOTHING, alert)

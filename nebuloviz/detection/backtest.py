@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from nebuloviz.detection.alerts import Finding, OpenAlert, Step, next_state
+from nebuloviz.detection.day_watch import DayFigures, DayWatch
 from nebuloviz.detection.lines import LineWatch
 from nebuloviz.detection.series import HourBuckets, Lines, SeriesKey, time_of_hour
 from nebuloviz.detection.series_watch import SeriesWatch
@@ -15,10 +16,11 @@ from nebuloviz.detection.series_watch import SeriesWatch
 
 @dataclass(frozen=True)
 class ReplayedDay:
-    """What arrived in one local day, and the hourly buckets that had closed when it was over."""
+    """What arrived in one local day, and the hourly buckets and the days that had closed when it was over."""
 
     lines: Lines
     buckets: HourBuckets
+    days: DayFigures
 
 
 @dataclass
@@ -51,16 +53,17 @@ class AlertBook:
         )
 
 
-def replay(days: Iterable[ReplayedDay], series: SeriesWatch, lines: LineWatch) -> Iterator[Finding]:
+def replay(days: Iterable[ReplayedDay], series: SeriesWatch, by_day: DayWatch, lines: LineWatch) -> Iterator[Finding]:
     """The findings that raise alerts, in order of time. Models are fitted between two days, on the days before."""
-    book = AlertBook({})
+    book, day_book = AlertBook({}), AlertBook({})
     for day in days:
         found = [*lines.feed(day.lines), *lines.close(day.buckets.end), *series.feed(day.buckets)]
         for hour in range(day.buckets.start, day.buckets.end):
             end = time_of_hour(hour + 1)
             due = [finding for finding in found if end - timedelta(hours=1) < finding.moment <= end]
             yield from book.close_hour(sorted(due, key=lambda finding: finding.moment), end)
-        for watch in (series, lines):
+        yield from day_book.close_hour(by_day.feed(day.days), time_of_hour(day.buckets.end))
+        for watch in (series, by_day, lines):
             if watch.fit_due:
                 watch.train()
 

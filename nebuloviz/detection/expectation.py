@@ -103,13 +103,13 @@ def _level(history: DayHistory) -> FloatArray:
     ratio = np.where(due, total / np.where(due, profile, 1.0), np.nan)
     recency = np.cumsum(due[::-1], axis=0)[::-1]
     ratio[recency > LEVEL_DAYS] = np.nan
-    level = _median(ratio)
+    level = median(ratio)
     open_days = np.flatnonzero(history.usable.any(axis=1))
     usual = np.where(history.rebased, history.level[open_days[-1]], 1.0) if len(open_days) else 1.0
     return np.where(level > 0, level, usual)
 
 
-def _median(values: FloatArray) -> FloatArray:
+def median(values: FloatArray) -> FloatArray:
     """Over the first axis, without NaN; NaN where all are."""
     ordered = np.sort(values, axis=0)  # NaN last
     n = np.isfinite(values).sum(axis=0)

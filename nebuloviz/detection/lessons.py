@@ -140,6 +140,18 @@ def lets_pass(lessons: Iterable[Lesson], finding: Finding, threshold: float) -> 
     return finding.score >= bar and not any(_is_known(each, finding) for each in own)
 
 
+def is_expected(lessons: Iterable[Lesson], finding: Finding) -> bool:
+    """Whether its time was said to be expected of its segment, or of one that contains it."""
+    first, last = hour_of_time(finding.bucket_start), hour_of_time(finding.bucket_end)
+    return any(
+        each.verdict is Verdict.EXPECTED
+        and within(finding.key.dimensions, each.key.dimensions)
+        and each.start < last
+        and first < each.end
+        for each in lessons
+    )
+
+
 def _is_known(lesson: Lesson, finding: Finding) -> bool:
     if lesson.verdict is Verdict.EXPECTED:
         return lesson.start <= hour_of_time(finding.bucket_start) < lesson.end

@@ -31,9 +31,9 @@ class Watched:
 
 
 # Orders say most: the others jump with single wholesale baskets, so they alert only when the case is plain.
-# With the shares of the line watch these come to one.
+# With the shares of the day watch and of the line watch these come to one.
 WATCHED = (
-    Watched("orders", Scale.COUNT, 0.6),
+    Watched("orders", Scale.COUNT, 0.54),
     Watched("revenue", Scale.AMOUNT, 0.02),
     Watched("units", Scale.AMOUNT, 0.02),
     Watched("lines", Scale.AMOUNT, 0.02),

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from nebuloviz.detection.alerts import Finding, severity_of
+from nebuloviz.detection.alerts import HOURS, Finding, severity_of
 from nebuloviz.detection.history import History
 from nebuloviz.detection.lessons import Lesson, bar_of
 from nebuloviz.detection.residuals import WINDOWS, Scale, rolling_sum
@@ -210,6 +210,6 @@ def _finding(key: SeriesKey, hour: int, score: float, threshold: float, evidence
         expected_high=evidence.high,
         score=score,
         severity=severity_of(score, threshold),
-        detector="series",
+        detector=HOURS,
         novel=novel,
     )

@@ -13,6 +13,8 @@ from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray
 # Hours of a company are anomalous on several days in ten; wrong lines are rarer, and their ordinary days say less about the rare.
 HOURS_FIT = (0.2, 0.6)
 LINES_FIT = (0.5, 0.9)
+# Days of what is judged by the day are anomalous as rarely as lines are wrong.
+DAYS_FIT = LINES_FIT
 _MIN_DAYS = 5
 _CANDIDATES = 8  # the rows of a day that its highest score is looked for in
 _SURPRISE_LIMIT = 300.0
@@ -53,14 +55,19 @@ def tail_from_daily_maxima(
 
 
 def calibrate(
-    detector: Detector, deviations: FloatArray, rows: BoolArray, quantiles: tuple[float, float] = HOURS_FIT
+    detector: Detector,
+    deviations: FloatArray,
+    rows: BoolArray,
+    quantiles: tuple[float, float] = HOURS_FIT,
+    *,
+    per_day: int = HOURS_PER_DAY,
 ) -> Tail | None:
-    """The tail of a fitted detector's scores on hours shaped (days x 24, series, features), of which `rows` count.
+    """The tail of a fitted detector's scores on buckets shaped (days x `per_day`, series, features), of which `rows` count.
 
     The highest score of a day is looked for among the day's largest deviations: scoring all of them would take minutes.
     """
     largest = np.where(rows, np.abs(deviations).max(axis=2), -1.0)
-    flat = largest.reshape(len(largest) // HOURS_PER_DAY, -1)
+    flat = largest.reshape(len(largest) // per_day, -1)
     top = np.argsort(-flat, axis=1, kind="stable")[:, :_CANDIDATES]
     candidates = deviations.reshape(*flat.shape, -1)[np.arange(len(flat))[:, None], top]
     scores = detector.score(candidates.reshape(-1, candidates.shape[2])).reshape(top.shape)

@@ -141,13 +141,18 @@ _SCALES = {
 }
 
 
+def scale_of(measure: str) -> int:
+    """What a stored figure of this measure is divided by to be in its own unit."""
+    return _SCALES.get(measure, 1)
+
+
 def _amount(names: tuple[str, ...], figures: Mapping[str, int]) -> float:
     """A signed sum of measures in their own units; added as integers where they have one unit, so that cents stay exact."""
     signed = [(-1 if name[0] == "-" else 1, name.removeprefix("-")) for name in names]
-    scales = {_SCALES.get(name, 1) for _, name in signed}
+    scales = {scale_of(name) for _, name in signed}
     if len(scales) == 1:
         return sum(sign * figures.get(name, 0) for sign, name in signed) / scales.pop()
-    return sum(sign * figures.get(name, 0) / _SCALES.get(name, 1) for sign, name in signed)
+    return sum(sign * figures.get(name, 0) / scale_of(name) for sign, name in signed)
 
 
 _Entry = TypeVar("_Entry", Metric, Dimension)

@@ -10,7 +10,7 @@ from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session, aliased
 
 from nebuloviz.db import insert
-from nebuloviz.detection.alerts import QUIET, Finding, OpenAlert, Severity, Step, next_state
+from nebuloviz.detection.alerts import Finding, OpenAlert, Severity, Step, next_state, quiet_of
 from nebuloviz.detection.series import SeriesKey
 from nebuloviz.models import Alert, AlertEvent
 from nebuloviz.observability import ALERTS_RAISED
@@ -24,7 +24,7 @@ def open_alerts(session: Session, detector: str, at: datetime) -> OpenAlerts:
 
     The latter take in what follows of the same anomaly, which somebody has dealt with and need not hear of again.
     """
-    going_on = (Alert.state != "resolved") | (Alert.bucket_end > at - QUIET)
+    going_on = (Alert.state != "resolved") | (Alert.bucket_end > at - quiet_of(detector))
     rows = session.scalars(select(Alert).where(Alert.detector == detector, going_on).order_by(Alert.id))
     return {SeriesKey.parse(row.series): (row.id, _open(row)) for row in rows}
 
@@ -45,25 +45,26 @@ def _open(row: Alert) -> OpenAlert:
     return OpenAlert(worst, row.bucket_start, row.bucket_end)
 
 
-def apply(session: Session, going_on: OpenAlerts, findings: Mapping[SeriesKey, Finding], hour_end: datetime) -> None:
-    """Take each series one step further: raise, extend or resolve its alert. Keeps `going_on` up to date.
+def apply(session: Session, going_on: OpenAlerts, findings: Mapping[SeriesKey, Finding], end: datetime) -> None:
+    """Take each series one step further, of one bucket that ended at `end`: raise, extend or resolve its alert.
 
+    Keeps `going_on` up to date.
     Metrics of one segment move together, so while one of them has an alert the others raise none.
     """
     for key in sorted({*going_on, *findings}):
         alert_id, alert = going_on.get(key, (None, None))
-        transition = next_state(alert, findings.get(key), hour_end)
+        transition = next_state(alert, findings.get(key), end)
         if transition.step is Step.RAISE and transition.alert is not None:
             if all(key.dimensions != other.dimensions for other in going_on):
-                raised = raise_alert(session, transition.alert, hour_end)
-                going_on[key] = (raised or _raise_again(session, transition.alert, hour_end), transition.alert)
+                raised = raise_alert(session, transition.alert, end)
+                going_on[key] = (raised or _raise_again(session, transition.alert, end), transition.alert)
         elif alert is None or alert_id is None:
             continue
         elif transition.step is Step.EXTEND and transition.alert is not None:
-            _extend(session, alert_id, alert, transition.alert, hour_end)
+            _extend(session, alert_id, alert, transition.alert, end)
             going_on[key] = (alert_id, transition.alert)
         elif transition.step is Step.RESOLVE:
-            _resolve(session, alert_id, hour_end)
+            _resolve(session, alert_id, end)
             del going_on[key]
 
 

@@ -198,6 +198,8 @@ def _series_of(query: Query) -> str | None:
     """The watched series that `query` asks for: one metric, in total or for one value of one dimension."""
     if len(query.metrics) != 1 or query.dimensions or query.grain in {None, "minute", "quarter_hour"}:
         return None
+    if query.metrics[0] not in detectors.METRICS_BY_HOUR and query.grain != "day":  # ratios do not add up
+        return None
     if not query.filters:
         return query.metrics[0]
     only = query.filters[0]

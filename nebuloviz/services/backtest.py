@@ -13,6 +13,7 @@ from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.detection.backtest import ReplayedDay, as_json_line, replay
 from nebuloviz.detection.calendar import Calendar
+from nebuloviz.detection.day_watch import DayWatch
 from nebuloviz.detection.lines import LineWatch
 from nebuloviz.detection.series import HOURS_PER_DAY, hour_of_time
 from nebuloviz.detection.series_watch import SeriesWatch
@@ -22,6 +23,7 @@ from nebuloviz.ingest.importing import FileImport
 from nebuloviz.ingest.sale import Record, Sale, parse_record
 from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.migrate import upgrade
+from nebuloviz.services.day_watch import closed_days
 from nebuloviz.services.line_watch import lines_of
 from nebuloviz.services.series_watch import closed_buckets
 
@@ -30,6 +32,7 @@ def backtest(
     source: Path,
     output: Path,
     series: SeriesWatch,
+    by_day: DayWatch,
     lines: LineWatch,
     *,
     currency: str = "",
@@ -38,7 +41,7 @@ def backtest(
     """Write the alerts that the file's sales would have raised, one JSON object a line; how many there were.
 
     The file is read like an import, in order of time, and no alert depends on a later row. Naive times are of the watches' zone.
-    Both watches must be new, and the database, in which the sales are stored, empty; by default it is in memory and forgotten.
+    The watches must be new, and the database, in which the sales are stored, empty; by default it is in memory and forgotten.
 
     Raises:
         InvalidInput: the file cannot be read, lacks a required column, or does not begin with a sale.
@@ -48,15 +51,15 @@ def backtest(
     database = Database(database_url)
     try:
         upgrade(database)
-        days = _replayed_days(job, database, DatabaseSink(database, ZoneInfo(zone), currency), series)
+        days = _replayed_days(job, database, DatabaseSink(database, ZoneInfo(zone), currency), series, by_day)
         with output.open("w", encoding="utf-8") as file:
-            return sum(1 for finding in replay(days, series, lines) if file.write(as_json_line(finding) + "\n"))
+            return sum(1 for finding in replay(days, series, by_day, lines) if file.write(as_json_line(finding) + "\n"))
     finally:
         database.dispose()
 
 
 def _replayed_days(
-    job: FileImport, database: Database, sink: DatabaseSink, series: SeriesWatch
+    job: FileImport, database: Database, sink: DatabaseSink, series: SeriesWatch, by_day: DayWatch
 ) -> Iterator[ReplayedDay]:
     """Store the sales of one local day at a time, then read what its hours came to back from the rollups."""
     calendar = series.settings.calendar
@@ -68,10 +71,11 @@ def _replayed_days(
         loaded = following
         hours, _ = calendar.utc_hours(day * HOURS_PER_DAY, (day + 1) * HOURS_PER_DAY)
         if series.next_hour is None:
-            series.next_hour = int(hours[0])
+            series.next_hour, by_day.next_day = int(hours[0]), day
         with database.session() as session:
             buckets = closed_buckets(session, series, int(hours[-1]) + 1)
-        yield ReplayedDay(lines_of(written.sales), buckets)
+            days = closed_days(session, by_day, day + 1)
+        yield ReplayedDay(lines_of(written.sales), buckets, days)
 
 
 def _by_day(records: Iterable[Record], calendar: Calendar) -> Iterator[tuple[int, list[Item]]]:

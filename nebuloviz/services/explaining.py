@@ -18,7 +18,7 @@ from nebuloviz.services.interfaces import AlertView, Contribution, DataService, 
 
 BASELINE_WEEKS = 4  # a segment's normal is its mean at the same hours of so many weeks before
 #: Metrics of alerts that sums by segment tell something of (orders nearly add up), and whether these count things.
-_COUNTED = {"revenue": False, "orders": True, "units": False, "lines": True, "price_drops": False}
+_COUNTED = {"revenue": False, "orders": True, "units": False, "lines": True, "returns": False, "price_drops": False}
 _UNPAIRED = frozenset({"product"})  # too many values to pair with others: a product is told apart by itself
 
 

@@ -6,23 +6,19 @@ whatever crashes, no hour is judged twice and no alert raised twice.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
-import pickle
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Result, Table, delete, func, literal, select
+from sqlalchemy import Result, func, literal, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.clock import utc_now
-from nebuloviz.db import Database, insert
-from nebuloviz.detection.alerts import Finding
+from nebuloviz.db import Database
+from nebuloviz.detection.alerts import HOURS, Finding
 from nebuloviz.detection.history import COMPANY, Segment
 from nebuloviz.detection.series import (
     HOURS_PER_DAY,
@@ -35,29 +31,27 @@ from nebuloviz.detection.series import (
 )
 from nebuloviz.detection.series_model import WatchSettings
 from nebuloviz.detection.series_watch import SeriesWatch
-from nebuloviz.ingest.loading import load
-from nebuloviz.models import (
-    MONEY_SCALE,
-    QUANTITY_SCALE,
-    ROLLED_DIMENSIONS,
-    ROLLUPS,
-    Base,
-    DetectorState,
-    Expectation,
-    IngestMinute,
-)
+from nebuloviz.models import MONEY_SCALE, QUANTITY_SCALE, ROLLED_DIMENSIONS, DetectorState, IngestMinute
 from nebuloviz.observability import DETECTOR_CHECKED, DETECTOR_SECONDS, SERIES_WATCHED, log_context, timed
 from nebuloviz.services import imports, lease
 from nebuloviz.services.alert_store import apply, open_alerts
+from nebuloviz.services.day_watch import DayWatcher
+from nebuloviz.services.detectors import LEARNING
 from nebuloviz.services.feedback import lessons
 from nebuloviz.services.watch_process import LEASE_LIFE, SERIES_TASK
+from nebuloviz.services.watching import (
+    EXPECTED_DAYS,
+    HISTORY,
+    LOOK_BACK,
+    ExpectedRow,
+    StoredState,
+    replace_expected,
+    rollup_table,
+    values_to_feed,
+)
 
-DETECTOR = "series"
+DETECTOR = HOURS
 GRACE = timedelta(minutes=3)  # after the hour, for sales under way
-HISTORY = timedelta(weeks=11)  # what a new watch learns from
-LOOK_BACK = timedelta(days=14)  # how far back a new watch still raises alerts
-EXPECTED_DAYS = 35  # of expected ranges that a new watch writes
-KEEP_EXPECTED = timedelta(days=120)
 BACKLOG = 1000  # sales in two minutes, none of them of the hour to be judged: a stream that has yet to catch up
 _BACKLOG_MINUTES = timedelta(minutes=2)
 _STEP_HOURS = HISTORY // timedelta(hours=1) + HOURS_PER_DAY
@@ -68,7 +62,6 @@ _MEASURES = {
     "units": ("quantity", QUANTITY_SCALE),
     "lines": ("lines", 1),
 }
-_TABLES = {(rollup.grain, rollup.dimensions): rollup for rollup in ROLLUPS}
 
 _log = logging.getLogger(__name__)
 
@@ -100,19 +93,20 @@ class SeriesWatcher:
     ) -> None:
         self._database = database
         self._settings = settings
-        self._secret = secret.encode()
+        self._stored = StoredState(DETECTOR, secret)
         self._now = now
         self._holder = holder or lease.own_name()
+        self._days = DayWatcher(database, settings, secret=secret, holder=self._holder)
         self._running: _Running | None = None  # as last stored; another process may have gone on since
 
     def step(self) -> bool:
-        """Judge the hours that have closed since the last step, at most eleven weeks. Whether there are more."""
+        """Judge the hours that have closed since the last step, at most eleven weeks, then the days. Whether there are more."""
         now = self._now()
         if not lease.keep(self._database, SERIES_TASK, self._holder, now, LEASE_LIFE):
             DETECTOR_CHECKED.set(0)
             return False
         with log_context(request_id=f"series@{now:%Y-%m-%dT%H:%M:%SZ}"):  # all lines of one look
-            more = self._judge_closed(now)
+            more = self._judge_closed(now) or self._days.step(now)
         if not more:
             DETECTOR_CHECKED.set_to_current_time()
         return more
@@ -150,7 +144,11 @@ class SeriesWatcher:
             return _new(session, self._settings, now, judged_until)
         if self._running is not None and self._running.watch.next_hour == judged_until:
             return self._running
-        return self._unpickled(stored.state) or _new(session, self._settings, now, judged_until)
+        return self._known(stored.state) or _new(session, self._settings, now, judged_until)
+
+    def _known(self, state: bytes) -> _Running | None:
+        running = self._stored.unpacked(state)
+        return running if isinstance(running, _Running) and running.watch.settings == self._settings else None
 
     def _judge(self, running: _Running, buckets: HourBuckets, now: datetime) -> list[Finding]:
         """Feed the hours day by day, training where it is due. Holds no connection: it may take seconds."""
@@ -184,44 +182,19 @@ class SeriesWatcher:
             for hour in range(start, buckets.end):
                 apply(session, going_on, by_hour.get(hour, {}), time_of_hour(hour + 1))
             _store_expected(session, running, now)
-            self._store_state(session, running)
+            self._stored.store(
+                session,
+                running,
+                version=running.watch.model.version if running.watch.model else LEARNING,
+                trained_at=running.trained_at,
+                scored_until=time_of_hour(running.watch.next_hour or 0),
+            )
         return True
-
-    def _store_state(self, session: Session, running: _Running) -> None:
-        watch = running.watch
-        row = {
-            "version": watch.model.version if watch.model else "learning",
-            "trained_at": running.trained_at,
-            "scored_until": time_of_hour(watch.next_hour or 0),
-            "state": self._pickled(running),
-        }
-        statement = insert(session, DetectorState).values(detector=DETECTOR, **row)
-        session.execute(statement.on_conflict_do_update(index_elements=["detector"], set_=row))
-
-    def _pickled(self, running: _Running) -> bytes:
-        body = zlib.compress(pickle.dumps(running), level=1)
-        return self._signature(body) + body
-
-    def _unpickled(self, stored: bytes) -> _Running | None:
-        """None for a state that is not of our making, or of another version of the program: it is learned anew then."""
-        signature, body = stored[:32], stored[32:]
-        if not hmac.compare_digest(signature, self._signature(body)):
-            _log.warning("the stored series watch is not signed with this installation's secret; it is learned anew")
-            return None
-        try:
-            running = pickle.loads(zlib.decompress(body))  # noqa: S301 - signed by ourselves, checked above
-        except Exception:  # noqa: BLE001 - reading what another version wrote can fail in any way
-            _log.exception("the stored series watch cannot be read; it is learned anew")
-            return None
-        return running if isinstance(running, _Running) and running.watch.settings == self._settings else None
-
-    def _signature(self, body: bytes) -> bytes:
-        return hmac.new(self._secret, body, hashlib.sha256).digest()
 
 
 def _is_due(session: Session, closed: int, now: datetime) -> bool:
     """Whether hours have closed, or an import has ended, since the last step; and whether all their sales should be there."""
-    newest = session.scalar(select(func.max(_table("hour").c.bucket)))
+    newest = session.scalar(select(func.max(rollup_table("hour").c.bucket)))
     known = select(DetectorState.scored_until, DetectorState.trained_at).where(DetectorState.detector == DETECTOR)
     last = session.execute(known).first()
     if newest is None:
@@ -243,7 +216,7 @@ def _flooded(session: Session, now: datetime) -> bool:
 
 def _new(session: Session, settings: WatchSettings, now: datetime, raise_from: int) -> _Running | None:
     """A watch that will learn from the last weeks; None while there is nothing to learn from."""
-    bucket = _table("hour").c.bucket
+    bucket = rollup_table("hour").c.bucket
     first = session.scalar(select(func.min(bucket)).where(bucket >= now - HISTORY))
     if first is None:
         return None
@@ -254,17 +227,16 @@ def _new(session: Session, settings: WatchSettings, now: datetime, raise_from: i
     return _Running(watch, raise_from, trained_at=now)
 
 
-def _table(grain: str, dimension: str | None = None) -> Table:
-    return _TABLES[grain, (dimension,) if dimension else ()].table
-
-
 def closed_buckets(session: Session, watch: SeriesWatch, end: int) -> HourBuckets:
     """Every watched metric from the watch's next hour to `end`: in total and for the largest values of each dimension."""
     start = watch.next_hour or 0
     end = max(start, end)
     segments: dict[Segment, FloatArray] = {}
     for dimension in (None, *ROLLED_DIMENSIONS):
-        values = _values(session, watch, end, dimension) if dimension else [""]
+        values = [""]
+        if dimension:
+            largest = watch.settings.max_series // len(_MEASURES)
+            values = values_to_feed(session, dimension, time_of_hour(end), watch.history.segments, largest)
         for bucket, value, *sums in _hours(session, start, end, dimension, values):
             segment = ((dimension, value),) if dimension else COMPANY
             if segment not in segments:
@@ -281,32 +253,13 @@ def _hours(
     session: Session, start: int, end: int, dimension: str | None, values: Sequence[str]
 ) -> Result[*tuple[Any, ...]]:
     """Rows of bucket, value and the stored measures, for the hours that have any sale."""
-    table = _table("hour", dimension)
+    table = rollup_table("hour", dimension)
     sums = [table.c[measure] for measure, _ in _MEASURES.values()]
     inside = (table.c.bucket >= time_of_hour(start)) & (table.c.bucket < time_of_hour(end))
     if dimension is None:
         return session.execute(select(table.c.bucket, literal(""), *sums).where(inside))
     value = table.c[dimension]
     return session.execute(select(table.c.bucket, value, *sums).where(inside, value.in_(values)))
-
-
-def _values(session: Session, watch: SeriesWatch, end: int, dimension: str) -> list[str]:
-    """The values to feed: the largest of the last weeks, and all fed before, as what is left out counts as sold nothing.
-
-    None of a dimension that has only one: it would only repeat the total.
-    """
-    table = _table("day", dimension)
-    value = table.c[dimension]
-    recent = (table.c.bucket >= time_of_hour(end) - HISTORY) & (table.c.bucket < time_of_hour(end))
-    largest = session.scalars(
-        select(value)
-        .where(recent, value != "")
-        .group_by(value)
-        .order_by(func.sum(table.c.orders).desc(), value)
-        .limit(max(2, watch.settings.max_series // len(_MEASURES)))
-    ).all()
-    known = [pairs[0][1] for pairs in watch.history.segments if pairs and pairs[0][0] == dimension]
-    return sorted({*largest, *known}) if known or len(largest) > 1 else []
 
 
 def _keys(watch: SeriesWatch) -> list[SeriesKey]:
@@ -322,7 +275,7 @@ def _store_expected(session: Session, running: _Running, now: datetime) -> None:
     keys = _keys(watch)
     if days <= 0 or not keys:
         return
-    rows: list[tuple[str, datetime, float, float, float]] = []
+    rows: list[ExpectedRow] = []
     for key in keys:
         band = watch.band(key, days)
         if band is None:
@@ -332,11 +285,5 @@ def _store_expected(session: Session, running: _Running, now: datetime) -> None:
                 rows.append((str(key), time_of_hour(hour), float(expected), float(low), float(high)))
     if not rows:
         return
-    # The first time these are some 100,000 rows, which an upsert would take a minute for
-    first = min(bucket for _, bucket, *_ in rows)
-    replaced = (Expectation.bucket >= first) | (Expectation.bucket < now - KEEP_EXPECTED)
-    session.execute(delete(Expectation).where(replaced))
-    names = ("series", "bucket", "expected", "low", "high")
-    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
-    load(session.connection(), Base.metadata.tables["expectation"], columns)
+    replace_expected(session, _MEASURES, rows, now)
     running.expected_until = watch.history.next_day

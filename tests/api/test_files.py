@@ -277,11 +277,13 @@ class TestDetectors:
             fresh = client.get("/api/v1/detectors").json()["items"]
             assert [(item["name"], item["version"], item["watched"]) for item in fresh] == [
                 ("series", "", 0),
+                ("days", "", 0),
                 ("lines", None, 0),
             ]
             with api.database.transaction() as session:
-                session.add(
-                    DetectorState(detector="series", version="f-1", trained_at=now, scored_until=now, state=b"")
+                session.add_all(
+                    DetectorState(detector=name, version="f-1", trained_at=now, scored_until=now, state=b"")
+                    for name in ("series", "days")
                 )
                 session.add_all(
                     Expectation(series=name, bucket=now + timedelta(hours=n), expected=1, low=0, high=2)
@@ -290,8 +292,12 @@ class TestDetectors:
                 )
                 past = now - timedelta(days=3)
                 session.add(Expectation(series="units", bucket=past, expected=1, low=0, high=2))
-            (series, _lines) = client.get("/api/v1/detectors").json()["items"]
+                yesterday = now - timedelta(hours=24)
+                session.add(Expectation(series="margin", bucket=yesterday, expected=0.3, low=0.2, high=0.4))
+            (series, days, _lines) = client.get("/api/v1/detectors").json()["items"]
             assert (series["version"], series["watched"], series["trained_at"]) == ("f-1", 4, "2026-04-01T12:00:00Z")
+            assert (days["version"], days["watched"]) == ("f-1", 1)
+            assert client.get("/api/v1/detectors/days/series").json()["items"] == ["margin"]
             first = client.get("/api/v1/detectors/series/series", params={"limit": 3}).json()
             rest = client.get("/api/v1/detectors/series/series", params={"limit": 3, "cursor": first["next"]}).json()
         assert first["items"] + rest["items"] == names

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nebuloviz.detection.calendar import Calendar
+from nebuloviz.detection.day_watch import DayWatch
 from nebuloviz.detection.line_model import LineSettings
 from nebuloviz.detection.lines import LineWatch
 from nebuloviz.detection.series import Lines
@@ -45,9 +46,9 @@ def run(tmp_path: Path) -> Run:
     def replayed(rows: list[str]) -> list[dict[str, str]]:
         source, output = tmp_path / "stream.csv.gz", tmp_path / "alerts.jsonl"
         source.write_bytes(gzip.compress((_HEADER + "".join(rows)).encode()))
-        series = SeriesWatch(WatchSettings(Calendar()))
+        series, by_day = SeriesWatch(WatchSettings(Calendar())), DayWatch(WatchSettings(Calendar()))
         lines = LineWatch(LineSettings(Calendar(), DIMENSIONS, product_dimension="product_id"))
-        n = backtest(source, output, series, lines)
+        n = backtest(source, output, series, by_day, lines)
         written = [json.loads(line) for line in output.read_text().splitlines()]
         assert len(written) == n
         return written

@@ -18,6 +18,7 @@ from nebuloviz.services import series_watch
 from nebuloviz.services.interfaces import AlertVerdict
 from nebuloviz.services.series_watch import DETECTOR, SeriesWatcher
 from nebuloviz.services.watch_process import LEASE_LIFE
+from nebuloviz.services.watching import StoredState
 from tests.services.watched_shop import LEARNED, START, Shop, payloads, write
 
 NOON = LEARNED + timedelta(hours=12)
@@ -198,7 +199,7 @@ class TestRestart:
         catch_up(shop.watcher())
         assert figures(shop) == broken != []
 
-    @pytest.mark.parametrize("killed_in", ["feed", "apply", "_store_expected", "_store_state"])
+    @pytest.mark.parametrize("killed_in", ["feed", "apply", "_store_expected", "store"])
     def test_killed_anywhere_in_a_step_nothing_is_lost_or_doubled(
         self, shop: Shop, killed_in: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -227,7 +228,7 @@ def kill_in(patch: pytest.MonkeyPatch, place: str) -> None:
     def killed(*_args: Any, **_kwargs: Any) -> None:
         raise KeyboardInterrupt
 
-    owner = {"feed": SeriesWatch, "_store_state": SeriesWatcher}.get(place, series_watch)
+    owner = {"feed": SeriesWatch, "store": StoredState}.get(place, series_watch)
     patch.setattr(owner, place, killed)
 
 
@@ -333,8 +334,8 @@ class TestLearningAnew:
     )
     def test_a_state_that_is_not_ours_is_never_unpickled(self, shop: Shop, spoil: Callable[[bytes], bytes]) -> None:
         stored = state(shop).state
-        assert shop.watcher()._unpickled(stored) is not None
-        assert shop.watcher()._unpickled(spoil(stored)) is None
+        assert shop.watcher()._known(stored) is not None
+        assert shop.watcher()._known(spoil(stored)) is None
 
     def test_it_is_learned_anew_instead(self, shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
         with shop.database.transaction() as session:
@@ -346,7 +347,7 @@ class TestLearningAnew:
         assert len(events(shop)) == len(alerts(shop))
 
     def test_nor_is_one_that_another_secret_signed(self, shop: Shop) -> None:
-        assert shop.watcher(secret="the secret of quite another installation")._unpickled(state(shop).state) is None
+        assert shop.watcher(secret="the secret of quite another installation")._known(state(shop).state) is None
 
     def test_other_settings_are_learned_for(self, shop: Shop) -> None:
         before = state(shop).version

@@ -103,9 +103,10 @@ def write(database: Database, lines: list[bytes], now: datetime) -> list[Written
 
 
 def learn(url: str) -> None:
-    """Ten weeks of sales, and what the watch makes of them."""
+    """Ten weeks of sales, and what the watches make of them."""
     database = Database(url)
     write(database, payloads(START, LEARNED), LEARNED)
-    while Shop(database).watcher().step():
+    watcher = Shop(database).watcher()
+    while watcher.step():
         pass
     database.dispose()

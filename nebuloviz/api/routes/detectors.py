@@ -28,7 +28,7 @@ async def detectors(asker: Reader) -> DetectorList:
 @router.get("/{name}/series", summary="The series that a detector watches")
 async def watched_series(
     asker: Reader,
-    name: Annotated[Literal["series", "lines"], Path()],
+    name: Annotated[Literal["series", "days", "lines"], Path()],
     cursor: Cursor = None,
     limit: Annotated[int, Parameter(ge=1, le=1000)] = 100,
 ) -> WatchedList:

@@ -9,13 +9,13 @@ from nebuloviz.api.schemas.base import Outgoing
 
 
 class DetectorItem(Outgoing):
-    """`series` watches the hourly sums of segments, `lines` each sale line. Times are UTC.
+    """`series` watches the hourly sums of segments, `days` their daily ratios and counts, `lines` each sale line. Times are UTC.
 
     `version` names the trained model: empty while it still learns, null where it is kept in memory alone. `watched` is the number of
     series.
     """
 
-    name: Literal["series", "lines"]
+    name: Literal["series", "days", "lines"]
     version: str | None
     trained_at: datetime | None
     judged_until: datetime | None

@@ -153,7 +153,9 @@ class AlertPage:
 
 @dataclass(frozen=True)
 class DetectorView:
-    """What watches sales: `series` the hourly sums of segments, `lines` each sale line. Times are UTC.
+    """What watches sales: `series` the hourly sums of segments, `days` their daily ratios and counts, `lines` each sale line.
+
+    Times are UTC.
 
     `version` names the trained model, '' while it still learns; None of a detector that keeps its model in memory alone. `watched`
     are the series that it has expectations of.

@@ -248,7 +248,7 @@ class InstallationSettings:
         Number(1, 10_000),
         264,
         lazy("Watched series"),
-        lazy("At most so many, the largest by volume."),
+        lazy("At most so many by the hour, and again by the day; the largest by volume."),
     )
 
     closed_records_days: int = _entry(
