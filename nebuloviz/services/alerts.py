@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 
 import pandas as pd
@@ -16,14 +16,14 @@ from nebuloviz.clock import utc_now
 from nebuloviz.detection.series import SeriesKey
 from nebuloviz.errors import NotFound
 from nebuloviz.i18n import gettext as _
-from nebuloviz.metrics.buckets import buckets
 from nebuloviz.metrics.query import Query
-from nebuloviz.models import Alert, AlertEvent, Expectation
+from nebuloviz.models import Alert, AlertEvent
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services import detectors
 from nebuloviz.services.alert_life import AlertLife, Step, acknowledged, assignable, assigned, resolved, snoozed
 from nebuloviz.services.alert_rows import STATES, passes, view_of
 from nebuloviz.services.audit import DatabaseAudit
+from nebuloviz.services.expected import expected_range
 from nebuloviz.services.explaining import explain
 from nebuloviz.services.feedback import Feedback, taught
 from nebuloviz.services.interfaces import (
@@ -149,15 +149,9 @@ class DatabaseAlerts(AlertService):
 
     @require(Permission.ALERTS_READ)
     def expected(self, session: Session, actor: Actor, query: Query) -> pd.DataFrame | None:
-        series = _series_of(query)
-        if series is None or actor.scope:  # a scoped reader sees other sums than those that were watched
+        if actor.scope:  # a scoped reader sees other sums than those that were watched
             return None
-        rows = session.execute(
-            select(Expectation.bucket, Expectation.expected, Expectation.low, Expectation.high)
-            .where(Expectation.series == series, Expectation.bucket >= query.start, Expectation.bucket < query.end)
-            .order_by(Expectation.bucket)
-        ).all()
-        return _by_bucket(pd.DataFrame(rows, columns=["at", "expected", "low", "high"]), query) if rows else None
+        return expected_range(session, actor, self._data, query)
 
     @require(Permission.ALERTS_READ)
     def counts(self, session: Session, actor: Actor) -> dict[str, int]:
@@ -192,39 +186,6 @@ class DatabaseAlerts(AlertService):
     def _take(self, session: Session, actor: Actor, alert: Alert, step: Step, version: int | None) -> AlertView:
         self._life.take(session, actor, alert, step, version)
         return view_of(alert)
-
-
-def _series_of(query: Query) -> str | None:
-    """The watched series that `query` asks for: one metric, in total or for one value of one dimension."""
-    if len(query.metrics) != 1 or query.dimensions or query.grain in {None, "minute", "quarter_hour"}:
-        return None
-    if query.metrics[0] not in detectors.METRICS_BY_HOUR and query.grain != "day":  # ratios do not add up
-        return None
-    if not query.filters:
-        return query.metrics[0]
-    only = query.filters[0]
-    if len(query.filters) > 1 or only.op != "in" or len(only.values) > 1:
-        return None
-    return str(SeriesKey.of(query.metrics[0], **{only.dimension: only.values[0]}))
-
-
-def _by_bucket(hours: pd.DataFrame, query: Query) -> pd.DataFrame:
-    """Hours folded to the query's buckets. Expectations add up; the half-widths of independent hours add in quadrature.
-
-    A first bucket of which only the end was watched is left out: the rest of it would be missing from its sum.
-    """
-    starts = pd.DatetimeIndex([bucket.start for bucket in buckets(query)])
-    place = starts.searchsorted(pd.DatetimeIndex(hours["at"]), side="right") - 1
-    hours["bucket"] = starts[place]
-    hours["down"] = (hours["expected"] - hours["low"]) ** 2
-    hours["up"] = (hours["high"] - hours["expected"]) ** 2
-    if hours["at"].iloc[0] >= max(starts[place[0]], pd.Timestamp(query.start)) + timedelta(hours=1):
-        hours = hours[hours["bucket"] > starts[place[0]]]
-    folded = hours.groupby("bucket")[["expected", "down", "up"]].sum().reset_index()
-    folded["expected_low"] = folded["expected"] - folded["down"] ** 0.5
-    folded["expected_high"] = folded["expected"] + folded["up"] ** 0.5
-    folded["bucket"] = folded["bucket"].dt.tz_convert(query.zone)
-    return folded[["bucket", "expected", "expected_low", "expected_high"]]
 
 
 def _restricted(statement: Select[Alert], which: AlertFilter) -> Select[Alert]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from nebuloviz.errors import Conflict, PermissionDenied
 from nebuloviz.metrics.query import Filter, Grain, Query
@@ -197,8 +197,31 @@ class TestExpected:
             assert bucket.utcoffset() == bucket.astimezone(query.zone).utcoffset()
             inside = [row for at, row in hours.items() if max(bucket, query.start) <= at < min(following, query.end)]
             assert expected == pytest.approx(sum(row.expected for row in inside))
-            assert expected - low == pytest.approx(sum((row.expected - row.low) ** 2 for row in inside) ** 0.5)
-            assert high - expected == pytest.approx(sum((row.high - row.expected) ** 2 for row in inside) ** 0.5)
+            if grain == "hour":
+                assert [(low, high)] == [(row.low, row.high) for row in inside]
+            elif low > 0:  # centred on the scale of roots, on which sums spread evenly
+                assert high**0.5 - expected**0.5 == pytest.approx(expected**0.5 - low**0.5)
+
+    @pytest.mark.parametrize("region", [(), ("south",)])
+    def test_holds_nearly_all_days_and_no_more_than_it_must(
+        self, shop: Shop, ask: Ask, region: tuple[str, ...]
+    ) -> None:
+        filters = (Filter("region", "in", region),) if region else ()
+        query = self.week.with_(start=LEARNED - timedelta(days=35), filters=filters)
+        with shop.database.session() as session:
+            sold = shop.data.frame(session, SYSTEM, query).data["orders"].tolist()
+        inside = [low <= day <= high for day, (_bucket, _expected, low, high) in zip(sold, ask(query), strict=True)]
+        assert sum(inside) >= 33  # of 35: three standard deviations of chance
+        reach = [(high - low) / expected**0.5 for _bucket, expected, low, high in ask(query)]
+        assert max(reach) < 2 * 6  # counts spread by the root of their mean: six of these from end to end
+
+    def test_is_not_drawn_where_too_few_days_say_how_wide_it_is(self, shop: Shop) -> None:
+        early = Expectation.bucket < LEARNED - timedelta(days=13)
+        with shop.database.transaction() as session:
+            session.execute(delete(Expectation).where(early))
+        with shop.database.session() as session:
+            assert shop.alerts.expected(session, SYSTEM, self.week) is None
+            assert shop.alerts.expected(session, SYSTEM, self.week.with_(grain="hour")) is not None
 
     def test_leaves_out_a_first_bucket_that_was_watched_in_part(self, hours: Hours, ask: Ask) -> None:
         query = self.week.with_(start=LEARNED - timedelta(days=60), grain="month")

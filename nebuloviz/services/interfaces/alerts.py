@@ -287,7 +287,8 @@ class AlertService(ABC):
         """The range that `query`'s only metric would normally keep, per bucket of its grain (hour or coarser).
 
         Columns: bucket (aware, in the query's zone), expected, expected_low, expected_high, in the metric's unit. None where the
-        detector does not watch that series, or has not learned it yet.
+        detector does not watch that series, or has not learned it yet; of buckets longer than an hour also as long as fewer than
+        a fortnight of days can say how far such sums are from their expectation.
         """
 
     @abstractmethod
