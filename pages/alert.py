@@ -94,8 +94,13 @@ def _alert(number: object) -> AlertView:
 )
 def show(number: int, _stamp: str, _version: Any) -> tuple[Any, Any]:
     with asking(None) as asked:
-        head = part_answer(lambda: views.head(_alert(number), asked.now))
-        return head, part_answer(lambda: life.timeline(ask(services().alerts.history, number)))
+
+        def head() -> Component:
+            alert = _alert(number)
+            together = len(ask(services().alerts.incident, alert.incident_id or alert.id).alerts)
+            return views.head(alert, asked.now, together=together)
+
+        return part_answer(head), part_answer(lambda: life.timeline(ask(services().alerts.history, number)))
 
 
 @protected_callback(

@@ -80,9 +80,9 @@ def show(search: str | None, _stamp: str, more: int | None) -> tuple[Any, ...]:
         count = min(views.PAGE * (1 + (more or 0)), 500)
 
         def build() -> tuple[Any, ...]:
-            found = ask(services().alerts.list, filter_of(asked), None, count)
+            found = ask(services().alerts.incidents, filter_of(asked), None, count)
             pills = views.state_pills(asked.state, ask(services().alerts.counts)), views.severity_pills(asked.state)
-            return views.alert_list(found.items, asked.state, asked.now), found.next_cursor is None, *pills
+            return views.incident_list(found.items, asked.state, asked.now), found.next_cursor is None, *pills
 
         answer = part_answer(build)
         return answer if isinstance(answer, tuple) else (answer, True, None, None)

@@ -50,6 +50,8 @@ from nebuloviz.services.interfaces import (
     FrameColumn,
     Freshness,
     ImportView,
+    IncidentPage,
+    IncidentView,
     IngestService,
     Insight,
     PartitionStatus,
@@ -356,6 +358,29 @@ class FakeAlertService(AlertService):
     def _visible(self, actor: Actor) -> Sequence[AlertView]:
         scope = [Filter(dimension, "in", values or (OTHER,)) for dimension, values in actor.scope]
         return [item for item in self.alerts.values() if all(_passes(item, one) for one in scope)]
+
+    def incidents(
+        self,
+        session: Session,
+        actor: Actor,
+        which: AlertFilter | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> IncidentPage:
+        matching = self.list(session, actor, which, None, 10**6).items
+        wanted = sorted({item.incident_id or item.id for item in matching}, reverse=True)
+        if cursor is not None:
+            wanted = [number for number in wanted if number < int(cursor)]
+        items = tuple(self.incident(session, actor, number) for number in wanted[:limit])
+        return IncidentPage(items, str(wanted[limit - 1]) if len(wanted) > limit else None)
+
+    def incident(self, session: Session, actor: Actor, incident_id: int) -> IncidentView:
+        if self.failure:
+            raise self.failure
+        members = [item for item in self._visible(actor) if (item.incident_id or item.id) == incident_id]
+        if not members:
+            raise NotFound(f"There is no incident {incident_id}.")
+        return IncidentView(incident_id, tuple(sorted(members, key=lambda item: item.id)))
 
     def get(self, session: Session, actor: Actor, alert_id: int) -> AlertView:
         if self.failure:

@@ -19,6 +19,7 @@ class Alert(Base):
         UniqueConstraint("detector", "series", "bucket_start"),
         Index("ix_alert_state_created_at", "state", "created_at"),
         Index("ix_alert_bucket_start", "bucket_start"),
+        Index("ix_alert_incident_id", "incident_id"),
     )
 
     id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=True)
@@ -39,6 +40,7 @@ class Alert(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     version: Mapped[int] = mapped_column(BigInteger, default=1)  # counts edits, so that a stale one is refused
     sale_id: Mapped[str] = mapped_column(Text, default="")  # the sale line that an alert of the line detector is about
+    incident_id: Mapped[int] = mapped_column(BigInteger, default=0)  # the id of the first alert of those it belongs to
     owner: Mapped[str] = mapped_column(Text, default="")  # the username of who looks after it
     verdict: Mapped[str] = mapped_column(Text, default="")  # as in `AlertFeedback`, '' without one
     snoozed_until: Mapped[datetime | None] = mapped_column(UtcDateTime)  # of a snoozed one: when it is open again

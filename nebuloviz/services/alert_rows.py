@@ -48,4 +48,5 @@ def view_of(alert: Alert) -> AlertView:
         owner=alert.owner,
         snoozed_until=alert.snoozed_until,
         verdict=alert.verdict,
+        incident_id=alert.incident_id,
     )

@@ -14,6 +14,7 @@ from nebuloviz.detection.alerts import Finding, OpenAlert, Severity, Step, next_
 from nebuloviz.detection.series import SeriesKey
 from nebuloviz.models import Alert, AlertEvent
 from nebuloviz.observability import ALERTS_RAISED
+from nebuloviz.services.incidents import relate
 
 #: The alerts that go on, by series: their id, and what is needed to continue them.
 OpenAlerts = dict[SeriesKey, tuple[int, OpenAlert]]
@@ -90,9 +91,11 @@ def raise_alert(
         "updated_at": at,
         "version": 1,
         "sale_id": sale_id,
+        "incident_id": 0,
     }
     raised = session.scalar(insert(session, Alert).values(row).on_conflict_do_nothing().returning(Alert.id))
     if raised is not None:
+        relate(session, raised)
         session.add(AlertEvent(alert_id=raised, at=at, kind="raised", note=""))
         ALERTS_RAISED.labels(worst.severity).inc()
     return raised
@@ -108,6 +111,7 @@ def _raise_again(session: Session, alert: OpenAlert, at: datetime) -> int:
     )
     values = {**_figures(alert), "state": "open", "updated_at": at, "version": Alert.version + 1}
     known = session.scalars(update(Alert).where(same).values(values).returning(Alert.id)).one()
+    relate(session, known)
     session.add(AlertEvent(alert_id=known, at=at, kind="raised", note=""))
     return known
 
@@ -117,6 +121,8 @@ def _extend(session: Session, alert_id: int, before: OpenAlert, alert: OpenAlert
     session.execute(
         update(Alert).where(Alert.id == alert_id).values(**_figures(alert), updated_at=at, version=Alert.version + 1)
     )
+    if alert.bucket_end != before.bucket_end:
+        relate(session, alert_id)
     if alert.worst.severity != before.worst.severity:
         session.add(AlertEvent(alert_id=alert_id, at=at, kind="worsened", note=""))
 

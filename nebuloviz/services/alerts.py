@@ -19,7 +19,7 @@ from nebuloviz.i18n import gettext as _
 from nebuloviz.metrics.query import Query
 from nebuloviz.models import Alert, AlertEvent
 from nebuloviz.permissions import Actor, Permission, require
-from nebuloviz.services import detectors
+from nebuloviz.services import detectors, incidents
 from nebuloviz.services.alert_life import AlertLife, Step, acknowledged, assignable, assigned, resolved, snoozed
 from nebuloviz.services.alert_rows import STATES, passes, view_of
 from nebuloviz.services.audit import DatabaseAudit
@@ -37,6 +37,8 @@ from nebuloviz.services.interfaces import (
     DataService,
     DetectorView,
     Explanation,
+    IncidentPage,
+    IncidentView,
     TaughtView,
 )
 from nebuloviz.services.paging import last_id, page_size
@@ -71,6 +73,31 @@ class DatabaseAlerts(AlertService):
         wanted = (alert for alert in alerts if passes(alert.dimensions, (*which.filters, *scope_filters(actor))))
         found = [view_of(alert) for alert in islice(wanted, limit + 1)]
         return AlertPage(tuple(found[:limit]), str(found[limit - 1].id) if len(found) > limit else None)
+
+    @require(Permission.ALERTS_READ)
+    def incidents(
+        self,
+        session: Session,
+        actor: Actor,
+        which: AlertFilter | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> IncidentPage:
+        limit = page_size(limit)
+        which, scope = which or AlertFilter(), scope_filters(actor)
+        before = None if cursor is None else last_id(cursor)
+        found = incidents.newest(session, _restricted(select(Alert), which), (*which.filters, *scope), before)
+        ids = list(islice(found, limit + 1))
+        items = incidents.views(session, ids[:limit], scope)
+        return IncidentPage(tuple(items), str(ids[limit - 1]) if len(ids) > limit else None)
+
+    @require(Permission.ALERTS_READ)
+    def incident(self, session: Session, actor: Actor, incident_id: int) -> IncidentView:
+        inside = 0 < incident_id < 2**63
+        found = incidents.views(session, [incident_id], scope_filters(actor)) if inside else []
+        if not found:
+            raise NotFound(_("There is no incident {number}.", number=incident_id))
+        return found[0]
 
     @require(Permission.ALERTS_READ)
     def get(self, session: Session, actor: Actor, alert_id: int) -> AlertView:

@@ -79,6 +79,7 @@ def alert(number: int, **changes: object) -> Alert:
         "severity": "high",
         "created_at": BUCKET.replace(hour=14),
         "updated_at": BUCKET.replace(hour=14),
+        "incident_id": number + 1,
     }
     return Alert(**(usual | changes))
 

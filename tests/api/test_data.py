@@ -264,6 +264,10 @@ class TestAlerts:
             "score": 0.8,
             "severity": "high",
             "state": "open",
+            "owner": "",
+            "snoozed_until": None,
+            "verdict": "",
+            "incident_id": 4,
             "created_at": "2026-03-02T14:00:00Z",
         }
         with api.client("viewer") as client:

@@ -139,6 +139,14 @@ class TestAlerts:
             assert client.get("/api/v1/alerts/taught").json()["items"] == []
             assert client.delete(f"{path}/verdict").status_code == 409
 
+    def test_are_told_by_incident(self, api: Api) -> None:
+        with api.client("viewer") as client:
+            page = client.get("/api/v1/alerts/incidents", params={"limit": 2}).json()
+            first = page["items"][0]
+            assert (len(page["items"]), first["lead"], len(first["alerts"])) == (2, first["id"], 1)
+            assert client.get(f"/api/v1/alerts/incidents/{first['id']}").json() == first
+            assert client.get("/api/v1/alerts/incidents/999999").status_code == 404
+
     def test_one_that_has_changed_since_it_was_read_is_left_alone(self, api: Api) -> None:
         with api.client("analyst") as client:
             seen = client.get("/api/v1/alerts/2").headers["etag"]

@@ -281,6 +281,43 @@ class TestLife:
         assert case.service.history(case.session, SYSTEM, number)[-1].note == note
 
 
+class TestIncidents:
+    @pytest.fixture
+    def three(self, case: Case) -> list[int]:
+        """An incident of an alert about all sales and of one in the north, after one that stands for itself."""
+        alone = case.have(incident_id=1)
+        first = case.have(dimensions={}, series="orders", severity="medium", incident_id=2, state="resolved")
+        second = case.have(
+            dimensions={"region": "north"}, series="orders|region=north", severity="critical", incident_id=2
+        )
+        return [alone, first, second]
+
+    def test_are_listed_with_all_their_alerts(self, case: Case, three: list[int]) -> None:
+        alone, first, second = three
+        page = case.service.incidents(case.session, SYSTEM, AlertFilter(states=("open",)))
+        assert [[each.id for each in incident.alerts] for incident in page.items] == [[first, second], [alone]]
+        assert page.next_cursor is None
+        together = page.items[0]
+        assert (together.id, together.lead.id, together.state, together.severity) == (2, first, "open", "critical")
+        assert (together.start, together.end) == (together.alerts[0].bucket_start, together.alerts[1].bucket_end)
+        assert case.service.incident(case.session, SYSTEM, 2) == together
+
+    def test_come_in_pages(self, case: Case, three: list[int]) -> None:
+        first = case.service.incidents(case.session, SYSTEM, None, None, 1)
+        rest = case.service.incidents(case.session, SYSTEM, None, first.next_cursor, 1)
+        assert [page.items[0].id for page in (first, rest)] == [2, 1]
+        assert rest.next_cursor is None
+
+    def test_show_what_lies_in_the_scope_and_nothing_else(self, case: Case, three: list[int]) -> None:
+        northerner = replace(SYSTEM, scope=(("region", ("north",)),))
+        (seen,) = case.service.incidents(case.session, northerner).items
+        assert [each.id for each in seen.alerts] == three[2:]
+        assert [each.id for each in case.service.incidents(case.session, SOUTHERNER).items] == [1]
+        for number in (2, 0, -1, 99, 2**63):
+            with pytest.raises(NotFound):
+                case.service.incident(case.session, SOUTHERNER, number)
+
+
 class TestVerdicts:
     @pytest.mark.parametrize(
         ("said", "state", "kind"),

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -95,6 +96,41 @@ def buttons(part: Any) -> list[Any]:
     if not isinstance(part, dict):
         return []
     return [part] if part.get("type") == "Button" else buttons(part.get("props", {}).get("children"))
+
+
+class TestIncident:
+    @pytest.fixture
+    def incident(self, browser: Browser, several: Shop) -> Any:
+        """The module of its page; its first two alerts are one."""
+        for number in (1, 2):
+            several.alerts.alerts[number] = replace(several.alerts.alerts[number], incident_id=1)
+        from pages import incident  # noqa: PLC0415 - as above
+
+        return incident
+
+    def test_is_one_line_of_the_list_with_its_alerts(self, page: Any, incident: Any, drawn: Drawn) -> None:
+        listed = page.show("", "", None)[0]
+        assert len(listed.children) == 1
+        text = drawn(listed)
+        assert ('"/incidents/1"' in text, '"/alerts/2"' in text, "2 alerts" in text) == (True, True, True)
+
+    def test_shows_alerts_causes_and_history(self, incident: Any, drawn: Drawn) -> None:
+        head, alerts, history, acts = map(drawn, incident.show(1, "", None))
+        assert "Critical" in head
+        assert '"/alerts/1"' in alerts
+        assert '"/alerts/2"' in alerts
+        assert history.count("Raised") == 2
+        assert "Resolve 2 alerts" in acts
+        assert "305" in drawn(incident.causes(1))
+
+    def test_is_resolved_as_a_whole(self, incident: Any, several: Shop, browser: Browser, drawn: Drawn) -> None:
+        browser.triggers('{"of":"resolve","type":"incident-act"}.n_clicks', 1)
+        assert "Done for 2 alerts." in drawn(incident.decide([None, 1], 1)[1])
+        assert {several.alerts.alerts[number].state for number in (1, 2)} == {"resolved"}
+
+    @pytest.mark.parametrize("number", ["", "x", "9999"])
+    def test_one_that_is_not_there_is_said(self, incident: Any, drawn: Drawn, number: str) -> None:
+        assert "There is no such incident" in drawn(incident.layout(incident_id=number))
 
 
 class TestOne:

@@ -21,6 +21,8 @@ PAGES: dict[str, Permission] = {
     "/profile": Permission.DATA_READ,
     "/alerts": Permission.ALERTS_READ,
     "/alerts/1": Permission.ALERTS_READ,
+    "/incidents/1": Permission.ALERTS_READ,
+    "/lessons": Permission.ALERTS_READ,
     "/data": Permission.STREAM_READ,
     "/audit": Permission.AUDIT_READ,
     "/users": Permission.USERS_MANAGE,
@@ -39,6 +41,8 @@ NEEDS: dict[str, Permission] = {
     "user": Permission.USERS_MANAGE,
     "role": Permission.USERS_MANAGE,
     "alert": Permission.ALERTS_READ,
+    "incident": Permission.ALERTS_READ,
+    "taught": Permission.ALERTS_READ,
 }
 ROUTER = ".._pages_content.children..._pages_store.data.."
 UPDATE = "/_dash-update-component"
@@ -232,7 +236,7 @@ class TestPages:
         """A page that the table does not name would be one that nobody has thought about."""
         found = {path.stem for path in (ROOT / "pages").glob("[!_]*.py")}
         assert found == {
-            *("overview", "explore", "alerts", "alert", "data", "audit"),
+            *("overview", "explore", "alerts", "alert", "incident", "lessons", "data", "audit"),
             *("users", "users_import", "user", "roles", "role", "profile", "settings", "not_found_404"),
         }
 

@@ -24,8 +24,23 @@ from tests.web.test_guard import ROUTER, body_of, post, visit
 NIGHT_SHIFT = ["audit:read", "data:read", "sales:read", "stream:manage", "stream:read"]
 PEOPLE = (*ROLES, "night_shift", "confined")
 #: For what the program names in its addresses: something that there is where a page shows it, and nothing for what changes it.
-_SOME = {"alert_id": "1", "slug": "viewer", "user_id": "1", "kind": "csv", "token": "none", "name": "none"}
-_NONE = {"alert_id": "999999", "letter_id": "999999", "user_id": "999999", "token_id": "999999", "slug": "nobodys"}
+_SOME = {
+    "alert_id": "1",
+    "incident_id": "1",
+    "slug": "viewer",
+    "user_id": "1",
+    "kind": "csv",
+    "token": "none",
+    "name": "none",
+}
+_NONE = {
+    "alert_id": "999999",
+    "incident_id": "999999",
+    "letter_id": "999999",
+    "user_id": "999999",
+    "token_id": "999999",
+    "slug": "nobodys",
+}
 
 #: After these nobody could ask anything more.
 _GOODBYES = {"POST /logout", "DELETE /api/v1/me/sessions"}

@@ -16,6 +16,8 @@ from nebuloviz.api.schemas.alerts import (
     AlertList,
     Assignable,
     Comment,
+    Incident,
+    IncidentList,
     Lesson,
     Lessons,
     Note,
@@ -28,7 +30,7 @@ from nebuloviz.api.schemas.alerts import (
 from nebuloviz.api.schemas.base import Cursor, Moment, Slug, moment_from, moment_of
 from nebuloviz.api.versions import IfMatch, show_version
 from nebuloviz.permissions import Permission
-from nebuloviz.services.interfaces import AlertFilter, AlertVerdict, AlertView, TaughtView
+from nebuloviz.services.interfaces import AlertFilter, AlertVerdict, AlertView, IncidentView, TaughtView
 
 router = APIRouter(prefix="/alerts", tags=["alerts"], route_class=StrictRoute)
 Reader = Annotated[Asker, Depends(needs(Permission.ALERTS_READ))]
@@ -36,9 +38,7 @@ Manager = Annotated[Asker, Depends(needs(Permission.ALERTS_MANAGE))]
 AlertId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
-@router.get("", summary="Alerts, newest first")
-async def alerts(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
-    asker: Reader,
+def which_alerts(
     state: Annotated[list[Literal["open", "acknowledged", "snoozed", "resolved"]], Parameter(default_factory=list)],
     severity: Annotated[list[Literal["low", "medium", "high", "critical"]], Parameter(default_factory=list)],
     metric: Annotated[list[Slug], Parameter(default_factory=list, max_length=20)],
@@ -49,10 +49,9 @@ async def alerts(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
     end: Annotated[
         Moment | None, Parameter(description="Alerts that begin before this; without an offset it is in UTC.")
     ] = None,
-    cursor: Cursor = None,
-    limit: Annotated[int, Parameter(ge=1, le=500)] = 50,
-) -> AlertList:
-    which = AlertFilter(
+) -> AlertFilter:
+    """The alerts that a list's parameters ask for."""
+    return AlertFilter(
         states=tuple(state),
         severities=tuple(severity),
         metrics=tuple(metric),
@@ -60,8 +59,28 @@ async def alerts(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
         start=moment_of("start", start),
         end=moment_of("end", end),
     )
+
+
+Which = Annotated[AlertFilter, Depends(which_alerts)]
+Limit = Annotated[int, Parameter(ge=1, le=500)]
+
+
+@router.get("", summary="Alerts, newest first")
+async def alerts(asker: Reader, which: Which, cursor: Cursor = None, limit: Limit = 50) -> AlertList:
     page = await asker.ask(asker.services.alerts.list, which, cursor, limit)
     return AlertList(items=[AlertItem.model_validate(item) for item in page.items], next=page.next_cursor)
+
+
+@router.get("/incidents", summary="Incidents, newest first")
+async def incidents(asker: Reader, which: Which, cursor: Cursor = None, limit: Limit = 50) -> IncidentList:
+    """Those of which an alert is asked for, each with all its alerts."""
+    page = await asker.ask(asker.services.alerts.incidents, which, cursor, limit)
+    return IncidentList(items=[_incident(item) for item in page.items], next=page.next_cursor)
+
+
+@router.get("/incidents/{incident_id}", summary="One incident")
+async def incident(asker: Reader, incident_id: AlertId) -> Incident:
+    return _incident(await asker.ask(asker.services.alerts.incident, incident_id))
 
 
 @router.get("/taught", summary="What the detectors were taught")
@@ -149,6 +168,12 @@ async def judge_alert(
 async def unjudge_alert(asker: Manager, alert_id: AlertId, if_match: IfMatch, response: Response) -> AlertItem:
     """409 where nothing was said."""
     return _versioned(response, await asker.act(asker.services.alerts.unjudge, alert_id, if_match))
+
+
+def _incident(of: IncidentView) -> Incident:
+    items = [AlertItem.model_validate(item) for item in of.alerts]
+    lead, start, end = of.lead.id, of.start, of.end
+    return Incident(id=of.id, state=of.state, severity=of.severity, start=start, end=end, lead=lead, alerts=items)
 
 
 def _lesson(of: TaughtView) -> Lesson:

@@ -32,6 +32,7 @@ class AlertItem(Outgoing):
     owner: str
     snoozed_until: datetime | None
     verdict: str
+    incident_id: int
     created_at: datetime
 
 
@@ -39,6 +40,28 @@ class AlertList(Outgoing):
     """`next` continues the list as `cursor`; null at its end."""
 
     items: list[AlertItem]
+    next: str | None
+
+
+class Incident(Outgoing):
+    """Alerts about the same at the same time.
+
+    `lead` is the id of the one that says most, `state` that of the one that needs most attention.
+    """
+
+    id: int
+    state: str
+    severity: str
+    start: datetime
+    end: datetime
+    lead: int
+    alerts: list[AlertItem]
+
+
+class IncidentList(Outgoing):
+    """`next` continues the list as `cursor`; null at its end."""
+
+    items: list[Incident]
     next: str | None
 
 

@@ -20,6 +20,8 @@ from nebuloviz.services.interfaces.alerts import (
     Contribution,
     DetectorView,
     Explanation,
+    IncidentPage,
+    IncidentView,
     SegmentPart,
     TaughtView,
 )
@@ -134,6 +136,8 @@ __all__ = [
     "Freshness",
     "ImportView",
     "ImportedUser",
+    "IncidentPage",
+    "IncidentView",
     "IngestService",
     "Insight",
     "InstallationSettings",

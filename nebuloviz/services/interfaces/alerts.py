@@ -46,6 +46,47 @@ class AlertView:
     owner: str = ""
     snoozed_until: datetime | None = None
     verdict: str = ""
+    incident_id: int = 0
+
+
+_ATTENTION = ("open", "acknowledged", "snoozed", "resolved")
+_SEVERITIES = ("low", "medium", "high", "critical")
+
+
+@dataclass(frozen=True)
+class IncidentView:
+    """Alerts about the same, at the same time; at least one, the first one first. Its id is that of the first that there was."""
+
+    id: int
+    alerts: tuple[AlertView, ...]
+
+    @property
+    def lead(self) -> AlertView:
+        """The alert that says most: that of the widest segment, and of these the most surprising."""
+        return min(self.alerts, key=lambda each: (len(each.dimensions), -each.score))
+
+    @property
+    def state(self) -> str:
+        """That of the alert that needs most attention."""
+        return min((each.state for each in self.alerts), key=_ATTENTION.index)
+
+    @property
+    def severity(self) -> str:
+        return max((each.severity for each in self.alerts), key=_SEVERITIES.index)
+
+    @property
+    def start(self) -> datetime:
+        return min(each.bucket_start for each in self.alerts)
+
+    @property
+    def end(self) -> datetime:
+        return max(each.bucket_end for each in self.alerts)
+
+
+@dataclass(frozen=True)
+class IncidentPage:
+    items: tuple[IncidentView, ...]
+    next_cursor: str | None
 
 
 #: What an alert can be said to be; and why one was expected.
@@ -192,6 +233,28 @@ class AlertService(ABC):
 
         Raises:
             NotFound: there is none, or it is outside the actor's scope.
+        """
+
+    @abstractmethod
+    def incidents(
+        self,
+        session: Session,
+        actor: Actor,
+        which: AlertFilter | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> IncidentPage:
+        """The incidents of which an alert passes `which`, newest first, each with all its alerts that the actor may see.
+
+        Pages and errors as of `list`.
+        """
+
+    @abstractmethod
+    def incident(self, session: Session, actor: Actor, incident_id: int) -> IncidentView:
+        """One incident, with its alerts that the actor may see.
+
+        Raises:
+            NotFound: there is none, or all of it is outside the actor's scope.
         """
 
     @abstractmethod

@@ -9,8 +9,9 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, format_datetime, lazy, local
+from nebuloviz.metrics.line_figures import figure
 from nebuloviz.services.interfaces import AlertHistoryEntry, AlertView
-from nebuloviz.web.components import button, icon, list_field
+from nebuloviz.web.components import button, icon, list_field, series_words
 from nebuloviz.web.views import feedback
 
 NOTE_ID, OWNER_ID, SNOOZE_ID = "alert-note", "alert-owner", "alert-snooze-until"
@@ -97,7 +98,14 @@ def timeline(entries: Sequence[AlertHistoryEntry]) -> Component:
     return html.Ol([_event(entry) for entry in reversed(entries)], className="nv-timeline")
 
 
-def _event(entry: AlertHistoryEntry) -> html.Li:
+def common_timeline(histories: Sequence[tuple[AlertView, Sequence[AlertHistoryEntry]]]) -> Component:
+    """What happened to several alerts, newest first, each with which one it was."""
+    entries = [(entry, alert) for alert, history in histories for entry in history]
+    entries.sort(key=lambda pair: pair[0].at, reverse=True)
+    return html.Ol([_event(entry, alert) for entry, alert in entries], className="nv-timeline")
+
+
+def _event(entry: AlertHistoryEntry, alert: AlertView | None = None) -> html.Li:
     words, icon_name = _EVENTS.get(entry.kind, (entry.kind, "arrow-repeat"))
     note = "" if entry.kind in {"assigned", "released"} else entry.note
     what = str(words).format(owner=entry.note, time=format_datetime(entry.until))
@@ -109,9 +117,16 @@ def _event(entry: AlertHistoryEntry) -> html.Li:
         html.Div(
             [
                 html.Div(html.Bdi(who), className="nv-timeline-what"),
+                None
+                if alert is None
+                else dcc.Link(_subject(alert), href=f"/alerts/{alert.id}", className="nv-timeline-of"),
                 html.Time(format_datetime(entry.at), dateTime=entry.at.isoformat(), className="nv-muted"),
                 html.P(html.Bdi(note), className="nv-timeline-note") if note else None,
             ]
         ),
     ]
     return html.Li(parts, className="nv-timeline-item")
+
+
+def _subject(alert: AlertView) -> str:
+    return f"{series_words(alert)} · {figure(alert.metric).label}"

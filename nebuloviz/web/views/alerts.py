@@ -10,11 +10,11 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _, format_datetime, number, percent, relative
+from nebuloviz.i18n import _, format_datetime, ngettext, number, percent, relative
 from nebuloviz.metrics.line_figures import metric_behind
 from nebuloviz.metrics.query import Filter, Grain
 from nebuloviz.metrics.registry import metric
-from nebuloviz.services.interfaces import AlertView, Contribution, Explanation, Frame
+from nebuloviz.services.interfaces import AlertView, Contribution, Explanation, Frame, IncidentView
 from nebuloviz.services.shown import happened, told_apart
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components import (
@@ -27,7 +27,7 @@ from nebuloviz.web.components import (
     state_badge,
     state_word,
 )
-from nebuloviz.web.components.basic import given, hidden
+from nebuloviz.web.components.basic import given, hidden, icon
 from nebuloviz.web.figures import Style, severity_word, title_of, trend, value_text
 from nebuloviz.web.question import filter_words
 from nebuloviz.web.state import ALERT_STATES, SEVERITIES, AlertState, PageState, Severity
@@ -37,6 +37,7 @@ _Choice = TypeVar("_Choice", AlertState, Severity)
 
 PAGE = 50
 LINES = 200
+MEMBERS = 4  # alerts of an incident that the list names besides the one that says most
 _WORTH_A_ROW = 0.005
 
 
@@ -80,13 +81,13 @@ def _pill(words: str, then: PageState, *, pressed: bool, count: int | None = Non
     return dcc.Link(parts, href=then.to_url("/alerts"), className="nv-pill" + (" nv-active" if pressed else ""))
 
 
-def alert_list(alerts: Sequence[AlertView], state: PageState, now: datetime) -> Component:
-    """The alerts, newest first, each row a link to its page; or what leaves none."""
-    if not alerts:
+def incident_list(incidents: Sequence[IncidentView], state: PageState, now: datetime) -> Component:
+    """The incidents, newest first: a link to the page of each, and below it its alerts; or what leaves none."""
+    if not incidents:
         title, hint = _why_none(state)
         everything = PageState(preset="all", alert_states=ALERT_STATES).to_url("/alerts")
         return empty_state(title, link_button(_("Show all alerts"), everything), icon_name="check2-circle", hint=hint)
-    return html.Ol([_row(alert, now) for alert in alerts], className="nv-alerts")
+    return html.Ol([_incident(incident, now) for incident in incidents], className="nv-alerts")
 
 
 def _why_none(state: PageState) -> tuple[str, str]:
@@ -98,24 +99,61 @@ def _why_none(state: PageState) -> tuple[str, str]:
     return title, _("Choose other states or severities, or a longer range.")
 
 
-def _row(alert: AlertView, now: datetime) -> html.Li:
+def _incident(incident: IncidentView, now: datetime) -> html.Li:
+    several = len(incident.alerts) > 1
+    parts = [
+        row(
+            incident.lead,
+            now,
+            href=f"/incidents/{incident.id}" if several else f"/alerts/{incident.lead.id}",
+            severity=incident.severity,
+            state=incident.state,
+            count=len(incident.alerts),
+        )
+    ]
+    if several:
+        rest = sorted((each for each in incident.alerts if each is not incident.lead), key=lambda each: -each.score)
+        members = [html.Li(_member(alert)) for alert in rest[:MEMBERS]]
+        left = len(rest) - MEMBERS
+        if left > 0:
+            words = ngettext("and {count} more", "and {count} more", left, count=number(left))
+            members.append(html.Li(dcc.Link(words, href=f"/incidents/{incident.id}")))
+        parts.append(html.Ul(members, className="nv-incident-alerts"))
+    return html.Li(parts, id={"type": "incident", "of": incident.id})
+
+
+def row(alert: AlertView, now: datetime, *, href: str, severity: str, state: str, count: int = 1) -> Component:
+    """An alert in a list, or an incident of `count` alerts by the one that says most."""
     age = relative((now - alert.bucket_start).total_seconds())
     when = html.Time(age, dateTime=alert.bucket_start.isoformat(), title=format_datetime(alert.bucket_start))
-    what = [
+    what: list[Component] = [
         html.Span(alert_words(alert), className="nv-alert-words"),
         html.Bdi(series_words(alert), className="nv-muted"),
     ]
-    return html.Li(
-        dcc.Link(
-            [
-                html.Span(severity_badge(alert.severity), className="nv-alert-severity"),
-                html.Span(what, className="nv-alert-what"),
-                html.Span(when, className="nv-alert-when"),
-                html.Span(state_badge(alert.state), className="nv-alert-state"),
-            ],
-            href=f"/alerts/{alert.id}",
-            className="nv-alert-row",
-        )
+    if count > 1:
+        alerts = ngettext("{count} alert", "{count} alerts", count, count=number(count))
+        what.append(html.Span([icon("collection"), alerts], className="nv-muted nv-incident-count"))
+    standing: list[Component] = [state_badge(state)]
+    if alert.owner:
+        standing.append(html.Span([icon("person"), html.Bdi(alert.owner)], className="nv-muted"))
+    cells: list[Component] = [
+        html.Span(severity_badge(severity), className="nv-alert-severity"),
+        html.Span(what, className="nv-alert-what"),
+        html.Span(when, className="nv-alert-when"),
+        html.Span(standing, className="nv-alert-state"),
+    ]
+    return dcc.Link(cells, href=href, className="nv-alert-row")
+
+
+def _member(alert: AlertView) -> Component:
+    words: list[Component | str] = [html.Bdi(series_words(alert)), " · ", alert_words(alert)]
+    return html.Span(
+        [
+            severity_badge(alert.severity),
+            dcc.Link(html.Span(words), href=f"/alerts/{alert.id}"),
+            state_badge(alert.state),
+        ],
+        className="nv-incident-alert",
     )
 
 
@@ -143,10 +181,12 @@ def explore_state(alert: AlertView) -> PageState:
     return state.within(start, end).with_(grain=grain_of(alert))
 
 
-def head(alert: AlertView, now: datetime) -> Component:
-    """The sentence, the figures, and the way to Explore."""
+def head(alert: AlertView, now: datetime, *, together: int = 1) -> Component:
+    """The sentence, the figures, the way to Explore, and to the incident where it is one of several."""
     explore = link_button(_("Open in Explore"), explore_state(alert).to_url("/explore"), icon_name="bar-chart-line")
-    return alert_card(alert, now=now, actions=[explore])
+    others = ngettext("{count} alert at that time", "{count} alerts at that time", together, count=number(together))
+    incident = link_button(others, f"/incidents/{alert.incident_id}", icon_name="collection")
+    return alert_card(alert, now=now, actions=[incident, explore] if together > 1 else [explore])
 
 
 def course(frame: Frame, expected: pd.DataFrame | None, alert: AlertView, style: Style) -> ChartView:

@@ -92,7 +92,7 @@ def question(alert: AlertView) -> Component:
     )
     choices = html.Div([_choice(verdict) for verdict in VERDICTS], className="nv-verdicts", hidden=answered)
     taught = link_button(_("All that was taught"), "/lessons", icon_name="mortarboard", kind="quiet")
-    return card(_("What was it?"), [answer, choices, back], span=12, actions=[taught])
+    return card(_("What was it?"), [answer, choices, html.Div([back, taught], className="nv-verdict-row")], span=12)
 
 
 def _choice(verdict: str) -> Component:
