@@ -62,6 +62,7 @@ from nebuloviz.services.interfaces import (
     SegmentPart,
     StreamStatus,
     TaughtView,
+    WatchedView,
 )
 
 NOW = datetime(2026, 11, 22, 15, 20, tzinfo=UTC)
@@ -520,7 +521,8 @@ class FakeAlertService(AlertService):
         return pd.DataFrame({"bucket": starts, "expected": 250.0, "expected_low": 180.0, "expected_high": 320.0})
 
     def detectors(self, session: Session, actor: Actor) -> Sequence[DetectorView]:
-        return [DetectorView("series", "forest-1", NOW, NOW, ("revenue",)), DetectorView("lines", None, None, None)]
+        watched = (WatchedView("revenue", "hour", NOW),)
+        return [DetectorView("series", "forest-1", NOW, NOW, watched), DetectorView("lines", None, None, None)]
 
     def counts(self, session: Session, actor: Actor) -> Mapping[str, int]:
         if self.failure:

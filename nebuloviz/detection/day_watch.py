@@ -23,10 +23,11 @@ from nebuloviz.detection.day_model import (
     version_of,
 )
 from nebuloviz.detection.history import COMPANY, KEEP_DAYS, Segment
-from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, IntArray, SeriesKey, time_of_hour
+from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, IntArray, SeriesKey, Watching, time_of_hour
 from nebuloviz.detection.series_model import WatchSettings
 
 REFIT_DAYS = 7
+RECENT_DAYS = 28  # what says whether a series sells enough to be judged
 Shown = tuple[float, float, float, float]  # observed, expected, low, high
 _NEVER = np.iinfo(np.int64).max // 2
 
@@ -114,12 +115,19 @@ class DayWatch:
         self._forget()
         return self.model
 
-    def watched(self) -> list[SeriesKey]:
-        """The series that can be judged."""
+    def watched(self) -> list[Watching]:
+        """The series that sell enough to be judged by the day."""
         if self.model is None:
             return []
-        able = [metric for metric, model in self.model.of.items() if model.tail is not None]
-        return [SeriesKey(metric, segment) for metric in able for segment in self.model.segments]
+        columns = self._columns(self.model)
+        from_day = self.first_seen[columns] + self.settings.warmup_weeks * 7
+        found: list[Watching] = []
+        for metric in self.metrics:
+            recent = self._sums(metric).between(slice(-RECENT_DAYS, None), columns)
+            trained = self.model.of[metric.metric].tail is not None
+            able = np.flatnonzero(judged(metric.kind, recent).any(axis=0)) if trained else ()
+            found += [Watching(SeriesKey(metric.metric, self.model.segments[k]), int(from_day[k])) for k in able]
+        return found
 
     def bands(self, days: int) -> Iterator[DayBand]:
         """Of each series that is watched, the last days of which something was expected."""

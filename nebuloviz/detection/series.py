@@ -74,6 +74,14 @@ def _escape(value: str) -> str:
 
 
 @dataclass(frozen=True)
+class Watching:
+    """A series that is judged, and the local day (days since 1970) from which on it can raise alerts."""
+
+    key: SeriesKey
+    from_day: int
+
+
+@dataclass(frozen=True)
 class HourBuckets:
     """Closed hourly buckets without gaps: `values[i, k]` is what series `keys[k]` came to in hour `start + i`."""
 

@@ -13,11 +13,13 @@ from nebuloviz.detection.lessons import Lesson, bar_of
 from nebuloviz.detection.residuals import WINDOWS, Scale, rolling_sum
 from nebuloviz.detection.series import (
     HOURS_PER_DAY,
+    HOURS_PER_WEEK,
     BoolArray,
     FloatArray,
     HourBuckets,
     IntArray,
     SeriesKey,
+    Watching,
     time_of_hour,
 )
 from nebuloviz.detection.series_model import MetricModel, SeriesModel, Watched, WatchSettings, fit
@@ -25,6 +27,7 @@ from nebuloviz.detection.series_model import MetricModel, SeriesModel, Watched, 
 RANGE_SPREADS = 3.0  # the expected range reaches three robust standard deviations either way
 NOVELTY_HOURS = 24
 REFIT_DAYS = 7
+RECENT_HOURS = 4 * HOURS_PER_WEEK  # what says whether a series sells enough to be judged
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,19 @@ class SeriesWatch:
         best = float(scores.max(initial=-np.inf))
         self._recent[metric] = [*recent, (hour, best)]
         return (scores >= best) & (scores > before)
+
+    def watched(self) -> list[Watching]:
+        """The series that sell enough to be judged by the hour."""
+        if self.model is None:
+            return []
+        columns = self._columns(self.model)
+        from_day = self.history.first_seen[columns] + self.settings.warmup_weeks * 7
+        found: list[Watching] = []
+        for metric, model in self.model.of.items():
+            expected = self.history.of[metric].expected[-RECENT_HOURS:, columns]
+            able = np.flatnonzero(model.judged(expected).any(axis=0)) if model.tail is not None else ()
+            found += [Watching(SeriesKey(metric, self.model.segments[k]), int(from_day[k])) for k in able]
+        return found
 
     def band(self, key: SeriesKey, days: int) -> Band | None:
         """The expected range of the last local days, today's remaining hours included; None where the series is not watched."""

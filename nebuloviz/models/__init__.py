@@ -1,6 +1,6 @@
 """The database's tables, one file per subject. Alembic (`migrations/`) brings a database to them."""
 
-from nebuloviz.models.alert import Alert, AlertEvent, AlertFeedback, DetectorState, Expectation, Lease
+from nebuloviz.models.alert import Alert, AlertEvent, AlertFeedback, DetectorState, Expectation, Lease, WatchedSeries
 from nebuloviz.models.audit import AuditEntry
 from nebuloviz.models.base import Base
 from nebuloviz.models.ingest import DeadLetter, ImportJob, IngestGap, IngestMinute, IngestOffset
@@ -59,6 +59,7 @@ __all__ = [
     "StoredSetting",
     "User",
     "UtcDateTime",
+    "WatchedSeries",
     "microseconds",
     "money",
 ]

@@ -94,6 +94,17 @@ class Expectation(Base):
     high: Mapped[float] = mapped_column(Float)
 
 
+class WatchedSeries(Base):
+    """A series that a detector judges, in buckets of which size, and from when on it raises alerts: before, too little is known."""
+
+    __tablename__ = "watched_series"
+
+    detector: Mapped[str] = mapped_column(Text, primary_key=True)
+    series: Mapped[str] = mapped_column(Text, primary_key=True)
+    grain: Mapped[str] = mapped_column(Text)  # hour | day
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class DetectorState(Base):
     """A detector's trained model and running state, so that a restart neither retrains nor forgets."""
 

@@ -40,6 +40,7 @@ from nebuloviz.services.interfaces import (
     IncidentPage,
     IncidentView,
     TaughtView,
+    WatchedView,
 )
 from nebuloviz.services.paging import last_id, page_size
 from nebuloviz.services.scope import scope_filters
@@ -196,8 +197,8 @@ class DatabaseAlerts(AlertService):
     def detectors(self, session: Session, actor: Actor) -> Sequence[DetectorView]:
         scope = scope_filters(actor)
 
-        def visible(series: str) -> bool:
-            return passes(json.dumps(dict(SeriesKey.parse(series).dimensions)), scope)
+        def visible(watched: WatchedView) -> bool:
+            return passes(json.dumps(dict(SeriesKey.parse(watched.series).dimensions)), scope)
 
         return [
             replace(view, watched=tuple(filter(visible, view.watched)) if scope else view.watched)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -37,11 +37,13 @@ from nebuloviz.services.detectors import LEARNING
 from nebuloviz.services.feedback import lessons
 from nebuloviz.services.watch_process import LEASE_LIFE, SERIES_TASK
 from nebuloviz.services.watching import (
+    EPOCH,
     EXPECTED_DAYS,
     HISTORY,
     LOOK_BACK,
     ExpectedRow,
     StoredState,
+    list_watched,
     replace_expected,
     rollup_table,
     values_to_feed,
@@ -49,7 +51,6 @@ from nebuloviz.services.watching import (
 
 STEP_DAYS = 14
 _MEASURES = (*MEASURES, "customers")
-_EPOCH = date(1970, 1, 1)
 
 _log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class _Running:
     raise_from: int  # days before this one teach, and raise nothing
     trained_at: datetime  # when it began to learn, or last trained
     expected_until: int = 0  # days before this one have their expected ranges stored
+    listed: str = ""  # the model whose series are listed as watched
 
 
 class DayWatcher:
@@ -114,10 +116,10 @@ class DayWatcher:
         return None if own and judged and not imports.ended_since(session, own.trained_at) else until
 
     def _midnight(self, day: int) -> datetime:
-        return midnight(_EPOCH + timedelta(days=day), self._zone)
+        return midnight(EPOCH + timedelta(days=day), self._zone)
 
     def _day(self, moment: datetime) -> int:
-        return (day_of(moment, self._zone) - _EPOCH).days
+        return (day_of(moment, self._zone) - EPOCH).days
 
     def _ready(self, session: Session, now: datetime, until: int) -> _Running | None:
         """The watch in memory, or as stored, or a new one; None where there is nothing to learn from."""
@@ -171,6 +173,9 @@ class DayWatcher:
                 told = self._not_known(session, found[day], watch.threshold, now)
                 apply(session, going_on, {each.key: each for each in told}, self._midnight(day + 1))
             self._store_expected(session, running, now)
+            if watch.model is not None and watch.model.version != running.listed:
+                list_watched(session, DAYS, "day", watch.watched(), self._zone)
+                running.listed = watch.model.version
             self._stored.store(
                 session,
                 running,
@@ -207,7 +212,7 @@ def closed_days(session: Session, watch: DayWatch, until: int) -> DayFigures:
     """All measures from the watch's next day to `until`: in total and for the largest values of each dimension."""
     first = until if watch.next_day is None else watch.next_day
     zone = ZoneInfo(watch.settings.calendar.zone)
-    starts = [midnight(_EPOCH + timedelta(days=day), zone) for day in range(first, until + 1)]
+    starts = [midnight(EPOCH + timedelta(days=day), zone) for day in range(first, until + 1)]
     spans = tuple(Bucket(start, end) for start, end in pairwise(starts))
     scales = np.array([scale_of(name) for name in _MEASURES], float)
     found: dict[Segment, FloatArray] = {COMPANY: np.zeros((len(spans), len(_MEASURES)))}

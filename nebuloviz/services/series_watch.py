@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from sqlalchemy import Result, func, literal, select
@@ -45,6 +46,7 @@ from nebuloviz.services.watching import (
     LOOK_BACK,
     ExpectedRow,
     StoredState,
+    list_watched,
     replace_expected,
     rollup_table,
     values_to_feed,
@@ -74,6 +76,7 @@ class _Running:
     raise_from: int  # hours before this one teach, and raise nothing
     trained_at: datetime  # when it began to learn, or last trained
     expected_until: int = 0  # local days before this one have their expected ranges stored
+    listed: str = ""  # the model whose series are listed as watched
 
 
 class SeriesWatcher:
@@ -182,6 +185,7 @@ class SeriesWatcher:
             for hour in range(start, buckets.end):
                 apply(session, going_on, by_hour.get(hour, {}), time_of_hour(hour + 1))
             _store_expected(session, running, now)
+            _list_watched(session, running)
             self._stored.store(
                 session,
                 running,
@@ -266,6 +270,13 @@ def _keys(watch: SeriesWatch) -> list[SeriesKey]:
     if watch.model is None:
         return []
     return [SeriesKey(metric, segment) for metric in watch.model.of for segment in watch.model.segments]
+
+
+def _list_watched(session: Session, running: _Running) -> None:
+    watch = running.watch
+    if watch.model is not None and watch.model.version != running.listed:
+        list_watched(session, DETECTOR, "hour", watch.watched(), ZoneInfo(watch.settings.calendar.zone))
+        running.listed = watch.model.version
 
 
 def _store_expected(session: Session, running: _Running, now: datetime) -> None:

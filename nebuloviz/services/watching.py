@@ -8,21 +8,25 @@ import logging
 import pickle
 import zlib
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Table, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.db import insert
 from nebuloviz.detection.history import Segment
+from nebuloviz.detection.series import Watching
 from nebuloviz.ingest.loading import load
-from nebuloviz.models import ROLLUPS, Base, DetectorState, Expectation
+from nebuloviz.metrics.calendar import midnight
+from nebuloviz.models import ROLLUPS, Base, DetectorState, Expectation, WatchedSeries
 
 HISTORY = timedelta(weeks=11)  # what a new watch learns from
 LOOK_BACK = timedelta(days=14)  # how far back a new watch still raises alerts
 EXPECTED_DAYS = 35  # of expected ranges that a new watch writes
 KEEP_EXPECTED = timedelta(days=120)
+EPOCH = date(1970, 1, 1)
 _TABLES = {(rollup.grain, rollup.dimensions): rollup for rollup in ROLLUPS}
 
 _log = logging.getLogger(__name__)
@@ -92,6 +96,20 @@ def values_to_feed(
     ).all()
     known = [pairs[0][1] for pairs in fed if pairs and pairs[0][0] == dimension]
     return sorted({*found, *known}) if known or len(found) > 1 else []
+
+
+def list_watched(session: Session, detector: str, grain: str, watched: Iterable[Watching], zone: ZoneInfo) -> None:
+    """Write which series a detector judges by now, in place of those before."""
+    session.execute(delete(WatchedSeries).where(WatchedSeries.detector == detector))
+    session.add_all(
+        WatchedSeries(
+            detector=detector,
+            series=str(each.key),
+            grain=grain,
+            since=midnight(EPOCH + timedelta(days=each.from_day), zone),
+        )
+        for each in watched
+    )
 
 
 #: Series, bucket, what was expected, and the range it would normally keep to.

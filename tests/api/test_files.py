@@ -7,7 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -15,7 +15,7 @@ import openpyxl
 import pytest
 from sqlalchemy import func, select
 
-from nebuloviz.models import DetectorState, Expectation, ImportJob, IngestOffset, SaleRow
+from nebuloviz.models import DetectorState, ImportJob, IngestOffset, SaleRow, WatchedSeries
 from tests.api.conftest import Api
 from tests.api.test_data import sale
 
@@ -286,21 +286,17 @@ class TestDetectors:
                     for name in ("series", "days")
                 )
                 session.add_all(
-                    Expectation(series=name, bucket=now + timedelta(hours=n), expected=1, low=0, high=2)
-                    for name in names
-                    for n in (-1, 0, 1)
+                    WatchedSeries(detector="series", series=name, grain="hour", since=now) for name in names
                 )
-                past = now - timedelta(days=3)
-                session.add(Expectation(series="units", bucket=past, expected=1, low=0, high=2))
-                yesterday = now - timedelta(hours=24)
-                session.add(Expectation(series="margin", bucket=yesterday, expected=0.3, low=0.2, high=0.4))
+                session.add(WatchedSeries(detector="days", series="margin", grain="day", since=now))
             (series, days, _lines) = client.get("/api/v1/detectors").json()["items"]
             assert (series["version"], series["watched"], series["trained_at"]) == ("f-1", 4, "2026-04-01T12:00:00Z")
             assert (days["version"], days["watched"]) == ("f-1", 1)
-            assert client.get("/api/v1/detectors/days/series").json()["items"] == ["margin"]
+            by_day = client.get("/api/v1/detectors/days/series").json()["items"]
+            assert by_day == [{"series": "margin", "grain": "day", "since": "2026-04-01T12:00:00Z"}]
             first = client.get("/api/v1/detectors/series/series", params={"limit": 3}).json()
             rest = client.get("/api/v1/detectors/series/series", params={"limit": 3, "cursor": first["next"]}).json()
-        assert first["items"] + rest["items"] == names
+        assert [item["series"] for item in first["items"] + rest["items"]] == names
         assert rest["next"] is None
 
     def test_tell_a_scoped_reader_of_nothing_else(self, api: Api) -> None:
@@ -311,4 +307,4 @@ class TestDetectors:
             with api.client("viewer") as client:
                 seen = client.get("/api/v1/detectors/series/series").json()["items"]
             assert admin.put(path, json={"role": "viewer", "scope": {}}).status_code == 200
-        assert seen == ["revenue|category=Dairy"]
+        assert [item["series"] for item in seen] == ["revenue|category=Dairy"]

@@ -22,7 +22,7 @@ CLOSED = 9 * 7 + 3
 MEASURES = (
     "lines", "orders", "revenue", "discount", "cost", "costed_revenue", "returned_lines", "returned_amount", "customers",
 )  # fmt: skip
-NORTH = (("region", "north"),)
+NORTH, SOUTH = (("region", "north"),), (("region", "south"),)
 
 
 @dataclass
@@ -99,7 +99,7 @@ def sales(event: Event | None = None, where: str = "everywhere", *, growth: bool
             if day != CLOSED:
                 values[day, k] = _day(random, trade)
     values[:, 0] = values[:, 1:].sum(axis=1)
-    return DayFigures(FIRST, ((), NORTH, (("region", "south"),)), MEASURES, values)
+    return DayFigures(FIRST, ((), NORTH, SOUTH), MEASURES, values)
 
 
 def watch(*, days: tuple[int, ...] = (CLOSED,), detector: type = LargestDeviation) -> DayWatch:
@@ -165,7 +165,18 @@ class TestWhatIsUsual:
         bare[..., [MEASURES.index(name) for name in ("cost", "costed_revenue", "customers")]] = 0.0
         watched = watch()
         run(watched, DayFigures(FIRST, figures.segments, MEASURES, bare))
-        assert {key.metric for key in watched.watched()} == {"average_order_value", "discount_rate", "returns"}
+        assert {each.key.metric for each in watched.watched()} == {"average_order_value", "discount_rate", "returns"}
+
+    def test_a_series_is_watched_once_it_is_old_and_large_enough(self) -> None:
+        figures = sales()
+        values = np.concatenate([figures.values, np.zeros((WEEKS * 7, 2, len(MEASURES)))], axis=1)
+        values[5 * 7 :, 3] = figures.values[5 * 7 :, 1]
+        values[:, 4] = np.floor(figures.values[:, 1] / 40)  # some six orders a day
+        new, small = (("channel", "new"),), (("channel", "small"),)
+        watched = watch()
+        run(watched, DayFigures(FIRST, (*figures.segments, new, small), MEASURES, values))
+        since = {each.key.dimensions: each.from_day for each in watched.watched() if each.key.metric == "margin"}
+        assert since == {(): FIRST + 28, NORTH: FIRST + 28, SOUTH: FIRST + 28, new: FIRST + 5 * 7 + 28}
 
     def test_nothing_is_found_in_the_first_four_weeks(self) -> None:
         figures = sales()

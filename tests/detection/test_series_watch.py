@@ -107,8 +107,11 @@ class TestWarmUp:
     def test_a_new_segment_is_not_judged_before_it_is_four_weeks_old(self) -> None:
         late = orders(WEEKS)
         late.values[: 5 * WEEK, 1:] = 0.0
-        found = _run(_watch(), late)
-        assert not [f for f in found if f.key != TOTAL]
+        watch = _watch()
+        assert not [f for f in _run(watch, late) if f.key != TOTAL]
+        first = START // 24
+        since = {each.key: each.from_day for each in watch.watched()}
+        assert (since[TOTAL], since[NORTH]) == (first + 28, first + 5 * 7 + 28)
 
 
 class TestTheModel:

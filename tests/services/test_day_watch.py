@@ -14,7 +14,7 @@ from nebuloviz.services import day_watch
 from nebuloviz.services.day_watch import DayWatcher, closed_days, metrics_by_day
 from nebuloviz.services.detectors import METRICS_BY_HOUR
 from nebuloviz.services.interfaces import AlertVerdict
-from nebuloviz.services.watching import StoredState
+from nebuloviz.services.watching import EPOCH, StoredState
 from tests.services.test_series_watch import catch_up, state
 from tests.services.watched_shop import AFTER_THE_HOUR, LEARNED, START, Shop, payloads, write
 
@@ -117,18 +117,20 @@ class TestAWatchThatHasLearned:
             told = shop.alerts.expected(session, SYSTEM, query)
             by_hour = shop.alerts.expected(session, SYSTEM, query.with_(grain="hour"))
             watched = {view.name: view.watched for view in shop.alerts.detectors(session, SYSTEM)}
+        names = {name: {each.series for each in series} for name, series in watched.items()}
         assert told is not None
         assert len(told) == 7
         assert (told["expected_low"] < told["expected"]).all()
         assert by_hour is None
-        assert {"average_order_value", "average_order_value|region=south"} <= set(watched["days"])
-        assert not set(watched["series"]) & set(watched["days"])
+        assert {"average_order_value", "average_order_value|region=south"} <= names["days"]
+        assert {"orders", "orders|region=south"} <= names["series"]
+        assert {each.since for each in watched["series"]} == {START + timedelta(weeks=4)}
 
 
 class TestWhatItIsFed:
     def test_is_what_the_service_of_figures_says(self, shop: Shop) -> None:
         watch = DayWatch(WatchSettings())
-        watch.next_day = START.toordinal() - day_watch._EPOCH.toordinal()
+        watch.next_day = START.toordinal() - EPOCH.toordinal()
         query = Query(
             metrics=("revenue", "orders", "customers"),
             dimensions=("region",),

@@ -13,7 +13,15 @@ from tests.program import PASSWORD, Program, csrf_token
 from tests.web.test_guard import ROUTER, UPDATE, body_of, post, visit
 
 #: What the program writes by itself, and the session's own marks.
-_ON_ITS_OWN = {"browser_session", "lease", "detector_state", "expectation", "alembic_version", "sqlite_sequence"}
+_ON_ITS_OWN = {
+    "browser_session",
+    "lease",
+    "detector_state",
+    "expectation",
+    "watched_series",
+    "alembic_version",
+    "sqlite_sequence",
+}
 
 
 def user_id(program: Program, name: str) -> int:

@@ -10,7 +10,7 @@ from fastapi import Query as Parameter
 from nebuloviz.api.deps import Asker, needs
 from nebuloviz.api.reading import StrictRoute
 from nebuloviz.api.schemas.base import Cursor, part_of
-from nebuloviz.api.schemas.detectors import DetectorItem, DetectorList, WatchedList
+from nebuloviz.api.schemas.detectors import DetectorItem, DetectorList, WatchedItem, WatchedList
 from nebuloviz.permissions import Permission
 
 router = APIRouter(prefix="/detectors", tags=["alerts"], route_class=StrictRoute)
@@ -34,6 +34,6 @@ async def watched_series(
 ) -> WatchedList:
     """By name. Sale lines are watched one by one, so of `lines` there are none."""
     found = await asker.ask(asker.services.alerts.detectors)
-    names = next(view.watched for view in found if view.name == name)
-    items, following = part_of(names, cursor, limit)
-    return WatchedList(items=items, next=following)
+    watched = next(view.watched for view in found if view.name == name)
+    items, following = part_of(watched, cursor, limit)
+    return WatchedList(items=[WatchedItem.model_validate(each) for each in items], next=following)

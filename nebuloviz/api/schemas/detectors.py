@@ -26,8 +26,16 @@ class DetectorList(Outgoing):
     items: list[DetectorItem]
 
 
-class WatchedList(Outgoing):
-    """Names of series, `metric` or `metric|dimension=value,...`. `next` continues the list as `cursor`; null at its end."""
+class WatchedItem(Outgoing):
+    """A series, `metric` or `metric|dimension=value,...`, judged in buckets of `grain`. From `since` on it can raise alerts."""
 
-    items: list[str]
+    series: str
+    grain: Literal["hour", "day"]
+    since: datetime
+
+
+class WatchedList(Outgoing):
+    """By name. `next` continues the list as `cursor`; null at its end."""
+
+    items: list[WatchedItem]
     next: str | None

@@ -24,6 +24,7 @@ from nebuloviz.services.interfaces.alerts import (
     IncidentView,
     SegmentPart,
     TaughtView,
+    WatchedView,
 )
 from nebuloviz.services.interfaces.api_tokens import (
     TOKEN_PREFIX,
@@ -174,6 +175,7 @@ __all__ = [
     "UserView",
     "ViewingService",
     "Visitor",
+    "WatchedView",
     "user_subject",
 ]
 

@@ -193,20 +193,29 @@ class AlertPage:
 
 
 @dataclass(frozen=True)
+class WatchedView:
+    """A series that is judged in buckets of `grain` (hour or day); it raises alerts from `since` on, when enough is known of it."""
+
+    series: str
+    grain: str
+    since: datetime
+
+
+@dataclass(frozen=True)
 class DetectorView:
     """What watches sales: `series` the hourly sums of segments, `days` their daily ratios and counts, `lines` each sale line.
 
     Times are UTC.
 
     `version` names the trained model, '' while it still learns; None of a detector that keeps its model in memory alone. `watched`
-    are the series that it has expectations of.
+    are the series that sell enough to be judged, by name.
     """
 
     name: str
     version: str | None
     trained_at: datetime | None
     judged_until: datetime | None
-    watched: tuple[str, ...] = ()
+    watched: tuple[WatchedView, ...] = ()
 
 
 class AlertService(ABC):
