@@ -3,12 +3,11 @@
 Every part is styled by the sheets in assets. Buttons with a `data-nv-action` are answered by assets/clientside.js.
 """
 
+from nebuloviz.services.wording import alert_words, series_words
 from nebuloviz.web.components.alerts import (
     alert_card,
-    alert_words,
     feed,
     feed_item,
-    series_words,
     severity_badge,
     state_badge,
     state_word,

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import cast
 
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _, format_datetime, percent, relative
+from nebuloviz.i18n import _, format_datetime, relative
 from nebuloviz.metrics.line_figures import figure
 from nebuloviz.services.interfaces import AlertView
+from nebuloviz.services.wording import alert_words, series_words, severity_word, value_text
 from nebuloviz.web.components.basic import Id, Kind, badge, given
 from nebuloviz.web.components.states import empty_state
-from nebuloviz.web.figures import Severity, severity_word, value_label, value_text
 
 _SEVERITY: dict[str, tuple[Kind, str]] = {
     "low": ("neutral", "dash-circle"),
@@ -33,7 +32,7 @@ _STATE: dict[str, tuple[Kind, str]] = {
 def severity_badge(severity: str) -> html.Span:
     """The severity as word and icon, so that it needs no colour."""
     kind, icon_name = _SEVERITY[severity]
-    return badge(severity_word(cast("Severity", severity)), kind, icon_name=icon_name)
+    return badge(severity_word(severity), kind, icon_name=icon_name)
 
 
 def state_word(state: str) -> str:
@@ -49,29 +48,6 @@ def state_word(state: str) -> str:
 def state_badge(state: str) -> html.Span:
     kind, icon_name = _STATE[state]
     return badge(state_word(state), kind, icon_name=icon_name)
-
-
-def alert_words(alert: AlertView) -> str:
-    """What is unusual, in one sentence: "Revenue: 38% below expected, $620.00 instead of $1,000.00"."""
-    metric = figure(alert.metric)
-    observed = value_text(metric, alert.observed)
-    if not alert.expected:
-        return _("{metric}: {observed}, where nothing was expected", metric=metric.label, observed=observed)
-    size = percent(abs(alert.observed - alert.expected) / abs(alert.expected), 0)
-    values = {
-        "metric": metric.label,
-        "percent": size,
-        "observed": observed,
-        "expected": value_text(metric, alert.expected),
-    }
-    if alert.observed < alert.expected:
-        return _("{metric}: {percent} below expected, {observed} instead of {expected}", **values)
-    return _("{metric}: {percent} above expected, {observed} instead of {expected}", **values)
-
-
-def series_words(alert: AlertView) -> str:
-    """Which series: the values of its dimensions, or "All sales"."""
-    return " · ".join(value_label(value) for value in alert.dimensions.values()) or _("All sales")
 
 
 def feed_item(

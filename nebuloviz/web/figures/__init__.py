@@ -6,6 +6,7 @@ reads that.
 """
 
 from nebuloviz.services.shown import value_label
+from nebuloviz.services.wording import severity_word, value_text
 from nebuloviz.web.figures.base import (
     CONFIG,
     AnomalyMark,
@@ -18,9 +19,8 @@ from nebuloviz.web.figures.base import (
 )
 from nebuloviz.web.figures.parts import bars, heat_map, treemap
 from nebuloviz.web.figures.relation import scatter
-from nebuloviz.web.figures.series import severity_word
 from nebuloviz.web.figures.stacks import stacked
-from nebuloviz.web.figures.text import escape, title_of, value_text, with_unit
+from nebuloviz.web.figures.text import escape, title_of, with_unit
 from nebuloviz.web.figures.trends import sparkline, trend
 
 __all__ = [

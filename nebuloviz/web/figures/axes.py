@@ -14,7 +14,7 @@ from nebuloviz.i18n import _, current, hour_cycle, hour_label
 from nebuloviz.i18n.browser import d3_date_format
 from nebuloviz.i18n.formats import finish, locale
 from nebuloviz.metrics.registry import Metric
-from nebuloviz.web.figures.text import value_text
+from nebuloviz.services.wording import value_text
 
 MOST_TIME_TICKS = 7
 MOST_VALUE_STEPS = 4

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from nebuloviz.i18n import _
 from nebuloviz.metrics.registry import Metric
 from nebuloviz.services.shown import pair_matrix
+from nebuloviz.services.wording import value_text
 from nebuloviz.web.figures.axes import time_axis, value_axis, wall
 from nebuloviz.web.figures.base import Style, drawing, empty, mark
 from nebuloviz.web.figures.text import (
@@ -19,7 +20,6 @@ from nebuloviz.web.figures.text import (
     short_labels,
     shorten,
     title_of,
-    value_text,
 )
 from nebuloviz.web.theme import comparison_color, heat_scale
 

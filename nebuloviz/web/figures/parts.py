@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from nebuloviz.i18n import _, hour_label, percent, weekday_name
 from nebuloviz.metrics.registry import Metric
 from nebuloviz.services.shown import by_size, value_labels, week_matrix
+from nebuloviz.services.wording import value_text
 from nebuloviz.web.figures.axes import hour_step, value_axis
 from nebuloviz.web.figures.base import Drawing, Style, drawing, empty, mark
 from nebuloviz.web.figures.margins import text_width
@@ -22,7 +23,6 @@ from nebuloviz.web.figures.text import (
     short_labels,
     shorten,
     title_of,
-    value_text,
     with_unit,
 )
 from nebuloviz.web.theme import comparison_color, contrast, heat_scale, mix

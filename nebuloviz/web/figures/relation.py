@@ -11,13 +11,13 @@ import plotly.graph_objects as go
 from nebuloviz.i18n import _
 from nebuloviz.metrics.registry import Metric
 from nebuloviz.services.shown import by_size, value_labels
+from nebuloviz.services.wording import value_text
 from nebuloviz.web.figures.axes import value_axis
 from nebuloviz.web.figures.base import Drawing, Style, drawing, empty, mark
 from nebuloviz.web.figures.text import (
     escape,
     shorten,
     title_of,
-    value_text,
 )
 
 MOST_POINT_LABELS = 12

@@ -10,8 +10,9 @@ import pandas as pd
 
 from nebuloviz.i18n import _
 from nebuloviz.metrics.registry import Metric
+from nebuloviz.services.wording import value_text
 from nebuloviz.web.figures.base import Severity, Style
-from nebuloviz.web.figures.text import difference_text, escape, metric_columns, shorten, value_text
+from nebuloviz.web.figures.text import difference_text, escape, metric_columns, shorten
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,3 @@ def hover_text(row: dict[Any, Any], line: Series, metric: Metric, style: Style, 
 def severity_color(severity: Severity, style: Style) -> str:
     of = style.tokens
     return {"low": of.muted, "medium": of.warn, "high": of.bad, "critical": of.bad}[severity]
-
-
-def severity_word(severity: Severity) -> str:
-    return {"low": _("Low"), "medium": _("Medium"), "high": _("High"), "critical": _("Critical")}[severity]

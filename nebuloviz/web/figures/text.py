@@ -11,21 +11,17 @@ from nebuloviz.i18n import (
     Preferences,
     _,
     change,
-    compact,
     current,
     is_rtl,
     mid_sentence,
     money,
     number,
-    percent,
-    quantity,
 )
-from nebuloviz.metrics.registry import Metric, Unit, dimension
+from nebuloviz.metrics.registry import Metric, dimension
+from nebuloviz.services.wording import CACHED_TEXTS, value_text
 
 LONGEST_LABEL = 24
 LONGEST_DIRECT_LABEL = 16
-#: Formatted texts that are kept: charts that are drawn again every few seconds mostly repeat themselves.
-CACHED_TEXTS = 32_768
 _CENTS_BELOW = 10_000
 _SHORT_FROM = 1_000_000
 
@@ -59,41 +55,12 @@ def _with_id(label: str, value: str, longest: int) -> str:
     return f"{shorten(name, max(longest - len(value) - 3, 8))} ({value})"
 
 
-def value_text(metric: Metric, value: float | None, *, short: bool = False) -> str:
-    """`value` by the metric's unit: $1,234.50, 1,234, 12.3%; `short` where space is scarce: $1.2K. Missing is a dash."""
-    known = None if value is None or not math.isfinite(value) else float(value)
-    return _value_text(metric.unit, known, short, current())
-
-
-@lru_cache(maxsize=CACHED_TEXTS)
-def _value_text(unit: Unit, known: float | None, short: bool, _reader: Preferences) -> str:  # noqa: FBT001 - a cache's key
-    match unit:
-        case "money":
-            return money(
-                known, compact=short and abs(known or 0) >= 1000, digits=_short_digits(known) if short else None
-            )
-        case "ratio":
-            return percent(known)
-        case "quantity":
-            return compact(known) if short and abs(known or 0) >= 1000 else quantity(known)
-        case "count":
-            return compact(known) if short and abs(known or 0) >= 1000 else number(known)
-
-
 def tile_text(metric: Metric, value: float | None) -> str:
     """`value` as the one figure of a tile, by the metric's unit: $29.27, $340,126, $1.2M. Cents are for amounts that they change."""
     size = 0.0 if value is None or not math.isfinite(value) else abs(value)
     if metric.unit == "money" and _CENTS_BELOW <= size < _SHORT_FROM:
         return money(value, digits=0)
     return value_text(metric, value, short=size >= _SHORT_FROM)
-
-
-def _short_digits(value: float | None) -> int:
-    """Decimals of a short amount: three figures are enough, so $12.3K but $123K."""
-    size = abs(value or 0)
-    if size < 1000:
-        return 2 if 0 < size < 10 else 0
-    return 1 if size / 1000 ** int(math.log10(size) // 3) < 100 else 0
 
 
 def difference_text(metric: Metric, value: float, before: float, comparison: str) -> str:

@@ -13,10 +13,11 @@ import plotly.graph_objects as go
 from nebuloviz.i18n import _
 from nebuloviz.metrics.registry import Metric
 from nebuloviz.services.shown import by_size, value_labels
+from nebuloviz.services.wording import severity_word
 from nebuloviz.web.figures.axes import time_axis, value_axis, wall
 from nebuloviz.web.figures.base import AnomalyMark, Drawing, Severity, Style, drawing, empty, mark
 from nebuloviz.web.figures.margins import text_width
-from nebuloviz.web.figures.series import Series, hover_text, severity_color, severity_word
+from nebuloviz.web.figures.series import Series, hover_text, severity_color
 from nebuloviz.web.figures.text import (
     LONGEST_DIRECT_LABEL,
     escape,
