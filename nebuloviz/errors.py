@@ -24,6 +24,7 @@
     │   └── UnsupportedMediaType    415
     ├── TooManyRequests             429
     └── Unavailable                 503   a server that we need does not answer
+        └── NotSent                 503   a message was not taken where it was to go
 
 Messages are written for the reader who caused them: what is wrong, and what to do. They never carry secrets.
 """
@@ -162,3 +163,15 @@ class TooManyRequests(NebuloVizError):
 class Unavailable(NebuloVizError):
     status = 503
     code = "unavailable"
+
+
+class NotSent(Unavailable):
+    """`reason` is a slug for the log, `answer` what a webhook answered (0: nothing), `again` whether another try may help."""
+
+    code = "not_sent"
+
+    def __init__(self, message: str, reason: str, answer: int = 0, *, again: bool = True) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.answer = answer
+        self.again = again

@@ -175,6 +175,11 @@ COMMIT_SECONDS = Histogram(
 LINES_UNJUDGED = Counter(
     "nebuloviz_lines_unjudged_total", "Sale lines that the line detector left out, as more came than it could take."
 )
+NOTIFICATIONS = Counter(
+    "nebuloviz_notifications_total",
+    "Tries to send a message about alerts, by channel (mail, slack, webhook) and outcome: sent, again, failed, dropped.",
+    ["channel", "outcome"],
+)
 WATCH_LOST = Counter("nebuloviz_watch_lost_total", "Times that the process that watches sales ended by itself.")
 BUILD = Gauge("nebuloviz_build_info", "1, for the version of the program and of Python.", ["version", "python"])
 DB_CONNECTIONS = Gauge(
@@ -207,6 +212,10 @@ CERTIFICATE = Gauge(
 
 for _outcome in ("accepted", "duplicate", "rejected"):  # a rate needs the zero before the first
     SALES.labels(_outcome)
+
+for _channel in ("mail", "slack", "webhook"):
+    for _outcome in ("sent", "again", "failed", "dropped"):
+        NOTIFICATIONS.labels(_channel, _outcome)
 
 # Counted in the process that watches sales, which tells them to the one that shows them
 _DETECTION = CollectorRegistry()

@@ -16,7 +16,7 @@ from nebuloviz.web.components import dropdown_texts, page, page_header, skeleton
 from nebuloviz.web.components.basic import button, given
 from nebuloviz.web.components.cards import download_link
 from nebuloviz.web.context import ask, services
-from nebuloviz.web.navigation import URL_ID, stay_on_page
+from nebuloviz.web.navigation import URL_ID, stay_on_page, turned
 from nebuloviz.web.question import bounds
 from nebuloviz.web.reading import Asking, asking
 from nebuloviz.web.views import audit as views
@@ -85,14 +85,6 @@ def filter_of(asked: Asking, search: object, action: object) -> AuditFilter:
     )
 
 
-def turned(trail: object, following: object, clicked: object) -> list[str]:
-    """The cursors of the pages gone through, the last one being that of the page to show; [] is the newest page."""
-    known = [cursor for cursor in trail if isinstance(cursor, str)] if isinstance(trail, list) else []
-    if clicked == _OLDER and isinstance(following, str):
-        return [*known, following]
-    return known[:-1] if clicked == _NEWER else []
-
-
 @protected_callback(
     Permission.AUDIT_READ,
     Output("audit-entries", "children"),
@@ -115,7 +107,7 @@ def show(
     """One page of the log; another filter begins with the newest again."""
     with asking(search) as asked:
         which = filter_of(asked, text, action)
-        trail = turned(trail, following, ctx.triggered_id)
+        trail = turned(trail, following, older=ctx.triggered_id == _OLDER, newer=ctx.triggered_id == _NEWER)
         link = download_link("CSV", _("Audit log"), views.download_address(which))
 
         def build() -> tuple[Any, ...]:

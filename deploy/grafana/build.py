@@ -268,6 +268,12 @@ DETECTION = [
         stacked=True,
     ),
     Panel(
+        "Notifications",
+        "Messages about alerts in an hour, by channel and what came of the try.",
+        [("sum by (channel, outcome) (increase(nebuloviz_notifications_total[1h]))", "{{channel}} {{outcome}}")],
+        stacked=True,
+    ),
+    Panel(
         "Time to train",
         "Mean, by detector.",
         [

@@ -26,6 +26,7 @@ from nebuloviz.api.routes import (
     exports,
     imports,
     me,
+    notifications,
     roles,
     sales,
     stream,
@@ -91,7 +92,9 @@ def _add_routes(app: FastAPI) -> None:
     Each router stands in the application itself: of routers within routers, every request would try all routes once a level.
     """
     guards = [Depends(signed_in), Depends(refuse_unknown_parameters)]
-    parts = (data, me, exports, alerts, detectors, sales, imports, stream, users, roles, tokens, audit, settings_routes)
+    parts = (
+        data, me, exports, alerts, notifications, detectors, sales, imports, stream, users, roles, tokens, audit, settings_routes,
+    )  # fmt: skip
     for part in parts:
         app.include_router(part.router, prefix=PREFIX, dependencies=guards)
     for public in (auth.public, docs.public):

@@ -12,11 +12,14 @@ from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.customer_sets import CustomerSetBuilder
 from nebuloviz.services.data import SalesDataService
+from nebuloviz.services.delivery import Deliverer
 from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import Services
 from nebuloviz.services.limits import Counters
 from nebuloviz.services.mail import SmtpMail
+from nebuloviz.services.notifications import DatabaseNotifications
+from nebuloviz.services.parcels import notification_seal
 from nebuloviz.services.profile import DatabaseProfiles
 from nebuloviz.services.roles import DatabaseRoles
 from nebuloviz.services.second_factor import DatabaseSecondFactor
@@ -35,6 +38,7 @@ class Parts(Core):
     auth: DatabaseAuth
     ingest: SalesIngestService
     services: Services
+    deliverer: Deliverer
 
 
 def parts(settings: Settings) -> Parts:
@@ -57,6 +61,8 @@ def parts(settings: Settings) -> Parts:
     second_factor = DatabaseSecondFactor(
         settings.secret(), auth, audit, required=lambda: decided.current.require_second_factor
     )
+    mail = SmtpMail(decided.live, settings_seal(settings))
+    notifications = DatabaseNotifications(settings, mail, audit, decided.live)
     users, roles = DatabaseUsers(auth, audit), DatabaseRoles(audit)
     services = Services(
         auth,
@@ -73,6 +79,8 @@ def parts(settings: Settings) -> Parts:
         second_factor,
         DatabaseViewing(auth, audit),
         DatabaseUserImports(users, roles, audit),
-        SmtpMail(decided.live, settings_seal(settings)),
+        mail,
+        notifications,
     )
-    return Parts(**vars(base), counters=counters, auth=auth, ingest=ingest, services=services)
+    deliverer = Deliverer(base.database, services, notification_seal(settings))
+    return Parts(**vars(base), counters=counters, auth=auth, ingest=ingest, services=services, deliverer=deliverer)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, cast
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
 
 from nebuloviz import process
 from nebuloviz.background import Repeater
@@ -31,6 +32,7 @@ from nebuloviz.ingest.tasks import Storage
 from nebuloviz.models import SaleKey, User
 from nebuloviz.observability import Health, HealthChecks
 from nebuloviz.services.alert_life import Snoozes
+from nebuloviz.services.delivery import Deliverer
 from nebuloviz.services.monitoring import InstallationFigures
 from nebuloviz.services.passwords import check_password
 from nebuloviz.services.retention import Retention
@@ -45,6 +47,8 @@ ADMIN = "admin"
 MONITORING_SECONDS = 10.0
 RETENTION_SECONDS = 600.0
 SNOOZES_SECONDS = 20.0
+NOTIFICATION_SECONDS = 2.0
+SENDERS = 2  # so that one server that does not answer does not hold all messages up
 SETTINGS_PAUSE_SECONDS = 2.0  # after so long a process takes up what another one has changed
 WEB_THREADS = 24  # callbacks wait for the database most of their time
 
@@ -107,6 +111,8 @@ class Program:
             self._preparation.join(max(0.1, deadline - time.monotonic()))
         for repeater in self._repeaters:
             repeater.join(max(0.1, deadline - time.monotonic()))
+        if self._repeaters:
+            _hand_over(self.parts.deliverer)
         self.parts.cache.close()
         self.parts.database.dispose()
 
@@ -153,11 +159,22 @@ class Program:
         retention = Retention(self.parts.database, live)
         self._repeat("retention", retention.step, RETENTION_SECONDS)
         self._repeat("snoozes", Snoozes(self.parts.database).step, SNOOZES_SECONDS)
+        self._repeat("notifications", self.parts.deliverer.collect, NOTIFICATION_SECONDS)
+        for number in range(1, SENDERS + 1):
+            self._repeat(f"sending {number}", self.parts.deliverer.deliver, NOTIFICATION_SECONDS)
 
     def _database_health(self) -> Health:
         if self._unprepared:
             return Health(ok=False, detail=self._unprepared)
         return self.parts.database_health()
+
+
+def _hand_over(deliverer: Deliverer) -> None:
+    """Let another process send notifications at once, if the database still answers; otherwise the election expires by itself."""
+    try:
+        deliverer.stop()
+    except DBAPIError as error:
+        _log.info("The election could not be given up: %s", type(error).__name__)
 
 
 def first_administrator(these: Parts, say: Callable[[str], None]) -> None:

@@ -16,6 +16,11 @@ VARIABLE = "NEBULOVIZ_FAILPOINT"
 #: In the order in which a batch passes them.
 FAILPOINTS = ("before_tx", "after_offset", "after_keys", "after_facts", "after_rollup", "before_commit", "after_commit")
 
+#: From an alert that is raised to the message that tells of it.
+NOTIFICATION_FAILPOINTS = (
+    "before_outbox", "after_outbox", "after_fan_out", "after_gather", "before_send", "after_send", "after_mark",
+)  # fmt: skip
+
 
 def _nowhere(_name: str) -> None:
     """The failpoint of a program that is not under test."""

@@ -16,6 +16,9 @@ _LINE_FIGURES: dict[str, tuple[Metric, str]] = {
     "repeated_orders": (Metric("repeated_orders", lazy("Repeated orders"), "count", (), up_is_good=False), "orders"),
 }
 
+#: Their slugs.
+LINE_FIGURES = tuple(_LINE_FIGURES)
+
 
 def figure(slug: str) -> Metric:
     """What an alert's `metric` names: a metric, or a figure of lines; for its label and unit.

@@ -4,6 +4,7 @@ from nebuloviz.models.alert import Alert, AlertEvent, AlertFeedback, DetectorSta
 from nebuloviz.models.audit import AuditEntry
 from nebuloviz.models.base import Base
 from nebuloviz.models.ingest import DeadLetter, ImportJob, IngestGap, IngestMinute, IngestOffset
+from nebuloviz.models.notification import AlertOutbox, NotificationChannel, NotificationItem, NotificationMessage
 from nebuloviz.models.rollup import (
     GRAINS,
     MEASURES,
@@ -30,6 +31,7 @@ __all__ = [
     "Alert",
     "AlertEvent",
     "AlertFeedback",
+    "AlertOutbox",
     "ApiToken",
     "AuditEntry",
     "Base",
@@ -47,6 +49,9 @@ __all__ = [
     "IngestOffset",
     "Installation",
     "Lease",
+    "NotificationChannel",
+    "NotificationItem",
+    "NotificationMessage",
     "PasswordLink",
     "Product",
     "RecoveryCode",

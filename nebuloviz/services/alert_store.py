@@ -15,6 +15,7 @@ from nebuloviz.detection.series import SeriesKey
 from nebuloviz.models import Alert, AlertEvent
 from nebuloviz.observability import ALERTS_RAISED
 from nebuloviz.services.incidents import relate
+from nebuloviz.services import outbox
 
 #: The alerts that go on, by series: their id, and what is needed to continue them.
 OpenAlerts = dict[SeriesKey, tuple[int, OpenAlert]]
@@ -97,6 +98,7 @@ def raise_alert(
     if raised is not None:
         relate(session, raised)
         session.add(AlertEvent(alert_id=raised, at=at, kind="raised", note=""))
+        outbox.note(session, raised, "raised")
         ALERTS_RAISED.labels(worst.severity).inc()
     return raised
 
@@ -113,6 +115,7 @@ def _raise_again(session: Session, alert: OpenAlert, at: datetime) -> int:
     known = session.scalars(update(Alert).where(same).values(values).returning(Alert.id)).one()
     relate(session, known)
     session.add(AlertEvent(alert_id=known, at=at, kind="raised", note=""))
+    outbox.note(session, known, "raised")
     return known
 
 
@@ -125,6 +128,7 @@ def _extend(session: Session, alert_id: int, before: OpenAlert, alert: OpenAlert
         relate(session, alert_id)
     if alert.worst.severity != before.worst.severity:
         session.add(AlertEvent(alert_id=alert_id, at=at, kind="worsened", note=""))
+        outbox.note(session, alert_id, "worsened")
 
 
 def _resolve(session: Session, alert_id: int, at: datetime) -> None:
@@ -133,6 +137,7 @@ def _resolve(session: Session, alert_id: int, at: datetime) -> None:
     values = {"state": "resolved", "updated_at": at, "version": Alert.version + 1}
     if session.scalar(update(Alert).where(going_on).values(values).returning(Alert.id)) is not None:
         session.add(AlertEvent(alert_id=alert_id, at=at, kind="closed", note=""))
+        outbox.note(session, alert_id, "over")
 
 
 def resolve_past(session: Session, detector: str, until: datetime, at: datetime) -> None:

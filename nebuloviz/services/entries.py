@@ -83,6 +83,12 @@ def host_form(text: str) -> str:
     return "" if _HOST.fullmatch(text) else _("This is no host name or address.")
 
 
+def hosts_form(text: str) -> str:
+    """Several, apart by commas or spaces."""
+    fit = all(_HOST.fullmatch(host) for host in text.replace(",", " ").split())
+    return "" if fit else _("Write host names or addresses, apart by commas.")
+
+
 def address_form(text: str) -> str:
     """Of the installation itself: scheme and host, without a path."""
     try:
@@ -272,6 +278,7 @@ SECTIONS: Mapping[str, LazyText] = {
     "calendar": lazy("Languages and calendar"),
     "security": lazy("Security and limits"),
     "mail": lazy("E-mail"),
+    "notifications": lazy("Notifications"),
     "detection": lazy("Detection"),
     "retention": lazy("Retention"),
 }

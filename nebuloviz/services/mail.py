@@ -9,6 +9,8 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, make_msgid
+from typing import cast
+from unicodedata import category
 
 from nebuloviz.errors import Conflict, InvalidInput, Unavailable
 from nebuloviz.i18n import LazyText, lazy
@@ -81,15 +83,26 @@ def composed(mail: Mail, settings: InstallationSettings) -> EmailMessage:
         raise InvalidInput(_("This is no e-mail address: {text}", text=mail.to[:80])) from None
     message["Subject"] = _one_line(mail.subject)
     message["Date"] = formatdate(usegmt=True)
-    message["Message-ID"] = make_msgid(domain=settings.smtp_from.rpartition("@")[2])
+    domain = settings.smtp_from.rpartition("@")[2]
+    message["Message-ID"] = f"<{mail.key}@{domain}>" if mail.key else make_msgid(domain=domain)
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.text)
     message.add_alternative(mail.html, subtype="html")
+    for number, picture in enumerate(mail.pictures):
+        _html_of(message).add_related(picture, "image", "png", cid=f"<picture{number}>", disposition="inline")
     return message
 
 
+def _html_of(message: EmailMessage) -> EmailMessage:
+    """Its last part, which the pictures belong to."""
+    *_text, html = message.iter_parts()
+    return cast("EmailMessage", html)
+
+
 def _one_line(text: str) -> str:
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    """Without what cannot be seen; marks of direction leave no gap."""
+    seen = ("" if category(letter) == "Cf" else letter if letter.isprintable() else " " for letter in text)
+    return " ".join("".join(seen).split())
 
 
 #: The first that fits says what went wrong, for the administrator who reads it.

@@ -58,12 +58,22 @@ def _mail(
     after: Sequence[str],
     settings: InstallationSettings,
 ) -> Mail:
-    language = current().language
     text = "\n\n".join([*before, *([f"{link[0]}: {link[1]}"] if link else []), *after]) + "\n"
-    parts = [_PARAGRAPH.format(words=escape(words)) for words in before]
-    if link:
-        parts.append(_BUTTON.format(words=escape(link[0]), address=escape(link[1])))
-    parts += [_PARAGRAPH.format(words=escape(words)) for words in after]
+    button = [html_button(*link)] if link else []
+    parts = [*map(html_paragraph, before), *button, *map(html_paragraph, after)]
+    return Mail(to, subject, text, html_page("".join(parts), settings))
+
+
+def html_page(body: str, settings: InstallationSettings) -> str:
+    """A whole mail around `body`, in the reader's direction."""
+    language = current().language
     direction = "rtl" if is_rtl(language) else "ltr"
-    html = _PAGE.format(language=language, direction=direction, name=escape(settings.name), body="".join(parts))
-    return Mail(to, subject, text, html)
+    return _PAGE.format(language=language, direction=direction, name=escape(settings.name), body=body)
+
+
+def html_button(words: str, address: str) -> str:
+    return _BUTTON.format(words=escape(words), address=escape(address))
+
+
+def html_paragraph(words: str) -> str:
+    return _PARAGRAPH.format(words=escape(words))

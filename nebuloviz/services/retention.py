@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database, rows_changed
-from nebuloviz.models import BrowserSession, DeadLetter, IngestMinute, PasswordLink, RefreshToken
+from nebuloviz.models import BrowserSession, DeadLetter, IngestMinute, NotificationMessage, PasswordLink, RefreshToken
 from nebuloviz.services.interfaces.installation import InstallationSettings, Live
 
 BATCH = 2_000
@@ -54,3 +54,6 @@ def _due(settings: InstallationSettings, now: datetime) -> Iterator[Due]:
         yield DeadLetter.id, (DeadLetter.state == "open") & (DeadLetter.received_at < before)
     if settings.pace_days:
         yield IngestMinute.minute, IngestMinute.minute < now - timedelta(days=settings.pace_days)
+    if settings.messages_days:
+        before = now - timedelta(days=settings.messages_days)
+        yield NotificationMessage.id, NotificationMessage.done_at < before

@@ -33,6 +33,14 @@ def news() -> str:
     return secrets.token_hex(4)
 
 
+def turned(trail: object, following: object, *, older: bool, newer: bool) -> list[str]:
+    """Of a list in pages: the cursors of those gone through, the last one being that of the page to show; [] is the newest page."""
+    known = [cursor for cursor in trail if isinstance(cursor, str)] if isinstance(trail, list) else []
+    if older and isinstance(following, str):
+        return [*known, following]
+    return known[:-1] if newer else []
+
+
 def stay_on_page() -> None:
     """To be called by a page's layout: ends it where only the URL's query changed, for then the page is there already.
 

@@ -27,6 +27,7 @@ from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import Services
 from nebuloviz.services.limits import Counters
 from nebuloviz.services.mail import SmtpMail
+from nebuloviz.services.notifications import DatabaseNotifications
 from nebuloviz.services.profile import DatabaseProfiles
 from nebuloviz.services.roles import DatabaseRoles
 from nebuloviz.services.second_factor import DatabaseSecondFactor
@@ -106,6 +107,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
     )
     users, roles = DatabaseUsers(auth, audit), DatabaseRoles(audit)
     decided = DatabaseSettings(settings, audit)
+    mail = SmtpMail(decided.live, settings_seal(settings))
     services = Services(
         auth,
         data,
@@ -121,7 +123,8 @@ def running_api(settings: Settings) -> Iterator[Api]:
         DatabaseSecondFactor(settings.secret(), auth, audit, required=lambda: decided.current.require_second_factor),
         DatabaseViewing(auth, audit),
         DatabaseUserImports(users, roles, audit),
-        SmtpMail(decided.live, settings_seal(settings)),
+        mail,
+        DatabaseNotifications(settings, mail, audit, decided.live),
     )
     with database.transaction() as session:
         for role in ROLES:

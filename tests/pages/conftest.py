@@ -21,6 +21,7 @@ from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.interfaces import Services, UserView
 from nebuloviz.services.mail import SmtpMail
+from nebuloviz.services.notifications import DatabaseNotifications
 from nebuloviz.services.profile import DatabaseProfiles
 from nebuloviz.services.roles import DatabaseRoles
 from nebuloviz.services.second_factor import DatabaseSecondFactor
@@ -60,6 +61,7 @@ def services_of(settings: Settings, shop: Shop) -> Services:
     auth = DatabaseAuth(settings, rounds=4, audit=shop.audit)
     users, roles = DatabaseUsers(auth, shop.audit), DatabaseRoles(shop.audit)
     decided = DatabaseSettings(settings, shop.audit)
+    mail = SmtpMail(decided.live, settings_seal(settings))
     return Services(
         auth,
         shop.data,
@@ -75,7 +77,8 @@ def services_of(settings: Settings, shop: Shop) -> Services:
         DatabaseSecondFactor(settings.secret(), auth, shop.audit),
         DatabaseViewing(auth, shop.audit),
         DatabaseUserImports(users, roles, shop.audit),
-        SmtpMail(decided.live, settings_seal(settings)),
+        mail,
+        DatabaseNotifications(settings, mail, shop.audit, decided.live),
     )
 
 

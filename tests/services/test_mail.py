@@ -219,6 +219,10 @@ class TestHeaders:
         assert inbox.message()["Subject"].startswith("x Bcc:")
         assert inbox.envelopes[0].rcpt_tos == ["anna@example.com"]
 
+    def test_have_no_gaps_where_marks_of_direction_were(self, inbox: Inbox, start: Start) -> None:
+        send(start(), replace(MAIL, subject="\u2068100%\u2069, \u202eabc"))
+        assert inbox.message()["Subject"] == "100%, abc"
+
 
 class TestTexts:
     def offer(self, state: Any, language: str) -> PasswordOffer:

@@ -2,10 +2,12 @@
 
 import csv
 import io
+from dataclasses import asdict
 
 import pytest
 
 from nebuloviz.permissions import ROLES, Permission
+from nebuloviz.services.interfaces import NotificationRule
 from nebuloviz.web.views.audit import change_lines
 from tests.program import PASSWORD, Program
 
@@ -94,6 +96,7 @@ class TestWhatChanged:
             ("by", "browser", "By way of: Browser"),
             ("language", "ar", "Language: العربية"),
             ("permissions", ["data:read", "gone"], "Permissions: See figures, gone"),
+            ("rules", [asdict(NotificationRule("high", ("orders",)))], "What is told: High and above · Orders"),
             ("scope", {"store": ["1", "2"], "gone": ["3"]}, "Sees only: Store = 1, 2; gone = 3"),
         ],
     )

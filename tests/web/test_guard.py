@@ -23,6 +23,9 @@ PAGES: dict[str, Permission] = {
     "/alerts/1": Permission.ALERTS_READ,
     "/incidents/1": Permission.ALERTS_READ,
     "/lessons": Permission.ALERTS_READ,
+    "/notifications": Permission.ALERTS_READ,
+    "/notifications/1": Permission.ALERTS_READ,
+    "/notifications/new": Permission.ALERTS_READ,
     "/data": Permission.STREAM_READ,
     "/audit": Permission.AUDIT_READ,
     "/users": Permission.USERS_MANAGE,
@@ -42,6 +45,7 @@ NEEDS: dict[str, Permission] = {
     "role": Permission.USERS_MANAGE,
     "alert": Permission.ALERTS_READ,
     "incident": Permission.ALERTS_READ,
+    "notification": Permission.ALERTS_READ,
     "taught": Permission.ALERTS_READ,
 }
 ROUTER = ".._pages_content.children..._pages_store.data.."

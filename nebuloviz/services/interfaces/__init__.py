@@ -74,6 +74,19 @@ from nebuloviz.services.interfaces.insights import (
 )
 from nebuloviz.services.interfaces.installation import InstallationSettings
 from nebuloviz.services.interfaces.mail import Mail, MailService
+from nebuloviz.services.interfaces.notifications import (
+    CHANNEL_KINDS,
+    ChannelDraft,
+    ChannelKind,
+    ChannelView,
+    Hook,
+    MessagePage,
+    MessageView,
+    NewChannel,
+    NotificationRule,
+    NotificationService,
+    Parcel,
+)
 from nebuloviz.services.interfaces.profile import (
     ProfileChanges,
     ProfileService,
@@ -100,6 +113,7 @@ from nebuloviz.services.interfaces.users import (
 from nebuloviz.services.interfaces.viewing import ViewingService
 
 __all__ = [
+    "CHANNEL_KINDS",
     "EXPECTED_REASONS",
     "MOST_POSTED",
     "NOWHERE",
@@ -124,6 +138,9 @@ __all__ = [
     "AuditPage",
     "AuditService",
     "AuthService",
+    "ChannelDraft",
+    "ChannelKind",
+    "ChannelView",
     "Contribution",
     "DataService",
     "DeadLetterPage",
@@ -135,6 +152,7 @@ __all__ = [
     "Frame",
     "FrameColumn",
     "Freshness",
+    "Hook",
     "ImportView",
     "ImportedUser",
     "IncidentPage",
@@ -144,7 +162,13 @@ __all__ = [
     "InstallationSettings",
     "Mail",
     "MailService",
+    "MessagePage",
+    "MessageView",
     "NewApiToken",
+    "NewChannel",
+    "NotificationRule",
+    "NotificationService",
+    "Parcel",
     "PartitionStatus",
     "PasswordOffer",
     "PostResult",
@@ -199,3 +223,4 @@ class Services:
     viewing: ViewingService
     user_imports: UserImportService
     mail: MailService
+    notifications: NotificationService

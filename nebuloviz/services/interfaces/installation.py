@@ -222,6 +222,16 @@ class InstallationSettings:
         lazy("The e-mail address that mails come from."),
     )
 
+    webhook_private_hosts: str = _entry(
+        "notifications",
+        Text(1000, form=entries.hosts_form),
+        "",
+        lazy("Private hosts of webhooks"),
+        lazy(
+            "Those in your own networks that may be sent to, apart by commas, as URLs name them. All others must be public."
+        ),
+    )
+
     detection: bool = _entry(
         "detection",
         Switch(),
@@ -270,6 +280,10 @@ class InstallationSettings:
     pace_days: int = _entry(
         "retention", Number(0, 3650), 0, lazy("Pace of the stream"),
         lazy("The number of sales of each minute is deleted after this. 0: never."), _DAYS,
+    )  # fmt: skip
+    messages_days: int = _entry(
+        "retention", Number(0, 3650), 90, lazy("Delivery log"),
+        lazy("Messages that were sent, or failed, are deleted from the log after this. 0: never."), _DAYS,
     )  # fmt: skip
 
     @classmethod

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Mail:
-    """One e-mail to one address: the same said as text and as HTML."""
+    """One e-mail to one address: the same said as text and as HTML, whose `cid:picture0` is the first of the PNG `pictures`.
+
+    By the `key` its receiver can tell a repetition from another one; '' where it is never repeated.
+    """
 
     to: str
     subject: str
     text: str
     html: str
+    pictures: tuple[bytes, ...] = ()
+    key: str = ""
 
 
 class MailService(ABC):

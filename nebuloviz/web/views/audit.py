@@ -15,9 +15,11 @@ from nebuloviz.permissions import Permission
 from nebuloviz.services.export import Column, Sheet
 from nebuloviz.services.interfaces import AuditAction, AuditEntryView, AuditFilter
 from nebuloviz.services.interfaces.installation import ENTRIES
+from nebuloviz.services.notification_rules import from_values
 from nebuloviz.services.shown import role_words
 from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web.components import empty_state, table
+from nebuloviz.web.views.notifications import rule_words
 from nebuloviz.web.views.roles import permission_words
 
 PAGE = 50
@@ -34,6 +36,10 @@ ACTION_WORDS = {
     AuditAction.AUDIT_EXPORTED: lazy("Exported the audit log"),
     AuditAction.BACKUP_MADE: lazy("Made a backup"),
     AuditAction.BACKUP_RESTORED: lazy("Restored a backup"),
+    AuditAction.CHANNEL_CHANGED: lazy("Changed a channel of notifications"),
+    AuditAction.CHANNEL_CREATED: lazy("Made a channel of notifications"),
+    AuditAction.CHANNEL_DELETED: lazy("Deleted a channel of notifications"),
+    AuditAction.CHANNEL_TRIED: lazy("Sent a test to a channel"),
     AuditAction.DATA_EXPORTED: lazy("Exported figures"),
     AuditAction.IMPORT_STARTED: lazy("Started an import"),
     AuditAction.MAIL_TRIED: lazy("Sent a test e-mail"),
@@ -83,23 +89,30 @@ _FIELD_WORDS = {
     "display_name": lazy("Name shown"),
     "duplicates": lazy("Duplicate"),
     "email": lazy("E-mail"),
+    "enabled": lazy("On"),
     "filters": lazy("Filters"),
     "format_region": lazy("Numbers and dates as in"),
+    "group_minutes": lazy("Minutes between messages"),
     "ids": lazy("Records"),
+    "kind": lazy("Kind"),
     "landing_page": lazy("First page after signing in"),
     "language": lazy("Language"),
     "left": lazy("Recovery codes left"),
     "mapping": lazy("Columns"),
+    "most_per_hour": lazy("Most messages an hour"),
     "name": lazy("Name"),
     "owner": lazy("Owner"),
     "permissions": lazy("Permissions"),
     "refused": lazy("Refused"),
     "rejected": lazy("Rejected"),
     "role": lazy("Role"),
+    "rules": lazy("What is told"),
     "scope": lazy("Sees only"),
+    "shared": lazy("Shared"),
     "skip_to": lazy("Position"),
     "snoozed_until": lazy("Snoozed until"),
     "state": lazy("State"),
+    "target": lazy("Goes to"),
     "time_zone": lazy("Time zone"),
     "user_agent": lazy("Browser or program"),
     "version": lazy("Version"),
@@ -178,14 +191,17 @@ def _words_of(field: str, value: Any) -> str:
         return ", ".join(permission_words(Permission(item)) if item in known else str(item) for item in value) or "–"
     if field == "scope" and isinstance(value, Mapping):
         return "; ".join(f"{_dimension_words(name)} = {value_words(part)}" for name, part in value.items()) or "–"
-    if isinstance(value, str) and value:
-        if field == "role":
-            return role_words(value)
-        if field == "by" and value in _WAYS:
-            return str(_WAYS[value])
-        if field == "language":
-            return SUPPORTED_LANGUAGES.get(value, value)
-    return value_words(value)
+    if field == "rules" and isinstance(value, list):
+        return "; ".join(map(rule_words, from_values(value)))
+    return _text_words(field, value) if isinstance(value, str) and value else value_words(value)
+
+
+def _text_words(field: str, value: str) -> str:
+    if field == "role":
+        return role_words(value)
+    if field == "by" and value in _WAYS:
+        return str(_WAYS[value])
+    return SUPPORTED_LANGUAGES.get(value, value) if field == "language" else value
 
 
 def _dimension_words(slug: str) -> str:

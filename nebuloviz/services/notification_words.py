@@ -1,0 +1,41 @@
+"""What became of a message, in the reader's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nebuloviz.errors import NotSent
+from nebuloviz.i18n import LazyText, lazy
+from nebuloviz.i18n import gettext as _
+
+#: Slug of a reason, as it is stored -> what it says to whoever looks after the channel.
+REASONS: Mapping[str, LazyText] = {
+    "answer": lazy("It answered with the status {status}."),
+    "broken": lazy("It broke off, or does not speak TLS."),
+    "certificate": lazy("Its certificate is not valid."),
+    "gone": lazy("Nothing of it may be seen by its receiver any more."),
+    "mail_address": lazy("This is no e-mail address."),
+    "mail_server": lazy("The mail server did not take it."),
+    "no_address": lazy("The user has no e-mail address. An administrator enters it on the user's page."),
+    "no_answer": lazy("What answers there does not speak HTTP."),
+    "no_server": lazy("No mail server is set up. An administrator does so in the settings."),
+    "private": lazy("The address leads into a private network, which an administrator must allow by name."),
+    "redirect": lazy("It answered with a redirect, which is not followed."),
+    "sealed": lazy("What is stored cannot be read any more; enter the URL again."),
+    "timeout": lazy("It does not answer in time."),
+    "unforeseen": lazy("It failed in an unforeseen way; the program's log has it."),
+    "unknown_host": lazy("There is no host of this name."),
+    "unreachable": lazy("It cannot be reached."),
+    "url": lazy("The URL cannot be used."),
+}
+#: Another try would come to the same.
+_FINAL = frozenset({"gone", "mail_address", "private", "redirect", "sealed", "url"})
+
+
+def reason_words(reason: str, status: int) -> str:
+    return _(REASONS[reason].message, status=status) if reason in REASONS else ""
+
+
+def not_sent(reason: str, status: int = 0, *, again: bool | None = None) -> NotSent:
+    """The error that says so."""
+    return NotSent(reason_words(reason, status), reason, status, again=reason not in _FINAL if again is None else again)

@@ -1,0 +1,277 @@
+"""Requests to addresses that users name: to public ones alone, however they are spelled, and to the very one that was looked at.
+
+A name is resolved once, every address that it has is judged, and the connection is made to one of these, so a name that leads
+elsewhere a moment later leads nowhere. Redirects are not followed. Of an answer the head is read, and nothing shown but its status.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import ipaddress
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import SplitResult, urlsplit
+
+from nebuloviz import __version__
+from nebuloviz.clock import utc_now
+from nebuloviz.errors import InvalidInput, NotSent
+from nebuloviz.i18n import gettext as _
+from nebuloviz.services.interfaces import Hook
+from nebuloviz.services.notification_words import not_sent
+
+TIMEOUT_SECONDS = 5.0  # for all of it, from the connection to the answer
+LONGEST_ANSWER = 65_536
+LONGEST_URL = 1_000
+SIGNATURE_HEADER = "X-NebuloViz-Signature"
+_URL = re.compile(r"[!-~]+")
+_STATUS = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)[ \r\n]")
+_WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _networks(*texts: str) -> list[Network]:
+    return [ipaddress.ip_network(text) for text in texts]
+
+
+#: What Python does not call private everywhere: IPv6 that stands for IPv4 or leads into a tunnel, and networks for special uses.
+_NOT_PUBLIC = _networks(
+    "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16",
+    "fc00::/7", "fec0::/10", "100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "240.0.0.0/4",
+)  # fmt: skip
+#: What an installation may allow a host to be. Link-local addresses, which clouds tell their secrets at, are never.
+_PRIVATE = _networks(
+    "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7"
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a URL leads. `host` is as a certificate names it; `path` includes the query."""
+
+    tls: bool
+    host: str
+    port: int
+    path: str
+
+    @property
+    def authority(self) -> str:
+        """As the header `Host` names it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
+
+
+def target_of(url: str) -> Target:
+    """Where `url` leads.
+
+    Raises:
+        InvalidInput: it is no URL of http or https, or it has a user or a fragment.
+    """
+    problem = InvalidInput(
+        _("Write the URL like https://hooks.example.com/services/T0/B0/x, without a user or a fragment.")
+    )
+    if len(url) > LONGEST_URL or not _URL.fullmatch(url) or "\\" in url:
+        raise problem
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").rstrip("."), parts.port
+    except ValueError:
+        raise problem from None
+    tls = parts.scheme == "https"
+    if (
+        parts.scheme not in {"http", "https"}
+        or not host
+        or port == 0
+        or "@" in parts.netloc
+        or "#" in url
+        or "%" in host
+    ):
+        raise problem
+    return Target(tls, host, port or (443 if tls else 80), _path(parts))
+
+
+def _path(parts: SplitResult) -> str:
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def is_public(address: Address) -> bool:
+    """Whether anybody may be sent to an address: not to this machine, its networks, its neighbours or the cloud's own services."""
+    address = _plain(address)
+    if not address.is_global or address.is_multicast or address.is_reserved:
+        return False
+    return not any(_within(address, network) for network in _NOT_PUBLIC)
+
+
+def _may_be_allowed(address: Address) -> bool:
+    """Whether a host that the installation names may have it: of this machine, or of a private network."""
+    address = _plain(address)
+    return any(_within(address, network) for network in _PRIVATE)
+
+
+def _plain(address: Address) -> Address:
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _within(address: Address, network: Network) -> bool:
+    return address.version == network.version and address in network
+
+
+class Outgoing:
+    """Sends hooks. `private_hosts` gives the hosts that may be private, as they are when something is sent."""
+
+    def __init__(
+        self,
+        private_hosts: Callable[[], Collection[str]],
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._private_hosts = private_hosts
+        self._timeout_seconds = timeout_seconds
+        self._now = now
+
+    def post(self, hook: Hook) -> None:
+        """Returns once it was answered that it is taken (2xx).
+
+        Raises:
+            NotSent: says why it was not taken.
+        """
+        try:
+            target = target_of(hook.url)
+        except InvalidInput as error:
+            raise not_sent("url") from error
+        status = self._answer(target, _request(target, hook, self._now()))
+        if 300 <= status < 400:
+            raise not_sent("redirect", status)
+        if not 200 <= status < 300:
+            raise not_sent("answer", status, again=status >= 500 or status in _WORTH_ANOTHER_TRY)
+
+    def _answer(self, target: Target, request: bytes) -> int:
+        """The status of the answer; of several addresses the first counts that can be reached."""
+        deadline = time.monotonic() + self._timeout_seconds
+        addresses = self._addresses(target)
+        for address in addresses[:-1]:
+            try:
+                return _asked(address, target, request, deadline)
+            except NotSent as error:
+                if error.reason != "unreachable":
+                    raise
+        return _asked(addresses[-1], target, request, deadline)
+
+    def _addresses(self, target: Target) -> list[Address]:
+        """Those that the host has now, of which all are public, or all such as the installation allows this host to have."""
+        found = _resolved(target, self._timeout_seconds)
+        named = target.host in self._private_hosts()
+        if not all(is_public(address) or (named and _may_be_allowed(address)) for address in found):
+            raise not_sent("private")
+        return found
+
+
+def _asked(address: Address, target: Target, request: bytes, deadline: float) -> int:
+    """The status of the answer of what is there. Every step ends at the deadline, when the connection is taken away."""
+    left = max(0.1, deadline - time.monotonic())
+    family, reason = socket.AF_INET6 if address.version == 6 else socket.AF_INET, "unreachable"
+    with socket.socket(family, socket.SOCK_STREAM) as plain, _ended_after(left, plain) as late:
+        plain.settimeout(left)
+        try:
+            plain.connect((str(address), target.port))
+            reason = "broken"
+            if not target.tls:
+                return _exchange(plain, request)
+            with ssl.create_default_context().wrap_socket(plain, server_hostname=target.host) as secure:
+                return _exchange(secure, request)
+        except ssl.SSLCertVerificationError as error:
+            raise not_sent("certificate") from error
+        except (OSError, NotSent) as error:
+            if late.is_set() or isinstance(error, TimeoutError):
+                raise not_sent("timeout") from error
+            if isinstance(error, NotSent):
+                raise
+            raise not_sent(reason) from error
+
+
+def _resolved(target: Target, timeout_seconds: float) -> list[Address]:
+    """All addresses of the host. The system's resolver cannot be interrupted, so it is left alone when it takes too long."""
+    answers: list[list[Address]] = []
+
+    def ask() -> None:
+        with contextlib.suppress(OSError, UnicodeError, ValueError):
+            infos = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+            answers.append([ipaddress.ip_address(str(info[4][0])) for info in infos])
+
+    asking = threading.Thread(target=ask, name="resolve", daemon=True)
+    asking.start()
+    asking.join(timeout_seconds)
+    if not answers or not answers[0]:
+        raise not_sent("unknown_host")
+    return answers[0]
+
+
+@contextlib.contextmanager
+def _ended_after(seconds: float, connection: socket.socket) -> Iterator[threading.Event]:
+    """Take `connection` away after so long, in whatever it is then; the event says that it was."""
+    late, handle = threading.Event(), connection.dup()  # which stays when TLS takes the other over
+
+    def end() -> None:
+        late.set()
+        with contextlib.suppress(OSError):
+            handle.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
+        timer.join()
+        handle.close()
+
+
+def _exchange(connection: socket.socket, request: bytes) -> int:
+    """Send, and read the head of the answer."""
+    connection.sendall(request)
+    answer = b""
+    while b"\r\n\r\n" not in answer and len(answer) < LONGEST_ANSWER:
+        part = connection.recv(min(16_384, LONGEST_ANSWER - len(answer)))
+        if not part:
+            break
+        answer += part
+    status = _STATUS.match(answer)
+    if status is None or b"\r\n\r\n" not in answer:
+        raise not_sent("no_answer")
+    return int(status[1])
+
+
+def _request(target: Target, hook: Hook, now: datetime) -> bytes:
+    headers = {
+        "Host": target.authority,
+        "User-Agent": f"NebuloViz/{__version__}",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(hook.body)),
+        "Idempotency-Key": hook.key,
+        "Connection": "close",
+    }
+    if hook.secret:
+        headers[SIGNATURE_HEADER] = signature(hook.secret, hook.body, int(now.timestamp()))
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"POST {target.path} HTTP/1.1\r\n{head}\r\n".encode("ascii") + hook.body
+
+
+def signature(secret: str, body: bytes, at: int) -> str:
+    """The value of the header: the Unix time of sending, and the HMAC-SHA256 of that time, a dot and the body.
+
+    >>> signature("secret", b"{}", 1700000000)[:21]
+    't=1700000000,v1=b8569'
+    """
+    signed = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={at},v1={signed}"

@@ -1,0 +1,42 @@
+"""What goes by a channel: the right words of a message, addressed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from nebuloviz.models import NotificationChannel
+from nebuloviz.services.interfaces import Hook, Mail, Parcel
+from nebuloviz.services.notification_words import not_sent
+from nebuloviz.services.sealing import Seal
+from nebuloviz.settings import Settings
+
+
+class Contents(Protocol):
+    """What a message says, by kind of channel."""
+
+    @property
+    def key(self) -> str: ...
+    def mail(self, to: str) -> Mail: ...
+    def slack(self) -> bytes: ...
+    def webhook(self) -> bytes: ...
+
+
+def notification_seal(settings: Settings) -> Seal:
+    """What seals URLs and keys of channels."""
+    return Seal(settings.secret(), "notifications")
+
+
+def parcel(seal: Seal, channel: NotificationChannel, address: str, contents: Contents) -> Parcel:
+    """What is handed over; `address` is that of the channel's owner, '' for none.
+
+    Raises:
+        NotSent: it has nowhere to go.
+    """
+    if channel.kind == "mail":
+        if not (channel.target or address):
+            raise not_sent("no_address")
+        return contents.mail(channel.target or address)
+    url, secret = seal.open(channel.target), seal.open(channel.secret) if channel.secret else ""
+    if url is None or secret is None:
+        raise not_sent("sealed")
+    return Hook(url, contents.slack() if channel.kind == "slack" else contents.webhook(), contents.key, secret)
