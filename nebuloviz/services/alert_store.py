@@ -14,8 +14,8 @@ from nebuloviz.detection.alerts import Finding, OpenAlert, Severity, Step, next_
 from nebuloviz.detection.series import SeriesKey
 from nebuloviz.models import Alert, AlertEvent
 from nebuloviz.observability import ALERTS_RAISED
-from nebuloviz.services.incidents import relate
 from nebuloviz.services import outbox
+from nebuloviz.services.incidents import relate
 
 #: The alerts that go on, by series: their id, and what is needed to continue them.
 OpenAlerts = dict[SeriesKey, tuple[int, OpenAlert]]

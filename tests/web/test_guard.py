@@ -240,7 +240,8 @@ class TestPages:
         """A page that the table does not name would be one that nobody has thought about."""
         found = {path.stem for path in (ROOT / "pages").glob("[!_]*.py")}
         assert found == {
-            *("overview", "explore", "alerts", "alert", "incident", "lessons", "data", "audit"),
+            *("overview", "explore", "alerts", "alert", "incident", "lessons", "notifications", "notification"),
+            *("data", "audit"),
             *("users", "users_import", "user", "roles", "role", "profile", "settings", "not_found_404"),
         }
 
