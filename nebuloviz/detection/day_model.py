@@ -20,7 +20,6 @@ from nebuloviz.detection.series import BoolArray, FloatArray
 from nebuloviz.detection.series_model import WatchSettings
 from nebuloviz.detection.tail import DAYS_FIT, Tail, calibrate
 
-BY_DAY_SHARE = 0.06  # of the false alerts that are acceptable, for all metrics by the day together
 _LEVEL_DAYS = 14
 _SAME_WEEKDAYS = 8
 _MIN_LEVEL = 7  # days known; of fewer nothing is expected
@@ -31,9 +30,9 @@ _MIN_DAYS = 14  # fewer make no spread of a series' own
 _RESTLESS = 0.03  # ratios wander by so much of themselves whatever the number of orders
 _SMALL_SHARE = 0.1  # below it, a share wanders as if it were this large
 _LOWEST = 0.01  # of what is expected; a ratio below it counts as this much
-_SPREAD_FLOOR = 0.5
+_SPREAD_FLOOR = 1.0  # of counts: what chance alone does to them
 _FAR, _FAR_SPREADS = 0.95, 1.96  # a series with many large residuals has a spread to match
-_RANGE_SPREADS = 3.0
+RANGE_SPREADS = 3.0  # that the expected range reaches either way; what lies inside is no finding, however rare
 
 
 class Kind(StrEnum):
@@ -56,15 +55,16 @@ class DayMetric:
     numerator: tuple[str, ...]
     denominator: tuple[str, ...]
     shown: tuple[str, ...] = ()
+    budget_share: float = 0.005  # of the false alerts that are acceptable
 
 
 BY_DAY = (
     # Before returns: one large return makes a small category's value of a day what it likes
     DayMetric("average_order_value", Kind.AMOUNT, ("revenue", "returned_amount"), ("orders",), shown=("revenue",)),
-    DayMetric("customers", Kind.COUNT, ("customers",), ("orders",)),
-    DayMetric("discount_rate", Kind.SHARE, ("discount",), ("revenue", "discount")),
-    DayMetric("margin", Kind.SHARE, ("costed_revenue", "-cost"), ("costed_revenue",)),
-    DayMetric("returns", Kind.COUNT, ("returned_lines",), ("lines",), shown=("returned_amount",)),
+    DayMetric("customers", Kind.COUNT, ("customers",), ("orders",), budget_share=0.01),
+    DayMetric("discount_rate", Kind.SHARE, ("discount",), ("revenue", "discount"), budget_share=0.015),
+    DayMetric("margin", Kind.SHARE, ("costed_revenue", "-cost"), ("costed_revenue",), budget_share=0.015),
+    DayMetric("returns", Kind.COUNT, ("returned_lines",), ("lines",), ("returned_amount",), budget_share=0.015),
 )
 
 
@@ -156,7 +156,7 @@ def deviation(kind: Kind, sums: Sums, spread: FloatArray) -> FloatArray:
 
 def expected_range(kind: Kind, sums: Sums, spread: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Low and high of what each day would normally come to: of a COUNT its number, else its ratio."""
-    reach = _RANGE_SPREADS * deviation(kind, sums, spread)
+    reach = RANGE_SPREADS * deviation(kind, sums, spread)
     if kind is Kind.COUNT:
         root = np.sqrt(np.maximum(sums.expected, 0.0))
         return np.maximum(root - reach / 2, 0.0) ** 2, (root + reach / 2) ** 2

@@ -10,7 +10,7 @@ import numpy as np
 from nebuloviz.detection.alerts import DAYS, Finding, severity_of
 from nebuloviz.detection.day_model import (
     BY_DAY,
-    BY_DAY_SHARE,
+    RANGE_SPREADS,
     DayMetric,
     DayModel,
     Kind,
@@ -236,21 +236,22 @@ class DayWatch:
     ) -> Iterator[Finding]:
         trained = model.of[metric.metric]
         sums = self._sums(metric).between(slice(-1, None), columns)
-        able = judged(metric.kind, sums)[0] & grown_up
+        deviations = trained.deviations(metric.kind, sums)[0]
+        able = judged(metric.kind, sums)[0] & grown_up & (np.abs(deviations[:, 0]) > RANGE_SPREADS)
         scores = np.full(len(columns), -np.inf)
         if able.any():
-            scores[able] = trained.surprise(trained.deviations(metric.kind, sums)[0][able])
+            scores[able] = trained.surprise(deviations[able])
         novel = self._novel(metric.metric, scores)
-        for k in np.flatnonzero(scores >= self.threshold):
+        for k in np.flatnonzero(scores >= self.threshold(metric.metric)):
             shown = self._shown(metric, sums, columns, int(k), trained.spread)
             yield self._finding(
                 SeriesKey(metric.metric, model.segments[k]), float(scores[k]), shown, novel=bool(novel[k])
             )
 
-    @property
-    def threshold(self) -> float:
-        """The surprise from which a day is found."""
-        return self.settings.threshold(BY_DAY_SHARE / len(self.metrics))
+    def threshold(self, metric: str) -> float:
+        """The surprise from which a day of this metric is found."""
+        share = next(each.budget_share for each in self.metrics if each.metric == metric)
+        return self.settings.threshold(share)
 
     def _novel(self, metric: str, scores: FloatArray) -> BoolArray:
         """Which series stand out more than any did the day before, and than the others now."""
@@ -271,7 +272,7 @@ class DayWatch:
     def _finding(self, key: SeriesKey, score: float, shown: Shown, *, novel: bool) -> Finding:
         following = self.next_day or 0
         hours, _ = self.settings.calendar.utc_hours((following - 1) * HOURS_PER_DAY, following * HOURS_PER_DAY)
-        severity = severity_of(score, self.threshold)
+        severity = severity_of(score, self.threshold(key.metric))
         start, end = time_of_hour(hours[0]), time_of_hour(hours[-1] + 1)
         return Finding(key, start, end, *shown, score=score, severity=severity, detector=DAYS, novel=novel)
 

@@ -170,7 +170,7 @@ class DayWatcher:
                 return False
             going_on = open_alerts(session, DAYS, self._midnight(figures.first))
             for day in range(max(figures.first, running.raise_from), watch.next_day or 0):
-                told = self._not_known(session, found[day], watch.threshold, now)
+                told = self._not_known(session, found[day], watch, now)
                 apply(session, going_on, {each.key: each for each in told}, self._midnight(day + 1))
             self._store_expected(session, running, now)
             if watch.model is not None and watch.model.version != running.listed:
@@ -186,14 +186,18 @@ class DayWatcher:
         return True
 
     def _not_known(
-        self, session: Session, findings: Sequence[Finding], threshold: float, now: datetime
+        self, session: Session, findings: Sequence[Finding], watch: DayWatch, now: datetime
     ) -> list[Finding]:
         """Those that nobody has said enough of: see `detection.lessons`."""
         if not findings:
             return []
         own = lessons(session, DAYS, now)
         everything = (*own, *lessons(session, HOURS, now))
-        return [each for each in findings if lets_pass(own, each, threshold) and not is_expected(everything, each)]
+        return [
+            each
+            for each in findings
+            if lets_pass(own, each, watch.threshold(each.key.metric)) and not is_expected(everything, each)
+        ]
 
     def _store_expected(self, session: Session, running: _Running, now: datetime) -> None:
         watch = running.watch
