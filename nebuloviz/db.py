@@ -235,7 +235,7 @@ def _normalised(text: str) -> URL:
         return url.set(drivername="postgresql+psycopg2")
     if backend == "sqlite":
         if url.database and url.database != ":memory:":
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+            Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # sales are not for everybody
         return url.set(drivername="sqlite")
     message = f"The database must be PostgreSQL or SQLite, not {backend}. Set NEBULOVIZ_DATABASE_URL accordingly."
     raise ConfigurationError(message)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.bootstrap.parts import Parts
 from nebuloviz.ingest.importing import FileImport, ImportProgress, ImportResult, OnProgress, preview, run_import
+from nebuloviz.ingest.sample_plan import OWN_DATABASE, is_started
 from nebuloviz.models import DeadLetter
 
 _SHOWN_REJECTS = 20
@@ -38,6 +39,8 @@ def import_with_progress(
     these: Parts, path: Path, corrections: dict[str, str], time_zone: str, console: Console
 ) -> ImportResult:
     """Import a file behind a progress bar with its rate and the time left, then list what was rejected, and why."""
+    if is_started(these.database):
+        console.print(f"This database holds the sample's sales, and yours will be counted with them. {OWN_DATABASE}")
     job = FileImport(path, corrections, time_zone or these.settings.time_zone)
     with _bar(console, job.rows_total) as tell:
         result = run_import(
@@ -49,7 +52,8 @@ def import_with_progress(
             on_progress=tell,
         )
     counts = f"{result.accepted:,} accepted, {result.duplicates:,} there already, {result.rejected:,} rejected"
-    console.print(f"{result.rows:,} rows: {counts}.")
+    before = "This file had been imported before, and nothing was counted again. Then: " if result.known else ""
+    console.print(f"{before}{result.rows:,} rows: {counts}.")
     if result.rejected:
         with these.database.session() as session:
             _show_rejects(session, result, console)

@@ -8,6 +8,7 @@ from dash import ALL, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
+from nebuloviz.clock import utc_now
 from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _, lazy, ngettext, number
 from nebuloviz.permissions import Permission
@@ -237,10 +238,15 @@ def start(
         raise PreventUpdate
     if ctx.triggered_id == "data-cancel":
         return None, None
+    began = utc_now()
     try:
-        ask(services().ingest.start_import, upload, views.chosen_mapping([id["of"] for id in ids], columns))
+        found = ask(services().ingest.start_import, upload, views.chosen_mapping([id["of"] for id in ids], columns))
     except NebuloVizError as error:
         return no_update, refusal(error)
+    if found.finished_at is not None and found.finished_at < began:
+        return None, toast(
+            _("This file had been imported before, as {name}: nothing is counted again.", name=found.name), "good"
+        )
     return None, toast(_("The import has started; its progress is shown beside."), "good")
 
 

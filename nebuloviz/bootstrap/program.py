@@ -27,7 +27,7 @@ from nebuloviz.cache import ROOT
 from nebuloviz.errors import ConfigurationError, InvalidInput
 from nebuloviz.ingest.brokers import brokers_health
 from nebuloviz.ingest.sample import Demo
-from nebuloviz.ingest.sample_plan import is_started
+from nebuloviz.ingest.sample_plan import OWN_DATABASE, is_started
 from nebuloviz.ingest.tasks import Storage
 from nebuloviz.models import SaleKey, User
 from nebuloviz.observability import Health, HealthChecks
@@ -146,6 +146,8 @@ class Program:
     def _start_background_work(self) -> None:
         self.parts.cache.invalidate(ROOT)  # what changed while nobody could say so
         self._intake = _intake(self.parts)
+        if self.parts.settings.demo == "off" and is_started(self.parts.database):
+            self.say(f"This database holds the sample's sales. {OWN_DATABASE}")
         if self._intake is not None:
             self.health.register("ingest", self._intake.health)
             self._intake.start()
@@ -187,7 +189,7 @@ def first_administrator(these: Parts, say: Callable[[str], None]) -> None:
     password = given.get_secret_value() if given else secrets.token_urlsafe(12)
     with these.database.transaction() as session:
         if session.scalar(select(User.id).limit(1)) is not None:
-            say(f"Sign in as before. Forgotten the password? python -m nebuloviz user password {ADMIN}")
+            say(f"Sign in as before. Forgotten the password? ./nv user password {ADMIN}")
             return
         these.auth.create_user(session, ADMIN, password, "admin", must_change_password=given is None)
     say(

@@ -2,71 +2,75 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from nebuloviz.errors import InvalidInput
 
 #: Field -> column names that mean it, most telling first, compared without case, spaces and signs.
 SYNONYMS: dict[str, tuple[str, ...]] = {
-    "sale_id": ("saleid", "salesid", "lineid", "orderlineid", "lineitemid", "transactionlineid", "orderitemid"),
-    "order_id": (
-        *("orderid", "ordernumber", "orderno", "salesorderid", "invoiceno", "invoicenumber", "invoiceid", "invoice"),
-        *("basketid", "transactionid", "transactionno", "receiptid", "receiptno", "receipt", "ticketid", "order"),
-        *("basket", "transaction", "belegnummer", "bestellnummer", "pedido"),
-    ),
-    "sold_at": (
-        *("soldat", "ts", "timestamp", "transactiontimestamp", "datetime", "invoicedate", "orderdate", "orderedat"),
-        *("orderpurchasetimestamp", "transactiondate", "purchasedate", "saledate", "salesdate", "createdat", "date"),
-        *("time", "datum", "fecha"),
-    ),
-    "customer_id": (
-        *("customerid", "customerno", "customernumber", "clientid", "householdid", "memberid", "userid", "buyerid"),
-        *("customer", "client", "household", "kundennummer", "cliente"),
-    ),
-    "product_id": (
-        *(
-            "productid",
-            "stockcode",
-            "sku",
-            "itemid",
-            "articleid",
-            "articleno",
-            "productcode",
-            "productno",
-            "upc",
-            "ean",
-        ),
-        *("gtin", "asin", "item", "article", "artikelnummer", "product"),
-    ),
-    "product": (
-        *("product", "productname", "itemname", "description", "productdescription", "itemdescription", "producttitle"),
-        *("title", "name", "producttype", "articlename"),
-    ),
-    "category": ("category", "productcategory", "department", "categoryname", "section", "family", "subcategory"),
-    "region": ("region", "state", "province", "area", "county", "territory"),
-    "country": ("country", "countrycode", "shipcountry", "market", "land", "pais"),
-    "channel": ("channel", "saleschannel", "orderchannel", "platform", "source", "segment"),
-    "store": ("store", "storeid", "shop", "shopid", "branch", "branchid", "outlet", "location", "storename", "filiale"),
-    "quantity": (
-        "quantity",
-        "qty",
-        "units",
-        "unitssold",
-        "orderquantity",
-        "quantityordered",
-        "pieces",
-        "menge",
-        "cantidad",
-    ),
-    "unit_price": ("unitprice", "price", "priceeach", "itemprice", "sellingprice", "saleprice", "preis", "precio"),
-    "discount": ("discount", "discountamount", "retaildisc", "rebate", "rabatt", "descuento"),
-    "amount": (
-        *("amount", "salesvalue", "linetotal", "lineamount", "netamount", "totalprice", "extendedprice", "netsales"),
-        *("totalamount", "revenue", "sales", "total", "betrag", "importe"),
-    ),
-    "cost": ("cost", "linecost", "totalcost", "cogs"),
-    "currency": ("currency", "currencycode", "waehrung", "moneda"),
+    field: tuple(names.split())
+    for field, names in {
+        "sale_id": """
+            saleid salesid salenumber lineid orderlineid lineitemid transactionlineid orderitemid
+            numberoftheline nummerderzeile númerodelalínea رقمالسطر
+        """,
+        "order_id": """
+            orderid ordernumber orderno salesorderid invoiceno invoicenumber invoiceid invoice basketid
+            transactionid transactionno receiptid receiptno receipt ticketid order basket transaction
+            belegnummer bestellnummer bestellnr auftragsnummer rechnungsnummer bonnummer bestellung rechnung
+            beleg bon númerodepedido numerodepedido nodepedido pedido factura ticket رقمالطلب رقمالفاتورة
+            الطلب الفاتورة
+        """,
+        "sold_at": """
+            soldat timeofsale verkauftam zeitpunktdesverkaufs vendidoel momentodelaventa ts timestamp
+            transactiontimestamp datetime invoicedate orderdate orderedat orderpurchasetimestamp
+            transactiondate purchasedate saledate salesdate createdat date time zeitpunkt bestelldatum
+            rechnungsdatum datum fechayhora fecha وقتالبيع التاريخوالوقت تاريخالطلب التاريخ
+        """,
+        "customer_id": """
+            customerid customerno customernumber clientid householdid memberid userid buyerid customer
+            client household kundennummer kundennr kunde cliente رقمالعميل العميل
+        """,
+        "product_id": """
+            productid productnumber stockcode sku itemid articleid articleno productcode productno upc ean
+            gtin asin item article artikelnummer artikelnr produktnummer númerodeproducto رقمالمنتج
+            codigodeproducto código codigo رمزالمنتج product artikel produkt producto artículo articulo
+            المنتج
+        """,
+        "product": """
+            product productname itemname description productdescription itemdescription producttitle title
+            name producttype articlename artikelname bezeichnung artikel produkt descripción descripcion
+            producto artículo اسمالمنتج الوصف المنتج
+        """,
+        "category": """
+            category productcategory department categoryname section family subcategory kategorie
+            warengruppe abteilung categoría categoria departamento الفئة القسم
+        """,
+        "region": "region state province area county territory bundesland gebiet región provincia المنطقة",
+        "country": "country countrycode shipcountry market land país pais البلد الدولة",
+        "channel": "channel saleschannel orderchannel platform source segment vertriebskanal kanal canal القناة",
+        "store": """
+            store storeid shop shopid branch branchid outlet location storename filiale markt tienda
+            sucursal المتجر الفرع
+        """,
+        "quantity": """
+            quantity qty units unitssold orderquantity quantityordered pieces menge anzahl stück stueck
+            stückzahl cantidad unidades الكمية
+        """,
+        "unit_price": """
+            unitprice price priceeach itemprice sellingprice saleprice einzelpreis stückpreis preis
+            preciounitario precio سعرالوحدة السعر
+        """,
+        "discount": "discount discountamount retaildisc rebate rabatt descuento الخصم",
+        "amount": """
+            amount amountoftheline betragderzeile importedelalínea مبلغالسطر salesvalue linetotal lineamount
+            netamount totalprice extendedprice netsales totalamount revenue sales total gesamtpreis betrag
+            umsatz summe importe ingresos ventas الإيرادات المبلغ الإجمالي
+        """,
+        "cost": "cost linecost totalcost cogs einkaufswert kosten coste costo التكلفة",
+        "currency": "currency currencycode währung waehrung moneda divisa العملة",
+    }.items()
 }
 
 FIELDS: tuple[str, ...] = tuple(SYNONYMS)
@@ -90,7 +94,7 @@ def guess(columns: Sequence[str]) -> dict[str, str]:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.casefold())
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name).casefold()))
 
 
 def corrected(guessed: Mapping[str, str], corrections: Mapping[str, str], columns: Sequence[str]) -> dict[str, str]:

@@ -55,7 +55,10 @@ class ImportProgress:
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What became of a file's rows, those of earlier tries included. `topic` names its dead letters."""
+    """What became of a file's rows, those of earlier tries included. `topic` names its dead letters.
+
+    `known`: all of it had been imported before, so nothing was stored now.
+    """
 
     topic: str
     rows: int
@@ -63,6 +66,7 @@ class ImportResult:
     duplicates: int
     rejected: int
     complete: bool
+    known: bool
 
 
 OnProgress = Callable[[ImportProgress], None]
@@ -179,7 +183,8 @@ def run_import(  # noqa: PLR0913 - a long run has several who want to hear of it
     complete = consumer.exhausted
     message = "" if complete else "Interrupted. Import the same file again: it goes on where it stopped."
     progress = finish_job(database, entry.id, "done" if complete else "failed", message, now())
-    return ImportResult(topic, progress.rows_done, progress.accepted, progress.duplicate, progress.rejected, complete)
+    counts = (progress.rows_done, progress.accepted, progress.duplicate, progress.rejected)
+    return ImportResult(topic, *counts, complete, known=entry.state == "done")
 
 
 class _Pace:

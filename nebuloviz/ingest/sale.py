@@ -183,8 +183,8 @@ def _texts(fields: dict[str, Any], *, plain: bool) -> tuple[str, ...]:
 
 def _sale(fields: dict[str, Any], texts: tuple[str, ...], now: datetime, horizon: timedelta | None) -> Sale:
     sale_id, order_id, customer_id, product_id, category, region, country, channel, store, product, currency = texts
-    if not (sale_id and order_id and product_id):
-        _missing("product_id" if order_id and sale_id else "order_id" if sale_id else "sale_id")
+    if not (order_id and product_id and sale_id):
+        _missing("order_id" if not order_id else "product_id" if not product_id else "sale_id")
     if currency:
         currency = _currency(currency)
     get = fields.get
@@ -267,7 +267,9 @@ def _moment(value: object, now: datetime, horizon: timedelta | None) -> datetime
             raise _BadRecord(Reason.INVALID_TIME, "sold_at has no offset from UTC, such as Z or +01:00")
         moment = local if local.tzinfo is UTC else local.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise _BadRecord(Reason.INVALID_TIME, f"sold_at is no moment in ISO 8601: {value!r}") from None
+        raise _BadRecord(
+            Reason.INVALID_TIME, f"sold_at is no date and time: {value!r}; it is written like 2026-11-22T15:00:00+01:00"
+        ) from None
     if moment > now + MAX_FUTURE:
         raise _BadRecord(Reason.FUTURE, f"sold_at {moment.isoformat()} is in the future")
     if moment < FIRST_MOMENT or (horizon is not None and moment < now - horizon):

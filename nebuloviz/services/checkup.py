@@ -54,7 +54,7 @@ def _settings(settings: Settings) -> Health:
 
 
 def _disk(settings: Settings) -> Health:
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     free = shutil.disk_usage(settings.data_dir).free
     detail = f"{free / 2**30:.1f} GiB are free at {settings.data_dir}."
     return Health(free >= _LEAST_FREE_BYTES, detail if free >= _LEAST_FREE_BYTES else f"{detail} Make room.")

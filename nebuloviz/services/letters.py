@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.errors import InvalidInput, NotFound
 from nebuloviz.i18n import gettext as _
-from nebuloviz.models import DeadLetter
+from nebuloviz.ingest.jobs import FILE_TOPICS
+from nebuloviz.models import DeadLetter, ImportJob
 from nebuloviz.services.interfaces import DeadLetterPage, DeadLetterView, RowResult
 from nebuloviz.services.paging import MAX_PAGE, last_id, page_size
 
@@ -27,7 +28,8 @@ def letters_page(session: Session, state: str, reason: str, cursor: str | None, 
     counts = select(DeadLetter.reason, func.count()).where(DeadLetter.state == "open").group_by(DeadLetter.reason)
     by_reason = {name: int(number) for name, number in session.execute(counts)}
     following = str(rows[limit - 1].id) if len(rows) > limit else None
-    return DeadLetterPage(tuple(_view(row) for row in rows[:limit]), following, by_reason)
+    files = _files(session, rows)
+    return DeadLetterPage(tuple(_view(row, files) for row in rows[:limit]), following, by_reason)
 
 
 def letter_view(session: Session, letter_id: int) -> DeadLetterView:
@@ -35,7 +37,7 @@ def letter_view(session: Session, letter_id: int) -> DeadLetterView:
     row = session.get(DeadLetter, letter_id)
     if row is None:
         raise NotFound(_("This record is not there."))
-    return _view(row)
+    return _view(row, _files(session, [row]))
 
 
 def open_letters(session: Session, ids: Sequence[int]) -> list[DeadLetter]:
@@ -68,7 +70,14 @@ def settle(letter: DeadLetter, tried: bytes, row: RowResult, now: datetime, by: 
         letter.state, letter.closed_at, letter.closed_by = "retried", now, by
 
 
-def _view(row: DeadLetter) -> DeadLetterView:
+def _files(session: Session, rows: Sequence[DeadLetter]) -> Mapping[str, str]:
+    """By topic, the names of the files that these came from."""
+    topics = {row.topic for row in rows if row.topic.startswith(FILE_TOPICS)}
+    named = select(ImportJob.topic, ImportJob.name).where(ImportJob.topic.in_(topics))
+    return {row.topic: row.name for row in session.execute(named)} if topics else {}
+
+
+def _view(row: DeadLetter, files: Mapping[str, str]) -> DeadLetterView:
     return DeadLetterView(
         id=row.id,
         topic=row.topic,
@@ -81,4 +90,5 @@ def _view(row: DeadLetter) -> DeadLetterView:
         state=row.state,
         received_at=row.received_at,
         record=row.record,
+        file=files.get(row.topic, ""),
     )

@@ -173,17 +173,17 @@ class TestImports:
         assert (again.headers["location"], self.finished(client, path)["accepted"]) == (path, 50)
 
     def test_a_file_is_looked_into_first(self, client: httpx.Client) -> None:
-        content = gzip.compress(b"Beleg,Wann,SKU,Menge,Preis\nR9,2026-04-01T09:00:00Z,P9,2,1.5\n")
+        content = gzip.compress(b"Vorgang,Wann,SKU,Menge,Preis\nR9,2026-04-01T09:00:00Z,P9,2,1.5\n")
         seen = client.post("/api/v1/uploads", content=content, params={"name": "kasse.csv.gz"}, headers=FILE)
         assert seen.status_code == 201, seen.text
         answer = seen.json()
-        assert answer["columns"] == ["Beleg", "Wann", "SKU", "Menge", "Preis"]
+        assert answer["columns"] == ["Vorgang", "Wann", "SKU", "Menge", "Preis"]
         assert answer["rows"] == [["R9", "2026-04-01T09:00:00Z", "P9", "2", "1.5"]]
         assert answer["mapping"]["product_id"] == "SKU"
         assert set(answer["missing"]) == {"order_id", "sold_at"}
         path = f"/api/v1/uploads/{answer['upload_id']}/import"
         assert client.post(path, json={}).status_code == 422
-        started = client.post(path, json={"mapping": {"order_id": "Beleg", "sold_at": "Wann"}})
+        started = client.post(path, json={"mapping": {"order_id": "Vorgang", "sold_at": "Wann"}})
         assert self.finished(client, started.headers["location"])["accepted"] == 1
 
     @pytest.mark.parametrize(

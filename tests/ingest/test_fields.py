@@ -52,6 +52,19 @@ class TestGuess:
     def test_well_known_files_lack_nothing(self, columns: list[str]) -> None:
         assert missing(guess(columns)) == ()
 
+    @pytest.mark.parametrize(
+        "columns",
+        [
+            ["Bestell-Nr.", "Datum", "Artikel", "Stück", "Einzelpreis", "Filiale", "Warengruppe"],
+            ["Nº de pedido", "Fecha y hora", "Artículo", "Cantidad", "Precio unitario", "Tienda", "Categoría"],
+            ["رقم الطلب", "التاريخ", "المنتج", "الكمية", "السعر", "المتجر", "الفئة"],
+        ],
+        ids=["de", "es", "ar"],
+    )
+    def test_columns_may_be_named_in_every_language_of_the_program(self, columns: list[str]) -> None:
+        fields = ("order_id", "sold_at", "product_id", "quantity", "unit_price", "store", "category")
+        assert guess(columns) == dict(zip(fields, columns, strict=True))
+
     def test_a_column_serves_one_field(self) -> None:
         mapped = list(guess(["product", "date", "total", "order"]).values())
         assert len(mapped) == len(set(mapped))

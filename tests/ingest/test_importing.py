@@ -5,6 +5,7 @@ import gzip
 import io
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -77,7 +78,9 @@ class TestImport:
 
     def test_again_it_finds_that_all_is_there(self, tmp_path: Path, database: Database) -> None:
         path = csv_of(tmp_path / "shop.csv", 20)
-        assert imported(path, database) == imported(path, database)
+        first = imported(path, database)
+        assert not first.known
+        assert imported(path, database) == replace(first, known=True)
         with database.session() as session:
             assert session.scalar(select(func.count()).select_from(SaleRow)) == 20
             assert session.scalar(select(func.count()).select_from(ImportJob)) == 1

@@ -6,8 +6,9 @@ from dash.exceptions import PreventUpdate
 
 from nebuloviz.errors import InvalidInput, Unavailable
 from nebuloviz.i18n import Preferences, use
+from nebuloviz.ingest.fields import guess
 from nebuloviz.services.interfaces import FilePreview, ImportView, PostResult, RowResult
-from nebuloviz.web.views.data import readable_bytes, retried_words
+from nebuloviz.web.views.data import FIELD_WORDS, readable_bytes, retried_words
 from tests.fakes import NOW, dead_letter
 from tests.pages.conftest import Browser, Drawn, Shop
 
@@ -178,12 +179,24 @@ class TestImport:
         assert words in drawn(page.imports(1, None))
 
 
+@pytest.mark.parametrize("language", ["en", "de", "es", "ar"])
+def test_a_file_may_name_its_columns_as_the_page_does(language: str) -> None:
+    with use(Preferences(language)):
+        words = {field: str(label) for field, label in FIELD_WORDS.items()}
+    assert guess(list(words.values())) == words
+
+
 class TestRejected:
     def test_are_shown_with_reason_and_bytes(self, page: Any, shop: Shop, drawn: Drawn) -> None:
         shop.ingest.letters = {1: dead_letter(1)}
         table, options = page.letters("", 0)
         assert "Not readable" in drawn(table)
         assert [option["value"] for option in options] == ["", "malformed"]
+
+    def test_of_a_file_name_it_and_their_row_as_people_count(self, page: Any, shop: Shop) -> None:
+        shop.ingest.letters = {1: dead_letter(1), 2: dead_letter(2, file="shop.csv")}
+        table, _options = page.letters("", 0)
+        assert {row["where"] for row in table.rowData} == {"sales · 0 · 41", "shop.csv, row 43"}
 
     def test_bytes_run_from_left_to_right_in_every_language(self, page: Any, shop: Shop, drawn: Drawn) -> None:
         shop.ingest.letters = {1: dead_letter(1)}

@@ -55,7 +55,7 @@ class TestPost:
         result = post(service, database, sale(), sale(), b"{}", sale(quantity=9), sale(sale_id="s2"))
         assert [row.status for row in result.results] == ["accepted", "duplicate", "rejected", "rejected", "accepted"]
         assert (result.accepted, result.duplicates, result.rejected) == (2, 1, 2)
-        assert result.results[2].reason == "missing_field: sale_id is missing"
+        assert result.results[2].reason == "missing_field: order_id is missing"
         assert differences(database, "UTC") == []
 
     def test_again_it_counts_nothing_twice(self, service: SalesIngestService, database: Database) -> None:
@@ -148,6 +148,7 @@ class TestDeadLetters:
         finished(service, database)
         with database.transaction() as session:
             (letter,) = service.dead_letters(session, SYSTEM).items
+            assert (letter.file, letter.offset) == ("shop.csv", 1)
             made = orjson.loads(letter.record or b"")
             assert made["sale_id"] == "1:A:2"  # the second of two equal lines, not the first once more
             assert service.retry(session, SYSTEM, [letter.id]).results[0].reason.startswith("invalid_number")

@@ -54,6 +54,7 @@ class DeadLetterItem(Outgoing):
     topic: str
     partition: int
     offset: int
+    file: Annotated[str, Field(description="The file whose row `offset` + 1 it was; empty where it came otherwise.")]
     reason: str
     detail: str
     state: str

@@ -37,7 +37,10 @@ class StreamStatus:
 
 @dataclass(frozen=True)
 class DeadLetterView:
-    """A rejected record. `payload` is how it came; `record` the JSON that is tried again, None where that is the payload."""
+    """A rejected record. `payload` is how it came; `record` the JSON that is tried again, None where that is the payload.
+
+    `file` names the file whose row number `offset` + 1 it was; '' where it came otherwise.
+    """
 
     id: int
     topic: str
@@ -50,6 +53,7 @@ class DeadLetterView:
     state: str
     received_at: datetime
     record: bytes | None = None
+    file: str = ""
 
 
 @dataclass(frozen=True)

@@ -237,10 +237,16 @@ def letter_row(item: DeadLetterView) -> dict[str, Any]:
         "received": format_datetime(item.received_at),
         "reason": reason_words(item.reason),
         "detail": item.detail,
-        "where": f"{item.topic} · {item.partition} · {item.offset}",
+        "where": _where(item),
         "bytes": readable_bytes(item.payload),
         "size": number(item.payload_size),
     }
+
+
+def _where(item: DeadLetterView) -> str:
+    if item.file:
+        return _("{file}, row {number}", file=item.file, number=number(item.offset + 1))
+    return f"{item.topic} · {item.partition} · {item.offset}"
 
 
 def correction_id(letter: Any) -> dict[str, Any]:
