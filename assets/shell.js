@@ -106,14 +106,27 @@
     true
   );
 
-  /* On a phone the bar is wider than the screen: the entry of the page one is on comes into sight. */
-  function showPlace() {
-    const bar = document.querySelector(".nv-rail-items");
-    const here = bar && bar.querySelector(".nv-active");
-    if (here && bar.scrollWidth > bar.clientWidth) {
-      here.scrollIntoView({ block: "nearest", inline: "center" });
+  /* On a phone the bar has room for a few entries: "More" shows the others above it, until one is chosen or the finger goes elsewhere. */
+  function unfold(open) {
+    const more = document.querySelector(".nv-rail-more");
+    if (more) {
+      more.setAttribute("aria-expanded", String(open));
+      more.closest(".nv-rail").classList.toggle("nv-rail-open", open);
     }
   }
+
+  document.addEventListener("click", function (event) {
+    const more = event.target.closest(".nv-rail-more");
+    unfold(Boolean(more) && more.getAttribute("aria-expanded") !== "true");
+  });
+
+  document.addEventListener("keydown", function (event) {
+    const more = document.querySelector(".nv-rail-more[aria-expanded=true]");
+    if (event.key === "Escape" && more) {
+      unfold(false);
+      more.focus();
+    }
+  });
 
   /* ------------------------------------------------------------ For Dash */
 
@@ -127,6 +140,15 @@
       return window.dash_clientside.no_update;
     },
 
+    /* What was created on a page for something new has an address of its own now, which loading the page again leads to. */
+    settle: function (created) {
+      const here = window.location.pathname;
+      if (created && here.endsWith("/new")) {
+        window.history.replaceState(window.history.state, "", here.replace(/new$/, encodeURIComponent(created)));
+      }
+      return window.dash_clientside.no_update;
+    },
+
     /* (URL's path, its query, the links' ids) -> the links' targets and classes: range and filters go along to other pages. */
     follow: function (path, search, ids) {
       const carried = document.querySelector("[data-nv-carried]").getAttribute("data-nv-carried").split(" ");
@@ -134,7 +156,6 @@
         return carried.includes(param[0]) || param[0].startsWith("f.");
       });
       const query = params.length ? "?" + new URLSearchParams(params) : "";
-      window.setTimeout(showPlace);
       const place = "/" + ((path || "").split("/").find(Boolean) || "");
       return [
         ids.map(function (id) {

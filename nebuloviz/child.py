@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Concatenate, ParamSpec, Self, cast
 
 from nebuloviz import process, settings
 from nebuloviz.errors import NebuloVizError
+from nebuloviz.i18n import current, set_current
 from nebuloviz.observability import configure_logging, log_names, set_log_context
 
 GRACE_SECONDS = 6.0  # for the batch under way, once the task is to stop
@@ -91,7 +92,7 @@ class Parent:
 class Child:
     """Runs `task(parent, *arguments)` in a process of its own; the task is a module's function, its arguments can be pickled.
 
-    Its log lines name the request and the user on whose behalf it was started.
+    Its log lines name the request and the user on whose behalf it was started, and what it says is in that user's language.
 
     A context manager: when it is left, the process has ended. `stop` may be called from any thread.
     """
@@ -106,7 +107,7 @@ class Child:
         self._lifeline = cast("BinaryIO", self._process.stdin)
         self._messages = cast("BinaryIO", self._process.stdout)
         self._sending = threading.Lock()
-        self.send((task, arguments, named, log_names()))
+        self.send((task, arguments, named, log_names(), current()))
 
     @property
     def pid(self) -> int:
@@ -244,11 +245,12 @@ def main() -> None:
     os.dup2(2, 1)
     configure_logging(settings.load())
     try:
-        task, arguments, named, names = _received(lifeline)
+        task, arguments, named, names, reader = _received(lifeline)
     except EOFError:
         return
     process.settle()
     set_log_context(**names)
+    set_current(reader)
     threading.Thread(target=parent.watch, args=(lifeline,), name="nebuloviz-lifeline", daemon=True).start()
     with contextlib.suppress(BrokenPipeError):  # nobody listens any more
         try:

@@ -102,13 +102,16 @@ class Client:
         grain: str | None = None,
         start: Moment | None = None,
         end: Moment | None = None,
-        time_zone: str = "UTC",
+        time_zone: str | None = None,
         where: Mapping[str, Texts] | None = None,
         order: str | None = None,
         limit: int | None = None,
         comparison: str | None = None,
     ) -> Answer:
-        """Metrics by dimensions and time; by default of the last 28 days. `where` keeps some values of a dimension."""
+        """Metrics by dimensions and time; by default of the last 28 days, in days of the user's own time zone.
+
+        `where` keeps some values of a dimension.
+        """
         until = _text(end) or datetime.now(UTC).isoformat()
         since = _text(start) or (datetime.fromisoformat(until) - timedelta(days=_DAYS)).isoformat()
         filters = [{"dimension": name, "op": "in", "values": _list(values)} for name, values in (where or {}).items()]

@@ -42,9 +42,11 @@ class NebuloVizError(Exception):
     #: Whether what the transaction did before this was raised is committed all the same.
     keeps_changes = False
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, *, field: str = "") -> None:
+        """`field`: what of a form, or of a body, the message is about; '' of nothing in particular."""
         super().__init__(message)
         self.message = message
+        self.field = field
 
 
 class ConfigurationError(NebuloVizError):

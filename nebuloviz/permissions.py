@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Concatenate, ParamSpec, TypeVar
 
 from nebuloviz.errors import PermissionDenied
+from nebuloviz.i18n import gettext as _
 
 
 class Permission(StrEnum):
@@ -87,15 +88,23 @@ class Actor:
     def demand(self, permission: Permission) -> None:
         """Raise PermissionDenied unless the role includes `permission`."""
         if not self.may(permission):
-            message = f"Your role does not include the permission {permission}. Ask an administrator for it."
-            raise PermissionDenied(message)
+            raise PermissionDenied(
+                _(
+                    "Your role does not include the permission {permission}. Ask an administrator for it.",
+                    permission=permission,
+                )
+            )
 
     def demand_no_less(self, permissions: Iterable[Permission]) -> None:
         """Raise PermissionDenied unless the actor may all of `permissions`: nobody gives, or takes over, more than they have."""
         more = sorted(set(permissions) - self.permissions)
         if more:
-            message = f"That includes {', '.join(more)}, which you may not do yourself. Ask somebody who may."
-            raise PermissionDenied(message)
+            raise PermissionDenied(
+                _(
+                    "That includes {permissions}, which you may not do yourself. Ask somebody who may.",
+                    permissions=", ".join(more),
+                )
+            )
 
 
 #: The operator at the command line, who can reach the database anyway: all permissions, no scope. No request is answered as this.

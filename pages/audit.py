@@ -13,7 +13,7 @@ from nebuloviz.services.interfaces import AuditFilter
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer
 from nebuloviz.web.components import dropdown_texts, page, page_header, skeleton_table
-from nebuloviz.web.components.basic import button, given
+from nebuloviz.web.components.basic import given, turning_buttons
 from nebuloviz.web.components.cards import download_link
 from nebuloviz.web.context import ask, services
 from nebuloviz.web.navigation import URL_ID, stay_on_page, turned
@@ -37,13 +37,7 @@ def layout(**_query: str) -> Component:
                 html.Div(skeleton_table(10, 6), id="audit-entries", **given(aria_live="polite")),
                 className="nv-card nv-span-12",
             ),
-            html.Div(
-                [
-                    button(_("Newer"), id=_NEWER, kind="quiet", disabled=True),
-                    button(_("Older"), id=_OLDER, kind="quiet", disabled=True),
-                ],
-                className="nv-form-actions nv-span-12",
-            ),
+            turning_buttons((_NEWER, _("Newer")), (_OLDER, _("Older")), id="audit-pages"),
         ],
         filtered=False,
     )

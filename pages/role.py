@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import dash
-from dash import Input, Output, State, dcc, html, no_update
+from dash import ClientsideFunction, Input, Output, State, clientside_callback, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _, lazy
 from nebuloviz.permissions import Permission
-from nebuloviz.services.interfaces import RoleDraft, RoleView
+from nebuloviz.services.interfaces import RoleDraft, RoleView, UserFilter
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer, refusal
 from nebuloviz.web.components import card, link_button, page, page_header, skeleton_table, toast
@@ -23,6 +23,7 @@ from nebuloviz.web.views import roles as views
 
 _NEW = "new"  # in the place of the slug of a role that is to be created; no role has it
 _STORE, _COPIED, _VERSION, _CHANGED = "role-slug", "role-copied", "role-version", "role-changed"
+_NAMED_HOLDERS = 100
 
 
 def layout(slug: str = "", copy: str = "", **_query: str) -> Component:
@@ -85,10 +86,10 @@ def _draft(copied: object) -> RoleDraft:
 
 
 def _rest(role: RoleView) -> Component:
-    holders = [user for user in ask(services().users.list) if user.role == role.slug]
+    holders = ask(services().users.list, UserFilter(role=role.slug), None, _NAMED_HOLDERS).items
     return card(
         _("Users with this role"),
-        html.Div([views.holder_list(holders), views.role_actions(role)], className="nv-stack"),
+        html.Div([views.holder_list(holders, role.holders), views.role_actions(role)], className="nv-stack"),
         span=12,
     )
 
@@ -120,6 +121,15 @@ def save(clicks: Any, name: Any, description: Any, permissions: Any, slug: Any, 
         return no_update, no_update, refusal(error)
     words = _("Saved; it holds from the next request of whoever has the role.")
     return no_update, news(), toast(words, "good")
+
+
+# In the browser: what was created on /roles/new has an address of its own now.
+clientside_callback(
+    ClientsideFunction("shell", "settle"),
+    Output(_STORE, "clear_data"),
+    Input(_STORE, "data"),
+    prevent_initial_call=True,
+)
 
 
 @protected_callback(

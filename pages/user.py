@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import dash
-from dash import ALL, Input, Output, State, ctx, dcc, html, no_update
+from dash import ALL, ClientsideFunction, Input, Output, State, clientside_callback, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _, lazy, ngettext, number
 from nebuloviz.permissions import Permission
-from nebuloviz.services.interfaces import AuditAction, PasswordOffer, UserRecord, user_subject
-from nebuloviz.services.mail_texts import password_mail
+from nebuloviz.services.interfaces import PasswordOffer, UserDraft, UserRecord
+from nebuloviz.services.password_mails import MailedOffer, mail_password_link
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer, refusal
 from nebuloviz.web.components import card, link_button, page, page_header, skeleton_table, toast
-from nebuloviz.web.context import act, ask, current_actor, current_user, installation, origin, services
+from nebuloviz.web.context import act, ask, current_actor, current_user, origin, services
 from nebuloviz.web.navigation import URL_ID, news, stay_on_page
 from nebuloviz.web.reading import asking
 from nebuloviz.web.views import users as views
@@ -27,6 +27,7 @@ _NEW = 0  # the id of a user that is to be created
 _STORE, _VERSION, _CHANGED = "user-id", "user-version", "user-changed"
 _SCOPED = ("region", "country", "channel", "store", "category")
 _MOST_VALUES = 500
+_NO_PROBLEMS = (None,) * len(views.WITH_PROBLEMS)
 
 
 def layout(user_id: str = "", **_query: str) -> Component:
@@ -106,6 +107,7 @@ def _may_look(user: UserRecord) -> bool:
     Output(_CHANGED, "data"),
     Output("user-message", "children"),
     Output("user-link", "children"),
+    *(Output(views.problem_id(field), "children") for field in views.WITH_PROBLEMS),
     Input("user-save", "n_clicks"),
     State(views.field_id(ALL), "id"),
     State(views.field_id(ALL), "value"),
@@ -113,20 +115,37 @@ def _may_look(user: UserRecord) -> bool:
     State(_VERSION, "data"),
     prevent_initial_call=True,
 )
-def save(clicks: Any, ids: Any, values: Any, user_id: Any, version: Any) -> tuple[Any, Any, Any, Any]:
+def save(clicks: Any, ids: Any, values: Any, user_id: Any, version: Any) -> tuple[Any, ...]:
     """Create the user, or store what has been changed; what somebody else changed meanwhile is not overwritten."""
     if not clicks:
         raise PreventUpdate
     name, draft = views.draft_of(ids, values)
     try:
-        if user_id == _NEW:
-            offer = act(services().users.create, name, draft)
-            words = _("{name} was created.", name=offer.user.username)
-            return offer.user.id, no_update, toast(words, "good"), _offered(offer)
-        act(services().users.change, _number(user_id), _number(version), draft)
+        return *_saved(user_id, version, name, draft), *_NO_PROBLEMS
     except NebuloVizError as error:
-        return no_update, no_update, refusal(error), no_update
+        if error.field not in views.WITH_PROBLEMS:
+            return no_update, no_update, refusal(error), no_update, *_NO_PROBLEMS
+        beside = (error.message if field == error.field else None for field in views.WITH_PROBLEMS)
+        return no_update, no_update, None, no_update, *beside
+
+
+def _saved(user_id: object, version: object, name: str, draft: UserDraft) -> tuple[Any, Any, Any, Any]:
+    """The page's user, whether there is news of it, what to say, and the link of a new one."""
+    if user_id == _NEW:
+        offer = act(services().users.create, name, draft)
+        words = _("{name} was created.", name=offer.user.username)
+        return offer.user.id, no_update, toast(words, "good"), _offered(offer)
+    act(services().users.change, _number(user_id), _number(version), draft)
     return no_update, news(), toast(_("Saved; it holds from the user's next request on."), "good"), None
+
+
+# In the browser: who was created on /users/new has an address of the own now.
+clientside_callback(
+    ClientsideFunction("shell", "settle"),
+    Output(_STORE, "clear_data"),
+    Input(_STORE, "data"),
+    prevent_initial_call=True,
+)
 
 
 @protected_callback(
@@ -159,7 +178,7 @@ def _done(what: str, user_id: int, version: int) -> tuple[str, Component | None]
             act(users.offer_password, user_id)
         )
     if what == "mail":
-        return _mailed(act(users.offer_password, user_id))
+        return _mailed(mail_password_link(services(), act, user_id, origin()))
     if what == "unlock":
         act(users.unlock, user_id)
         return _("Unlocked: the user need not wait."), None
@@ -194,17 +213,13 @@ def delete(clicks: Any, user_id: Any, version: Any) -> Any:
     return no_update
 
 
-def _mailed(offer: PasswordOffer) -> tuple[str, Component | None]:
-    """Send the link to the user; where that fails, it is shown, so that it can be sent in another way."""
-    try:
-        services().mail.send(password_mail(offer, origin(), installation()))
-    except NebuloVizError as error:
-        words = _(
-            "The e-mail was not sent. {reason} Here is the link, to be sent in another way.", reason=error.message
-        )
-        return words, _offered(offer)
-    act(services().audit.record, AuditAction.PASSWORD_LINK_MAILED, user_subject(offer.user.username))
-    return _("Sent to {address}.", address=offer.user.email), None
+def _mailed(mailed: MailedOffer) -> tuple[str, Component | None]:
+    """What came of sending the link; where that failed, it is shown, so that it can be sent in another way."""
+    if mailed.failure is None:
+        return _("Sent to {address}.", address=mailed.offer.user.email), None
+    reason = mailed.failure.message
+    words = _("The e-mail was not sent. {reason} Here is the link, to be sent in another way.", reason=reason)
+    return words, _offered(mailed.offer)
 
 
 def _offered(offer: PasswordOffer) -> Component:

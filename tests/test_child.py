@@ -13,6 +13,7 @@ import pytest
 
 from nebuloviz.child import Child, ChildLostError, Children, Parent
 from nebuloviz.errors import InvalidInput
+from nebuloviz.i18n import Preferences, current, use
 from nebuloviz.observability import log_context, log_names
 
 PATIENCE_SECONDS = 20.0
@@ -59,13 +60,13 @@ def wait_politely(parent: Parent) -> None:
 
 
 def tell_names(parent: Parent) -> None:
-    parent.tell(log_names())
+    parent.tell((log_names(), current().language))
 
 
 class TestMessages:
-    def test_are_logged_for_the_request_that_began_the_task(self) -> None:
-        with log_context(request_id="r1", user_id="7"), Child(tell_names) as child:
-            assert list(child.messages()) == [{"request_id": "r1", "user_id": "7"}]
+    def test_are_logged_for_the_request_that_began_the_task_and_speak_its_readers_language(self) -> None:
+        with use(Preferences("ar")), log_context(request_id="r1", user_id="7"), Child(tell_names) as child:
+            assert list(child.messages()) == [({"request_id": "r1", "user_id": "7"}, "ar")]
 
     def test_they_come_in_order_until_the_task_has_returned(self) -> None:
         with Child(count, 3) as child:

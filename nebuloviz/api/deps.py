@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from nebuloviz.api.edge import note_allowance
 from nebuloviz.db import Database, answering
 from nebuloviz.errors import NotSignedIn, PermissionDenied, SecondFactorDue
-from nebuloviz.i18n import _, choose_language, current, set_current
+from nebuloviz.i18n import _, choose_language, current, format_locale, set_current
 from nebuloviz.observability import HealthChecks, request_id, set_log_context
 from nebuloviz.permissions import Actor, Permission
 from nebuloviz.services.interfaces import TOKEN_PREFIX, InstallationSettings, Services, UserView, Visitor
@@ -115,10 +115,19 @@ async def within_limits(request: Request, keys: Mapping[str, int]) -> None:
 
 
 def _speak_to(user: UserView, request: Request, usual: InstallationSettings) -> None:
-    """In the language that the request asks for, else in the user's own; times on the user's clock."""
+    """In the language that the request asks for, else in the user's own; days, weeks and numbers are the user's."""
     own = user.language if user.language in usual.languages else usual.language
     language = choose_language(request.headers.get("accept-language"), default=own, offered=usual.languages)
-    set_current(replace(current(), language=language, time_zone=user.time_zone or usual.time_zone))
+    own_week = usual.week_start if user.week_start is None else user.week_start
+    set_current(
+        replace(
+            current(),
+            language=language,
+            time_zone=user.time_zone or usual.time_zone,
+            week_start=own_week,
+            number_locale=format_locale(language, user.format_region),
+        )
+    )
 
 
 async def _user_of(context: ApiContext, token: str) -> UserView:
@@ -181,19 +190,21 @@ class Asker:
         return await to_thread.run_sync(run, limiter=self.context.file_threads)
 
     async def in_thread(self, function: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        """Call what waits for another server, and needs no session, without holding up other requests."""
+        """Call what waits, for another server or a database, without holding up other requests."""
         return await to_thread.run_sync(lambda: function(*args, **kwargs), limiter=self.context.write_threads)
 
     async def act_in_thread(
         self, method: Callable[Concatenate[Session, Actor, _P], _R], *args: _P.args, **kwargs: _P.kwargs
     ) -> _R:
         """As `act`, in a thread with a synchronous session: for work that computes much, or needs the driver's COPY."""
+        return await self.in_thread(lambda: self.act_here(method, *args, **kwargs))
 
-        def run() -> _R:
-            with answering(), self.context.database.transaction() as session:
-                return method(session, self.actor, *args, **kwargs)
-
-        return await to_thread.run_sync(run, limiter=self.context.write_threads)
+    def act_here(
+        self, method: Callable[Concatenate[Session, Actor, _P], _R], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _R:
+        """As `act`, in the thread that calls, which must not be the event loop's."""
+        with answering(), self.context.database.transaction() as session:
+            return method(session, self.actor, *args, **kwargs)
 
 
 def needs(permission: Permission) -> Callable[..., Awaitable[Asker]]:

@@ -98,7 +98,8 @@ def known_problem(error: NebuloVizError) -> ProblemResponse:
         headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, NotSignedIn):
         headers["WWW-Authenticate"] = "Bearer"
-    problems = error.problems if isinstance(error, InvalidSettings) else {}
+    about = {error.field: error.message} if error.field else {}
+    problems = error.problems if isinstance(error, InvalidSettings) else about
     errors = [{"where": f"body.{name}", "problem": problem} for name, problem in problems.items()]
     return ProblemResponse(error.status, error.code, error.message, errors=errors, headers=headers)
 

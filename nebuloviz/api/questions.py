@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 from fastapi import Depends
 from fastapi import Query as Parameter
 
 from nebuloviz.api.schemas.base import MOST_COLUMNS, Moment, Slug, Text
-from nebuloviz.api.schemas.data import QueryBody
+from nebuloviz.api.schemas.data import WEEK_START, YEAR_START, QueryBody
 from nebuloviz.errors import InvalidInput, InvalidQuery
-from nebuloviz.i18n import _
+from nebuloviz.i18n import _, current
 from nebuloviz.metrics.query import MAX_LIMIT, Comparison, Filter, Grain, Query
 from nebuloviz.metrics.registry import dimension
 
@@ -33,7 +33,10 @@ Mappings = Annotated[
         description="`field=column` of a table, where its columns' names do not say it; an empty column for none. May be repeated.",
     ),
 ]
-ZoneName = Annotated[str, Parameter(max_length=64, description="An IANA name: whose days they are.")]
+ZoneName = Annotated[
+    str | None,
+    Parameter(max_length=64, description="An IANA name: whose days they are. Left out, it is the user's own."),
+]
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,7 @@ def question_of(body: QueryBody) -> Question:
         dimensions=tuple(body.dimensions),
         grain=body.grain,
         filters=tuple(Filter(item.dimension, item.op, tuple(item.values)) for item in body.filters),
-        time_zone=body.time_zone,
-        week_start=body.week_start,
-        year_start=body.year_start,
+        **calendar_of(body.time_zone, body.week_start, body.year_start),
         comparison=body.comparison,
         order=body.order,
         limit=body.limit,
@@ -73,7 +74,7 @@ def question_of(body: QueryBody) -> Question:
     return Question.of(query, body.dimensions)
 
 
-def _asked(  # noqa: PLR0913 - each is a parameter of the URL
+async def _asked(  # noqa: PLR0913 - each is a parameter of the URL
     *,
     metrics: Annotated[list[Slug], Parameter(min_length=1, max_length=MOST_COLUMNS)],
     start: Moment,
@@ -81,7 +82,7 @@ def _asked(  # noqa: PLR0913 - each is a parameter of the URL
     filter: FilterTexts,
     dimensions: Annotated[list[Slug], Parameter(default_factory=list, max_length=MOST_COLUMNS)],
     grain: Grain | None = None,
-    time_zone: ZoneName = "UTC",
+    time_zone: ZoneName = None,
     order: Annotated[
         str | None,
         Parameter(max_length=65, description="A metric, a dimension or `bucket`; with `-` in front for descending."),
@@ -89,7 +90,8 @@ def _asked(  # noqa: PLR0913 - each is a parameter of the URL
     limit: Annotated[int | None, Parameter(ge=1, le=MAX_LIMIT)] = None,
     other: Annotated[bool, Parameter(description="Add what is beyond `limit` as one row.")] = False,
     comparison: Comparison | None = None,
-    week_start: Annotated[int, Parameter(ge=0, le=6, description="0 = Monday ... 6 = Sunday.")] = 0,
+    week_start: Annotated[int | None, Parameter(ge=0, le=6, description=WEEK_START)] = None,
+    year_start: Annotated[int | None, Parameter(ge=1, le=12, description=YEAR_START)] = None,
 ) -> Question:
     query = Query(
         metrics=tuple(metrics),
@@ -98,8 +100,7 @@ def _asked(  # noqa: PLR0913 - each is a parameter of the URL
         dimensions=tuple(dimensions),
         grain=grain,
         filters=filters_of(filter),
-        time_zone=time_zone,
-        week_start=week_start,
+        **calendar_of(time_zone, week_start, year_start),
         comparison=comparison,
         order=order,
         limit=limit,
@@ -108,8 +109,26 @@ def _asked(  # noqa: PLR0913 - each is a parameter of the URL
     return Question.of(query, dimensions)
 
 
-#: What the parameters of the address ask; their names are those of `QueryBody`, but for `filter`.
+#: What the parameters of the address ask; their names are those of `QueryBody`, but for `filter`. For routes that know who asks.
 Asked = Annotated[Question, Depends(_asked)]
+
+
+class Calendar(TypedDict):
+    """The fields of a `Query` that say whose days, weeks and years they are."""
+
+    time_zone: str
+    week_start: int
+    year_start: int
+
+
+def calendar_of(time_zone: str | None = None, week_start: int | None = None, year_start: int | None = None) -> Calendar:
+    """What was asked for, and where nothing was, as the user has it on the pages: zone, week, and the installation's year."""
+    own = current()
+    return Calendar(
+        time_zone=own.time_zone if time_zone is None else time_zone,
+        week_start=own.week_start if week_start is None else week_start,
+        year_start=own.year_start if year_start is None else year_start,
+    )
 
 
 def query_moment(name: str, text: str) -> datetime:

@@ -78,7 +78,7 @@ def parts(settings: Settings) -> Parts:
         DatabaseProfiles(settings, audit, live=decided.live),
         second_factor,
         DatabaseViewing(auth, audit),
-        DatabaseUserImports(users, roles, audit),
+        DatabaseUserImports(users, roles, audit, data),
         mail,
         notifications,
     )

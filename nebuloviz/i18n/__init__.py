@@ -4,7 +4,7 @@ Everything depends on the current `Preferences`; set them with `use` (a block) o
 """
 
 from nebuloviz.i18n.browser import ag_grid_locale, date_picker_locale, plotly_locale
-from nebuloviz.i18n.context import Preferences, current, local, set_current, use, zone
+from nebuloviz.i18n.context import Preferences, current, set_current, use
 from nebuloviz.i18n.formats import change, change_words, compact, money, number, percent, quantity
 from nebuloviz.i18n.regions import format_locale, format_regions
 from nebuloviz.i18n.text import LazyText, choose_language, gettext, is_rtl, lazy, mid_sentence, ngettext, pgettext
@@ -22,7 +22,7 @@ from nebuloviz.i18n.times import (
     relative,
     weekday_name,
 )
-from nebuloviz.i18n.zones import zone_names, zone_words
+from nebuloviz.i18n.zones import local, zone, zone_names, zone_words
 
 _ = gettext
 

@@ -6,11 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import datetime
-from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-from nebuloviz.errors import InvalidInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +47,3 @@ def use(preferences: Preferences) -> Iterator[Preferences]:
         yield preferences
     finally:
         _current.reset(token)
-
-
-@lru_cache(maxsize=1024)
-def zone(name: str) -> ZoneInfo:
-    """The IANA zone called `name`.
-
-    Raises:
-        InvalidInput: there is none.
-    """
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # a folder of the zone tree raises OSError
-        raise InvalidInput(f"There is no time zone called {name[:64]!r}. Try Europe/Berlin or UTC.") from error
-
-
-def local(moment: datetime) -> datetime:
-    """`moment`, which must carry a zone, on the reader's clock."""
-    if moment.tzinfo is None:
-        raise ValueError("A time without a zone cannot be shown: nobody knows when it was.")
-    return moment.astimezone(zone(current().time_zone))

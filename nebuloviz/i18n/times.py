@@ -11,10 +11,11 @@ from typing import Literal
 
 from babel import dates
 
-from nebuloviz.i18n.context import current, local
+from nebuloviz.i18n.context import current
 from nebuloviz.i18n.formats import NOTHING, Number, finish, locale, words
 from nebuloviz.i18n.text import gettext as _
 from nebuloviz.i18n.text import lazy
+from nebuloviz.i18n.zones import local
 
 Style = Literal["short", "medium", "long", "full"]
 

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from nebuloviz.errors import InvalidInput
+from nebuloviz.i18n import gettext as _
 
 #: Field -> column names that mean it, most telling first, compared without case, spaces and signs.
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -107,13 +108,17 @@ def corrected(guessed: Mapping[str, str], corrections: Mapping[str, str], column
     mapping = dict(guessed)
     for field, column in corrections.items():
         if field not in FIELDS:
-            raise InvalidInput(f"There is no field {field!r}; known are {', '.join(FIELDS)}.")
+            raise InvalidInput(
+                _("There is no field {name}; known are {known}.", name=field[:100], known=", ".join(FIELDS))
+            )
         if not column:
             mapping.pop(field, None)
             continue
         actual = by_name.get(column) or by_name.get(_plain(column))
         if actual is None:
-            raise InvalidInput(f"The file has no column {column!r}; it has {', '.join(columns[:50])}.")
+            raise InvalidInput(
+                _("The file has no column {name}; it has {known}.", name=column[:100], known=", ".join(columns[:50]))
+            )
         # A column that is named for one field is taken from the field that it was guessed for
         mapping = {key: value for key, value in mapping.items() if value != actual or key in corrections}
         mapping[field] = actual

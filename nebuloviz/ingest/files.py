@@ -27,6 +27,8 @@ from openpyxl.xml.constants import ARC_CONTENT_TYPES, WORKSHEET_TYPE
 from openpyxl.xml.functions import fromstring
 
 from nebuloviz.errors import InvalidInput, NebuloVizError
+from nebuloviz.i18n import gettext as _
+from nebuloviz.i18n import number
 
 MAX_COLUMNS: Final = 1_000
 MAX_LINE_BYTES: Final = 4 << 20
@@ -89,9 +91,9 @@ def open_table(path: Path) -> TableFile:
         with path.open("rb") as file:
             magic = file.read(4)
     except OSError as error:
-        raise InvalidInput(f"{path.name} cannot be read: {error.strerror}.") from error
+        raise InvalidInput(_("{name} cannot be read: {reason}.", name=path.name, reason=error.strerror)) from error
     if size == 0:
-        raise InvalidInput(f"{path.name} is empty.")
+        raise InvalidInput(_("{name} is empty.", name=path.name))
     with _saying_why(path):
         if magic == b"PAR1":
             return _ParquetTable(path)
@@ -109,12 +111,12 @@ def open_csv(path: Path) -> TableFile:
     with path.open("rb") as file:
         start = file.read(4)
     if not start:
-        raise InvalidInput(f"{path.name} is empty.")
+        raise InvalidInput(_("{name} is empty.", name=path.name))
     packed = start.startswith((b"\x1f\x8b", b"PK\x03\x04", b"PAR1"))
     with _saying_why(path):
         table = None if packed else _text_table(path)
     if table is None or table.is_json:
-        raise InvalidInput(f"{path.name} is no CSV.")
+        raise InvalidInput(_("{name} is no CSV.", name=path.name))
     return table
 
 
@@ -126,10 +128,12 @@ def _saying_why(path: Path) -> Iterator[None]:
     except NebuloVizError:
         raise
     except MemoryError as error:
-        raise InvalidInput(f"{path.name} cannot be read: it needs more memory than a file is given.") from error
+        raise InvalidInput(
+            _("{name} cannot be read: it needs more memory than a file is given.", name=path.name)
+        ) from error
     except Exception as error:  # each library has errors of its own, and several that it never meant to raise
         reason = _first_line(error).replace(str(path), path.name)
-        raise InvalidInput(f"{path.name} cannot be read: {reason}.") from error
+        raise InvalidInput(_("{name} cannot be read: {reason}.", name=path.name, reason=reason)) from error
 
 
 def content_hash(path: Path) -> str:
@@ -150,10 +154,10 @@ def _named(cells: Iterable[Any], where: str) -> tuple[str, ...]:
     """
     names: list[str] = []
     seen: set[str] = set()
-    for number, cell in enumerate(cells, 1):
-        if number > MAX_COLUMNS:
-            raise InvalidInput(f"{where} has more than {MAX_COLUMNS:,} columns.")
-        base = name = " ".join(str(cell if cell is not None else "").split())[:100] or f"column {number}"
+    for place, cell in enumerate(cells, 1):
+        if place > MAX_COLUMNS:
+            raise InvalidInput(_("{name} has more than {limit} columns.", name=where, limit=number(MAX_COLUMNS)))
+        base = name = " ".join(str(cell if cell is not None else "").split())[:100] or f"column {place}"
         again = 2
         while name in seen:
             name, again = f"{base} ({again})", again + 1
@@ -162,7 +166,7 @@ def _named(cells: Iterable[Any], where: str) -> tuple[str, ...]:
     while names and names[-1] == f"column {len(names)}":
         names.pop()  # what a spreadsheet adds on the right
     if not names:
-        raise InvalidInput(f"{where} has no header row.")
+        raise InvalidInput(_("{name} has no header row.", name=where))
     return tuple(names)
 
 
@@ -182,7 +186,13 @@ class _Counted(io.RawIOBase):
         data = self._file.read(len(buffer))
         self._left -= len(data)
         if self._left < 0:
-            raise InvalidInput(f"{self._name} expands to more than {MAX_EXPANSION} times its size and is not read.")
+            raise InvalidInput(
+                _(
+                    "{name} expands to more than {times} times its size and is not read.",
+                    name=self._name,
+                    times=number(MAX_EXPANSION),
+                )
+            )
         buffer[: len(data)] = data
         return len(data)
 
@@ -243,7 +253,7 @@ def _text_table(path: Path) -> TableFile:
     encoding = "utf-16" if start[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8"
     text = start.decode(encoding, errors="replace").lstrip("\ufeff \t\r\n")
     if "\x00" in text[:1000]:
-        raise InvalidInput(f"{path.name} is not text, nor XLSX or Parquet.")
+        raise InvalidInput(_("{name} is not text, nor XLSX or Parquet.", name=path.name))
     if text.startswith("{"):
         return _JsonLines(path, n_lines)
     return _DelimitedTable(path, encoding, n_lines)
@@ -280,11 +290,13 @@ class _DelimitedTable(TableFile):
                 (line for line in _lines(file, encoding) if line.raw.strip(b"\xef\xbb\xbf \t\r\n")), _Line(b"")
             )
         if header.problem:
-            raise InvalidInput(f"{path.name}: the header row is longer than {MAX_LINE_BYTES:,} bytes.")
+            raise InvalidInput(
+                _("{name}: the header row is longer than {limit} bytes.", name=path.name, limit=number(MAX_LINE_BYTES))
+            )
         text = _decoded(header.raw).lstrip("\ufeff")
         self._delimiter = max(_DELIMITERS, key=text.count)
         if text.count(self._delimiter) > MAX_COLUMNS:
-            raise InvalidInput(f"{path.name} has more than {MAX_COLUMNS:,} columns.")
+            raise InvalidInput(_("{name} has more than {limit} columns.", name=path.name, limit=number(MAX_COLUMNS)))
         self.columns = _named(next(csv.reader([text], delimiter=self._delimiter)), path.name)
         self.n_rows = max(n_lines - 1, 0)
 
@@ -378,13 +390,19 @@ class _WorkbookTable(TableFile):
         with zipfile.ZipFile(path) as archive:
             expanded = sum(item.file_size for item in archive.infolist())
             if "xl/workbook.xml" not in archive.namelist():
-                raise InvalidInput(f"{path.name} is a ZIP archive but no Excel workbook.")
+                raise InvalidInput(_("{name} is a ZIP archive but no Excel workbook.", name=path.name))
         if expanded > max(path.stat().st_size * MAX_EXPANSION, MIN_EXPANSION_BYTES) or expanded > MAX_WORKBOOK_BYTES:
-            raise InvalidInput(f"{path.name} expands to {expanded:,} bytes and is not read.")
+            raise InvalidInput(
+                _("{name} expands to {size} bytes and is not read.", name=path.name, size=number(expanded))
+            )
         held = _held_bytes(path)
         if held > MAX_WORKBOOK_HELD_BYTES:
             raise InvalidInput(
-                f"{path.name} holds {held:,} bytes of texts and styles; save it as CSV, which may hold more."
+                _(
+                    "{name} holds {size} bytes of texts and styles; save it as CSV, which may hold more.",
+                    name=path.name,
+                    size=number(held),
+                )
             )
         with self._sheet() as sheet:
             self.n_rows = max((sheet.max_row or 1) - 1, 0)
@@ -396,7 +414,7 @@ class _WorkbookTable(TableFile):
         with self.path.open("rb") as file:  # which openpyxl itself would leave open where it fails
             book = openpyxl.load_workbook(file, read_only=True, data_only=True)
             if not book.worksheets:
-                raise InvalidInput(f"{self.path.name} has no sheet with cells.")
+                raise InvalidInput(_("{name} has no sheet with cells.", name=self.path.name))
             yield book.worksheets[0]
 
     def _rows(self) -> Iterator[Row]:
@@ -409,9 +427,11 @@ class _WorkbookTable(TableFile):
     def _filled(self, sheet: Any, n_columns: int | None = None) -> Iterator[tuple[Any, ...]]:
         """The first cells, or all, of each row that has any; the size that a sheet gives itself is not believed."""
         sheet.reset_dimensions()
-        for number, cells in enumerate(sheet.iter_rows(max_col=n_columns, values_only=True), 1):
-            if number > MAX_SHEET_ROWS:
-                raise InvalidInput(f"{self.path.name} has a row beyond number {MAX_SHEET_ROWS:,}.")
+        for place, cells in enumerate(sheet.iter_rows(max_col=n_columns, values_only=True), 1):
+            if place > MAX_SHEET_ROWS:
+                raise InvalidInput(
+                    _("{name} has a row beyond number {limit}.", name=self.path.name, limit=number(MAX_SHEET_ROWS))
+                )
             if any(cell is not None for cell in cells):
                 yield cells
 

@@ -181,7 +181,7 @@ def run_import(  # noqa: PLR0913 - a long run has several who want to hear of it
         finish_job(database, entry.id, "failed", str(error)[:500], now())
         raise
     complete = consumer.exhausted
-    message = "" if complete else "Interrupted. Import the same file again: it goes on where it stopped."
+    message = "" if complete else _("Interrupted. Import the same file again: it goes on where it stopped.")
     progress = finish_job(database, entry.id, "done" if complete else "failed", message, now())
     counts = (progress.rows_done, progress.accepted, progress.duplicate, progress.rejected)
     return ImportResult(topic, *counts, complete, known=entry.state == "done")

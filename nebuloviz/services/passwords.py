@@ -92,5 +92,6 @@ def check_username(username: str) -> str:
     """
     name = unicodedata.normalize("NFKC", username)
     if not 0 < len(name) <= 64 or not all(letter.isalnum() or letter in "._-@+" for letter in name):
-        raise InvalidInput(_("A username has 1 to 64 letters, digits or any of . _ - @ +, and no spaces."))
+        words = _("A username has 1 to 64 letters, digits or any of . _ - @ +, and no spaces.")
+        raise InvalidInput(words, field="username")
     return name

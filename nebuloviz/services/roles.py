@@ -68,7 +68,9 @@ class DatabaseRoles(RoleService):
         row = _for_change(session, actor, slug, version)
         if nobody_would_manage(session, roles, {**roles, slug: permissions_from_text(permissions)}):
             raise Conflict(_("Nobody would be left to manage users. Make somebody else an administrator first."))
-        before = _told(row)
+        before, kept = _told(row), (row.name, row.permissions, row.description)
+        if kept == (name, permissions, draft.description.strip()):
+            return _view(row, _holders(session))
         row.name, row.name_key, row.permissions = name, name_key(name), permissions
         row.description = draft.description.strip()
         row.version += 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -16,13 +14,11 @@ from nebuloviz.i18n import gettext as _
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.planner import Slice
 from nebuloviz.models import EPOCH, MONEY_SCALE, QUANTITY_SCALE, Product, SaleRow, UtcDateTime, microseconds
-from nebuloviz.services import strict_json
 from nebuloviz.services.frames import product_names
 from nebuloviz.services.interfaces import SaleLine, SalePage
-from nebuloviz.services.paging import bad_cursor
+from nebuloviz.services.paging import bad_cursor, cursor_of, parts_of
 
 MAX_LINES = 1_000
-_BITS = 64
 
 _SCALES = {"quantity": QUANTITY_SCALE, "unit_price": MONEY_SCALE, "discount": MONEY_SCALE, "revenue": MONEY_SCALE}
 #: What lines can be ordered by: every field of `SaleLine`.
@@ -72,25 +68,19 @@ def _line(row: Row[Any], name: str) -> SaleLine:
 
 def _cursor(row: Row[Any], order: str) -> str:
     value = microseconds(row.sorted_by) if order.endswith("sold_at") else row.sorted_by
-    content = json.dumps([order, value, microseconds(row.sold_at), row.key.hex()], ensure_ascii=False)
-    return base64.urlsafe_b64encode(content.encode()).decode()
+    return cursor_of(order, value, microseconds(row.sold_at), row.key.hex())
 
 
 def _position(cursor: str, order: str) -> tuple[Any, ...]:
     """Where the page before ended: the value ordered by, the time of the sale and its key."""
     try:
-        made_for, value, sold_at, key = strict_json.parse(base64.urlsafe_b64decode(cursor))
-        if made_for != order or not isinstance(value, _python_type(order)) or not _is_storable(value):
+        made_for, value, sold_at, key = parts_of(cursor)
+        if made_for != order or not isinstance(value, _python_type(order)):
             raise ValueError
         moment = EPOCH + timedelta(microseconds=sold_at)
         return (moment if order.endswith("sold_at") else value), moment, bytes.fromhex(key)
     except (ValueError, TypeError, OverflowError):
         raise bad_cursor() from None
-
-
-def _is_storable(value: Any) -> bool:
-    """Whether a database can compare its own values with this text or integer."""
-    return "\x00" not in value if isinstance(value, str) else value.bit_length() < _BITS
 
 
 def _python_type(order: str) -> type:

@@ -9,13 +9,38 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from nebuloviz.i18n import _, current, hour_label, weekday_name
+from nebuloviz.i18n import LazyText, _, current, hour_label, lazy, weekday_name
 from nebuloviz.metrics.registry import dimension, metric
+from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import OTHER, Frame
 
 #: Two ways in which a heat map arranges the rows of an answer: hours of the week, or each pair of values of two dimensions.
 Shape = Literal["week", "pairs"]
 SHAPES: tuple[Shape, ...] = ("week", "pairs")
+
+
+#: What a role may, in a few words, and what that means.
+PERMISSION_WORDS: dict[Permission, tuple[LazyText, LazyText]] = {
+    Permission.DATA_READ: (lazy("See figures"), lazy("Overview and Explore, and their downloads. Part of every role.")),
+    Permission.SALES_READ: (lazy("See single sales"), lazy("The lines behind a figure, with customer and product.")),
+    Permission.SALES_WRITE: (lazy("Bring sales in"), lazy("Import files and send sales over the API.")),
+    Permission.ALERTS_READ: (lazy("See alerts"), lazy("The list, and what an alert was raised for.")),
+    Permission.ALERTS_MANAGE: (lazy("Decide on alerts"), lazy("Acknowledge and resolve them.")),
+    Permission.STREAM_READ: (lazy("See the stream"), lazy("Imports, rejected records, and where the stream stands.")),
+    Permission.STREAM_MANAGE: (
+        lazy("Steer the stream"),
+        lazy("Let a halted partition go on; correct or discard rejected records."),
+    ),
+    Permission.AUDIT_READ: (lazy("Read the audit log"), lazy("Who did what, when, and from where.")),
+    Permission.SETTINGS_MANAGE: (
+        lazy("Change settings"),
+        lazy("What holds for the whole installation, such as its name, currency and limits."),
+    ),
+    Permission.USERS_MANAGE: (
+        lazy("Manage users and roles"),
+        lazy("As far as their roles go no further than one's own."),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -84,6 +109,10 @@ def role_words(role: str, name: str = "") -> str:
         "admin": _("Administrator"),
     }
     return name or words.get(role, role)
+
+
+def permission_words(permission: Permission) -> str:
+    return str(PERMISSION_WORDS[permission][0])
 
 
 def by_size(frame: pd.DataFrame, slug: str, measured: str) -> list[str]:

@@ -67,6 +67,9 @@ class DatabaseSettings(SettingsService):
         after = self._changed(stored, changes)
         _check_together(self._base.with_(after))
         currency = _settled_currency(session, after.get("currency", self._base.currency))
+        if after == stored:
+            _give_back(session, version)
+            return self._record(version, stored, currency)
         self._store(session, stored, after)
         told = [_told(self._base.with_(each), changes) for each in (stored, after)]
         self._audit.record(session, actor, AuditAction.SETTINGS_CHANGED, SUBJECT, before=told[0], after=told[1])
@@ -163,6 +166,11 @@ def _take_version(session: Session, version: int) -> None:
     if not rows_changed(session.execute(counted)):
         words = _("Settings were changed by somebody else meanwhile. Look at them as they are now, then decide.")
         raise StaleVersion(words)
+
+
+def _give_back(session: Session, version: int) -> None:
+    """Nothing has changed, so that nobody's version is stale."""
+    session.execute(update(SettingsVersion).values(version=version))
 
 
 def _settled_currency(session: Session, decided: Value) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -9,10 +11,12 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.errors import Conflict, InvalidInput, NebuloVizError
 from nebuloviz.i18n import gettext as _
-from nebuloviz.permissions import Actor, Permission, require
+from nebuloviz.metrics.registry import dimension as dimension_of
+from nebuloviz.permissions import SYSTEM, Actor, Permission, require
 from nebuloviz.services.interfaces import (
     AuditAction,
     AuditService,
+    DataService,
     ImportedUser,
     RoleService,
     RoleView,
@@ -31,8 +35,9 @@ _Take = Callable[[str, UserDraft], ImportedUser]
 class DatabaseUserImports(UserImportService):
     """The `UserImportService` on top of users and roles."""
 
-    def __init__(self, users: UserService, roles: RoleService, audit: AuditService) -> None:
+    def __init__(self, users: UserService, roles: RoleService, audit: AuditService, data: DataService) -> None:
         self._users = users
+        self._data = data
         self._roles = roles
         self._audit = audit
 
@@ -76,7 +81,13 @@ class DatabaseUserImports(UserImportService):
         rows = read_users(data)
         roles = self._roles.list(session, actor)
         called = {name_key(words): role for role in roles for words in _called(role)}
-        return [_answer(row, called, take) for row in rows]
+
+        @functools.cache
+        def values(dimension: str) -> set[str]:
+            """All that sales have; whoever manages users has no scope, and a token for that alone need not read figures."""
+            return {value for value, _label in self._data.values(session, SYSTEM, dimension, "", sys.maxsize)}
+
+        return [_answer(row, called, values, take) for row in rows]
 
 
 def _called(role: RoleView) -> tuple[str, str]:
@@ -84,7 +95,20 @@ def _called(role: RoleView) -> tuple[str, str]:
     return role_words(role.slug, role.name), role.slug
 
 
-def _answer(row: UserRow, roles: Mapping[str, RoleView], take: _Take) -> ImportedUser:
+def _demand_known(scope: Mapping[str, Sequence[str]], known: Callable[[str], set[str]]) -> None:
+    """Raise InvalidInput for a value that no sale has: misspelt, it would leave the user with nothing, and nobody would notice."""
+    for dimension, values in scope.items():
+        for value in values:
+            if value not in known(dimension):
+                label = dimension_of(dimension).label
+                raise InvalidInput(
+                    _("{dimension}: there is no {value} among the sales.", dimension=label, value=value[:_SHOWN])
+                )
+
+
+def _answer(
+    row: UserRow, roles: Mapping[str, RoleView], values: Callable[[str], set[str]], take: _Take
+) -> ImportedUser:
     role = roles.get(name_key(row.role))
     refused = ImportedUser(
         row.line,
@@ -98,6 +122,7 @@ def _answer(row: UserRow, roles: Mapping[str, RoleView], take: _Take) -> Importe
             raise InvalidInput(row.problem)
         if role is None:
             raise InvalidInput(_("There is no role called {name}.", name=row.role[:_SHOWN] or "''"))
+        _demand_known(row.scope, values)
         answer = take(row.username, UserDraft(role.slug, row.email, row.scope))
     except NebuloVizError as error:
         return replace(refused, problem=error.message)

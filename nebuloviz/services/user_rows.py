@@ -48,4 +48,4 @@ def add_user(session: Session, user: User) -> None:
 
 def twin(username: str) -> Conflict:
     """What stands in the way of a name that somebody has."""
-    return Conflict(_("There is a user called {name} already.", name=username))
+    return Conflict(_("There is a user called {name} already.", name=username), field="username")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.clock import utc_now
@@ -21,11 +22,14 @@ from nebuloviz.services.interfaces import (
     AuditService,
     PasswordOffer,
     UserDraft,
+    UserFilter,
+    UserPage,
     UserRecord,
     UserService,
     UserState,
     UserView,
 )
+from nebuloviz.services.paging import page_size
 from nebuloviz.services.passwords import check_username, name_key
 from nebuloviz.services.role_rows import (
     Roles,
@@ -35,18 +39,13 @@ from nebuloviz.services.role_rows import (
     nobody_would_manage,
 )
 from nebuloviz.services.scope import checked_scope, scope_from_json, scope_to_json
+from nebuloviz.services.user_pages import cursor_behind, users_behind
 from nebuloviz.services.user_rows import add_user, stored_user, subject_of, twin, user_within
 from nebuloviz.services.viewing import end_views
 
 LINK_LIFE = timedelta(days=7)
 _LONGEST_EMAIL = 254
 _LONGEST_TOKEN = 100
-_ORDERS: Mapping[str, Any] = {
-    "name": User.name_key,
-    "role": User.role,
-    "created": User.created_at.desc(),
-    "signed_in": User.last_sign_in_at.desc().nulls_last(),
-}
 
 
 class DatabaseUsers(UserService):
@@ -64,23 +63,15 @@ class DatabaseUsers(UserService):
         self,
         session: Session,
         actor: Actor,  # noqa: ARG002 - `require` looks at it
-        search: str = "",
-        state: str = "",
-        order: str = "name",
-    ) -> Sequence[UserRecord]:
-        users = select(User).order_by(_ORDERS.get(order, User.name_key), User.name_key)
-        if search:
-            wanted = search.replace("\x00", "")
-            key, text = name_key(wanted), wanted
-            users = users.where(
-                or_(
-                    User.name_key.contains(key, autoescape=True),
-                    User.email.icontains(text, autoescape=True),
-                    User.display_name.icontains(text, autoescape=True),
-                )
-            )
-        found = [self._record(user) for user in session.scalars(users)]
-        return [record for record in found if state in {"", record.state}]
+        which: UserFilter | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> UserPage:
+        which, limit = which or UserFilter(), page_size(limit)
+        users = users_behind(session, which, cursor)
+        found = list(islice((user for user in users if which.state in {"", self._state(user)}), limit + 1))
+        items = tuple(self._record(user) for user in found[:limit])
+        return UserPage(items, cursor_behind(found[limit - 1], which.order) if len(found) > limit else None)
 
     @require(Permission.USERS_MANAGE)
     def get(self, session: Session, actor: Actor, user_id: int) -> UserRecord:  # noqa: ARG002 - `require` looks at the actor
@@ -117,7 +108,9 @@ class DatabaseUsers(UserService):
         scope = _checked(roles, actor, draft)
         managing = Permission.USERS_MANAGE in roles[draft.role]
         user = _for_change(session, actor, roles, user_id, version, managing=managing)
-        before = _told(user)
+        before, kept = _told(user), (user.role, user.email, user.scope)
+        if kept == (draft.role, draft.email, scope_to_json(scope)):
+            return self._record(user)
         user.role, user.email, user.scope = draft.role, draft.email, scope_to_json(scope)
         user.version += 1
         session.flush()
@@ -229,10 +222,11 @@ def _checked(roles: Roles, actor: Actor, draft: UserDraft) -> RowScope:
     email = draft.email
     name, at, domain = email.rpartition("@")
     if email and not (len(email) <= _LONGEST_EMAIL and at and name and domain and _is_one_word(email)):
-        raise InvalidInput(_("This is no e-mail address: {text}", text=email[:80]))
+        raise InvalidInput(_("This is no e-mail address: {text}", text=email[:80]), field="email")
     scope = checked_scope(draft.scope)
     if scope and Permission.USERS_MANAGE in permissions:
-        raise InvalidInput(_("An administrator sees everything. Choose another role, or no limits on rows."))
+        words = _("An administrator sees everything. Choose another role, or no limits on rows.")
+        raise InvalidInput(words, field="role")
     return scope
 
 

@@ -16,26 +16,25 @@ from nebuloviz.i18n import gettext as _
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import metric
 from nebuloviz.permissions import Permission
+from nebuloviz.services.audit_files import FORMS as AUDIT_FORMS
+from nebuloviz.services.audit_files import every_entry, filters_told
 from nebuloviz.services.export import (
     FORMATS,
     Sheet,
-    csv_bytes,
     file_name,
     sheet_of_frame,
     sheet_of_lines,
     sheet_of_matrix,
 )
-from nebuloviz.services.interfaces import AuditAction, AuditEntryView, AuditFilter, Frame, SaleLine
+from nebuloviz.services.interfaces import AuditAction, AuditFilter, Frame, SaleLine
 from nebuloviz.services.shown import SHAPES, Shape, matrix_of
 from nebuloviz.web.access import route
 from nebuloviz.web.context import act, ask, installation, services
 from nebuloviz.web.state import DEFAULT_TOP, TOPS
-from nebuloviz.web.views.audit import audit_sheet
 from nebuloviz.web.views.common import MOST_LINES
 
 _CHUNK_BYTES = 256 * 1024
 _LINES_AT_ONCE = 1_000
-_AUDIT_PAGE, _MOST_AUDIT_PAGES = 500, 200
 _MAP_NAMES: dict[Shape, str] = {"week": "by-weekday-and-hour", "pairs": "by"}
 _SLACK_BYTES = 1024 * 1024  # the store has the exact limit, and better words
 
@@ -75,9 +74,11 @@ def install_files(server: Flask) -> None:
             start=_moment(request.args.get("from")),
             end=_moment(request.args.get("to")),
         )
-        content = csv_bytes(audit_sheet(_audit_entries(which)))
-        act(services().audit.record, AuditAction.AUDIT_EXPORTED, after={"filters": request.args.to_dict()})
-        return _download(content, "text/csv; charset=utf-8", "audit-log.csv")
+        content_type, write = AUDIT_FORMS["csv"]
+        out = BytesIO()
+        ask(lambda session, actor: write(every_entry(services().audit, session, actor, which), out))
+        act(services().audit.record, AuditAction.AUDIT_EXPORTED, after={"filters": filters_told(which)})
+        return _download(out.getvalue(), content_type, "audit-log.csv")
 
 
 def _query() -> Query:
@@ -133,16 +134,6 @@ def _download(content: bytes, content_type: str, name: str) -> Response:
     response.headers["Content-Type"] = content_type
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
-
-
-def _audit_entries(which: AuditFilter) -> Iterator[AuditEntryView]:
-    cursor, left = None, _MOST_AUDIT_PAGES
-    while left:
-        found = ask(services().audit.entries, which, cursor, _AUDIT_PAGE)
-        yield from found.items
-        cursor, left = found.next_cursor, left - 1
-        if cursor is None:
-            return
 
 
 def _moment(text: str | None) -> datetime | None:

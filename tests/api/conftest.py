@@ -122,7 +122,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
         DatabaseProfiles(settings, audit),
         DatabaseSecondFactor(settings.secret(), auth, audit, required=lambda: decided.current.require_second_factor),
         DatabaseViewing(auth, audit),
-        DatabaseUserImports(users, roles, audit),
+        DatabaseUserImports(users, roles, audit, data),
         mail,
         DatabaseNotifications(settings, mail, audit, decided.live),
     )

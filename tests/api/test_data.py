@@ -2,11 +2,13 @@
 
 import gzip
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.api.conftest import Api
+from tests.api.conftest import PASSWORD, Api
 
 START, END = "2026-03-02T00:00:00Z", "2026-03-04T00:00:00Z"
 
@@ -33,6 +35,16 @@ def filled(api: Api) -> Api:
         answer = client.post("/api/v1/sales", json=[sale(number) for number in range(8)])
     assert answer.json()["accepted"] == 8, answer.text
     return api
+
+
+@pytest.fixture(scope="module")
+def nepali(filled: Api) -> Iterator[httpx.Client]:
+    """Somebody whose days are Kathmandu's, and whose weeks begin on Saturdays."""
+    with filled.database.transaction() as session:
+        filled.services.auth.create_user(session, "tara", PASSWORD, "data_scientist")
+    with filled.client("tara") as client:
+        assert client.patch("/api/v1/me", json={"time_zone": "Asia/Kathmandu", "week_start": 5}).status_code == 200
+        yield client
 
 
 class TestSales:
@@ -133,6 +145,27 @@ class TestQuery:
         answer = self.ask(filled, grain="day", time_zone="Asia/Kathmandu", start="2026-03-02", end="2026-03-04").json()
         assert [row[0] for row in answer["rows"]] == ["2026-03-02T00:00:00+05:45", "2026-03-03T00:00:00+05:45"]
         assert [row[1] for row in answer["rows"]] == [4, 4]
+
+    @pytest.mark.parametrize(
+        ("asked", "first"),
+        [
+            ({}, "2026-02-28T00:00:00+05:45"),
+            ({"time_zone": "UTC", "week_start": 0}, "2026-02-23T00:00:00+00:00"),
+        ],
+    )
+    def test_buckets_are_else_in_the_users_own_zone_and_weeks(
+        self, filled: Api, nepali: httpx.Client, asked: dict[str, Any], first: str
+    ) -> None:
+        which = {"grain": "week", "start": "2026-03-01", "end": "2026-03-08"} | asked
+        by_body = nepali.post("/api/v1/query", json={"metrics": ["lines"]} | which).json()
+        by_address = nepali.get("/api/v1/query", params={"metrics": "lines"} | which).json()
+        assert by_body["rows"][0][0] == by_address["rows"][0][0] == first
+
+    def test_lines_are_else_of_the_users_own_days(self, filled: Api, nepali: httpx.Client) -> None:
+        which = {"start": "2026-03-02T16:15", "end": "2026-03-02T16:16"}  # when it was half past ten in London
+        assert nepali.get("/api/v1/sales", params=which).json()["total"] == 4
+        assert nepali.get("/api/v1/sales", params=which | {"time_zone": "UTC"}).json()["total"] == 0
+        assert nepali.get("/api/v1/series", params=which | {"metric": "lines"}).json()["time_zone"] == "Asia/Kathmandu"
 
     def test_missing_figures_are_null(self, filled: Api) -> None:
         answer = self.ask(filled, metrics=["margin"]).json()

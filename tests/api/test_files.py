@@ -261,6 +261,23 @@ class TestExports:
             (entry, *_) = admin.get("/api/v1/audit", params={"action": "data:export"}).json()["items"]
         assert (entry["username"], entry["after"]["filters"]["f.category"]) == ("analyst", ["Audited"])
 
+    @pytest.mark.parametrize("kind", ["csv", "ndjson"])
+    def test_of_the_audit_log_have_what_the_list_has(self, api: Api, kind: str) -> None:
+        which = {"action": "user:create", "search": "kim"}
+        with api.client("admin") as admin:
+            admin.post("/api/v1/users", json={"username": f"kim {kind}", "role": "viewer"})
+            listed = admin.get("/api/v1/audit", params=which).json()["items"]
+            answer = admin.get("/api/v1/exports/audit", params=which | {"format": kind, "start": "2026-01-01"})
+            (told, *_) = admin.get("/api/v1/audit", params={"action": "audit:export"}).json()["items"]
+        assert answer.headers["content-disposition"] == f'attachment; filename="audit-log.{kind}"'
+        if kind == "ndjson":
+            assert [json.loads(row) for row in answer.content.splitlines()] == listed
+        else:
+            heading, *rows = csv.reader(io.StringIO(answer.content.decode("utf-8-sig")))
+            assert heading[:4] == ["When", "Who", "What", "On what"]
+            assert [row[1:4] for row in rows] == [["admin", "Created a user", item["subject"]] for item in listed]
+        assert told["after"]["filters"] == which | {"from": "2026-01-01T00:00:00+00:00"}
+
     def test_of_what_cannot_be_asked_are_problems(self, api: Api) -> None:
         with api.client("analyst") as analyst:
             for params in ({"format": "pdf"}, {"metrics": "nope"}, {"start": "x"}):

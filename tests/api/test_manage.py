@@ -164,6 +164,17 @@ class TestAlerts:
 
 
 class TestUsers:
+    def test_come_in_pages(self, admin: httpx.Client) -> None:
+        names, which = [], {"limit": "2", "order": "role"}
+        while which:
+            page = admin.get("/api/v1/users", params=which).json()
+            names += [user["username"] for user in page["items"]]
+            which = which | {"cursor": page["next"]} if page["next"] else {}
+        everybody = admin.get("/api/v1/users", params={"limit": 500, "order": "role"}).json()
+        assert (names, everybody["next"]) == ([user["username"] for user in everybody["items"]], None)
+        of_a_role = admin.get("/api/v1/users", params={"role": "analyst"}).json()["items"]
+        assert [user["username"] for user in of_a_role] == ["analyst"]
+
     def create(self, admin: httpx.Client, name: str, **body: Any) -> Any:
         answer = admin.post("/api/v1/users", json={"username": name, "role": "viewer"} | body)
         assert answer.status_code == 201, answer.text
@@ -224,7 +235,7 @@ class TestUsers:
 
 
 class TestUserImport:
-    CSV = "username,role,store\nmia,viewer,367|406\nviewer,viewer,\nroot2,boss,\n"
+    CSV = "username,role,category\nmia,viewer,Dairy|<b>Deli</b>\nviewer,viewer,\nroot2,boss,\nleo,viewer,Diary\n"
 
     def send(self, client: httpx.Client, content: str | bytes, **options: Any) -> httpx.Response:
         headers = {"Content-Type": "text/csv"} | options.pop("headers", {})
@@ -232,17 +243,18 @@ class TestUserImport:
 
     def test_answers_each_row_and_can_be_tried_before(self, admin: httpx.Client) -> None:
         tried = self.send(admin, self.CSV, params={"dry_run": "true"}).json()
-        assert (tried["created"], tried["refused"]) == (1, 2)
+        assert (tried["created"], tried["refused"]) == (1, 3)
         assert all(item["path"] is None for item in tried["items"])
         assert admin.get("/api/v1/users", params={"search": "mia"}).json()["items"] == []
         answer = self.send(admin, self.CSV)
-        mia, twin, boss = answer.json()["items"]
-        assert (mia["username"], mia["scope"], mia["problem"]) == ("mia", {"store": ["367", "406"]}, None)
+        mia, twin, boss, misspelt = answer.json()["items"]
+        assert (mia["username"], mia["scope"], mia["problem"]) == ("mia", {"category": ["<b>Deli</b>", "Dairy"]}, None)
         assert mia["path"].startswith("/welcome/")
         assert "already" in twin["problem"]
         assert "boss" in boss["problem"]
+        assert "there is no Diary" in misspelt["problem"]
         (user,) = admin.get("/api/v1/users", params={"search": "mia"}).json()["items"]
-        assert (user["state"], user["scope"]) == ("invited", {"store": ["367", "406"]})
+        assert (user["state"], user["scope"]) == ("invited", mia["scope"])
         assert admin.delete(f"/api/v1/users/{user['id']}").status_code == 204
 
     @pytest.mark.parametrize(

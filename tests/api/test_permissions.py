@@ -74,6 +74,7 @@ TABLE: dict[tuple[str, str], str | Permission] = {
     ("POST", "/api/v1/uploads/{upload_id}/import"): Permission.SALES_WRITE,
     ("GET", "/api/v1/exports/figures"): Permission.DATA_READ,
     ("GET", "/api/v1/exports/sales"): Permission.SALES_READ,
+    ("GET", "/api/v1/exports/audit"): Permission.AUDIT_READ,
     ("GET", "/api/v1/detectors"): Permission.ALERTS_READ,
     ("GET", "/api/v1/detectors/{name}/series"): Permission.ALERTS_READ,
     ("GET", "/api/v1/dead-letters"): Permission.STREAM_READ,

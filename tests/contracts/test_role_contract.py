@@ -195,6 +195,14 @@ class TestChanging:
             with pytest.raises(NotFound), database.transaction() as session:
                 change(session)
 
+    def test_to_what_there_is_changes_nothing(
+        self, roles: RoleService, database: Database, caretaker: RoleView
+    ) -> None:
+        draft = RoleDraft(caretaker.name, list(caretaker.permissions), caretaker.description)
+        with database.transaction() as session:
+            assert roles.change(session, SYSTEM, caretaker.slug, 1, draft) == caretaker
+            assert [entry.action for entry in DatabaseAudit().entries(session, SYSTEM).items] == ["role:create"]
+
     def test_is_told_in_the_audit_log(self, roles: RoleService, database: Database, caretaker: RoleView) -> None:
         with database.transaction() as session:
             roles.change(session, SYSTEM, caretaker.slug, 1, RoleDraft("Carer", []))
@@ -326,7 +334,7 @@ def test_only_those_who_may_manage_users_do(
         lambda session: roles.get(session, actor, "viewer"),
         lambda session: roles.create(session, actor, HELPER),
         lambda session: roles.change(session, actor, caretaker.slug, 1, CARETAKER),
-        lambda session: roles.delete(session, actor, caretaker.slug, 2),
+        lambda session: roles.delete(session, actor, caretaker.slug, 1),
     ):
         with database.transaction() as session:
             if Permission.USERS_MANAGE in ROLES[role]:

@@ -227,7 +227,9 @@ class TestAudit:
     def test_tells_before_and_after_of_what_was_changed(self, service: SettingsService, database: Database) -> None:
         change(service, database, name="Acme", logo=encoded(png()), smtp_password=PASSWORD)
         change(service, database, name="Bolt")
+        change(service, database, name="Bolt")  # which it is already
         with database.session() as session:
+            assert service.get(session, SYSTEM).version == 3
             rows = session.scalars(select(AuditEntry).order_by(AuditEntry.id)).all()
         assert [(row.action, row.subject) for row in rows] == [("settings:change", "settings")] * 2
         assert rows[0].before == '{"logo": false, "name": "NebuloViz", "smtp_password": false}'

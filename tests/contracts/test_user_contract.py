@@ -3,16 +3,26 @@
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 
 from nebuloviz.db import Database
 from nebuloviz.errors import Conflict, InvalidInput, NotFound, NotSignedIn, PermissionDenied, TooManyRequests
 from nebuloviz.permissions import ROLES, SYSTEM, Permission
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
-from nebuloviz.services.interfaces import USER_ORDERS, PasswordOffer, UserDraft, UserRecord, UserService
+from nebuloviz.services.interfaces import (
+    USER_ORDERS,
+    PasswordOffer,
+    UserDraft,
+    UserFilter,
+    UserRecord,
+    UserService,
+)
 from nebuloviz.services.limits import MAX_FAILURES
+from nebuloviz.services.paging import cursor_of
 from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.settings import load
 from tests.contracts.people import Clock
@@ -110,7 +120,7 @@ class TestCreating:
         with pytest.raises(InvalidInput):
             create(users, database, name, draft)
         with database.session() as session:
-            assert users.list(session, SYSTEM) == []
+            assert users.list(session, SYSTEM).items == ()
 
 
 class TestLinks:
@@ -188,6 +198,14 @@ class TestChanging:
         changed = got(users, database, anna.user.id)
         assert (changed.role, changed.email, changed.scope) == ("viewer", "", (("category", ("Dairy",)),))
         assert changed.version == 2
+
+    def test_to_what_there_is_changes_nothing(
+        self, users: UserService, database: Database, anna: PasswordOffer
+    ) -> None:
+        with database.transaction() as session:
+            same = users.change(session, SYSTEM, anna.user.id, 1, ANALYST)
+            assert [entry.action for entry in DatabaseAudit().entries(session, SYSTEM).items] == ["user:create"]
+        assert same == anna.user
 
     def test_holds_for_sessions_that_are_open(
         self, users: UserService, auth: DatabaseAuth, database: Database, anna: PasswordOffer
@@ -361,7 +379,7 @@ class TestList:
     ) -> None:
         create(users, database, "ben", UserDraft("viewer"))
         with database.session() as session:
-            assert [user.username for user in users.list(session, SYSTEM, search, state)] == names
+            assert [user.username for user in users.list(session, SYSTEM, UserFilter(search, state)).items] == names
 
     @pytest.mark.parametrize(
         ("order", "names"),
@@ -384,8 +402,43 @@ class TestList:
         accept(users, database, anna)
         with database.transaction() as session:
             auth.start_session(session, auth.sign_in(session, "anna", PASSWORD, HOME))
-            assert [user.username for user in users.list(session, SYSTEM, order=order)] == names
+            assert self.paged(users, session, UserFilter(order=order), 50) == names
+            assert self.paged(users, session, UserFilter(order=order), 1) == names
         assert order in USER_ORDERS or order == "password_hash"
+
+    def paged(self, users: UserService, session: Session, which: UserFilter, limit: int) -> list[str]:
+        """The names of all pages."""
+        names, cursor = [], None
+        while True:
+            page = users.list(session, SYSTEM, which, cursor, limit)
+            assert len(page.items) <= limit
+            names += [user.username for user in page.items]
+            cursor = page.next_cursor
+            if cursor is None:
+                return names
+
+    def test_of_a_role_has_its_holders_in_pages(
+        self, users: UserService, database: Database, anna: PasswordOffer, root: UserRecord
+    ) -> None:
+        create(users, database, "ben", UserDraft("analyst"))
+        with database.session() as session:
+            assert self.paged(users, session, UserFilter(role="analyst"), 1) == ["Anna", "ben"]
+            assert self.paged(users, session, UserFilter(role="gone"), 1) == []
+
+    def test_goes_on_where_the_page_ended_whoever_has_gone_meanwhile(
+        self, users: UserService, database: Database, anna: PasswordOffer, root: UserRecord
+    ) -> None:
+        with database.transaction() as session:
+            cursor = users.list(session, SYSTEM, None, None, 1).next_cursor
+            users.delete(session, SYSTEM, anna.user.id, 1)
+            assert [user.username for user in users.list(session, SYSTEM, None, cursor).items] == ["root"]
+
+    @pytest.mark.parametrize("parts", [("role", "a", "b"), ("name", 1, "b"), ("name", "a"), ("name", "a", 2), ()])
+    def test_takes_no_cursor_but_its_own(self, users: UserService, database: Database, parts: tuple[Any, ...]) -> None:
+        with database.session() as session:
+            for cursor in (cursor_of(*parts), "x", "é"):
+                with pytest.raises(InvalidInput):
+                    users.list(session, SYSTEM, None, cursor)
 
 
 @pytest.mark.parametrize("role", sorted(ROLES))

@@ -2,19 +2,23 @@
 
 from dataclasses import replace
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from nebuloviz.cache import Cache
 from nebuloviz.db import Database
 from nebuloviz.errors import InvalidInput, PermissionDenied
 from nebuloviz.permissions import ROLES, SYSTEM, Actor, Permission
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
+from nebuloviz.services.data import SalesDataService
 from nebuloviz.services.interfaces import ImportedUser, RoleDraft, UserDraft, UserImportService
 from nebuloviz.services.roles import DatabaseRoles
 from nebuloviz.services.user_imports import DatabaseUserImports
 from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.settings import load
+from tests.metrics import shop
 
 FILE = """username,email,role,store
 ben,ben@example.com,Analyst,367|406
@@ -27,7 +31,8 @@ max,no address,viewer,
 eva,,boss,
 kim,,,
 lea,,admin,367
-zoe,,viewer,x,y
+zoe,,viewer,367,y
+uma,,viewer,367|40
 """
 
 
@@ -38,12 +43,16 @@ def users(tmp_path: Path) -> DatabaseUsers:
 
 @pytest.fixture(params=[DatabaseUserImports])
 def imports(request: pytest.FixtureRequest, users: DatabaseUsers, database: Database) -> UserImportService:
-    """There are a user called Anna and a role called Shop keeper."""
+    """There are a user called Anna, a role called Shop keeper, and sales of the stores 367 and 406."""
+    sold = [line._replace(store=store) for line, store in zip(shop.lines(2, 1), ("367", "406"), strict=True)]
+    shop.store(database, sold, ZoneInfo("UTC"))
     roles = DatabaseRoles(DatabaseAudit())
     with database.transaction() as session:
         users.create(session, SYSTEM, "Anna", UserDraft("viewer"))
         roles.create(session, SYSTEM, RoleDraft("Shop keeper", [Permission.SALES_READ]))
-    service: UserImportService = request.param(users, roles, DatabaseAudit())
+    service: UserImportService = request.param(
+        users, roles, DatabaseAudit(), SalesDataService(Cache(secret="s" * 40), ZoneInfo("UTC"))
+    )
     return service
 
 
@@ -59,7 +68,7 @@ def run(imports: UserImportService, database: Database, text: str, actor: Actor 
 
 def names(users: DatabaseUsers, database: Database) -> list[str]:
     with database.session() as session:
-        return [user.username for user in users.list(session, SYSTEM)]
+        return [user.username for user in users.list(session, SYSTEM).items]
 
 
 class TestRunning:
@@ -67,7 +76,7 @@ class TestRunning:
         self, imports: UserImportService, users: DatabaseUsers, database: Database
     ) -> None:
         answers = run(imports, database, FILE)
-        assert [answer.line for answer in answers] == list(range(2, 13))
+        assert [answer.line for answer in answers] == list(range(2, 14))
         assert [answer.username for answer in answers if answer.token] == ["ben", "olga", "pia"]
         assert [(answer.role, answer.role_name) for answer in answers[:2]] == [
             *(("analyst", ""), ("shop_keeper", "Shop keeper"))
@@ -82,6 +91,7 @@ class TestRunning:
             "no role called ''",
             "sees everything",
             "cells",
+            "Store: there is no 40 among the sales",
         ]
         for answer, word in zip(answers[3:], words, strict=True):
             assert word in answer.problem
@@ -99,7 +109,7 @@ class TestRunning:
         answers = run(imports, database, FILE)
         with database.session() as session:
             entries = DatabaseAudit().entries(session, SYSTEM).items
-        assert (entries[0].action, entries[0].after) == ("user:import", {"created": 3, "refused": 8})
+        assert (entries[0].action, entries[0].after) == ("user:import", {"created": 3, "refused": 9})
         assert [entry.subject for entry in entries[1:4]] == ["user pia", "user olga", "user ben"]
         assert not any(answer.token in str(entries) for answer in answers if answer.token)
         assert answers[0].token not in repr(answers[0])

@@ -76,7 +76,7 @@ def services_of(settings: Settings, shop: Shop) -> Services:
         DatabaseProfiles(settings, shop.audit),
         DatabaseSecondFactor(settings.secret(), auth, shop.audit),
         DatabaseViewing(auth, shop.audit),
-        DatabaseUserImports(users, roles, shop.audit),
+        DatabaseUserImports(users, roles, shop.audit, shop.data),
         mail,
         DatabaseNotifications(settings, mail, shop.audit, decided.live),
     )

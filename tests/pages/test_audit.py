@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 
 from nebuloviz.errors import Unavailable
+from nebuloviz.i18n import Preferences, use
 from nebuloviz.permissions import SYSTEM
+from nebuloviz.services.audit_files import audit_sheet
+from nebuloviz.services.audit_words import ACTION_WORDS, change_lines, subject_words
 from nebuloviz.services.export import csv_bytes
-from nebuloviz.services.interfaces import AuditAction
-from nebuloviz.web.views.audit import ACTION_WORDS, audit_sheet, change_lines
+from nebuloviz.services.interfaces import AuditAction, AuditEntryView
+from tests.fakes import NOW
 from tests.pages.conftest import Browser, Drawn, Shop
 
 ALL_TIME = "?range=all"
@@ -93,6 +96,23 @@ class TestFile:
         lines = csv_bytes(audit_sheet(shop.audit.kept)).decode("utf-8-sig").splitlines()
         assert lines[0] == "When,Who,What,On what,Change,From where"
         assert "'=1+1,Signed in,'@sum" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("action", "subject", "words"),
+    [
+        ("user:change", "user anna {0}", "المستخدم anna {0}"),
+        ("settings:change", "settings", "الإعدادات"),
+        ("alert:resolve", "alert 7", "التنبيه 7"),
+        ("import:start", "user list.csv", "user list.csv"),
+        ("stream:resume", "sales 0", "sales 0"),
+        ("session:start", "", ""),
+    ],
+)
+def test_what_it_was_done_to_is_told_in_the_readers_language(action: str, subject: str, words: str) -> None:
+    entry = AuditEntryView(1, NOW, "root", "", action, subject, {}, {})
+    with use(Preferences("ar")):
+        assert subject_words(entry) == words
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from dash.exceptions import PreventUpdate
 from nebuloviz.db import Database
 from nebuloviz.permissions import ROLES, Permission
 from nebuloviz.services.interfaces import UserDraft
+from nebuloviz.services.shown import PERMISSION_WORDS
 from nebuloviz.web.context import act, services
-from nebuloviz.web.views.roles import PERMISSION_WORDS, role_options
+from nebuloviz.web.views.roles import role_options
 from tests.pages.conftest import Browser, Drawn
 
 

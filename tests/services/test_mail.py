@@ -9,6 +9,7 @@ from email.message import EmailMessage
 from email.policy import default
 from ipaddress import ip_address
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,11 +19,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from nebuloviz.db import Database
 from nebuloviz.errors import Conflict, InvalidInput, Unavailable
-from nebuloviz.services.interfaces import InstallationSettings, Mail, PasswordOffer, UserRecord
+from nebuloviz.permissions import SYSTEM
+from nebuloviz.services.audit import DatabaseAudit
+from nebuloviz.services.auth import DatabaseAuth
+from nebuloviz.services.interfaces import InstallationSettings, Mail, PasswordOffer, UserDraft, UserRecord
 from nebuloviz.services.mail import SmtpMail
 from nebuloviz.services.mail_texts import password_mail, trial_mail
+from nebuloviz.services.password_mails import mail_password_link
 from nebuloviz.services.sealing import Seal
+from nebuloviz.services.users import DatabaseUsers
+from nebuloviz.settings import load
 from tests.servers import free_port
 
 SECRET = "a secret of at least thirty-two letters"
@@ -222,6 +230,50 @@ class TestHeaders:
     def test_have_no_gaps_where_marks_of_direction_were(self, inbox: Inbox, start: Start) -> None:
         send(start(), replace(MAIL, subject="\u2068100%\u2069, \u202eabc"))
         assert inbox.message()["Subject"] == "100%, abc"
+
+
+class TestLinks:
+    """Sent by `mail_password_link`, for pages and programs alike."""
+
+    @pytest.fixture
+    def invited(self, database: Database, tmp_path: Path, start: Start) -> tuple[Any, Callable[..., Any], int]:
+        """What is behind the function, a way to act as an administrator, and a user without a password."""
+        audit = DatabaseAudit()
+        users = DatabaseUsers(DatabaseAuth(load(data_dir=tmp_path), rounds=4), audit)
+        decided = start()
+        behind = SimpleNamespace(
+            users=users, audit=audit, mail=SmtpMail(lambda: decided, SEAL), settings=SimpleNamespace(current=decided)
+        )
+
+        def act(method: Callable[..., Any], *arguments: Any) -> Any:
+            with database.transaction() as session:
+                return method(session, SYSTEM, *arguments)
+
+        draft = UserDraft("viewer", "anna@example.com")
+        return behind, act, act(users.create, "anna", draft).user.id
+
+    def test_reach_the_user_and_are_noted(self, invited: tuple[Any, Callable[..., Any], int], inbox: Inbox) -> None:
+        behind, act, user_id = invited
+        mailed = mail_password_link(behind, act, user_id, "https://here.example")
+        assert mailed.failure is None
+        assert f"https://here.example{mailed.offer.path}" in inbox.message().get_body(("plain",)).get_content()  # type: ignore[union-attr]
+        assert act(behind.audit.entries).items[0].action == "password:mail-link"
+
+    def test_that_are_not_taken_are_given_back(
+        self, invited: tuple[Any, Callable[..., Any], int], inbox: Inbox
+    ) -> None:
+        behind, act, user_id = invited
+        inbox.refused = "anna@example.com"
+        mailed = mail_password_link(behind, act, user_id, "https://here.example")
+        assert mailed.failure is not None
+        assert act(lambda session, _actor: behind.users.offered_to(session, mailed.offer.token)).username == "anna"
+        assert act(behind.audit.entries).items[0].action == "password:link"
+
+    def test_need_the_address_of_the_program(self, invited: tuple[Any, Callable[..., Any], int], inbox: Inbox) -> None:
+        behind, act, user_id = invited
+        with pytest.raises(Conflict):
+            mail_password_link(behind, act, user_id, "")
+        assert not inbox.envelopes
 
 
 class TestTexts:

@@ -7,8 +7,8 @@ from dataclasses import asdict
 import pytest
 
 from nebuloviz.permissions import ROLES, Permission
+from nebuloviz.services.audit_words import change_lines
 from nebuloviz.services.interfaces import NotificationRule
-from nebuloviz.web.views.audit import change_lines
 from tests.program import PASSWORD, Program
 
 FIGURES = "/export/csv?m=revenue&from=2026-11-01&to=2026-11-02"

@@ -436,6 +436,14 @@ class TestFrame:
         said = words(ui.rail([ui.NavItem("Alerts", "/alerts", "bell", count=120)], "/alerts"))
         assert said == "NebuloViz Alerts 99+ current page"
 
+    @pytest.mark.parametrize(("entries", "folded"), [(4, 0), (5, 0), (6, 2), (9, 5)])
+    def test_phones_fold_away_what_there_is_no_room_for(self, entries: int, folded: int) -> None:
+        items = [ui.NavItem(f"Page {number}", f"/{number}", "gear") for number in range(entries)]
+        made = as_json(ui.rail(items))
+        lists = [part["props"] for part in parts(made) if part["type"] == "Ul"]
+        assert [len(each["children"]) for each in lists] == [entries - folded, folded][: 1 + bool(folded)]
+        assert ("More" in words(ui.rail(items))) is bool(folded)
+
     def test_the_help_lists_every_shortcut(self) -> None:
         said = words(ui.help_dialog())
         assert all(str(text) in said for _keys, text in ui.SHORTCUTS)

@@ -9,7 +9,7 @@ from fastapi import Query as Parameter
 
 from nebuloviz.api.answers import FORMS, JSON, answered, series_json
 from nebuloviz.api.deps import Asker, needs
-from nebuloviz.api.questions import Asked, FilterTexts, ZoneName, filters_of, query_moment, question_of
+from nebuloviz.api.questions import Asked, FilterTexts, ZoneName, calendar_of, filters_of, query_moment, question_of
 from nebuloviz.api.reading import StrictRoute
 from nebuloviz.api.schemas.base import Moment, Slug, Text
 from nebuloviz.api.schemas.data import (
@@ -113,7 +113,7 @@ async def series(
     end: Moment,
     filter: FilterTexts,
     grain: Grain = "day",
-    time_zone: ZoneName = "UTC",
+    time_zone: ZoneName = None,
 ) -> Response:
     """Every bucket of the range, those without sales included."""
     asked = Query(
@@ -122,7 +122,7 @@ async def series(
         end=query_moment("end", end),
         grain=grain,
         filters=filters_of(filter),
-        time_zone=time_zone,
+        **calendar_of(time_zone),
     )
     content = await asker.ask(asker.services.data.rendered, asked, "series", series_json)
     return Response(content, media_type=JSON)

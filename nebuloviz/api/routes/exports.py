@@ -1,4 +1,4 @@
-"""Files for people: figures and sale lines as CSV and XLSX, in the caller's words and on the clock of the question.
+"""Files for people: figures, sale lines and the audit log, in the caller's words and on the clock of the question or the reader.
 
 A file is written to disk first and then sent piece by piece: it is whole or a problem, never cut off, and never held.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from tempfile import TemporaryFile
 from typing import IO, Annotated, Any, Literal
@@ -18,11 +18,14 @@ from sqlalchemy.orm import Session
 from starlette.responses import StreamingResponse
 
 from nebuloviz.api.deps import Asker, needs
-from nebuloviz.api.questions import Asked, FilterTexts, ZoneName, filters_of, query_moment
+from nebuloviz.api.questions import Asked, FilterTexts, ZoneName, calendar_of, filters_of, query_moment
 from nebuloviz.api.reading import StrictRoute
+from nebuloviz.api.routes.audit import Which
 from nebuloviz.api.schemas.base import Moment
 from nebuloviz.metrics.query import Query
 from nebuloviz.permissions import Actor, Permission
+from nebuloviz.services.audit_files import FORMS as AUDIT_FORMS
+from nebuloviz.services.audit_files import every_entry, filters_told
 from nebuloviz.services.export import FORMATS, Sheet, file_name, sheet_of_frame, sheet_of_lines
 from nebuloviz.services.interfaces import AuditAction, DataService, SaleLine
 
@@ -33,24 +36,31 @@ _PIECE_BYTES = 256 * 1024
 router = APIRouter(prefix="/exports", tags=["exports"], route_class=StrictRoute)
 Reader = Annotated[Asker, Depends(needs(Permission.DATA_READ))]
 LineReader = Annotated[Asker, Depends(needs(Permission.SALES_READ))]
+AuditReader = Annotated[Asker, Depends(needs(Permission.AUDIT_READ))]
 Kind = Annotated[Literal["csv", "xlsx"], Parameter(alias="format")]
+AuditKind = Annotated[Literal["csv", "ndjson"], Parameter(alias="format")]
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-_FILES: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The file.", "content": {kind.partition(";")[0]: _BINARY for kind, _write in FORMATS.values()}}
-}
 
 
-@router.get("/figures", summary="A question's answer as a file", response_class=StreamingResponse, responses=_FILES)
+def _described(forms: Mapping[str, tuple[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI document says of an answer that comes in one of `forms`."""
+    content = {content_type.partition(";")[0]: _BINARY for content_type, _write in forms.values()}
+    return {200: {"description": "The file.", "content": content}}
+
+
+@router.get(
+    "/figures", summary="A question's answer as a file", response_class=StreamingResponse, responses=_described(FORMATS)
+)
 async def export_figures(asker: Reader, asked: Asked, kind: Kind = "csv") -> StreamingResponse:
     """As the dashboard gives it: headings and values in words. For programs there is `/query`."""
     sheet = functools.partial(_figures, asker.services.data, asked.query)
     return await _exported(asker, kind, file_name(asked.query, kind), sheet, asked.query.to_params())
 
 
-@router.get("/sales", summary="Sale lines as a file", response_class=StreamingResponse, responses=_FILES)
+@router.get("/sales", summary="Sale lines as a file", response_class=StreamingResponse, responses=_described(FORMATS))
 async def export_sales(
-    asker: LineReader, start: Moment, end: Moment, filter: FilterTexts, time_zone: ZoneName = "UTC", kind: Kind = "csv"
+    asker: LineReader, start: Moment, end: Moment, filter: FilterTexts, time_zone: ZoneName = None, kind: Kind = "csv"
 ) -> StreamingResponse:
     """Those of the range and filters, newest first; at most the newest million."""
     query = Query(
@@ -58,10 +68,26 @@ async def export_sales(
         start=query_moment("start", start),
         end=query_moment("end", end),
         filters=filters_of(filter),
-        time_zone=time_zone,
+        **calendar_of(time_zone),
     )
     sheet = functools.partial(_lines, asker.services.data, query)
     return await _exported(asker, kind, file_name(query, kind, "sale-lines"), sheet, query.to_params())
+
+
+@router.get(
+    "/audit", summary="The audit log as a file", response_class=StreamingResponse, responses=_described(AUDIT_FORMS)
+)
+async def export_audit(asker: AuditReader, which: Which, kind: AuditKind = "csv") -> StreamingResponse:
+    """At most the newest hundred thousand entries: in words as the page gives them (CSV), or as `/audit` does (NDJSON)."""
+    content_type, write = AUDIT_FORMS[kind]
+
+    def make(out: IO[bytes], session: Session, actor: Actor) -> None:
+        write(every_entry(asker.services.audit, session, actor, which), out)
+
+    told = functools.partial(
+        asker.services.audit.record, action=AuditAction.AUDIT_EXPORTED, after={"filters": filters_told(which)}
+    )
+    return await _sent(asker, f"audit-log.{kind}", content_type, make, told)
 
 
 async def _exported(
@@ -69,17 +95,31 @@ async def _exported(
 ) -> StreamingResponse:
     """What `sheet` makes as a file of that kind, noted in the audit log."""
     content_type, write = FORMATS[kind]
+    told = functools.partial(
+        asker.services.audit.record, action=AuditAction.DATA_EXPORTED, subject=name, after={"filters": filters}
+    )
+    return await _sent(asker, name, content_type, lambda out, *asked: write(sheet(*asked), out), told)
+
+
+async def _sent(
+    asker: Asker,
+    name: str,
+    content_type: str,
+    write: Callable[[IO[bytes], Session, Actor], None],
+    told: Callable[[Session, Actor], None],
+) -> StreamingResponse:
+    """What `write` writes, once it is whole and `told` has noted it in the audit log."""
     file = TemporaryFile()  # noqa: SIM115 - closed when it has been sent, or nobody is left to send it to
 
     def make(session: Session, actor: Actor) -> int:
-        write(sheet(session, actor), file)
+        write(file, session, actor)
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
         return size
 
     try:
         size = await asker.ask_in_thread(make)
-        await asker.act(asker.services.audit.record, AuditAction.DATA_EXPORTED, name, after={"filters": filters})
+        await asker.act(told)
     except BaseException:
         file.close()
         raise

@@ -13,7 +13,7 @@ from fastapi import Query as Parameter
 from sqlalchemy.orm import Session
 
 from nebuloviz.api.deps import Asker, needs
-from nebuloviz.api.questions import FilterTexts, Mappings, ZoneName, filters_of, mapping_of, query_moment
+from nebuloviz.api.questions import FilterTexts, Mappings, ZoneName, calendar_of, filters_of, mapping_of, query_moment
 from nebuloviz.api.reading import MAX_SALES_BYTES, StrictRoute, body_file
 from nebuloviz.api.schemas.base import Cursor, Moment
 from nebuloviz.api.schemas.sales import SaleItem, SaleList, SalesAnswer
@@ -87,7 +87,7 @@ async def sale_lines(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
     start: Moment,
     end: Moment,
     filter: FilterTexts,
-    time_zone: ZoneName = "UTC",
+    time_zone: ZoneName = None,
     order: Annotated[
         str, Parameter(max_length=32, description="A field of the lines, with `-` in front for descending.")
     ] = "-sold_at",
@@ -100,7 +100,7 @@ async def sale_lines(  # noqa: PLR0913, PLR0917 - each is a parameter of the URL
         start=query_moment("start", start),
         end=query_moment("end", end),
         filters=filters_of(filter),
-        time_zone=time_zone,
+        **calendar_of(time_zone),
     )
     page = await asker.ask(asker.services.data.sales, asked, cursor, limit, order)
     return SaleList(

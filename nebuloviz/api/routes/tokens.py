@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path
+from fastapi import Query as Parameter
 
 from nebuloviz.api.deps import InPerson
 from nebuloviz.api.reading import StrictRoute
+from nebuloviz.api.schemas.base import Cursor, part_of
 from nebuloviz.api.schemas.tokens import MadeToken, NewToken, TokenItem, TokenList
 from nebuloviz.errors import InvalidInput
 from nebuloviz.i18n import _
@@ -17,10 +19,12 @@ router = APIRouter(prefix="/tokens", tags=["sign in"], route_class=StrictRoute)
 
 
 @router.get("", summary="Your tokens")
-async def tokens(asker: InPerson) -> TokenList:
+async def tokens(
+    asker: InPerson, cursor: Cursor = None, limit: Annotated[int, Parameter(ge=1, le=500)] = 50
+) -> TokenList:
     """Those that work, the newest first."""
-    found = await asker.ask(asker.services.api_tokens.list)
-    return TokenList(items=[TokenItem.model_validate(view) for view in found])
+    found, following = part_of(await asker.ask(asker.services.api_tokens.list), cursor, limit)
+    return TokenList(items=[TokenItem.model_validate(view) for view in found], next=following)
 
 
 @router.post("", summary="A token for a program", status_code=201)

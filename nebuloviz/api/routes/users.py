@@ -9,6 +9,7 @@ from fastapi import Query as Parameter
 
 from nebuloviz.api.deps import Asker, needs
 from nebuloviz.api.reading import StrictRoute, read_body
+from nebuloviz.api.schemas.base import Cursor
 from nebuloviz.api.schemas.users import (
     EndedSessions,
     ImportAnswer,
@@ -21,20 +22,19 @@ from nebuloviz.api.schemas.users import (
     UserStateBody,
 )
 from nebuloviz.api.versions import IfMatch, show_version
-from nebuloviz.errors import Conflict, UnsupportedMediaType
+from nebuloviz.errors import UnsupportedMediaType
 from nebuloviz.i18n import _
 from nebuloviz.permissions import Permission
-from nebuloviz.services import mail_texts
 from nebuloviz.services.interfaces import (
-    AuditAction,
     ImportedUser,
     PasswordOffer,
     UserDraft,
+    UserFilter,
     UserOrder,
     UserRecord,
     UserState,
-    user_subject,
 )
+from nebuloviz.services.password_mails import mail_password_link
 from nebuloviz.services.user_files import BETWEEN_VALUES, COLUMNS, MOST_BYTES, MOST_ROWS, template
 
 router = APIRouter(prefix="/users", tags=["users"], route_class=StrictRoute)
@@ -55,10 +55,13 @@ async def users(
     asker: Manager,
     search: Annotated[str, Parameter(max_length=200, description="Any part of name or e-mail.")] = "",
     state: UserState | Literal[""] = "",
+    role: Annotated[str, Parameter(max_length=64, description="A role's slug.")] = "",
     order: UserOrder = "name",
+    cursor: Cursor = None,
+    limit: Annotated[int, Parameter(ge=1, le=500)] = 50,
 ) -> UserList:
-    found = await asker.ask(asker.services.users.list, search, state, order)
-    return UserList(items=[item_of(user) for user in found])
+    page = await asker.ask(asker.services.users.list, UserFilter(search, state, role, order), cursor, limit)
+    return UserList(items=[item_of(user) for user in page.items], next=page.next_cursor)
 
 
 @router.post("", summary="A new user", status_code=201)
@@ -75,7 +78,7 @@ async def import_users(
 ) -> ImportAnswer:
     """A row with a problem is told of, and harms no other one. The links are told only here."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "text/csv":
-        raise UnsupportedMediaType("Send the file as text/csv.")
+        raise UnsupportedMediaType(_("Send the file as text/csv."))
     data = await read_body(request, MOST_BYTES)
     imports = asker.services.user_imports
     rows = await (asker.ask(imports.preview, data) if dry_run else asker.act(imports.run, data))
@@ -139,15 +142,12 @@ async def password_link(asker: Manager, user_id: UserId) -> PasswordLink:
 @router.post("/{user_id}/password-mail", summary="Send a new one-time link to the user", status_code=202)
 async def password_mail(asker: Manager, user_id: UserId) -> UserItem:
     """By e-mail, in the user's language; 409 without a mail server, a public address or the user's e-mail."""
-    settings = asker.services.settings.current
-    user = await asker.ask(asker.services.users.get, user_id)
-    if not (asker.services.mail.is_set_up and settings.origin and user.email):
-        raise Conflict(_("It takes a mail server and the public address in the settings, and the e-mail of the user."))
-    offer = await asker.act(asker.services.users.offer_password, user_id)
-    mail = mail_texts.password_mail(offer, settings.origin, settings)
-    await asker.in_thread(asker.services.mail.send, mail)
-    await asker.act(asker.services.audit.record, AuditAction.PASSWORD_LINK_MAILED, user_subject(user.username))
-    return item_of(offer.user)
+    services = asker.services
+    origin = services.settings.current.origin
+    mailed = await asker.in_thread(mail_password_link, services, asker.act_here, user_id, origin)
+    if mailed.failure is not None:
+        raise mailed.failure
+    return item_of(mailed.offer.user)
 
 
 async def _version(asker: Asker, user_id: int, if_match: int | None) -> int:

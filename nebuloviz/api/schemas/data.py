@@ -10,6 +10,9 @@ from pydantic import Field
 from nebuloviz.api.schemas.base import MOST_COLUMNS, Incoming, Moment, Outgoing, Slug, Text
 from nebuloviz.metrics.query import MAX_FILTER_VALUES, MAX_LIMIT, Comparison, FilterOperator, Grain
 
+WEEK_START = "0 = Monday ... 6 = Sunday. Left out, it is the user's own."
+YEAR_START = "Month from which quarters and years are counted; 1 = January. Left out, it is the installation's."
+
 
 class MetricEntry(Outgoing):
     name: str
@@ -49,7 +52,9 @@ class QueryBody(Incoming):
     grain: Grain | None = None
     start: Moment
     end: Moment
-    time_zone: Annotated[str, Field(max_length=64)] = "UTC"
+    time_zone: Annotated[
+        str | None, Field(max_length=64, description="Whose days they are. Left out, it is the user's own.")
+    ] = None
     filters: Annotated[list[FilterBody], Field(default_factory=list, max_length=MOST_COLUMNS)]
     order: Annotated[
         str | None,
@@ -58,10 +63,8 @@ class QueryBody(Incoming):
     limit: Annotated[int | None, Field(ge=1, le=MAX_LIMIT)] = None
     other: Annotated[bool, Field(description="Add what is beyond `limit` as one row.")] = False
     comparison: Comparison | None = None
-    week_start: Annotated[int, Field(ge=0, le=6, description="0 = Monday ... 6 = Sunday.")] = 0
-    year_start: Annotated[
-        int, Field(ge=1, le=12, description="Month from which quarters and years are counted; 1 = January.")
-    ] = 1
+    week_start: Annotated[int | None, Field(ge=0, le=6, description=WEEK_START)] = None
+    year_start: Annotated[int | None, Field(ge=1, le=12, description=YEAR_START)] = None
 
 
 class Column(Outgoing):

@@ -29,6 +29,7 @@ class TokenItem(Outgoing):
 
 class TokenList(Outgoing):
     items: list[TokenItem]
+    next: str | None
 
 
 class MadeToken(Outgoing):

@@ -51,6 +51,7 @@ class UserItem(Outgoing):
 
 class UserList(Outgoing):
     items: list[UserItem]
+    next: str | None
 
 
 class PasswordLink(Outgoing):

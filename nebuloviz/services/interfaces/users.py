@@ -48,6 +48,27 @@ class UserRecord:
 
 
 @dataclass(frozen=True)
+class UserFilter:
+    """Which users, and in what order: empty fields do not restrict. `search`: any part of name, name shown or e-mail.
+
+    `state` is one of `USER_STATES`; `order` one of `USER_ORDERS`, newest first where it is a time.
+    """
+
+    search: str = ""
+    state: str = ""
+    role: str = ""
+    order: str = "name"
+
+
+@dataclass(frozen=True)
+class UserPage:
+    """`next_cursor` continues the list; None at its end."""
+
+    items: tuple[UserRecord, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True)
 class UserDraft:
     """What an administrator decides of a user. `scope`: dimension -> values, empty where not confined."""
 
@@ -81,9 +102,18 @@ class UserService(ABC):
 
     @abstractmethod
     def list(
-        self, session: Session, actor: Actor, search: str = "", state: str = "", order: str = "name"
-    ) -> Sequence[UserRecord]:
-        """The users whose name or e-mail has `search` in it, in `state` ('' any), ordered by one of `USER_ORDERS` (newest first)."""
+        self,
+        session: Session,
+        actor: Actor,
+        which: UserFilter | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> UserPage:
+        """Users in pages of `limit` (at most 500). A page begins behind the last user of the one before, whoever came or went.
+
+        Raises:
+            InvalidInput: `cursor` is not one that a page of this order gave.
+        """
 
     @abstractmethod
     def get(self, session: Session, actor: Actor, user_id: int) -> UserRecord:

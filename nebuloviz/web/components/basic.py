@@ -69,6 +69,12 @@ def button(
     )
 
 
+def turning_buttons(back: tuple[str, str], on: tuple[str, str], *, id: str, hidden: bool = False) -> html.Div:
+    """Below a list in pages: the buttons to the page before and the following one, each as id and words."""
+    buttons = [button(words, id=name, kind="quiet", disabled=True) for name, words in (back, on)]
+    return html.Div(buttons, id=id, className="nv-form-actions nv-span-12", hidden=hidden)
+
+
 def link_button(
     label: Child, href: str, *, icon_name: str | None = None, kind: ButtonKind = "plain", id: Id = None
 ) -> dcc.Link:

@@ -16,25 +16,49 @@ FieldId = str | dict[str, Any]
 
 
 def text_field(
-    id: FieldId, label: str, value: str, *, most: int = 64, disabled: bool = False, wide: bool = False
+    id: FieldId,
+    label: str,
+    value: str,
+    *,
+    most: int = 64,
+    disabled: bool = False,
+    wide: bool = False,
+    problem: str = "",
 ) -> Component:
-    """A line of at most `most` letters with its label above it; `wide`: of two columns of the form."""
+    """A line of at most `most` letters with its label above it; `wide`: of two columns of the form.
+
+    `problem`: the id of the place below it where a callback says what is wrong with it.
+    """
     field = dcc.Input(id=id, value=value, maxLength=most, disabled=disabled, autoComplete="off", className="nv-input")
     classes = "nv-field nv-field-wide" if wide else "nv-field"
-    return html.Div([html.Label(label, htmlFor=id_in_page(id)), field], className=classes)
+    return html.Div([html.Label(label, htmlFor=id_in_page(id)), field, _problem(problem)], className=classes)
 
 
 def list_field(
-    id: FieldId, label: str, options: Sequence[Any], value: Any, *, required: bool = False, **props: Any
+    id: FieldId,
+    label: str,
+    options: Sequence[Any],
+    value: Any,
+    *,
+    required: bool = False,
+    problem: str = "",
+    **props: Any,
 ) -> Component:
-    """A list to choose from, with its label above it. `props` go to `dcc.Dropdown`."""
+    """A list to choose from, with its label above it. `problem` is as of `text_field`; `props` go to `dcc.Dropdown`."""
     field = dcc.Dropdown(
         id=id, options=list(options), value=value, labels=dropdown_texts(), className="nv-select", **props
     )
     words: list[Any] = [label, html.Span(" *", title=_("Required")) if required else None]
     return html.Div(
-        [html.Span(words, className="nv-label"), field], className="nv-field", role="group", **given(aria_label=label)
+        [html.Span(words, className="nv-label"), field, _problem(problem)],
+        className="nv-field",
+        role="group",
+        **given(aria_label=label),
     )
+
+
+def _problem(id: str) -> Component | None:
+    return html.Span(id=id, className="nv-error", role="alert") if id else None
 
 
 def once_field(id: str, label: str, text: str) -> Component:

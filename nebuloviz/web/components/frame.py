@@ -15,6 +15,7 @@ from nebuloviz.web.components.basic import Child, Children, Id, button, given, i
 CONTENT_ID, MAIN_ID = "nv-content", "nv-main"
 #: Types of the ids of the rail's links and of their counts; the other key, `path`, is the page's.
 RAIL_LINK, RAIL_COUNT = "rail-link", "rail-count"
+_REST_ID, _ON_PHONES = "nv-rail-rest", 4
 SHORTCUTS: tuple[tuple[str, LazyText], ...] = (
     ("/", lazy("Search")),
     ("g o", lazy("Go to Overview")),
@@ -48,9 +49,11 @@ def skip_link() -> html.A:
 def rail(items: Sequence[NavItem], active_href: str = "", *, name: str = "NebuloViz", logo: str = "") -> html.Nav:
     """The main navigation; collapses to icons on narrow screens, and becomes a bar at the bottom on phones.
 
-    It begins with the installation's `name`, and what is at the address `logo` ('' for our own sign).
+    It begins with the installation's `name`, and what is at the address `logo` ('' for our own sign). On phones there is room
+    for `_ON_PHONES` entries; a button folds the others out, of which only those who administer have any.
     """
     entries = [html.Li(_entry(item, active=item.href == active_href)) for item in items]
+    folded = len(entries) if len(entries) <= _ON_PHONES + 1 else _ON_PHONES
     return html.Nav(
         [
             dcc.Link(
@@ -62,7 +65,8 @@ def rail(items: Sequence[NavItem], active_href: str = "", *, name: str = "Nebulo
                 className="nv-brand",
                 title=name,
             ),
-            html.Ul(entries, className="nv-rail-items"),
+            html.Ul(entries[:folded], className="nv-rail-items"),
+            *(_more(entries[folded:]) if entries[folded:] else ()),
         ],
         className="nv-rail",
         **given(aria_label=_("Main")),
@@ -73,6 +77,18 @@ def _brand_mark(logo: str) -> Component:
     if logo:
         return html.Img(src=logo, alt="", className="nv-logo")
     return html.Span(className="nv-brand-mark", **given(aria_hidden="true"))
+
+
+def _more(entries: Sequence[Component]) -> tuple[Component, Component]:
+    """What phones fold away, and the button that folds it out; shell.js answers it."""
+    label = html.Span(_("More"), className="nv-rail-label")
+    toggle = html.Button(
+        [icon("three-dots"), label],
+        type="button",
+        className="nv-rail-item nv-rail-more",
+        **given(aria_expanded="false", aria_controls=_REST_ID),
+    )
+    return html.Ul(list(entries), id=_REST_ID, className="nv-rail-items nv-rail-rest"), toggle
 
 
 def _entry(item: NavItem, *, active: bool) -> dcc.Link:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import dash_bootstrap_components as dbc
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _, current, format_datetime, format_time, lazy, ngettext, number, weekday_name, zone
+from nebuloviz.i18n import _, format_datetime, lazy, ngettext, number, weekday_name
 from nebuloviz.metrics.line_figures import LINE_FIGURES, figure
 from nebuloviz.metrics.registry import METRICS, dimension
 from nebuloviz.services.interfaces import (
@@ -22,7 +21,7 @@ from nebuloviz.services.interfaces import (
     NotificationRule,
 )
 from nebuloviz.services.notification_rules import DAY_MINUTES, MOST_RULES, SEVERITIES
-from nebuloviz.services.notification_words import reason_words
+from nebuloviz.services.notification_words import clock_words, reason_words, rule_words, week_days
 from nebuloviz.services.wording import severity_word
 from nebuloviz.web.components import (
     badge,
@@ -83,30 +82,6 @@ def _channel_row(view: ChannelView) -> Component:
             html.Td(state),
         ]
     )
-
-
-def rule_words(rule: NotificationRule) -> str:
-    """A rule in a line: "High and above · Revenue · north · Mon to Fri 08:00 – 18:00"."""
-    level = severity_word(rule.least)
-    parts = [_("All severities") if rule.least == "low" else _("{severity} and above", severity=level)]
-    parts += [str(figure(slug).label) for slug in rule.metrics]
-    parts += [", ".join(values) for _name, values in rule.segment]
-    if len(rule.days) < 7:
-        parts.append(", ".join(weekday_name(day) for day in _week() if day in rule.days))
-    if rule.begin != rule.end:
-        parts.append(f"{clock_words(rule.begin)} – {clock_words(rule.end)}")
-    return " · ".join(parts)
-
-
-def _week() -> list[int]:
-    """The days from the reader's first."""
-    return [(current().week_start + step) % 7 for step in range(7)]
-
-
-def clock_words(minutes: int) -> str:
-    """A time of the day in the reader's form."""
-    moment = datetime(2000, 1, 1, minutes // 60, minutes % 60, tzinfo=zone(current().time_zone))
-    return format_time(moment)
 
 
 # ---------------------------------------------------------------- the delivery log
@@ -234,7 +209,7 @@ def _rule_card(place: int, rule: NotificationRule, segments: Mapping[str, str], 
     chosen = [f"{name}={value}" for name, values in rule.segment for value in values]
     known = {**segments, **{key: segments.get(key, _segment_words(key)) for key in chosen}}
     parts = [{"label": words, "value": key} for key, words in known.items()]
-    days = [{"label": weekday_name(day), "value": day} for day in _week()]
+    days = [{"label": weekday_name(day), "value": day} for day in week_days()]
     clock = [{"label": clock_words(minutes), "value": minutes} for minutes in _clock(rule)]
     remove = button(_("Remove this rule"), id=remove_id(place), icon_name="trash", kind="quiet", icon_only=True)
     title = _("Rule {number}", number=number(place + 1))

@@ -35,10 +35,10 @@ from nebuloviz.services.interfaces import (
     SessionView,
     UserView,
 )
+from nebuloviz.services.shown import permission_words
 from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web.components import badge, button, empty_state, list_field, once_field, sent_values, table, text_field
 from nebuloviz.web.components.basic import given, icon
-from nebuloviz.web.views.roles import permission_words
 
 #: What stands in a list for "as everybody has it", for a list's value is never empty.
 FOLLOW = "-"

@@ -9,43 +9,16 @@ from urllib.parse import urlencode
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import LazyText, _, lazy, ngettext, number
+from nebuloviz.i18n import _, ngettext, number
 from nebuloviz.permissions import Permission, complete
 from nebuloviz.services.interfaces import RoleDraft, RoleView, UserRecord
-from nebuloviz.services.shown import role_words
+from nebuloviz.services.shown import PERMISSION_WORDS, role_words
 from nebuloviz.web.components import badge, button, hidden, link_button, text_field
 from nebuloviz.web.components.basic import given, icon
-
-#: What a role may, in a few words, and what that means.
-PERMISSION_WORDS: dict[Permission, tuple[LazyText, LazyText]] = {
-    Permission.DATA_READ: (lazy("See figures"), lazy("Overview and Explore, and their downloads. Part of every role.")),
-    Permission.SALES_READ: (lazy("See single sales"), lazy("The lines behind a figure, with customer and product.")),
-    Permission.SALES_WRITE: (lazy("Bring sales in"), lazy("Import files and send sales over the API.")),
-    Permission.ALERTS_READ: (lazy("See alerts"), lazy("The list, and what an alert was raised for.")),
-    Permission.ALERTS_MANAGE: (lazy("Decide on alerts"), lazy("Acknowledge and resolve them.")),
-    Permission.STREAM_READ: (lazy("See the stream"), lazy("Imports, rejected records, and where the stream stands.")),
-    Permission.STREAM_MANAGE: (
-        lazy("Steer the stream"),
-        lazy("Let a halted partition go on; correct or discard rejected records."),
-    ),
-    Permission.AUDIT_READ: (lazy("Read the audit log"), lazy("Who did what, when, and from where.")),
-    Permission.SETTINGS_MANAGE: (
-        lazy("Change settings"),
-        lazy("What holds for the whole installation, such as its name, currency and limits."),
-    ),
-    Permission.USERS_MANAGE: (
-        lazy("Manage users and roles"),
-        lazy("As far as their roles go no further than one's own."),
-    ),
-}
 
 
 def words_of(role: RoleView) -> str:
     return role_words(role.slug, role.name)
-
-
-def permission_words(permission: Permission) -> str:
-    return str(PERMISSION_WORDS[permission][0])
 
 
 def role_options(roles: Sequence[RoleView], may_give: Collection[Permission], chosen: str = "") -> list[dict[str, Any]]:
@@ -172,9 +145,11 @@ def role_actions(role: RoleView) -> Component:
     return html.Div([copy, None if role.ready_made or role.holders else delete], className="nv-row")
 
 
-def holder_list(users: Sequence[UserRecord]) -> Component:
-    """Who has the role, each with the way to the user's page."""
+def holder_list(users: Sequence[UserRecord], in_all: int) -> Component:
+    """Who has the role, each with the way to the user's page; `in_all` counts those who are not named too."""
     if not users:
         return html.P(_("Nobody has this role."), className="nv-muted")
     links = [dcc.Link(badge(html.Bdi(user.username), icon_name="person"), href=f"/users/{user.id}") for user in users]
-    return html.Div(links, className="nv-row")
+    left = in_all - len(links)
+    more = ngettext("and {count} more", "and {count} more", left, count=number(left)) if left > 0 else None
+    return html.Div([*links, html.Span(more, className="nv-muted") if more else None], className="nv-row")

@@ -33,6 +33,8 @@ ORDER_WORDS = {
 }
 _NAMED_VALUES = 3
 _TEXTS = ("name", "email", "role")
+#: The fields that a refusal may be about, as errors call them.
+WITH_PROBLEMS = ("username", "email", "role")
 
 
 def state_options() -> list[dict[str, str]]:
@@ -99,6 +101,11 @@ def field_id(name: Any) -> dict[str, Any]:
     return {"type": "user-field", "of": name}
 
 
+def problem_id(field: str) -> str:
+    """Where it is said what is wrong with one of `WITH_PROBLEMS`."""
+    return f"user-problem-{field}"
+
+
 def act_id(what: Any) -> dict[str, Any]:
     return {"type": "user-act", "do": what}
 
@@ -116,9 +123,28 @@ def user_form(
         [
             html.Div(
                 [
-                    text_field(field_id("name"), _("Name"), user.username if user else "", disabled=user is not None),
-                    text_field(field_id("email"), _("E-mail"), user.email if user else "", most=254),
-                    list_field(field_id("role"), _("Role"), roles, user.role if user else "viewer", clearable=False),
+                    text_field(
+                        field_id("name"),
+                        _("Name"),
+                        user.username if user else "",
+                        disabled=user is not None,
+                        problem=problem_id("username"),
+                    ),
+                    text_field(
+                        field_id("email"),
+                        _("E-mail"),
+                        user.email if user else "",
+                        most=254,
+                        problem=problem_id("email"),
+                    ),
+                    list_field(
+                        field_id("role"),
+                        _("Role"),
+                        roles,
+                        user.role if user else "viewer",
+                        clearable=False,
+                        problem=problem_id("role"),
+                    ),
                 ],
                 className="nv-mapping",
             ),

@@ -1,0 +1,197 @@
+"""The audit log in the reader's words, on the page and in files alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nebuloviz.i18n import LazyText, _, lazy
+from nebuloviz.metrics.registry import DIMENSIONS
+from nebuloviz.permissions import Permission
+from nebuloviz.services.interfaces import AuditAction, AuditEntryView
+from nebuloviz.services.interfaces.installation import ENTRIES
+from nebuloviz.services.notification_rules import from_values
+from nebuloviz.services.notification_words import rule_words
+from nebuloviz.services.shown import permission_words, role_words
+from nebuloviz.settings import SUPPORTED_LANGUAGES
+
+#: What was done, in the past tense of a log.
+ACTION_WORDS = {
+    AuditAction.ALERT_ACKNOWLEDGED: lazy("Acknowledged an alert"),
+    AuditAction.ALERT_ASSIGNED: lazy("Gave an alert to somebody"),
+    AuditAction.ALERT_COMMENTED: lazy("Commented on an alert"),
+    AuditAction.ALERT_JUDGED: lazy("Said what an alert was"),
+    AuditAction.ALERT_RESOLVED: lazy("Resolved an alert"),
+    AuditAction.ALERT_SNOOZED: lazy("Snoozed an alert"),
+    AuditAction.ALERT_UNJUDGED: lazy("Took back what an alert was said to be"),
+    AuditAction.AUDIT_EXPORTED: lazy("Exported the audit log"),
+    AuditAction.BACKUP_MADE: lazy("Made a backup"),
+    AuditAction.BACKUP_RESTORED: lazy("Restored a backup"),
+    AuditAction.CHANNEL_CHANGED: lazy("Changed a channel of notifications"),
+    AuditAction.CHANNEL_CREATED: lazy("Made a channel of notifications"),
+    AuditAction.CHANNEL_DELETED: lazy("Deleted a channel of notifications"),
+    AuditAction.CHANNEL_TRIED: lazy("Sent a test to a channel"),
+    AuditAction.DATA_EXPORTED: lazy("Exported figures"),
+    AuditAction.IMPORT_STARTED: lazy("Started an import"),
+    AuditAction.MAIL_TRIED: lazy("Sent a test e-mail"),
+    AuditAction.PASSWORD_CHANGED: lazy("Changed the password"),
+    AuditAction.PASSWORD_LINK_MADE: lazy("Made a link to set a password"),
+    AuditAction.PASSWORD_LINK_MAILED: lazy("Sent a link to set a password by e-mail"),
+    AuditAction.PASSWORD_LINK_USED: lazy("Set a password by a link"),
+    AuditAction.PASSWORD_SET: lazy("Password was set"),
+    AuditAction.PROFILE_CHANGED: lazy("Changed the own profile"),
+    AuditAction.RECORDS_DISCARDED: lazy("Put rejected records away"),
+    AuditAction.RECORDS_RETRIED: lazy("Tried rejected records again"),
+    AuditAction.ROLE_CHANGED: lazy("Changed a role"),
+    AuditAction.ROLE_CREATED: lazy("Created a role"),
+    AuditAction.ROLE_DELETED: lazy("Deleted a role"),
+    AuditAction.RECOVERY_CODE_USED: lazy("Signed in with a recovery code"),
+    AuditAction.RECOVERY_CODES_MADE: lazy("Made new recovery codes"),
+    AuditAction.SECOND_FACTOR_OFF: lazy("Turned the second factor off"),
+    AuditAction.SECOND_FACTOR_ON: lazy("Turned the second factor on"),
+    AuditAction.SECOND_FACTOR_REFUSED: lazy("Code of the second factor refused"),
+    AuditAction.SECOND_FACTOR_RESET: lazy("Reset a second factor"),
+    AuditAction.SESSION_ENDED: lazy("Ended a session"),
+    AuditAction.SESSIONS_ENDED: lazy("Signed a user out everywhere"),
+    AuditAction.SETTINGS_CHANGED: lazy("Changed settings"),
+    AuditAction.SIGN_IN: lazy("Signed in"),
+    AuditAction.SIGN_IN_REFUSED: lazy("Sign-in refused"),
+    AuditAction.SIGN_OUT: lazy("Signed out"),
+    AuditAction.STREAM_RESUMED: lazy("Let a halted partition go on"),
+    AuditAction.TOKEN_CREATED: lazy("Made an API token"),
+    AuditAction.TOKEN_REVOKED: lazy("Revoked an API token"),
+    AuditAction.USER_CHANGED: lazy("Changed a user"),
+    AuditAction.USER_CREATED: lazy("Created a user"),
+    AuditAction.USER_DELETED: lazy("Deleted a user"),
+    AuditAction.USER_DISABLED: lazy("Disabled a user"),
+    AuditAction.USER_ENABLED: lazy("Enabled a user"),
+    AuditAction.USER_UNLOCKED: lazy("Unlocked a user"),
+    AuditAction.USERS_IMPORTED: lazy("Imported users"),
+    AuditAction.VIEW_ENDED: lazy("Stopped looking through a user's eyes"),
+    AuditAction.VIEW_STARTED: lazy("Looked through a user's eyes"),
+}
+_FIELD_WORDS = {
+    "accepted": lazy("Accepted"),
+    "address": lazy("Address"),
+    "by": lazy("By way of"),
+    "corrected": lazy("Corrected"),
+    "created": lazy("Created"),
+    "description": lazy("Description"),
+    "display_name": lazy("Name shown"),
+    "duplicates": lazy("Duplicate"),
+    "email": lazy("E-mail"),
+    "enabled": lazy("On"),
+    "filters": lazy("Filters"),
+    "format_region": lazy("Numbers and dates as in"),
+    "group_minutes": lazy("Minutes between messages"),
+    "ids": lazy("Records"),
+    "kind": lazy("Kind"),
+    "landing_page": lazy("First page after signing in"),
+    "language": lazy("Language"),
+    "left": lazy("Recovery codes left"),
+    "mapping": lazy("Columns"),
+    "most_per_hour": lazy("Most messages an hour"),
+    "name": lazy("Name"),
+    "owner": lazy("Owner"),
+    "permissions": lazy("Permissions"),
+    "refused": lazy("Refused"),
+    "rejected": lazy("Rejected"),
+    "role": lazy("Role"),
+    "rules": lazy("What is told"),
+    "scope": lazy("Sees only"),
+    "shared": lazy("Shared"),
+    "skip_to": lazy("Position"),
+    "snoozed_until": lazy("Snoozed until"),
+    "state": lazy("State"),
+    "target": lazy("Goes to"),
+    "time_zone": lazy("Time zone"),
+    "user_agent": lazy("Browser or program"),
+    "version": lazy("Version"),
+    "verdict": lazy("Verdict"),
+    "week_start": lazy("Weeks begin on"),
+}
+
+#: What the first word of a subject says, and how the rest follows.
+_SUBJECT_WORDS: Mapping[str, LazyText] = {
+    "alert": lazy("alert {name}"),
+    "channel": lazy("channel {name}"),
+    "role": lazy("role {name}"),
+    "settings": lazy("settings"),
+    "token": lazy("token {name}"),
+    "user": lazy("user {name}"),
+}
+_NAMED_AS_THEY_ARE = {AuditAction.DATA_EXPORTED, AuditAction.IMPORT_STARTED, AuditAction.STREAM_RESUMED}
+
+_WAYS = {"api": lazy("API"), "browser": lazy("Browser")}
+
+
+def action_words(action: str) -> str:
+    return str(ACTION_WORDS[AuditAction(action)]) if action in set(AuditAction) else action
+
+
+def who_words(entry: AuditEntryView) -> str:
+    if entry.username == "system":
+        return _("The command line or the program")
+    return entry.username or _("Nobody signed in")
+
+
+def subject_words(entry: AuditEntryView) -> str:
+    """On what it was done: "user anna". Names of files and of the stream's partitions stand for themselves."""
+    kind, _space, name = entry.subject.partition(" ")
+    if entry.action in _NAMED_AS_THEY_ARE or kind not in _SUBJECT_WORDS:
+        return entry.subject
+    return str(_SUBJECT_WORDS[kind]).format(name=name)
+
+
+def change_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What has changed, a line for each field: "Role: Viewer → Administrator".
+
+    >>> change_lines({"a": 1, "b": 2}, {"a": 1, "b": 3, "c": ["x", "y"]})
+    ['b: 2 → 3', 'c: x, y']
+    """
+    fields = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return [_line(name, before, after) for name in fields]
+
+
+def _line(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    sides = [_words_of(name, side[name]) for side in (before, after) if name in side]
+    words = _FIELD_WORDS.get(name) or (ENTRIES[name].label if name in ENTRIES else name)
+    return f"{words!s}: {' → '.join(sides)}"
+
+
+def _words_of(field: str, value: Any) -> str:
+    """The value of a field as the pages call it: roles, permissions, dimensions and languages by their words.
+
+    What is not known any more, such as a role that was deleted, stands as it was noted.
+    """
+    if field == "permissions" and isinstance(value, list):
+        known = set(Permission)
+        return ", ".join(permission_words(Permission(item)) if item in known else str(item) for item in value) or "–"
+    if field == "scope" and isinstance(value, Mapping):
+        return "; ".join(f"{_dimension_words(name)} = {value_words(part)}" for name, part in value.items()) or "–"
+    if field == "rules" and isinstance(value, list):
+        return "; ".join(map(rule_words, from_values(value)))
+    return _text_words(field, value) if isinstance(value, str) and value else value_words(value)
+
+
+def _text_words(field: str, value: str) -> str:
+    if field == "role":
+        return role_words(value)
+    if field == "by" and value in _WAYS:
+        return str(_WAYS[value])
+    return SUPPORTED_LANGUAGES.get(value, value) if field == "language" else value
+
+
+def _dimension_words(slug: str) -> str:
+    return next((str(item.label) for item in DIMENSIONS if item.slug == slug), slug)
+
+
+def value_words(value: Any) -> str:
+    """A value of the log as text: lists with commas, objects as pairs."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} = {value_words(part)}" for name, part in value.items()) or "–"
+    if isinstance(value, list):
+        return ", ".join(map(value_words, value)) or "–"
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return "–" if value in {None, ""} else str(value)
