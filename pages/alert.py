@@ -35,6 +35,7 @@ from nebuloviz.web.reading import asking, now
 from nebuloviz.web.views import alert_life as life
 from nebuloviz.web.views import alerts as views
 from nebuloviz.web.views import feedback, grids
+from nebuloviz.web.views.snoozes import snooze_end
 
 CHART = "alert-course"
 _STORE = "alert-id"
@@ -197,7 +198,7 @@ def decide(*given: Any) -> tuple[Any, Any]:
         case "alert-resolve":
             return _done(lambda: act(alerts.resolve, number, note, seen))
         case "alert-snooze":
-            return _done(lambda: act(alerts.snooze, number, life.snooze_end(until, now()), note, seen))
+            return _done(lambda: act(alerts.snooze, number, snooze_end(until, now()), note, seen))
         case _:
             return _done(lambda: act(alerts.comment, number, note))
 

@@ -8,12 +8,12 @@ from dash import ALL, Input, Output, State, ctx, dcc, html
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
-from nebuloviz.errors import Conflict, NebuloVizError, NotFound
-from nebuloviz.i18n import _, lazy, ngettext, number
+from nebuloviz.errors import NebuloVizError, NotFound
+from nebuloviz.i18n import _, lazy
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import IncidentView
 from nebuloviz.web.access import protected_callback, register_page
-from nebuloviz.web.charts import part_answer, refusal
+from nebuloviz.web.charts import part_answer
 from nebuloviz.web.components import (
     card,
     empty_state,
@@ -23,9 +23,9 @@ from nebuloviz.web.components import (
     skeleton_feed,
     skeleton_table,
     skeleton_tile,
-    toast,
 )
 from nebuloviz.web.context import act, ask, may, services
+from nebuloviz.web.deciding import decide_all
 from nebuloviz.web.navigation import STAMP_ID, news, stay_on_page
 from nebuloviz.web.reading import asking
 from nebuloviz.web.views import alert_life as life
@@ -129,18 +129,7 @@ def decide(clicks: Any, number_: int) -> tuple[Any, Any]:
         raise PreventUpdate
     alerts = services().alerts
     method = alerts.resolve if asked.get("of") == "resolve" else alerts.acknowledge
-    done = 0
-    try:
-        for alert in _incident(number_).alerts:
-            try:
-                act(method, alert.id, "", alert.version)
-                done += 1
-            except Conflict:  # resolved, or changed meanwhile: it is shown as it is now
-                continue
-    except NebuloVizError as error:
-        return news(), refusal(error)
-    words = ngettext("Done for {count} alert.", "Done for {count} alerts.", done, count=number(done))
-    return news(), toast(words, "good")
+    return news(), decide_all(number_, lambda alert: act(method, alert.id, "", alert.version))
 
 
 register_page(

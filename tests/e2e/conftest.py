@@ -97,6 +97,7 @@ def add_alerts(path: Path) -> None:
             alert = Alert(series=series, dimensions=dimensions, **times, **common)
             session.add(alert)
             session.flush()
+            alert.incident_id = alert.id
             session.add(AlertEvent(alert_id=alert.id, at=hour, kind="raised"))
 
 

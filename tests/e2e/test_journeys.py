@@ -138,6 +138,26 @@ class TestByKeyboard:
         page.keyboard.press("Enter")
         expect(page).to_have_url(re.compile(r"/alerts/\d+"))
 
+    def test_alerts_are_an_inbox(self, visit: Visit) -> None:
+        """Down, up, acknowledge, and snooze for a reason; the row keeps the focus however often the list is drawn anew."""
+        page = visit("/alerts?range=all&q=revenue&state=open&state=acknowledged&state=snoozed")
+        rows = page.locator(".nv-alert-row")
+        expect(rows).to_have_count(2)
+        for key, place in (("j", 0), ("j", 1), ("j", 1), ("k", 0)):
+            page.keyboard.press(key)
+            expect(rows.nth(place)).to_be_focused()
+        page.keyboard.press("s")
+        expect(page.locator("#inbox-reason")).to_be_focused()
+        page.keyboard.type("the carrier knows")
+        page.locator("#inbox-confirm").press("Enter")
+        expect(rows.first).to_contain_text("Snoozed")
+        expect(rows.first).to_be_focused()
+        page.keyboard.press("a")
+        expect(rows.first).to_contain_text("Acknowledged")
+        expect(rows.first).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.locator("#alert-history")).to_contain_text("the carrier knows")
+
     def test_the_table_behind_a_chart_has_its_rows(self, visit: Visit) -> None:
         page = visit("/explore?axis=value&by=category")
         chart(page, "explore-chart")

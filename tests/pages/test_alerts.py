@@ -79,7 +79,7 @@ class TestList:
         assert "The database does not answer." in drawn(page.show("", "", None)[0])
 
     def test_pills_switch_a_state_on_and_off(self, page: Any, several: Shop, drawn: Drawn) -> None:
-        _list, _hidden, states, severities = page.show("", "", None)
+        _list, _hidden, states, severities, *_rest = page.show("", "", None)
         assert '"/alerts?state=open&state=acknowledged&state=snoozed"' in drawn(states)
         assert '"/alerts?severity=critical"' in drawn(severities)
 
@@ -96,6 +96,34 @@ def buttons(part: Any) -> list[Any]:
     if not isinstance(part, dict):
         return []
     return [part] if part.get("type") == "Button" else buttons(part.get("props", {}).get("children"))
+
+
+class TestInbox:
+    def test_is_left_as_it_is_while_it_would_look_the_same(self, page: Any, several: Shop) -> None:
+        *_parts, status, shown = page.show("", "", None)
+        assert status.startswith("2 incidents are shown. Newest: ")
+        assert set(page.show("", "news", None, None, shown)) == {no_update}
+        several.alerts.alerts[1] = alert(1, state="resolved", bucket_start=several.alerts.alerts[1].bucket_start)
+        assert page.show("", "news", None, None, shown)[0] is not no_update
+
+    def test_acts_from_a_row(self, page: Any, several: Shop, browser: Browser, drawn: Drawn) -> None:
+        browser.triggers('{"do":"acknowledge","of":2,"type":"inbox-act"}.n_clicks', 1)
+        assert "Done for 1 alert." in drawn(page.decide([None, 1])[1])
+        assert several.alerts.alerts[2].state == "acknowledged"
+        browser.triggers('{"do":"resolve","of":99,"type":"inbox-act"}.n_clicks', 1)
+        assert "There is no incident 99." in drawn(page.decide([1])[1])
+
+    def test_snoozes_from_a_row_for_a_reason(self, page: Any, several: Shop, browser: Browser, drawn: Drawn) -> None:
+        several.alerts.now = datetime.now(UTC)
+        browser.triggers('{"do":"snooze","of":1,"type":"inbox-act"}.n_clicks', 1)
+        assert page.decide([1]) == (no_update, None, 1)
+        assert "This was not done" in drawn(page.snooze(1, 1, "", "week")[1])
+        assert "Done for 1 alert." in drawn(page.snooze(1, 1, "The carrier knows", "week")[1])
+        assert several.alerts.alerts[1].state == "snoozed"
+
+    @pytest.mark.parametrize("role", ["viewer"])
+    def test_offers_nothing_to_who_may_not_decide(self, page: Any, several: Shop, drawn: Drawn) -> None:
+        assert "inbox-act" not in drawn(page.show("", "", None)[0])
 
 
 class TestIncident:

@@ -62,6 +62,7 @@ def shop(target: Target) -> Target:
         )
         session.add(alert)
         session.flush()
+        alert.incident_id = alert.id
         session.add(AlertEvent(alert_id=alert.id, at=hour, kind="raised"))
         target.alert_id = alert.id
     return target

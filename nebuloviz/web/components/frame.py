@@ -22,6 +22,10 @@ SHORTCUTS: tuple[tuple[str, LazyText], ...] = (
     ("g e", lazy("Go to Explore")),
     ("g a", lazy("Go to Alerts")),
     ("g d", lazy("Go to Data")),
+    ("j k", lazy("Next and previous alert in the list")),
+    ("a", lazy("Acknowledge the alert")),
+    ("r", lazy("Resolve the alert")),
+    ("s", lazy("Snooze the alert")),
     ("t", lazy("Light or dark")),
     ("?", lazy("This help")),
 )

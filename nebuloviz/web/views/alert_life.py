@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, time, timedelta
 
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _, format_datetime, lazy, local
+from nebuloviz.i18n import _, format_datetime, lazy
 from nebuloviz.metrics.line_figures import figure
 from nebuloviz.services.interfaces import AlertHistoryEntry, AlertView
 from nebuloviz.web.components import button, icon, list_field, series_words
 from nebuloviz.web.views import feedback
+from nebuloviz.web.views.snoozes import snooze_list
 
 NOTE_ID, OWNER_ID, SNOOZE_ID = "alert-note", "alert-owner", "alert-snooze-until"
 NOBODY = "-"
-_MORNING = time(9)
 _EVENTS = {
     "raised": (lazy("Raised"), "bell"),
     "worsened": (lazy("Got worse"), "graph-up-arrow"),
@@ -32,24 +31,6 @@ _EVENTS = {
     **{reason: (words, "calendar-check") for reason, words in feedback.REASON_WORDS.items()},
     "unjudged": (lazy("Verdict taken back"), "arrow-counterclockwise"),
 }
-#: Choice -> its words, and for how long it is; the mornings are on the reader's clock.
-_SNOOZES = {
-    "hour": (lazy("For an hour"), timedelta(hours=1)),
-    "hours": (lazy("For four hours"), timedelta(hours=4)),
-    "tomorrow": (lazy("Until tomorrow morning"), None),
-    "monday": (lazy("Until Monday morning"), None),
-    "week": (lazy("For a week"), timedelta(weeks=1)),
-}
-
-
-def snooze_end(choice: object, now: datetime) -> datetime:
-    """When a snooze of that choice ends; what is no choice ends now, which the service refuses."""
-    length = _SNOOZES[choice][1] if isinstance(choice, str) and choice in _SNOOZES else timedelta()
-    if length is not None:
-        return now + length
-    today = local(now)
-    days = 1 if choice == "tomorrow" else 7 - today.weekday()
-    return datetime.combine(today.date() + timedelta(days=days), _MORNING, tzinfo=today.tzinfo)
 
 
 def decision(alert: AlertView, assignable: Sequence[str]) -> Component:
@@ -86,9 +67,8 @@ def _owner(alert: AlertView, assignable: Sequence[str]) -> list[Component]:
 
 
 def _snooze() -> list[Component]:
-    options = [{"label": str(words), "value": choice} for choice, (words, _length) in _SNOOZES.items()]
     return [
-        list_field(SNOOZE_ID, _("Snooze"), options, "tomorrow", clearable=False, searchable=False),
+        snooze_list(SNOOZE_ID),
         button(_("Snooze"), id="alert-snooze", icon_name="moon"),
     ]
 

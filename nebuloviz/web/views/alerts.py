@@ -31,7 +31,7 @@ from nebuloviz.web.components.basic import given, hidden, icon
 from nebuloviz.web.figures import Style, severity_word, title_of, trend, value_text
 from nebuloviz.web.question import filter_words
 from nebuloviz.web.state import ALERT_STATES, SEVERITIES, AlertState, PageState, Severity
-from nebuloviz.web.views import common
+from nebuloviz.web.views import common, inbox
 
 _Choice = TypeVar("_Choice", AlertState, Severity)
 
@@ -81,13 +81,16 @@ def _pill(words: str, then: PageState, *, pressed: bool, count: int | None = Non
     return dcc.Link(parts, href=then.to_url("/alerts"), className="nv-pill" + (" nv-active" if pressed else ""))
 
 
-def incident_list(incidents: Sequence[IncidentView], state: PageState, now: datetime) -> Component:
-    """The incidents, newest first: a link to the page of each, and below it its alerts; or what leaves none."""
+def incident_list(
+    incidents: Sequence[IncidentView], state: PageState, now: datetime, *, manageable: bool = False
+) -> Component:
+    """The incidents, newest first: a link to the page of each, what can be done, and its alerts; or what leaves none."""
     if not incidents:
         title, hint = _why_none(state)
         everything = PageState(preset="all", alert_states=ALERT_STATES).to_url("/alerts")
         return empty_state(title, link_button(_("Show all alerts"), everything), icon_name="check2-circle", hint=hint)
-    return html.Ol([_incident(incident, now) for incident in incidents], className="nv-alerts")
+    items = [_incident(incident, now, manageable=manageable) for incident in incidents]
+    return html.Ol(items, className="nv-alerts", **given(data_nv_inbox=""))
 
 
 def _why_none(state: PageState) -> tuple[str, str]:
@@ -99,18 +102,18 @@ def _why_none(state: PageState) -> tuple[str, str]:
     return title, _("Choose other states or severities, or a longer range.")
 
 
-def _incident(incident: IncidentView, now: datetime) -> html.Li:
+def _incident(incident: IncidentView, now: datetime, *, manageable: bool) -> html.Li:
     several = len(incident.alerts) > 1
-    parts = [
-        row(
-            incident.lead,
-            now,
-            href=f"/incidents/{incident.id}" if several else f"/alerts/{incident.lead.id}",
-            severity=incident.severity,
-            state=incident.state,
-            count=len(incident.alerts),
-        )
-    ]
+    link = row(
+        incident.lead,
+        now,
+        href=f"/incidents/{incident.id}" if several else f"/alerts/{incident.lead.id}",
+        severity=incident.severity,
+        state=incident.state,
+        count=len(incident.alerts),
+    )
+    acts = inbox.acts(incident) if manageable and incident.state != "resolved" else None
+    parts: list[Component] = [html.Div([link, acts], className="nv-inbox-row")]
     if several:
         rest = sorted((each for each in incident.alerts if each is not incident.lead), key=lambda each: -each.score)
         members = [html.Li(_member(alert)) for alert in rest[:MEMBERS]]
@@ -119,7 +122,7 @@ def _incident(incident: IncidentView, now: datetime) -> html.Li:
             words = ngettext("and {count} more", "and {count} more", left, count=number(left))
             members.append(html.Li(dcc.Link(words, href=f"/incidents/{incident.id}")))
         parts.append(html.Ul(members, className="nv-incident-alerts"))
-    return html.Li(parts, id={"type": "incident", "of": incident.id})
+    return html.Li(parts, id=f"incident-{incident.id}", className="nv-inbox-item")
 
 
 def row(alert: AlertView, now: datetime, *, href: str, severity: str, state: str, count: int = 1) -> Component:

@@ -88,7 +88,7 @@ def question(alert: AlertView) -> Component:
     answered = bool(alert.verdict)
     back = button(_("Take it back"), id=UNJUDGE_ID, icon_name="arrow-counterclockwise", hidden=not answered)
     answer = (
-        html.P([html.Strong(verdict_words(alert.verdict)), " ", str(VERDICTS[alert.verdict][2])]) if answered else None
+        html.P([html.Strong(verdict_words(alert.verdict)), ". ", str(VERDICTS[alert.verdict][2])]) if answered else None
     )
     choices = html.Div([_choice(verdict) for verdict in VERDICTS], className="nv-verdicts", hidden=answered)
     taught = link_button(_("All that was taught"), "/lessons", icon_name="mortarboard", kind="quiet")
