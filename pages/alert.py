@@ -163,7 +163,7 @@ def lines(number: int) -> Any:
         def build() -> Component:
             alert = _alert(number)
             query = asked.query(
-                start=alert.bucket_start, end=alert.bucket_end, filters=views.filters_of(alert), comparison=None
+                start=alert.judged[0], end=alert.judged[1], filters=views.filters_of(alert), comparison=None
             )
             found = ask(services().data.sales, query, None, views.LINES, "-revenue")
             return grids.lines_table(found, ask(services().data.dimensions_in_use))

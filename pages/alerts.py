@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 from dash import ALL, Input, Output, State, ctx, dcc, html, no_update
@@ -97,13 +98,15 @@ def show(search: str | None, _stamp: str, more: int | None, _changed: Any = None
 
         def build() -> tuple[Any, ...]:
             found = ask(services().alerts.incidents, filter_of(asked), None, count)
-            counts = ask(services().alerts.counts)
+            # What is pressed hides the others, of whose number the pills tell
+            counts = ask(services().alerts.counts, replace(filter_of(asked), states=()))
             shows = f"{inbox.shown_words(found.items, asked.now)} {counts} {search} {found.next_cursor}"
             digest = hashlib.blake2b(shows.encode(), digest_size=12).hexdigest()
             if digest == shown:
                 return (no_update,) * 6
             pills = views.state_pills(asked.state, counts), views.severity_pills(asked.state)
-            listed = views.incident_list(found.items, asked.state, asked.now, manageable=may(Permission.ALERTS_MANAGE))
+            manageable, resolved = may(Permission.ALERTS_MANAGE), counts["resolved"]
+            listed = views.incident_list(found.items, asked.state, asked.now, resolved=resolved, manageable=manageable)
             return listed, found.next_cursor is None, *pills, inbox.status_words(found.items), digest
 
         answer = part_answer(build)

@@ -163,8 +163,8 @@ def draw(search: str | None, _stamp: str, theme: str, table_clicks: int | None) 
         def build() -> Any:
             state = views.normal(asked.state)
             query = views.query_for(asked, state)
-            expected = asked.expected(query) if views.expects(state) else None
-            return views.chart_view(asked.frame(query), expected, state, asked.style(*state.by))
+            expected, alerts = (asked.expected(query), asked.alerts(query)) if views.expects(state) else (None, ())
+            return views.chart_view(asked.frame(query), expected, alerts, state, asked.style(*state.by))
 
         return chart_answer(build, table_clicks)
 
@@ -176,11 +176,14 @@ def draw(search: str | None, _stamp: str, theme: str, table_clicks: int | None) 
     prevent_initial_call=True,
 )
 def click(data: Any, search: str | None) -> None:
-    """A click on a bar or a point filters by it."""
+    """A click on a bar or a point filters by it; on an alert it opens that."""
     found = clicked(data)
     if found is None:
         return
     set_props(part_id(CHART, "figure"), {"clickData": None})
+    if found.alert_id:
+        set_props(URL_ID, {"pathname": f"/alerts/{found.alert_id}", "search": ""})
+        return
     with asking(search) as asked:
         state = views.normal(asked.state)
         grain = views.query_for(asked, state).grain

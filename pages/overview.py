@@ -38,7 +38,7 @@ from nebuloviz.web.components.basic import given
 from nebuloviz.web.context import ask, may, services
 from nebuloviz.web.figures import clicked, title_of
 from nebuloviz.web.navigation import REFRESH, STAMP_ID, THEME_ID, URL_ID, go, stay_on_page
-from nebuloviz.web.question import comparison_words, range_words
+from nebuloviz.web.question import bounds, comparison_words, range_words
 from nebuloviz.web.reading import Asking, asking
 from nebuloviz.web.state import PageState
 from nebuloviz.web.views import common
@@ -235,9 +235,7 @@ def chart(asked: Asking, of: str) -> ChartView:
 
 def trend(asked: Asking) -> ChartView:
     query = asked.query(grain="fitting")
-    about = AlertFilter(metrics=query.metrics, start=query.start, end=query.end)
-    alerts = ask(services().alerts.list, about, None, 200).items if may(Permission.ALERTS_READ) else ()
-    return views.trend_view(asked.frame(query), asked.expected(query), alerts, asked.state, asked.style())
+    return views.trend_view(asked.frame(query), asked.expected(query), asked.alerts(query), asked.state, asked.style())
 
 
 def breakdown(asked: Asking, slug: str) -> ChartView:
@@ -298,10 +296,17 @@ def newest_sales(_stamp: str, search: str | None, known: str | None) -> tuple[An
 )
 def newest_alerts(_stamp: str, search: str | None) -> Any:
     with asking(search) as asked:
-        active = AlertFilter(states=("open", "acknowledged"))
-        return part_answer(
-            lambda: views.alert_feed(ask(services().alerts.list, active, None, views.FEED_ITEMS).items, asked.now)
-        )
+
+        def build() -> list[Component]:
+            active = AlertFilter(states=("open", "acknowledged"))
+            found = ask(services().alerts.list, active, None, views.FEED_ITEMS).items
+            if found:
+                return views.alert_feed(found, asked.now)
+            start, end = bounds(asked.state, asked.now)
+            resolved = ask(services().alerts.counts, AlertFilter(start=start, end=end))["resolved"]
+            return views.no_alerts(asked.state, resolved, ask(services().alerts.detectors), running())
+
+        return part_answer(build)
 
 
 @protected_callback(

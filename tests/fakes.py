@@ -524,10 +524,10 @@ class FakeAlertService(AlertService):
         watched = (WatchedView("revenue", "hour", NOW),)
         return [DetectorView("series", "forest-1", NOW, NOW, watched), DetectorView("lines", None, None, None)]
 
-    def counts(self, session: Session, actor: Actor) -> Mapping[str, int]:
+    def counts(self, session: Session, actor: Actor, which: AlertFilter | None = None) -> Mapping[str, int]:
         if self.failure:
             raise self.failure
-        found = Counter(item.state for item in self._visible(actor))
+        found = Counter(item.state for item in self._visible(actor) if _wanted(item, which or AlertFilter()))
         return {state: found[state] for state in ("open", "acknowledged", "snoozed", "resolved")}
 
 

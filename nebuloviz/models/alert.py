@@ -29,7 +29,11 @@ class Alert(Base):
     dimensions: Mapped[str] = mapped_column(Text, default="{}")  # JSON object: dimension -> value
     bucket_start: Mapped[datetime] = mapped_column(UtcDateTime)
     bucket_end: Mapped[datetime] = mapped_column(UtcDateTime)  # grows while the anomaly goes on
-    observed: Mapped[float] = mapped_column(Float)  # of the worst bucket so far, in the metric's unit
+    judged_start: Mapped[datetime | None] = mapped_column(
+        UtcDateTime
+    )  # the worst window so far, which the figures are of;
+    judged_end: Mapped[datetime | None] = mapped_column(UtcDateTime)  # NULL where that was not kept yet: all of it
+    observed: Mapped[float] = mapped_column(Float)  # in the metric's unit
     expected: Mapped[float | None] = mapped_column(Float)
     expected_low: Mapped[float | None] = mapped_column(Float)
     expected_high: Mapped[float | None] = mapped_column(Float)

@@ -34,6 +34,8 @@ def view_of(alert: Alert) -> AlertView:
         dimensions=json.loads(alert.dimensions),
         bucket_start=alert.bucket_start,
         bucket_end=alert.bucket_end,
+        judged_start=alert.judged_start,
+        judged_end=alert.judged_end,
         observed=alert.observed,
         expected=alert.expected,
         expected_low=alert.expected_low,

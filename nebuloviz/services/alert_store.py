@@ -34,8 +34,8 @@ def open_alerts(session: Session, detector: str, at: datetime) -> OpenAlerts:
 def _open(row: Alert) -> OpenAlert:
     worst = Finding(
         key=SeriesKey.parse(row.series),
-        bucket_start=row.bucket_start,
-        bucket_end=row.bucket_end,
+        bucket_start=row.judged_start or row.bucket_start,
+        bucket_end=row.judged_end or row.bucket_end,
         observed=row.observed,
         expected=row.expected or 0.0,
         expected_low=row.expected_low or 0.0,
@@ -156,6 +156,8 @@ def _figures(alert: OpenAlert) -> dict[str, object]:
     worst = alert.worst
     return {
         "bucket_end": alert.bucket_end,
+        "judged_start": worst.bucket_start,
+        "judged_end": worst.bucket_end,
         "observed": worst.observed,
         "expected": worst.expected,
         "expected_low": worst.expected_low,

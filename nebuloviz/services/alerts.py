@@ -68,7 +68,7 @@ class DatabaseAlerts(AlertService):
     ) -> AlertPage:
         limit = page_size(limit)
         which = which or AlertFilter()
-        statement = _restricted(select(Alert), which)
+        statement = select(Alert).where(*_conditions(which))
         before = None if cursor is None else last_id(cursor)
         alerts = _newest_first(session, statement, before, batch=limit + 1)
         wanted = (alert for alert in alerts if passes(alert.dimensions, (*which.filters, *scope_filters(actor))))
@@ -87,7 +87,7 @@ class DatabaseAlerts(AlertService):
         limit = page_size(limit)
         which, scope = which or AlertFilter(), scope_filters(actor)
         before = None if cursor is None else last_id(cursor)
-        found = incidents.newest(session, _restricted(select(Alert), which), (*which.filters, *scope), before)
+        found = incidents.newest(session, select(Alert).where(*_conditions(which)), (*which.filters, *scope), before)
         ids = list(islice(found, limit + 1))
         items = incidents.views(session, ids[:limit], scope)
         return IncidentPage(tuple(items), str(ids[limit - 1]) if len(ids) > limit else None)
@@ -182,14 +182,20 @@ class DatabaseAlerts(AlertService):
         return expected_range(session, actor, self._data, query)
 
     @require(Permission.ALERTS_READ)
-    def counts(self, session: Session, actor: Actor) -> dict[str, int]:
-        if not actor.scope:
-            rows = session.execute(select(Alert.state, func.count()).group_by(Alert.state)).all()
+    def counts(self, session: Session, actor: Actor, which: AlertFilter | None = None) -> dict[str, int]:
+        which = which or AlertFilter()
+        filters = (*which.filters, *scope_filters(actor))
+        if not filters:
+            rows = session.execute(
+                select(Alert.state, func.count()).where(*_conditions(which)).group_by(Alert.state)
+            ).all()
             return dict.fromkeys(STATES, 0) | {state: int(n) for state, n in rows}
         found = dict.fromkeys(STATES, 0)
         kinds = (Alert.state, Alert.dimensions)  # of which there are few, however many alerts there have been
-        for state, dimensions, n in session.execute(select(*kinds, func.count()).group_by(*kinds)):
-            if passes(dimensions, scope_filters(actor)):
+        for state, dimensions, n in session.execute(
+            select(*kinds, func.count()).where(*_conditions(which)).group_by(*kinds)
+        ):
+            if passes(dimensions, filters):
                 found[state] += int(n)
         return found
 
@@ -216,7 +222,7 @@ class DatabaseAlerts(AlertService):
         return view_of(alert)
 
 
-def _restricted(statement: Select[Alert], which: AlertFilter) -> Select[Alert]:
+def _conditions(which: AlertFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     for column, wanted in (
         (Alert.state, which.states),
@@ -231,7 +237,7 @@ def _restricted(statement: Select[Alert], which: AlertFilter) -> Select[Alert]:
         conditions.append(Alert.bucket_end > which.start)
     if which.end:
         conditions.append(Alert.bucket_start < which.end)
-    return statement.where(*conditions)
+    return conditions
 
 
 def _newest_first(session: Session, statement: Select[Alert], before: int | None, batch: int) -> Iterator[Alert]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from itertools import combinations
 
 import numpy as np
 from sqlalchemy.orm import Session
 
+from nebuloviz.detection.alerts import HOURS
 from nebuloviz.detection.causes import Cause, Level, causes
 from nebuloviz.detection.history import COMPANY, Segment
 from nebuloviz.metrics.line_figures import metric_behind
@@ -27,12 +29,26 @@ def explain(session: Session, actor: Actor, data: DataService, alert: AlertView,
     if alert.metric not in _COUNTED:
         return Explanation()
     own: Segment = tuple(sorted(alert.dimensions.items()))
-    query = Query(metrics=(metric_behind(alert.metric),), start=alert.bucket_start, end=alert.bucket_end)
+    start, end = alert.judged
+    query = Query(metrics=(metric_behind(alert.metric),), start=start, end=end)
     reader = _Reader(session, actor, data, query)
     levels = [level for level in reader.levels(own) if len(level.segments)]
+    if alert.detector == HOURS:
+        levels = _as_expected(levels, own, alert.expected or 0.0)
     rising = alert.observed > (alert.expected or 0.0) and alert.metric != "price_drops"  # which revenue falls by
     found = causes(own, levels, rising=rising, counted=_COUNTED[alert.metric], limit=limit)
     return Explanation(tuple(_contribution(cause, reader.names) for cause in found))
+
+
+def _as_expected(levels: Sequence[Level], own: Segment, expected: float) -> list[Level]:
+    """What was usual of the alert's series and its parts, scaled to what the alert says was expected of it: it knows of growth."""
+    usual = next((level.expected[0] for level in levels if level.segments == (own,)), 0.0)
+    if usual <= 0 or expected <= 0:
+        return list(levels)
+    return [
+        replace(level, before=level.before * (expected / usual)) if set(own) <= set(level.segments[0]) else level
+        for level in levels
+    ]
 
 
 class _Reader:

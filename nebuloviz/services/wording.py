@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from functools import lru_cache
 
-from nebuloviz.i18n import Preferences, _, compact, current, money, number, percent, quantity
+from nebuloviz.i18n import Preferences, _, compact, current, duration, money, number, percent, quantity
 from nebuloviz.metrics.line_figures import figure
 from nebuloviz.metrics.registry import Metric, Unit
 from nebuloviz.services.interfaces import AlertView
@@ -48,8 +49,19 @@ def severity_word(severity: str) -> str:
     return {"low": _("Low"), "medium": _("Medium"), "high": _("High"), "critical": _("Critical")}[severity]
 
 
+def judged_hours(alert: AlertView) -> int:
+    """How many hours were judged together; 0 of what was not judged by the hour."""
+    start, end = alert.judged
+    return (end - start) // timedelta(hours=1) if alert.detector == "series" else 0
+
+
 def alert_words(alert: AlertView) -> str:
-    """What is unusual, in one sentence: "Revenue: 38% below expected, $620.00 instead of $1,000.00"."""
+    """What is unusual, in one sentence: "Revenue: 38% below expected, $620.00 instead of $1,000.00 in 2 h"."""
+    hours, sentence = judged_hours(alert), _sentence(alert)
+    return _("{sentence} in {time}", sentence=sentence, time=duration(hours * 3600)) if hours > 1 else sentence
+
+
+def _sentence(alert: AlertView) -> str:
     metric = figure(alert.metric)
     observed = value_text(metric, alert.observed)
     if not alert.expected:

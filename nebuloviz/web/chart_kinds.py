@@ -6,7 +6,7 @@ To add one, add an entry to `CHARTS`; an extension of your own calls `add_chart`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -19,7 +19,7 @@ from nebuloviz.metrics.query import Grain, Query
 from nebuloviz.metrics.registry import METRICS, Metric, metric
 from nebuloviz.services.interfaces import Frame
 from nebuloviz.services.shown import Shape, largest
-from nebuloviz.web.figures import Style, bars, heat_map, scatter, stacked, title_of, treemap, trend
+from nebuloviz.web.figures import AnomalyMark, Style, bars, heat_map, scatter, stacked, title_of, treemap, trend
 from nebuloviz.web.figures.grid import columns, matrix
 from nebuloviz.web.reading import Asking
 from nebuloviz.web.state import PageState
@@ -48,7 +48,8 @@ def usual_title(state: PageState) -> str:
 class Drawing:
     """What a chart is drawn from. `data` are the rows of `frame`, with figures missing where a bucket has not begun.
 
-    The columns are those of `nebuloviz.services.interfaces.Frame.data`. `expected` is the range that is normal, or None.
+    The columns are those of `nebuloviz.services.interfaces.Frame.data`. `expected` is the range that is normal, or None;
+    `marks` say what was unusual.
     """
 
     frame: Frame
@@ -56,6 +57,7 @@ class Drawing:
     state: PageState
     style: Style
     expected: pd.DataFrame | None = None
+    marks: Sequence[AnomalyMark] = ()
 
     @property
     def metric(self) -> Metric:
@@ -144,14 +146,14 @@ def _pair_title(state: PageState) -> str:
 
 def _line(of: Drawing) -> go.Figure:
     banded = of.data if of.by else common.with_expected(of.data, of.expected, of.metric.slug)
-    return trend(banded, of.metric, of.grain, split=of.by, style=of.style)
+    return trend(banded, of.metric, of.grain, split=of.by, anomalies=of.marks, style=of.style)
 
 
 def _area(of: Drawing) -> go.Figure:
     if of.by:
         return stacked(of.data, of.metric, of.by, of.grain, kind="area", style=of.style)
     banded = common.with_expected(of.data, of.expected, of.metric.slug)
-    return trend(banded, of.metric, of.grain, kind="area", style=of.style)
+    return trend(banded, of.metric, of.grain, kind="area", anomalies=of.marks, style=of.style)
 
 
 def _bar(of: Drawing) -> go.Figure:

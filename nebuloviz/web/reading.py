@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from nebuloviz.i18n import current, use
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import metric
 from nebuloviz.permissions import Permission
-from nebuloviz.services.interfaces import Frame
+from nebuloviz.services.interfaces import AlertFilter, AlertView, Frame
 from nebuloviz.web.context import ask, may, services
 from nebuloviz.web.figures import Style
 from nebuloviz.web.question import comparison_words, query_of, without_own_filter
@@ -77,6 +77,11 @@ class Asking:
             return ask(services().alerts.expected, query)
         except NebuloVizError:
             return None
+
+    def alerts(self, query: Query) -> Sequence[AlertView]:
+        """What was unusual in the metric and range of `query`, for those who may see alerts."""
+        about = AlertFilter(metrics=query.metrics, start=query.start, end=query.end)
+        return ask(services().alerts.list, about, None, 200).items if may(Permission.ALERTS_READ) else ()
 
     def style(self, *dimensions: str, revision: str = "") -> Style:
         """How figures by `dimensions` are drawn for this reader; a zoom lasts as long as `revision` and the question do."""

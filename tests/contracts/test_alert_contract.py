@@ -429,6 +429,8 @@ class TestCounts:
             "snoozed": 0,
             "resolved": 1,
         }
+        later = AlertFilter(start=NOW + timedelta(days=1))
+        assert set(case.service.counts(case.session, SYSTEM, later).values()) == {0}
 
 
 class TestExpected:

@@ -69,6 +69,12 @@ class TestList:
         assert "Nothing unusual" in drawn(page.show("", "", None)[0])
         assert "No alerts match" in drawn(page.show("?severity=low&range=today", "", None)[0])
 
+    def test_resolved_ones_of_the_range_are_not_hushed_up(self, page: Any, several: Shop, drawn: Drawn) -> None:
+        several.alerts.alerts = {3: several.alerts.alerts[3]}
+        text = drawn(page.show("", "", None)[0])
+        assert ("Nothing open" in text, "1 alert of this range is resolved." in text) == (True, True)
+        assert "Nothing unusual" not in text
+
     def test_says_when_nothing_matches(self, page: Any, drawn: Drawn) -> None:
         listed, hidden, *_pills = page.show("?f.store=999&range=all", "", None)
         assert "Store: 999" in drawn(listed)

@@ -10,11 +10,12 @@ from dash import no_update
 from dash.exceptions import PreventUpdate
 
 from nebuloviz.errors import InvalidQuery, Unavailable
-from nebuloviz.services.interfaces import Freshness, ImportView, Insight
+from nebuloviz.services.interfaces import DetectorView, Freshness, ImportView, Insight
 from nebuloviz.web.charts import chart_answer
 from nebuloviz.web.question import query_of
 from nebuloviz.web.reading import Asking, asking
 from nebuloviz.web.state import PageState
+from nebuloviz.web.views import overview as views
 from tests.fakes import NOW, alert
 from tests.pages.conftest import Browser, Drawn, Shop
 
@@ -101,6 +102,17 @@ class TestLayout:
         text = drawn(page.fill("", "", "", "light"))
         assert "overview-ticker" not in text
         assert "overview-feed" in text
+
+    def test_says_what_is_true_where_no_alert_is_open(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        start = shop.data.now - timedelta(days=2)
+        shop.alerts.alerts = {5: alert(5, state="resolved", bucket_start=start, bucket_end=start + timedelta(hours=2))}
+        assert "1 alert of this range is resolved." in drawn(page.newest_alerts("", ""))
+        shop.alerts.alerts = {}
+        assert "Nothing unusual" in drawn(page.newest_alerts("", ""))
+
+    def test_says_when_watching_begins_while_there_is_none(self) -> None:
+        unwatched = [DetectorView("series", "", None, None)]
+        assert "four weeks" in str(views.no_alerts(PageState(), 3, unwatched, ()))
 
 
 class TestTiles:

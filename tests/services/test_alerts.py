@@ -115,6 +115,15 @@ class TestExplanation:
         assert (first.dimensions, first.observed) == ({}, 0.0)
         assert first.share == pytest.approx(1.0)
 
+    def test_says_of_the_judged_hours_what_the_alert_says(self, shop: Shop) -> None:
+        shop.sell(LEARNED + timedelta(hours=12))
+        shop.sell_hours(3, ["north", "south"])
+        judged = {"judged_start": LEARNED + timedelta(hours=13), "judged_end": LEARNED + timedelta(hours=14)}
+        (first,) = causes(shop, raise_alert(shop, observed=0.0, expected=17.5, **judged))
+        assert not first.dimensions
+        assert first.observed == 0.0
+        assert first.expected == pytest.approx(17.5)
+
     def test_of_a_segment_names_its_part_that_moved(self, shop: Shop) -> None:
         shop.sell(LEARNED + timedelta(hours=12))
         shop.sell_hours(3, ["web"])
@@ -124,7 +133,7 @@ class TestExplanation:
     def test_segments_do_not_overlap_and_leave_the_rest(self, shop: Shop) -> None:
         shop.sell(LEARNED + timedelta(hours=12))
         shop.sell_hours(3, ["south"])
-        alert = raise_alert(shop, metric="revenue", series="revenue", observed=500.0, expected=900.0)
+        alert = raise_alert(shop, metric="revenue", series="revenue", observed=1270.0, expected=2100.0)
         with shop.database.session() as session:
             found = shop.alerts.explanation(session, SYSTEM, alert)
         assert found.causes[0].dimensions == {"region": "south"}

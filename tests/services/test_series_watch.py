@@ -86,6 +86,9 @@ class TestAnOutage:
         (later,) = alerts(shop)
         assert (later.id, later.bucket_start) == (first.id, first.bucket_start)
         assert later.bucket_end == NOON + timedelta(hours=4)
+        assert later.judged_start is not None
+        assert later.judged_end is not None
+        assert later.bucket_start <= later.judged_start < later.judged_end <= later.bucket_end
         assert later.score >= first.score
         assert later.version > first.version
 

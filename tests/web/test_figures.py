@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +16,7 @@ from nebuloviz.metrics.registry import metric
 from nebuloviz.services.interfaces import OTHER
 from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web import figures
-from nebuloviz.web.figures import AnomalyMark, Click, Style, clicked
+from nebuloviz.web.figures import AnomalyMark, Click, JudgedWindow, Style, clicked
 from nebuloviz.web.figures.axes import round_ticks
 from nebuloviz.web.figures.text import points_text
 from nebuloviz.web.theme import LIGHT, Theme, contrast
@@ -224,6 +224,19 @@ class TestTrend:
         assert rings.size[0] < rings.size[1]
         assert "<b>Low</b> a bit high" in points(drawn).customdata[1][3]
         assert clicked({"points": [{"customdata": points(drawn).customdata[3]}]}) == Click(marks[1].bucket, (), 8)
+
+    def test_hours_judged_together_are_shaded_with_their_mean_beside_its_range(self) -> None:
+        frame = days(6, grain="h")
+        start, end = frame["bucket"][1].to_pydatetime(), frame["bucket"][5].to_pydatetime()
+        judged = JudgedWindow(start, end, 1500.0, 900.0, 1200.0)
+        drawn = figures.trend(frame, REVENUE, "hour", anomalies=[AnomalyMark(start, 1500.0, "high", 7, "much", judged)])
+        assert (drawn.layout.shapes[0].x0, drawn.layout.shapes[0].x1) == (
+            start.replace(tzinfo=None) - timedelta(minutes=30),
+            end.replace(tzinfo=None) - timedelta(minutes=30),
+        )
+        assert trace(drawn, name="Alert: mean of its hours").y == (1500.0, 1500.0)
+        assert set(trace(drawn, name="Range of such a mean").y) == {900.0, 1200.0}
+        assert [mark[2] for mark in points(drawn).customdata] == [None, 7, 7, 7, 7, None]
 
     def test_up_to_four_lines_are_named_at_their_ends(self) -> None:
         four = figures.trend(split(*"abcd"), REVENUE, "day", split="category")

@@ -11,7 +11,7 @@ from nebuloviz.api.schemas.base import Incoming, Moment, Outgoing, Text
 
 
 class AlertItem(Outgoing):
-    """An anomaly of one series. Figures are in the metric's unit; times are UTC.
+    """An anomaly of one series. Figures are in the metric's unit, and of the window `judged`; times are UTC.
 
     `owner` is the username of who looks after it, '' where nobody does.
     """
@@ -22,6 +22,7 @@ class AlertItem(Outgoing):
     dimensions: dict[str, str]
     bucket_start: datetime
     bucket_end: datetime
+    judged: tuple[datetime, datetime]
     observed: float
     expected: float | None
     expected_low: float | None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # importing pandas costs half a second, and the command line 
 class AlertView:
     """An alert as shown. Figures are in the metric's unit; times are UTC.
 
+    It goes on from `bucket_start` to `bucket_end`; its figures are those of `judged`, the window in it that stood out most.
     `owner` is the username of who looks after it, '' where nobody does; `snoozed_until` is set while it is snoozed; `verdict` is one
     of `VERDICTS`, '' as long as nobody has judged it.
     """
@@ -47,6 +48,13 @@ class AlertView:
     snoozed_until: datetime | None = None
     verdict: str = ""
     incident_id: int = 0
+    judged_start: datetime | None = None
+    judged_end: datetime | None = None
+
+    @property
+    def judged(self) -> tuple[datetime, datetime]:
+        """The window that was judged; of alerts that did not keep it, all of their time."""
+        return self.judged_start or self.bucket_start, self.judged_end or self.bucket_end
 
 
 _ATTENTION = ("open", "acknowledged", "snoozed", "resolved")
@@ -364,8 +372,8 @@ class AlertService(ABC):
         """
 
     @abstractmethod
-    def counts(self, session: Session, actor: Actor) -> Mapping[str, int]:
-        """Number of alerts by state, zeros included."""
+    def counts(self, session: Session, actor: Actor, which: AlertFilter | None = None) -> Mapping[str, int]:
+        """Number of alerts that pass `which` by state, zeros included."""
 
     @abstractmethod
     def detectors(self, session: Session, actor: Actor) -> Sequence[DetectorView]:

@@ -3,7 +3,7 @@
 Every part is styled by the sheets in assets. Buttons with a `data-nv-action` are answered by assets/clientside.js.
 """
 
-from nebuloviz.services.wording import alert_words, series_words
+from nebuloviz.services.wording import alert_words, judged_hours, series_words
 from nebuloviz.web.components.alerts import (
     alert_card,
     feed,
@@ -92,6 +92,7 @@ __all__ = [
     "hidden",
     "icon",
     "id_in_page",
+    "judged_hours",
     "kpi_list",
     "link_button",
     "list_field",

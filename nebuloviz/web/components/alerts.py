@@ -98,9 +98,12 @@ def alert_card(alert: AlertView, *, now: datetime, actions: Sequence[Component] 
         (_("Observed"), value_text(metric, alert.observed)),
         (_("Expected"), value_text(metric, alert.expected)),
         (_("Expected range"), _range(alert)),
-        (_("From"), format_datetime(alert.bucket_start)),
-        (_("To"), format_datetime(alert.bucket_end)),
+        (_("From"), format_datetime(alert.judged[0])),
+        (_("To"), format_datetime(alert.judged[1])),
     ]
+    if alert.judged != (alert.bucket_start, alert.bucket_end):
+        facts.append((_("Unusual since"), format_datetime(alert.bucket_start)))
+        facts.append((_("Unusual until"), format_datetime(alert.bucket_end)))
     if alert.owner:
         facts.append((_("Owner"), alert.owner))
     if alert.snoozed_until:

@@ -65,14 +65,33 @@ class Style:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedWindow:
+    """Several buckets that were judged together, from `start` to `end` (aware): their mean, and the range that is normal for it."""
+
+    start: datetime
+    end: datetime
+    observed: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class AnomalyMark:
-    """A ring on the point of `bucket` (aware, its start) at `value`; `words` say what is unusual. A click gives `alert_id`."""
+    """A ring on the point of `bucket` (aware, its start) at `value`; `words` say what is unusual. A click gives `alert_id`.
+
+    With a `window` it is no ring, but that window shaded: `bucket` is its first one.
+    """
 
     bucket: datetime
     value: float
     severity: Severity
     alert_id: int
     words: str = ""
+    window: JudgedWindow | None = None
+
+    def holds(self, bucket: datetime) -> bool:
+        """Whether the bucket that starts then is one that the mark is about."""
+        return bucket == self.bucket if self.window is None else self.window.start <= bucket < self.window.end
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import pandas as pd
@@ -65,10 +64,11 @@ def trend(
         _add_comparison(drawn, line, metric, style)
     for line in series:
         _add_line(drawn, line, metric, style, filled=kind == "area")
-    _add_rings(drawn, anomalies, style)
-    known = {anomaly.bucket: anomaly for anomaly in anomalies}
+    windows = [anomaly for anomaly in anomalies if anomaly.window]
+    _add_windows(drawn, windows, frame["bucket"], style)
+    _add_rings(drawn, [anomaly for anomaly in anomalies if not anomaly.window], style)
     for number, line in enumerate(series):
-        _add_points(drawn, line, metric, style, known if number == 0 else {})
+        _add_points(drawn, line, metric, style, anomalies if number == 0 else ())
     starts = sorted(wall(frame["bucket"]))
     drawn.x_axis(time_axis(starts, grain), spikecolor=style.tokens.line_strong)
     drawn.y_axis(value_axis(metric, _values(frame, metric, anomalies), zero=metric.unit != "ratio" or kind == "area"))
@@ -183,9 +183,7 @@ def _ended(rows: pd.DataFrame) -> int:
     return len(rows) if running is None or not running.any() else int(running.argmax())
 
 
-def _add_points(
-    drawn: Drawing, line: Series, metric: Metric, style: Style, anomalies: Mapping[datetime, AnomalyMark]
-) -> None:
+def _add_points(drawn: Drawing, line: Series, metric: Metric, style: Style, anomalies: Sequence[AnomalyMark]) -> None:
     """A point per bucket that bears hover and click; no larger than the line is wide, but open where it is unfinished.
 
     One trace holds them all: a shared hover also shows the nearest point of any trace that has none in the same bucket.
@@ -213,13 +211,51 @@ def _add_points(
 
 
 def _point(
-    row: dict[Any, Any], line: Series, metric: Metric, style: Style, anomalies: Mapping[datetime, AnomalyMark]
+    row: dict[Any, Any], line: Series, metric: Metric, style: Style, anomalies: Sequence[AnomalyMark]
 ) -> list[Any]:
     bucket = row["bucket"].to_pydatetime()
-    hover, anomaly = hover_text(row, line, metric, style), anomalies.get(bucket)
+    hover, anomaly = (
+        hover_text(row, line, metric, style),
+        next((each for each in anomalies if each.holds(bucket)), None),
+    )
     if anomaly is None:
         return mark(bucket, line.filters, None, hover)
     return mark(bucket, line.filters, anomaly.alert_id, f"{hover}<br>{_anomaly_text(anomaly, style)}")
+
+
+def _add_windows(drawn: Drawing, marks: Sequence[AnomalyMark], buckets: pd.Series[Any], style: Style) -> None:
+    """What was judged together: its time shaded, in it the range of the mean of its buckets, and the mean that they came to."""
+    half = (buckets.iloc[1] - buckets.iloc[0]) / 2 if len(buckets) > 1 else pd.Timedelta(0)
+    for number, mark_ in enumerate(marks):
+        window = mark_.window
+        assert window is not None, "the caller chose these"  # noqa: S101 - an invariant
+        start, end = wall(pd.Series([window.start - half, window.end - half]))
+        color = severity_color(mark_.severity, style)
+        span = {"x0": start, "x1": end, "yref": "paper", "y0": 0, "y1": 1}
+        drawn.layout.setdefault("shapes", []).append(
+            {"type": "rect", "layer": "below", "line": {"width": 0}, "fillcolor": alpha(color, 0.14), **span}
+        )
+        common: dict[str, Any] = {"mode": "lines", "hoverinfo": "skip", "showlegend": number == 0}
+        drawn.add(
+            "scatter",
+            x=[start, end, end, start, start],
+            y=[window.low, window.low, window.high, window.high, window.low],
+            fill="toself",
+            fillcolor=alpha(style.tokens.accent, 0.2),
+            line={"color": style.tokens.accent, "width": 1},
+            name=_("Range of such a mean"),
+            legendgroup="range of means",
+            **common,
+        )
+        drawn.add(
+            "scatter",
+            x=[start, end],
+            y=[window.observed] * 2,
+            line={"color": color, "width": 4},
+            name=_("Alert: mean of its hours"),
+            legendgroup="means",
+            **common,
+        )
 
 
 def _add_rings(drawn: Drawing, anomalies: Sequence[AnomalyMark], style: Style) -> None:

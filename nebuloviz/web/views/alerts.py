@@ -11,7 +11,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, format_datetime, ngettext, number, percent, relative
-from nebuloviz.metrics.line_figures import metric_behind
+from nebuloviz.metrics.line_figures import figure, metric_behind
 from nebuloviz.metrics.query import Filter, Grain
 from nebuloviz.metrics.registry import metric
 from nebuloviz.services.interfaces import AlertView, Contribution, Explanation, Frame, IncidentView
@@ -21,6 +21,7 @@ from nebuloviz.web.components import (
     alert_card,
     alert_words,
     empty_state,
+    judged_hours,
     link_button,
     series_words,
     severity_badge,
@@ -82,24 +83,38 @@ def _pill(words: str, then: PageState, *, pressed: bool, count: int | None = Non
 
 
 def incident_list(
-    incidents: Sequence[IncidentView], state: PageState, now: datetime, *, manageable: bool = False
+    incidents: Sequence[IncidentView], state: PageState, now: datetime, *, resolved: int = 0, manageable: bool = False
 ) -> Component:
-    """The incidents, newest first: a link to the page of each, what can be done, and its alerts; or what leaves none."""
+    """The incidents, newest first: a link to the page of each, what can be done, and its alerts; or what leaves none.
+
+    `resolved` alerts of the range may be left out.
+    """
     if not incidents:
-        title, hint = _why_none(state)
+        title, hint = _why_none(state, resolved)
         everything = PageState(preset="all", alert_states=ALERT_STATES).to_url("/alerts")
         return empty_state(title, link_button(_("Show all alerts"), everything), icon_name="check2-circle", hint=hint)
     items = [_incident(incident, now, manageable=manageable) for incident in incidents]
     return html.Ol(items, className="nv-alerts", **given(data_nv_inbox=""))
 
 
-def _why_none(state: PageState) -> tuple[str, str]:
+def _why_none(state: PageState, resolved: int) -> tuple[str, str]:
     usual = PageState()
     if (state.alert_states, state.severities, state.search, state.filters) == (usual.alert_states, (), "", ()):
-        return _("Nothing unusual"), _("No alert of this time is open. Resolved ones are among all alerts.")
+        if not resolved:
+            return _("Nothing unusual"), _("There was no alert in this time.")
+        return _("Nothing open"), resolved_words(resolved)
     filters = ", ".join(filter_words(state.filters))
     title = _("No alerts match {filters}", filters=filters) if filters else _("No alerts match")
     return title, _("Choose other states or severities, or a longer range.")
+
+
+def resolved_words(count: int) -> str:
+    return ngettext(
+        "{count} alert of this range is resolved.",
+        "{count} alerts of this range are resolved.",
+        count,
+        count=number(count),
+    )
 
 
 def _incident(incident: IncidentView, now: datetime, *, manageable: bool) -> html.Li:
@@ -198,14 +213,30 @@ def course(frame: Frame, expected: pd.DataFrame | None, alert: AlertView, style:
     title = title_of(shown)
     data = happened(frame)
     banded = common.with_expected(data, expected, shown.slug)
-    marks = common.anomaly_marks(data, [alert], shown.slug)
+    marks = common.anomaly_marks(data, [alert], shown.slug, grain_of(alert))
     return ChartView(
         title,
         trend(banded, shown, grain_of(alert), anomalies=marks, style=style),
         common.table_of(frame, data, title),
-        series_words(alert),
+        course_words(alert),
         common.downloads(frame.query, title),
     )
+
+
+def course_words(alert: AlertView) -> str:
+    """Which series; and of hours that were judged together what they came to, for the chart shows them one by one."""
+    hours = judged_hours(alert)
+    if hours < 2 or alert.expected_low is None or alert.expected_high is None:
+        return series_words(alert)
+    shown = figure(alert.metric)
+    words = _(
+        "The {hours} shaded hours were judged together: {observed} in all, expected {low} to {high}. The thick line is their mean.",
+        hours=number(hours),
+        observed=value_text(shown, alert.observed),
+        low=value_text(shown, alert.expected_low),
+        high=value_text(shown, alert.expected_high),
+    )
+    return f"{series_words(alert)} · {words}"
 
 
 def causes(found: Explanation, alert: AlertView) -> Component:

@@ -18,9 +18,9 @@ from nebuloviz.metrics.query import Filter, Grain, Query
 from nebuloviz.metrics.registry import Metric, dimension, metric
 from nebuloviz.services.interfaces import OTHER, AlertView, Frame
 from nebuloviz.services.shown import Matrix, Shape
-from nebuloviz.web.components import alert_words, data_table, link_button, nothing_matches
+from nebuloviz.web.components import alert_words, data_table, judged_hours, link_button, nothing_matches
 from nebuloviz.web.components.cards import download_link
-from nebuloviz.web.figures import AnomalyMark, Click, Style, value_text
+from nebuloviz.web.figures import AnomalyMark, Click, JudgedWindow, Style, value_text
 from nebuloviz.web.question import BY_WORDS, bucket_end, comparison_words, filter_words
 from nebuloviz.web.state import PageState
 from nebuloviz.web.theme import mix
@@ -48,19 +48,49 @@ def is_about(alert: AlertView, slug: str, filters: Iterable[Filter]) -> bool:
     return narrow and alert.metric == slug and chosen == {name: (value,) for name, value in alert.dimensions.items()}
 
 
-def anomaly_marks(data: pd.DataFrame, alerts: Iterable[AlertView], slug: str) -> list[AnomalyMark]:
-    """A ring for each alert, on the point of `data` whose bucket holds the alert's beginning; the gravest of a bucket wins."""
+def anomaly_marks(
+    data: pd.DataFrame, alerts: Iterable[AlertView], slug: str, grain: str | None = None
+) -> list[AnomalyMark]:
+    """A mark for each alert, on the point of `data` whose bucket holds the beginning of what was judged; the gravest of a bucket wins.
+
+    Where `grain` is the hour, several hours that were judged together are marked together.
+    """
     if data.empty or "bucket" not in data:
         return []
     starts = data["bucket"].sort_values(ignore_index=True)
     found: dict[datetime, AnomalyMark] = {}
     for alert in sorted(alerts, key=lambda item: item.score):
-        place = int(starts.searchsorted(pd.Timestamp(alert.bucket_start), side="right")) - 1
+        place = int(starts.searchsorted(pd.Timestamp(alert.judged[0]), side="right")) - 1
         value = float(data.loc[data["bucket"] == starts[max(place, 0)], slug].iloc[0])
         if place >= 0 and not np.isnan(value):
             bucket = starts[place].to_pydatetime()
-            found[bucket] = AnomalyMark(bucket, value, alert.severity, alert.id, alert_words(alert))  # type: ignore[arg-type]
+            window = _window(alert) if grain == "hour" else None
+            found[bucket] = AnomalyMark(
+                bucket,
+                window.observed if window else value,
+                alert.severity,  # type: ignore[arg-type]  # one of these words
+                alert.id,
+                alert_words(alert),
+                window,
+            )
     return list(found.values())
+
+
+def marks_about(
+    data: pd.DataFrame, alerts: Iterable[AlertView], state: PageState, grain: str | None
+) -> list[AnomalyMark]:
+    """The marks of those alerts that are about exactly what a trend of the state's metric shows."""
+    about = [alert for alert in alerts if is_about(alert, state.metric, state.filters)]
+    return anomaly_marks(data, about, state.metric, grain)
+
+
+def _window(alert: AlertView) -> JudgedWindow | None:
+    """The hours that were judged together, where they are several and add up to what is said of them."""
+    hours = judged_hours(alert)
+    if hours < 2 or alert.expected_low is None or alert.expected_high is None:
+        return None
+    means = (value / hours for value in (alert.observed, alert.expected_low, alert.expected_high))
+    return JudgedWindow(*alert.judged, *means)
 
 
 def after_click(state: PageState, click: Click | None, grain: Grain | None) -> PageState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import pandas as pd
@@ -10,7 +11,7 @@ from dash.development.base_component import Component
 from nebuloviz.i18n import _
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import metric
-from nebuloviz.services.interfaces import Frame
+from nebuloviz.services.interfaces import AlertView, Frame
 from nebuloviz.services.shown import happened, matrix_of
 from nebuloviz.web.chart_kinds import CHARTS, Chart, Drawing
 from nebuloviz.web.charts import ChartView
@@ -46,7 +47,9 @@ def expects(state: PageState) -> bool:
     return state.over_time and not state.by and chart_of(state).expected
 
 
-def chart_view(frame: Frame, expected: pd.DataFrame | None, state: PageState, style: Style) -> ChartView:
+def chart_view(
+    frame: Frame, expected: pd.DataFrame | None, alerts: Sequence[AlertView], state: PageState, style: Style
+) -> ChartView:
     """The chart, its table and its downloads, all of the same rows."""
     chart, query = chart_of(state), frame.query
     title = chart.title(state)
@@ -54,7 +57,8 @@ def chart_view(frame: Frame, expected: pd.DataFrame | None, state: PageState, st
         return ChartView(title, instead=common.nothing(state, "/explore"))
     data, shape = happened(frame), chart.shape(state)
     links = common.downloads(query, title, shape, state.top if shape == "pairs" else None)
-    drawn = chart.draw(Drawing(frame, data, state, style, expected))
+    marks = common.marks_about(data, alerts, state, query.grain) if expects(state) else ()
+    drawn = chart.draw(Drawing(frame, data, state, style, expected, marks))
     if isinstance(drawn, Component):
         return ChartView(title, instead=drawn, links=links)
     subtitle = common.by_words(query.grain) if query.grain else None

@@ -15,7 +15,16 @@ from nebuloviz.i18n import _, format_date, format_datetime, local, mid_sentence,
 from nebuloviz.metrics.comparison import reaches_back
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import METRICS, Metric, dimension, metric
-from nebuloviz.services.interfaces import OTHER, AlertView, Frame, Freshness, ImportView, Insight, SaleLine
+from nebuloviz.services.interfaces import (
+    OTHER,
+    AlertView,
+    DetectorView,
+    Frame,
+    Freshness,
+    ImportView,
+    Insight,
+    SaleLine,
+)
 from nebuloviz.services.shown import happened, matrix_of
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components import empty_state, feed, feed_item, link_button, ticker, ticker_row, tile, tile_age
@@ -34,6 +43,7 @@ from nebuloviz.web.figures import (
 from nebuloviz.web.question import comparison_words
 from nebuloviz.web.state import PageState
 from nebuloviz.web.views import common
+from nebuloviz.web.views.alerts import resolved_words
 from nebuloviz.web.views.data import running_imports
 
 #: The age of figures in words, and whether it grows.
@@ -134,8 +144,7 @@ def trend_view(
     if common.is_empty(frame):
         return ChartView(title, instead=common.nothing(state))
     data = happened(frame)
-    about = [alert for alert in alerts if common.is_about(alert, slug, state.filters)]
-    marks = common.anomaly_marks(data, about, slug)
+    marks = common.marks_about(data, alerts, state, grain)
     banded = common.with_expected(data, expected, slug)
     return ChartView(
         title,
@@ -217,6 +226,27 @@ def alert_feed(alerts: Sequence[AlertView], now: datetime) -> list[Component]:
     """The newest alerts that are not resolved, and the way to all of them."""
     items = [feed_item(alert, href=f"/alerts/{alert.id}", now=now) for alert in alerts]
     return [feed(items), link_button(_("All alerts"), "/alerts", icon_name="bell", kind="quiet")]
+
+
+def no_alerts(
+    state: PageState, resolved: int, detectors: Sequence[DetectorView], imports: Sequence[ImportView]
+) -> list[Component]:
+    """Why there is no alert to show: nobody watches yet, or those of the range are resolved, or nothing was unusual."""
+    every = link_button(_("All alerts"), "/alerts", icon_name="bell", kind="quiet")
+    if not any(detector.version for detector in detectors):
+        later = (
+            _("Watching begins when the history is loaded.")
+            if running_imports(imports)
+            else _("What is normal is learned from four weeks of sales; watching begins then.")
+        )
+        return [empty_state(_("Not watched yet"), icon_name="hourglass-split", hint=later), every]
+    if not resolved:
+        return [feed([]), every]
+    words = resolved_words(resolved)
+    closed = link_button(
+        _("Show resolved ones"), state.with_(alert_states=("resolved",)).to_url("/alerts"), icon_name="bell"
+    )
+    return [empty_state(_("Nothing open"), closed, icon_name="check2-circle", hint=words)]
 
 
 def findings(insights: Sequence[Insight]) -> Component:
