@@ -23,7 +23,8 @@ from nebuloviz.web.views import data as views
 from nebuloviz.web.views import stream as stream_views
 
 PACE = "data-pace"
-_UPLOAD, _LETTERS_CHANGED, _GRID = "data-upload", "data-letters-changed", "data-letters-grid"
+_UPLOAD, _GRID = "data-upload", "data-letters-grid"
+_LETTERS_CHANGED, _LETTERS_SEEN = "data-letters-changed", "data-letters-seen"
 _QUESTION, _RESUMED = "data-resume-question", "data-resumed"
 
 _MOST_OFFSET = 2**62
@@ -50,6 +51,7 @@ def layout(**_query: str) -> Component:
                 span=12,
             ),
             dcc.Store(id=_LETTERS_CHANGED, data=0),
+            dcc.Store(id=_LETTERS_SEEN),
             dcc.Store(id=_RESUMED, data=0),
         ],
         filtered=False,
@@ -259,8 +261,9 @@ def start(
     Output("data-reason", "options"),
     Input("data-reason", "value"),
     Input(_LETTERS_CHANGED, "data"),
+    Input(_LETTERS_SEEN, "data"),
 )
-def letters(reason: Any, _changed: int) -> tuple[Any, Any]:
+def letters(reason: Any, _changed: int, _seen: Any) -> tuple[Any, Any]:
     with asking(None):
 
         def build() -> tuple[Any, Any]:
@@ -273,25 +276,46 @@ def letters(reason: Any, _changed: int) -> tuple[Any, Any]:
 
 
 @protected_callback(
+    Permission.STREAM_READ,
+    Output(_LETTERS_SEEN, "data"),
+    Input(INTERVAL_ID, "n_intervals"),
+    State(_LETTERS_SEEN, "data"),
+    State(_GRID, "selectedRows"),
+    prevent_initial_call=True,
+)
+def letters_seen(_ticks: int | None, seen: Any, selected: Any) -> Any:
+    """The table is drawn anew when others have been rejected, but not under the hands of somebody who is choosing."""
+    if selected:
+        raise PreventUpdate
+    try:
+        found = ask(services().ingest.dead_letters, "open", "", None, 1)
+    except NebuloVizError:
+        raise PreventUpdate from None
+    newest = [found.items[0].id if found.items else 0, sum(found.open_by_reason.values())]
+    return no_update if newest == seen else newest
+
+
+@protected_callback(
     Permission.STREAM_MANAGE,
     Output(_LETTERS_CHANGED, "data"),
     Output("data-letters-message", "children"),
+    Output("data-correction-place", "children", allow_duplicate=True),
     Input("data-retry", "n_clicks"),
     Input("data-discard", "n_clicks"),
     State(_GRID, "selectedRows"),
     State(_LETTERS_CHANGED, "data"),
     prevent_initial_call=True,
 )
-def settle(_retry: int | None, _discard: int | None, selected: Any, changed: int) -> tuple[Any, Any]:
-    """Try the chosen records again, or put them away."""
+def settle(_retry: int | None, _discard: int | None, selected: Any, changed: int) -> tuple[Any, Any, Any]:
+    """Try the chosen records again, or put them away; one that is just being corrected may be among them."""
     ids = chosen_ids(selected)
     if not ids:
-        return no_update, toast(_("Choose records in the table first."), "warn")
+        return no_update, toast(_("Choose records in the table first."), "warn"), no_update
     try:
         message = discarded(ids) if ctx.triggered_id == "data-discard" else retried(ids)
     except NebuloVizError as error:
-        return no_update, refusal(error)
-    return (changed or 0) + 1, message
+        return no_update, refusal(error), no_update
+    return (changed or 0) + 1, message, None
 
 
 def chosen_ids(selected: Any) -> list[int]:

@@ -60,10 +60,11 @@ def install_files(server: Flask) -> None:
 
     @route(server, "/export/lines/<kind>", Permission.SALES_READ)
     def export_lines(kind: str) -> Response:
-        """The sale lines behind the query in the URL's parameters, newest first: at most `MOST_LINES`."""
+        """The sale lines behind the query in the URL's parameters, newest first; of more than `MOST_LINES` its name says so."""
         query = _query()
-        name = file_name(query, kind, "sale-lines")
-        return _exported(kind, lambda: sheet_of_lines(islice(_sale_lines(query), MOST_LINES), query.zone), name)
+        lines = list(islice(_sale_lines(query), MOST_LINES + 1))
+        name = file_name(query, kind, name_of_lines(len(lines)))
+        return _exported(kind, lambda: sheet_of_lines(lines[:MOST_LINES], query.zone), name)
 
     @route(server, "/export/audit", Permission.AUDIT_READ)
     def export_audit() -> Response:
@@ -79,6 +80,11 @@ def install_files(server: Flask) -> None:
         ask(lambda session, actor: write(every_entry(services().audit, session, actor, which), out))
         act(services().audit.record, AuditAction.AUDIT_EXPORTED, after={"filters": filters_told(which)})
         return _download(out.getvalue(), content_type, "audit-log.csv")
+
+
+def name_of_lines(count: int) -> str:
+    """How the name of a file with so many sale lines begins: somebody who has only the file must see that it is not all."""
+    return "sale-lines" if count <= MOST_LINES else f"sale-lines-newest-{MOST_LINES}"
 
 
 def _query() -> Query:

@@ -189,28 +189,39 @@ def test_a_file_may_name_its_columns_as_the_page_does(language: str) -> None:
 class TestRejected:
     def test_are_shown_with_reason_and_bytes(self, page: Any, shop: Shop, drawn: Drawn) -> None:
         shop.ingest.letters = {1: dead_letter(1)}
-        table, options = page.letters("", 0)
+        table, options = page.letters("", 0, None)
         assert "Not readable" in drawn(table)
         assert [option["value"] for option in options] == ["", "malformed"]
 
     def test_of_a_file_name_it_and_their_row_as_people_count(self, page: Any, shop: Shop) -> None:
         shop.ingest.letters = {1: dead_letter(1), 2: dead_letter(2, file="shop.csv")}
-        table, _options = page.letters("", 0)
+        table, _options = page.letters("", 0, None)
         assert {row["where"] for row in table.rowData} == {"sales · 0 · 41", "shop.csv, row 43"}
 
     def test_bytes_run_from_left_to_right_in_every_language(self, page: Any, shop: Shop, drawn: Drawn) -> None:
         shop.ingest.letters = {1: dead_letter(1)}
         with use(Preferences("ar")):
-            table = page.letters("", 0)[0]
+            table = page.letters("", 0, None)[0]
         styles = {column["field"]: column.get("cellStyle") for column in table.columnDefs}
         assert styles["bytes"] == {"direction": "ltr"}
         assert styles["reason"] is None
 
+    def test_that_come_while_the_page_is_open_are_shown_unless_somebody_is_choosing(
+        self, page: Any, shop: Shop
+    ) -> None:
+        shop.ingest.letters = {}
+        seen = page.letters_seen(1, None, None)
+        assert page.letters_seen(2, seen, None) is no_update
+        shop.ingest.letters = {1: dead_letter(1)}
+        assert page.letters_seen(3, seen, []) != seen
+        with pytest.raises(PreventUpdate):
+            page.letters_seen(3, seen, [{"id": 1}])
+
     def test_are_put_away(self, page: Any, shop: Shop, browser: Browser, drawn: Drawn) -> None:
         shop.ingest.letters = {1: dead_letter(1), 2: dead_letter(2)}
         browser.triggers("data-discard.n_clicks", 1)
-        changed, message = page.settle(None, 1, [{"id": 2}, {"id": "x"}, None], 0)
-        assert changed == 1
+        changed, message, form = page.settle(None, 1, [{"id": 2}, {"id": "x"}, None], 0)
+        assert (changed, form) == (1, None)
         assert "1 record put away." in drawn(message)
         assert [letter.state for letter in shop.ingest.letters.values()] == ["open", "discarded"]
 
@@ -219,7 +230,7 @@ class TestRejected:
     ) -> None:
         shop.ingest.letters = {1: dead_letter(1), 2: dead_letter(2)}
         browser.triggers("data-retry.n_clicks", 1)
-        _changed, message = page.settle(1, None, [{"id": 1}, {"id": 2}], 0)
+        _changed, message, _form = page.settle(1, None, [{"id": 1}, {"id": 2}], 0)
         assert "2 were rejected again. Empty record: no value." in drawn(message)
 
     def test_one_is_corrected_by_hand(self, page: Any, shop: Shop, browser: Browser, drawn: Drawn) -> None:
@@ -261,7 +272,7 @@ class TestRejected:
         self, page: Any, browser: Browser, drawn: Drawn, selected: Any
     ) -> None:
         browser.triggers("data-retry.n_clicks", 1)
-        changed, message = page.settle(1, None, selected, 0)
+        changed, message, _form = page.settle(1, None, selected, 0)
         assert changed is no_update
         assert "Choose records" in drawn(message)
 

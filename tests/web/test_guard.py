@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from nebuloviz.permissions import ROLES, Permission
+from nebuloviz.web.files import name_of_lines
 from tests.program import ROOT, Program, run
 from tests.served import raw
 
@@ -576,6 +577,9 @@ class TestFiles:
         name = f"sale-lines-2026-11-01-2026-11-21.{kind}"
         assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
         assert program.as_("viewer").get(path).status_code == 403
+
+    def test_of_too_many_lines_are_named_as_what_they_hold(self) -> None:
+        assert [name_of_lines(count) for count in (20_000, 20_001)] == ["sale-lines", "sale-lines-newest-20000"]
 
     @pytest.mark.parametrize(
         ("path", "status"),

@@ -33,7 +33,7 @@ def pace(status: StreamStatus, freshness: Freshness, now: datetime) -> Component
         [
             (_("Sales a minute"), _rate(recent / max(len(minutes), 1))),
             (_("In the last hour"), number(hour)),
-            (_("Waiting in Kafka"), number(sum(lags)) if lags else _("nothing")),
+            (_("Waiting in Kafka"), number(sum(lags)) if lags else "–"),
             (_("Arriving after the sale"), duration(late)),
             (_("Newest arrival"), relative(newest)),
             (_("Sale lines stored"), number(freshness.lines)),
