@@ -44,10 +44,11 @@ def layout(**_query: str) -> Component:
         html.Label([html.Span(_("Search series"), className="visually-hidden"), search], **given(data_nv_search="")),
     ]
     taught = link_button(_("What was taught"), "/lessons", icon_name="mortarboard")
+    watched = link_button(_("What is watched"), "/detectors", icon_name="binoculars")
     more = button(_("Show more"), id="alerts-more", kind="quiet", hidden=True)
     return page(
         [
-            html.Div(page_header(_("Alerts"), actions=[taught]), className="nv-span-12"),
+            html.Div(page_header(_("Alerts"), actions=[watched, taught]), className="nv-span-12"),
             html.Div(bar, className="nv-alert-bar nv-span-12"),
             html.Div(id="alerts-message", className="nv-span-12"),
             html.P(id="alerts-status", className="visually-hidden", role="status"),

@@ -336,6 +336,10 @@ class FakeAlertService(AlertService):
     failure: NebuloVizError | None = None
     people: tuple[str, ...] = ("ann", "bob")
     lessons: dict[int, TaughtView] = field(default_factory=dict)
+    watches: Sequence[DetectorView] = (
+        DetectorView("series", "forest-1", NOW, NOW, (WatchedView("revenue", "hour", NOW),)),
+        DetectorView("lines", None, None, None),
+    )
     now: datetime = NOW
 
     def list(
@@ -521,8 +525,9 @@ class FakeAlertService(AlertService):
         return pd.DataFrame({"bucket": starts, "expected": 250.0, "expected_low": 180.0, "expected_high": 320.0})
 
     def detectors(self, session: Session, actor: Actor) -> Sequence[DetectorView]:
-        watched = (WatchedView("revenue", "hour", NOW),)
-        return [DetectorView("series", "forest-1", NOW, NOW, watched), DetectorView("lines", None, None, None)]
+        if self.failure:
+            raise self.failure
+        return self.watches
 
     def counts(self, session: Session, actor: Actor, which: AlertFilter | None = None) -> Mapping[str, int]:
         if self.failure:

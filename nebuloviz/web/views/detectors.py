@@ -1,0 +1,90 @@
+"""What watches sales: the watches with what they know, and all that is watched, by segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from dash import html
+from dash.development.base_component import Component
+
+from nebuloviz.detection.series import SeriesKey
+from nebuloviz.i18n import _, format_date, format_datetime, lazy, local, number
+from nebuloviz.metrics.line_figures import figure
+from nebuloviz.services.interfaces import DetectorView, WatchedView
+from nebuloviz.services.shown import value_label
+from nebuloviz.web.components import card, empty_state, table
+from nebuloviz.web.components.basic import kpi_list
+from nebuloviz.web.views.common import dimension_words
+
+#: Watch -> its name, and what it does.
+_WATCHES = {
+    "series": (lazy("Hours"), lazy("Judges each hour once it is over: orders, revenue, units and lines.")),
+    "days": (
+        lazy("Days"),
+        lazy("Judges each day once it is over: average order value, discount rate, margin, returns and customers."),
+    ),
+    "lines": (lazy("Sale lines"), lazy("Judges each sale line as it arrives: prices, quantities, repeated orders.")),
+}
+Segment = tuple[tuple[str, str], ...]
+
+
+def watches(found: Sequence[DetectorView]) -> Component:
+    """A card for each watch, beside each other."""
+    return html.Div([_watch(each) for each in found], className="nv-grid")
+
+
+def _watch(view: DetectorView) -> Component:
+    name, does = _WATCHES[view.name]
+    facts = None if view.version is None else kpi_list(_facts(view))
+    about = html.Div([html.P(str(does), className="nv-help"), facts], className="nv-stack")
+    return card(str(name), about, span=4)
+
+
+def _facts(view: DetectorView) -> list[tuple[str, str]]:
+    learning = _("Still learning")
+    return [
+        (_("Series watched"), number(len(view.watched))),
+        (_("Last trained"), format_datetime(view.trained_at) if view.version and view.trained_at else learning),
+        (_("Judged until"), format_datetime(view.judged_until) if view.judged_until else _("Nothing yet")),
+    ]
+
+
+def watched_table(found: Sequence[DetectorView], now: datetime) -> Component:
+    """The segments that are watched, each with its metrics by the hour and by the day, and since when; new ones say from when on."""
+    by_segment: dict[Segment, list[WatchedView]] = {}
+    for watched in (each for view in found for each in view.watched):
+        by_segment.setdefault(SeriesKey.parse(watched.series).dimensions, []).append(watched)
+    if not by_segment:
+        hint = _("A series is watched once it has been seen for four weeks, and as long as it sells enough.")
+        return empty_state(_("Nothing is watched yet"), icon_name="binoculars", hint=hint)
+    heads = (_("Segment"), _("By the hour"), _("By the day"), _("Can alert since"))
+    rows = [_row(segment, by_segment[segment], now) for segment in sorted(by_segment)]
+    return table(_("What is watched"), heads, rows)
+
+
+def _row(segment: Segment, watched: Sequence[WatchedView], now: datetime) -> html.Tr:
+    since = min(each.since for each in watched)
+    day = format_date(local(since).date())
+    when = day if since <= now else _("from {day} on", day=day)
+    return html.Tr(
+        [
+            html.Th(_segment_words(segment), scope="row"),
+            html.Td(_metrics(each for each in watched if each.grain == "hour")),
+            html.Td(_metrics(each for each in watched if each.grain == "day")),
+            html.Td(when),
+        ]
+    )
+
+
+def _segment_words(segment: Segment) -> Component:
+    if not segment:
+        return html.Span(_("All sales"))
+    words: list[Component | str] = []
+    for name, value in segment:
+        words += [" · ", dimension_words(name), " ", html.Bdi(value_label(value))]
+    return html.Span(words[1:])
+
+
+def _metrics(watched: Iterable[WatchedView]) -> str:
+    return ", ".join(str(figure(SeriesKey.parse(each.series).metric).label) for each in watched) or "–"
