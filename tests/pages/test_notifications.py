@@ -52,7 +52,7 @@ RULE = {
     "least": "high",
     "metrics": ["orders"],
     "segment": ["region=north", "region=a=b"],
-    "days": [0, 6],
+    "days": ["0", "6"],
     "begin": 510,
     "end": 1080,
     "over": False,

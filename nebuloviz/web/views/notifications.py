@@ -51,6 +51,7 @@ _STATES: dict[str, tuple[Any, Kind, str]] = {
 _GROUPS = (0, 5, 15, 60, 240, DAY_MINUTES)
 _MOST = (1, 2, 4, 6, 12, 30, 60)
 _STEP_MINUTES = 30
+_DAYS = frozenset("0123456")
 
 
 # ---------------------------------------------------------------- the list
@@ -209,7 +210,7 @@ def _rule_card(place: int, rule: NotificationRule, segments: Mapping[str, str], 
     chosen = [f"{name}={value}" for name, values in rule.segment for value in values]
     known = {**segments, **{key: segments.get(key, _segment_words(key)) for key in chosen}}
     parts = [{"label": words, "value": key} for key, words in known.items()]
-    days = [{"label": weekday_name(day), "value": day} for day in week_days()]
+    days = [{"label": weekday_name(day), "value": str(day)} for day in week_days()]
     clock = [{"label": clock_words(minutes), "value": minutes} for minutes in _clock(rule)]
     remove = button(_("Remove this rule"), id=remove_id(place), icon_name="trash", kind="quiet", icon_only=True)
     title = _("Rule {number}", number=number(place + 1))
@@ -220,7 +221,9 @@ def _rule_card(place: int, rule: NotificationRule, segments: Mapping[str, str], 
         html.Div(
             [
                 html.Span(_("Days"), className="nv-label"),
-                dcc.Checklist(id=rule_id(place, "days"), options=days, value=list(rule.days), className="nv-days", inline=True),
+                dcc.Checklist(
+                    id=rule_id(place, "days"), options=days, value=list(map(str, rule.days)), className="nv-days", inline=True,
+                ),
             ],
             className="nv-field nv-field-wide", role="group", **given(aria_label=_("Days")),
         ),
@@ -344,13 +347,12 @@ def _rule(said: Mapping[str, Any]) -> NotificationRule:
     for key in _texts(said.get("segment")):
         name, _equals, value = key.partition("=")
         segment.setdefault(name, []).append(value)
-    days = said.get("days")
     return NotificationRule(
         _text(said.get("least")) or "low",
         tuple(_texts(said.get("metrics"))),
         tuple((name, tuple(values)) for name, values in segment.items()),
         bool(said.get("over")),
-        tuple(day for day in days if isinstance(day, int)) if isinstance(days, list) else (),
+        tuple(int(day) for day in _texts(said.get("days")) if day in _DAYS),
         _number(said.get("begin"), 0),
         _number(said.get("end"), 0),
         bool(said.get("critical_always")),
