@@ -7,7 +7,7 @@
   const THEME_COOKIE = "nebuloviz_theme";
   const TOAST_MS = 8000;
   const SEQUENCE_MS = 1200;
-  const PLACES = { o: "/", e: "/explore", a: "/alerts", d: "/data" };
+  const PLACES = { o: "/", e: "/explore", i: "/insights", a: "/alerts", d: "/data" };
 
   /* ------------------------------------------------------------ Where Plotly comes from */
 

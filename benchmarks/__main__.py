@@ -1,8 +1,8 @@
 """Prints every figure: `python -m benchmarks`, or only some parts, `python -m benchmarks queries ingest`.
 
-`detect` takes a quarter of an hour and needs a folder with labelled sales and series (`--bench`, see `benchmarks/detect.py`), so it
-runs only where it is named. `--sales 20000000` asks the queries of so many sales on PostgreSQL as well, and compares them with
-those of 5 million.
+`detect` takes a quarter of an hour and needs a folder with labelled sales and series (`--bench`, see `benchmarks/detect.py`), and
+`forecast` one with real sales (`--data`), so they run only where they are named. `--sales 20000000` asks the queries of so many
+sales on PostgreSQL as well, and compares them with those of 5 million.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ PARTS = {
     "cache": "Cache",
     "scoring": "Scoring",
     "detect": "Detection, judged by labels",
+    "forecast": "Forecasts, held against what came",
     "processes": "The program as it is met",
     "browser": "Overview in a browser",
     "api": "The API",
@@ -33,12 +34,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all of them by default")
     parser.add_argument("--bench", type=Path, default=Path("../shared/bench"), help="the folder with labelled data")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the folder with Online Retail")
     parser.add_argument("--seeds", nargs="*", help="streams of sales to replay (default: 301 302)")
     parser.add_argument("--sales", type=int, help="a second size of the queries' database; 20 million take some 12 GB")
     arguments = parser.parse_args()
     labelled = {"bench": arguments.bench} | ({"seeds": arguments.seeds} if arguments.seeds is not None else {})
     options: dict[str, dict[str, Any]] = {"queries": {"more": arguments.sales}, "detect": labelled}
-    for part in arguments.parts or [each for each in PARTS if each != "detect"]:
+    options["forecast"] = {"data": arguments.data}
+    for part in arguments.parts or [each for each in PARTS if each not in {"detect", "forecast"}]:
         module = importlib.import_module(f"benchmarks.{part}")
         show(PARTS[part], module.figures(**options.get(part, {})))
 

@@ -163,8 +163,11 @@ def draw(search: str | None, _stamp: str, theme: str, table_clicks: int | None) 
         def build() -> Any:
             state = views.normal(asked.state)
             query = views.query_for(asked, state)
-            expected, alerts = (asked.expected(query), asked.alerts(query)) if views.expects(state) else (None, ())
-            return views.chart_view(asked.frame(query), expected, alerts, state, asked.style(*state.by))
+            more = views.expects(state)
+            expected, alerts = (asked.expected(query), asked.alerts(query)) if more else (None, ())
+            coming = asked.forecast(query) if more else None
+            frame, style = asked.frame(query), asked.style(*state.by)
+            return views.chart_view(frame, expected, alerts, state, style, coming=coming)
 
         return chart_answer(build, table_clicks)
 

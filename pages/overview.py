@@ -42,6 +42,7 @@ from nebuloviz.web.question import bounds, comparison_words, range_words
 from nebuloviz.web.reading import Asking, asking
 from nebuloviz.web.state import PageState
 from nebuloviz.web.views import common
+from nebuloviz.web.views import insights as insight_views
 from nebuloviz.web.views import overview as views
 
 #: The name of all charts here; `of` in their ids says which one: a key of `CHARTS`, or a dimension behind `_BY`.
@@ -220,7 +221,7 @@ def tiles(asked: Asking) -> Any:
 
 def findings(asked: Asking) -> Any:
     query = asked.query(comparison=asked.state.comparison or "previous")
-    return part_answer(lambda: views.findings(ask(services().insights.insights, query, views.FINDINGS)))
+    return part_answer(lambda: insight_views.findings(ask(services().insights.insights, query, views.FINDINGS)))
 
 
 def chart(asked: Asking, of: str) -> ChartView:
@@ -235,7 +236,8 @@ def chart(asked: Asking, of: str) -> ChartView:
 
 def trend(asked: Asking) -> ChartView:
     query = asked.query(grain="fitting")
-    return views.trend_view(asked.frame(query), asked.expected(query), asked.alerts(query), asked.state, asked.style())
+    frame, expected, alerts = asked.frame(query), asked.expected(query), asked.alerts(query)
+    return views.trend_view(frame, expected, alerts, asked.state, asked.style(), coming=asked.forecast(query))
 
 
 def breakdown(asked: Asking, slug: str) -> ChartView:

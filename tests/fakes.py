@@ -10,9 +10,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.errors import Conflict, InvalidInput, NebuloVizError, NotFound
 from nebuloviz.metrics.buckets import buckets
+from nebuloviz.metrics.calendar import day_of
 from nebuloviz.metrics.query import Comparison, Filter, Query
 from nebuloviz.metrics.registry import DIMENSIONS, METRICS, Metric, metric
 from nebuloviz.permissions import Actor, Permission, require
@@ -44,6 +46,7 @@ from nebuloviz.services.interfaces import (
     DeadLetterPage,
     DeadLetterView,
     DetectorView,
+    Digest,
     Explanation,
     FilePreview,
     Frame,
@@ -560,6 +563,20 @@ class FakeInsights(AIInsights):
 
     def insights(self, session: Session, actor: Actor, query: Query, limit: int = 5) -> Sequence[Insight]:
         return sorted(self.findings, key=lambda each: -each.weight)[:limit]
+
+    def digest(
+        self,
+        session: Session,
+        actor: Actor,
+        *,
+        day: date | None = None,
+        time_zone: str = "UTC",
+        filters: tuple[Filter, ...] = (),
+    ) -> Digest:
+        told = day or day_of(NOW, ZoneInfo(time_zone)) - timedelta(days=1)
+        found = sorted(self.findings, key=lambda each: -each.weight)
+        of_week, ahead = ([each for each in found if (each.kind == "pace") is leads] for leads in (False, True))
+        return Digest(told, of_week[:1], of_week, ahead)
 
 
 @dataclass

@@ -24,7 +24,9 @@ from nebuloviz.api.routes import (
     data,
     detectors,
     exports,
+    forecasts,
     imports,
+    insights,
     me,
     notifications,
     roles,
@@ -93,7 +95,8 @@ def _add_routes(app: FastAPI) -> None:
     """
     guards = [Depends(signed_in), Depends(refuse_unknown_parameters)]
     parts = (
-        data, me, exports, alerts, notifications, detectors, sales, imports, stream, users, roles, tokens, audit, settings_routes,
+        data, insights, forecasts, me, exports, alerts, notifications, detectors,
+        sales, imports, stream, users, roles, tokens, audit, settings_routes,
     )  # fmt: skip
     for part in parts:
         app.include_router(part.router, prefix=PREFIX, dependencies=guards)

@@ -13,6 +13,7 @@ from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.customer_sets import CustomerSetBuilder
 from nebuloviz.services.data import SalesDataService
 from nebuloviz.services.delivery import Deliverer
+from nebuloviz.services.forecasts import DayForecasts
 from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import Services
@@ -55,6 +56,7 @@ def parts(settings: Settings) -> Parts:
     auth = DatabaseAuth(settings, counters=counters, audit=audit, live=decided.live)
     data = SalesDataService(base.cache, zone, sets=CustomerSetBuilder(base.database, zone))
     alerts = DatabaseAlerts(data, audit=audit)
+    forecasts = DayForecasts(data)
     ingest = SalesIngestService(
         base.database, settings, on_written=[base.sales_written], audit=audit, live=decided.live
     )
@@ -68,7 +70,7 @@ def parts(settings: Settings) -> Parts:
         auth,
         data,
         alerts,
-        FigureInsights(data, alerts),
+        FigureInsights(data, alerts, forecasts),
         ingest,
         audit,
         users,
@@ -81,6 +83,7 @@ def parts(settings: Settings) -> Parts:
         DatabaseUserImports(users, roles, audit, data),
         mail,
         notifications,
+        forecasts,
     )
     deliverer = Deliverer(base.database, services, notification_seal(settings))
     return Parts(**vars(base), counters=counters, auth=auth, ingest=ingest, services=services, deliverer=deliverer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import combinations
@@ -31,13 +31,13 @@ def explain(session: Session, actor: Actor, data: DataService, alert: AlertView,
     own: Segment = tuple(sorted(alert.dimensions.items()))
     start, end = alert.judged
     query = Query(metrics=(metric_behind(alert.metric),), start=start, end=end)
-    reader = _Reader(session, actor, data, query)
-    levels = [level for level in reader.levels(own) if len(level.segments)]
+    reader = SegmentReader(session, actor, data, [_weeks_back(query, week) for week in range(BASELINE_WEEKS + 1)])
+    levels = reader.levels(own)
     if alert.detector == HOURS:
         levels = _as_expected(levels, own, alert.expected or 0.0)
     rising = alert.observed > (alert.expected or 0.0) and alert.metric != "price_drops"  # which revenue falls by
     found = causes(own, levels, rising=rising, counted=_COUNTED[alert.metric], limit=limit)
-    return Explanation(tuple(_contribution(cause, reader.names) for cause in found))
+    return Explanation(tuple(contribution(cause, reader.names) for cause in found))
 
 
 def _as_expected(levels: Sequence[Level], own: Segment, expected: float) -> list[Level]:
@@ -51,19 +51,29 @@ def _as_expected(levels: Sequence[Level], own: Segment, expected: float) -> list
     ]
 
 
-class _Reader:
-    """Reads levels, and notes what values are called."""
+class SegmentReader:
+    """Reads levels of the first of `periods`, beside the others, and notes what values are called.
 
-    def __init__(self, session: Session, actor: Actor, data: DataService, query: Query) -> None:
+    The periods ask the same of different times: of one metric, without dimensions.
+    """
+
+    def __init__(self, session: Session, actor: Actor, data: DataService, periods: Sequence[Query]) -> None:
         self._session = session
         self._actor = actor
         self._data = data
-        self._query = query
+        self._periods = periods
         self.names: dict[tuple[str, str], str] = {}
 
-    def levels(self, own: Segment) -> Iterator[Level]:
-        """All sales, each dimension in use, and pairs: any two dimensions for all sales, else those with the series' own values."""
-        free = [name for name in self._data.dimensions_in_use(self._session, self._actor) if name not in dict(own)]
+    def levels(self, own: Segment, *, leave_out: Collection[str] = (), paired: bool = True) -> list[Level]:
+        """All sales, each dimension in use, and pairs: any two dimensions for all sales, else those with the series' own values.
+
+        `leave_out` are dimensions that are not looked at; not `paired`: single dimensions alone.
+        """
+        in_use = self._data.dimensions_in_use(self._session, self._actor)
+        free = [name for name in in_use if name not in dict(own) and name not in leave_out]
+        return [level for level in self._levels(own, free, paired=paired) if len(level.segments)]
+
+    def _levels(self, own: Segment, free: Sequence[str], *, paired: bool) -> Iterator[Level]:
         yield self._level((), COMPANY)
         for name in free:
             yield self._level((name,), COMPANY)
@@ -71,17 +81,18 @@ class _Reader:
             yield self._level((), own)
             for name in free:
                 yield self._level((name,), own)
-        else:
+        elif paired:
             for pair in combinations([name for name in free if name not in _UNPAIRED], 2):
                 yield self._level(pair, COMPANY)
 
     def _level(self, dimensions: tuple[str, ...], own: Segment) -> Level:
-        query = self._query.with_(
-            dimensions=dimensions, filters=tuple(Filter(name, "in", (value,)) for name, value in own)
-        )
-        weeks = [self._sums(_weeks_back(query, week), own) for week in range(BASELINE_WEEKS + 1)]
-        segments = sorted(set().union(*weeks))
-        sums = np.array([[week.get(segment, 0.0) for segment in segments] for week in weeks])
+        mine = tuple(Filter(name, "in", (value,)) for name, value in own)
+        periods = [
+            self._sums(period.with_(dimensions=dimensions, filters=(*period.filters, *mine)), own)
+            for period in self._periods
+        ]
+        segments = sorted(set().union(*periods))
+        sums = np.array([[period.get(segment, 0.0) for segment in segments] for period in periods])
         return Level(tuple(segments), sums[0], sums[1:])
 
     def _sums(self, query: Query, own: Segment) -> dict[Segment, float]:
@@ -102,6 +113,7 @@ def _weeks_back(query: Query, weeks: int) -> Query:
     return query.with_(start=query.start - shift, end=query.end - shift)
 
 
-def _contribution(cause: Cause, names: dict[tuple[str, str], str]) -> Contribution:
+def contribution(cause: Cause, names: dict[tuple[str, str], str]) -> Contribution:
+    """`cause` as it is shown; `names` says what values are called."""
     parts = tuple(SegmentPart(name, value, names.get((name, value), "")) for name, value in cause.segment)
     return Contribution(parts, cause.observed, cause.expected, cause.share, cause.surprise)

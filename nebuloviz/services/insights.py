@@ -3,33 +3,153 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 from sqlalchemy.orm import Session
 
-from nebuloviz.i18n import _, change_words, money, ngettext, number, percent
+from nebuloviz.clock import utc_now
+from nebuloviz.detection.causes import causes
+from nebuloviz.detection.history import COMPANY
+from nebuloviz.errors import InvalidQuery
+from nebuloviz.i18n import _, current
+from nebuloviz.metrics.calendar import ONE_DAY, day_of, midnight, moved
 from nebuloviz.metrics.comparison import reaches_back
-from nebuloviz.metrics.query import Query
+from nebuloviz.metrics.query import Filter, Grain, Query
 from nebuloviz.metrics.registry import dimension as dimension_of
 from nebuloviz.permissions import Actor, Permission, require
-from nebuloviz.services.interfaces import OTHER, AIInsights, AlertFilter, AlertService, AlertView, DataService, Insight
+from nebuloviz.services import insight_texts as texts
+from nebuloviz.services.explaining import SegmentReader, contribution
+from nebuloviz.services.insight_periods import days_in, lasts_a_day, periods_before, weeks_of, whole_days
+from nebuloviz.services.interfaces import (
+    OTHER,
+    AIInsights,
+    AlertFilter,
+    AlertService,
+    AlertView,
+    Contribution,
+    DataService,
+    Digest,
+    ForecastService,
+    Insight,
+)
 
-NOTABLE_CHANGE = 0.02  # smaller changes are called steady
-_MOVERS_PER_DIMENSION = 1
 _MAX_VALUES = 50
+#: What is usual is what so many like periods before came to; with fewer than that nothing is said of it.
+_USUAL_PERIODS, _LEAST_USUAL = 8, 4
+#: Segments are held against so many like periods before, two at least. Pairs of dimensions are looked at in short ranges.
+_CAUSE_PERIODS, _LEAST_CAUSE, _PAIRED_DAYS = 4, 2, 8
+_UNSCANNED = ("product",)  # too many values to look at each; the largest are among the movers
+_DIGEST_FINDINGS = 6
+_PACES: dict[Grain, int] = {"month": 1, "quarter": 3}
+_LONG_AGO = timedelta(days=7)  # sales that ended so long ago are history, and their last day is what is told of
+_WEEK = 7
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A question that is looked into: what it asks, its figures beside those of its comparison, since when there are sales."""
+
+    session: Session
+    actor: Actor
+    query: Query
+    figures: pd.Series[float]
+    first_sale: datetime | None
+
+    @property
+    def revenue(self) -> float:
+        return float(self.figures["revenue"])
+
+    @property
+    def before(self) -> float:
+        return float(self.figures["revenue:comparison"])
+
+    def changed(self, slug: str) -> float | None:
+        return texts.relative(self.figures[slug], self.figures[f"{slug}:comparison"])
 
 
 class FigureInsights(AIInsights):
-    """Reads the same figures as the tiles and says what stands out: the change, its driver, its segments, open alerts."""
+    """Reads the same figures as the tiles and says what stands out: the change, whether it is usual, what moved it, open alerts."""
 
-    def __init__(self, data: DataService, alerts: AlertService) -> None:
+    def __init__(
+        self,
+        data: DataService,
+        alerts: AlertService,
+        forecasts: ForecastService,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
         self._data = data
         self._alerts = alerts
+        self._forecasts = forecasts
+        self._now = now
 
     @require(Permission.DATA_READ)
     def insights(self, session: Session, actor: Actor, query: Query, limit: int = 5) -> Sequence[Insight]:
+        asked = self._asked(session, actor, query)
+        found = list(self._open_alerts(asked))
+        # against a part of a period, such as while sales are still being loaded, everything would seem to have risen
+        if reaches_back(asked.query, asked.first_sale):
+            found = [*self._change(asked), *self._parts(asked), *found]
+        return sorted(found, key=lambda insight: -insight.weight)[:limit]
+
+    @require(Permission.DATA_READ)
+    def digest(
+        self,
+        session: Session,
+        actor: Actor,
+        *,
+        day: date | None = None,
+        time_zone: str = "UTC",
+        filters: tuple[Filter, ...] = (),
+    ) -> Digest:
+        now = self._now()
+        of_now = Query(("revenue",), now - ONE_DAY, now, time_zone=time_zone, filters=filters)
+        told = day or self._day_to_tell_of(session, actor, of_now.zone)
+        try:
+            week, start, end = (midnight(told + ONE_DAY * n, of_now.zone) for n in (1 - _WEEK, 0, 1))
+        except OverflowError:
+            raise InvalidQuery(_("The range or its comparison leaves the years 1 to 9999.")) from None
+        of_day = of_now.with_(start=start, end=end, comparison="weekdays")
+        of_week = of_now.with_(start=week, end=end, comparison="previous")
+        return Digest(
+            told,
+            self.insights(session, actor, of_day, _DIGEST_FINDINGS),
+            self.insights(session, actor, of_week, _DIGEST_FINDINGS),
+            list(self._paces(session, actor, of_now)),
+        )
+
+    def _paces(self, session: Session, actor: Actor, of_now: Query) -> Iterator[Insight]:
+        """Where the month and the quarter will end that are under way, against the ones before."""
+        of_now = of_now.with_(year_start=current().year_start)
+        first_sale = self._data.freshness(session, actor).first_sale
+        for grain, months in _PACES.items():
+            coming = self._forecasts.forecast(session, actor, of_now.with_(grain=grain), 1)
+            if coming is None:
+                continue
+            point = coming.points[0]
+            start = moved(point.start, of_now.zone, months=-months)
+            before = math.nan
+            if first_sale is not None and first_sale <= start:
+                then = of_now.with_(start=start, end=point.start)
+                before = float(self._data.frame(session, actor, then).data["revenue"].iloc[0])
+            change = texts.relative(point.value, before)
+            text = texts.pace_text(grain, point, change)
+            fell = change is not None and change <= -texts.NOTABLE_CHANGE
+            asked = of_now.with_(start=start, end=point.end, grain=grain)
+            yield Insight(text, "medium" if fell else "low", asked, point.value, kind="pace")
+
+    def _day_to_tell_of(self, session: Session, actor: Actor, zone: ZoneInfo) -> date:
+        """Yesterday, sales or none; of sales that ended long ago their last day."""
+        yesterday = day_of(self._now(), zone) - ONE_DAY
+        last = self._data.freshness(session, actor).last_sale
+        if last is None or day_of(last, zone) > yesterday - _LONG_AGO:
+            return yesterday
+        return day_of(last, zone)
+
+    def _asked(self, session: Session, actor: Actor, query: Query) -> _Asked:
         asked = replace(
             query,
             metrics=("revenue", "orders", "average_order_value"),
@@ -41,93 +161,105 @@ class FigureInsights(AIInsights):
             other=False,
         )
         figures = self._data.frame(session, actor, asked).data.iloc[0]
-        found = list(self._open_alerts(session, actor, asked, figures["average_order_value"]))
-        # against a part of a period, such as while sales are still being loaded, everything would seem to have risen
-        if reaches_back(asked, self._data.freshness(session, actor).first_sale):
-            found = [*self._headline(asked, figures), *self._movers(session, actor, asked), *found]
-        return sorted(found, key=lambda insight: -insight.weight)[:limit]
+        return _Asked(session, actor, asked, figures, self._data.freshness(session, actor).first_sale)
 
-    def _headline(self, query: Query, figures: pd.Series[float]) -> Iterator[Insight]:
-        revenue, before = figures["revenue"], figures["revenue:comparison"]
-        relative = _relative(revenue, before)
-        if relative is None:
+    def _change(self, asked: _Asked) -> Iterator[Insight]:
+        change = asked.changed("revenue")
+        if change is None:
             return
-        money_at_stake = abs(revenue - before)
-        if abs(relative) < NOTABLE_CHANGE:
-            text = _("Revenue is steady at {amount}.", amount=money(revenue))
-            yield Insight(text, "low", query, math.inf)
-            return
-        text = _(
-            "Revenue is {amount}, {change} against {before}.",
-            amount=money(revenue),
-            change=change_words(relative),
-            before=money(before),
-        )
-        yield Insight(text, "low" if relative > 0 else "medium", query, math.inf)
-        driver = _driver(figures)
-        if driver:
-            yield Insight(driver, "low", query, money_at_stake)
+        fell = change <= -texts.NOTABLE_CHANGE
+        text = texts.change_text(asked.revenue, asked.before, change)
+        yield Insight(text, "medium" if fell else "low", asked.query, math.inf)
+        yield from self._usual(asked)
+        driver = texts.driver_text(asked.changed("orders"), asked.changed("average_order_value"))
+        if driver and abs(change) >= texts.NOTABLE_CHANGE:
+            yield Insight(driver, "low", asked.query, abs(asked.revenue - asked.before), kind="driver")
 
-    def _movers(self, session: Session, actor: Actor, query: Query) -> Iterator[Insight]:
-        """The value of each dimension whose revenue moved most, in either direction."""
-        rolled = [slug for slug in self._data.dimensions_in_use(session, actor) if dimension_of(slug).rolled]
-        for slug in rolled:
-            by_value = replace(query, metrics=("revenue",), dimensions=(slug,), order="-revenue", limit=_MAX_VALUES)
-            data = self._data.frame(session, actor, by_value).data
+    def _usual(self, asked: _Asked) -> Iterator[Insight]:
+        """Whether the days that are over brought what such days do."""
+        periods = self._like_periods(asked, _USUAL_PERIODS)
+        if len(periods) <= _LEAST_USUAL:
+            return
+        whole, earliest = periods[0], periods[-1]
+        own, *past = (self._revenue(asked, each) for each in periods)
+        backed_by = whole.with_(start=earliest.start, grain="day" if days_in(whole) < _WEEK else "week")
+        text = texts.usual_text(own, past, of_a_day=lasts_a_day(whole))
+        yield Insight(text, "high" if own < min(past) else "low", backed_by, math.inf, kind="usual")
+
+    def _like_periods(self, asked: _Asked, most: int) -> list[Query]:
+        """The days of the range that are over, and the like ranges before them, the latest first; empty where no day is over."""
+        whole = whole_days(asked.query.with_(metrics=("revenue",), comparison=None), self._now())
+        return [whole, *periods_before(whole, weeks_of(asked.query), most, asked.first_sale)] if whole else []
+
+    def _parts(self, asked: _Asked) -> Iterator[Insight]:
+        """Which parts of the sales moved: those that explain the whole's move, and the value of each dimension that moved most."""
+        explained: set[tuple[str, str]] = set()
+        for cause in self._causes(asked):
+            explained.update(cause.dimensions.items())
+            yield from self._cause(asked, cause)
+        yield from self._movers(asked, explained)
+
+    def _causes(self, asked: _Asked) -> Sequence[Contribution]:
+        """The segments that explain why the days that are over brought more or less than the like days before."""
+        change = asked.changed("revenue")
+        periods = self._like_periods(asked, _CAUSE_PERIODS)
+        if change is None or abs(change) < texts.NOTABLE_CHANGE or len(periods) <= _LEAST_CAUSE:
+            return ()
+        reader = SegmentReader(asked.session, asked.actor, self._data, periods)
+        fixed = {item.dimension for item in asked.query.filters}
+        levels = reader.levels(COMPANY, leave_out={*fixed, *_UNSCANNED}, paired=days_in(periods[0]) <= _PAIRED_DAYS)
+        if not levels or COMPANY not in levels[0].segments:
+            return ()
+        found = causes(COMPANY, levels, rising=change > 0, counted=False)
+        # against several weeks before, the whole may have gone the other way than against the one that it is compared with
+        same_way = (levels[0].observed[0] > levels[0].expected[0]) == (change > 0)
+        return [contribution(each, reader.names) for each in found] if same_way else ()
+
+    def _cause(self, asked: _Asked, cause: Contribution) -> Iterator[Insight]:
+        """A sentence on a segment, in the figures that its own tile shows."""
+        total = asked.revenue - asked.before
+        if not cause.segment:
+            yield Insight(texts.spread_text(rose=total > 0), "low", asked.query, abs(total), kind="segment")
+            return
+        own = tuple(Filter(name, "in", (value,)) for name, value in cause.dimensions.items())
+        query = asked.query.with_(metrics=("revenue",), filters=(*asked.query.filters, *own))
+        figures = self._data.frame(asked.session, asked.actor, query).data.iloc[0]
+        now, before = float(figures["revenue"]), float(figures["revenue:comparison"])
+        if (now - before) * total <= 0:
+            return
+        text = texts.cause_text(cause.segment, now, before, total)
+        weight = abs(now - before) * max(1.0, math.log(max(cause.surprise, 1.0)))
+        yield Insight(text, "low" if total > 0 else "medium", query, weight, kind="segment")
+
+    def _movers(self, asked: _Asked, explained: Collection[tuple[str, str]]) -> Iterator[Insight]:
+        """The value of each dimension whose revenue moved most, in either direction, but for those `explained` already."""
+        in_use = self._data.dimensions_in_use(asked.session, asked.actor)
+        for slug in (each for each in in_use if dimension_of(each).rolled):
+            query = asked.query.with_(metrics=("revenue",), dimensions=(slug,), order="-revenue", limit=_MAX_VALUES)
+            data = self._data.frame(asked.session, asked.actor, query).data
             data = data[~data[slug].isin([OTHER, ""])]
             moves = (data["revenue"] - data["revenue:comparison"].fillna(0.0)).dropna()
-            for index in moves.abs().nlargest(_MOVERS_PER_DIMENSION).index:
-                if moves[index]:
-                    yield Insight(
-                        _moved(slug, data.loc[index], moves[index]), "low", by_value, abs(float(moves[index]))
-                    )
+            for index in moves.abs().nlargest(1).index:
+                row = data.loc[index]
+                if moves[index] and (slug, str(row[slug])) not in explained:
+                    name = str(row[f"{slug}:name"] if f"{slug}:name" in row else row[slug])
+                    text = texts.moved_text(slug, name, row["revenue"], row["revenue:comparison"])
+                    yield Insight(text, "low", query, abs(float(moves[index])), kind="segment")
 
-    def _open_alerts(self, session: Session, actor: Actor, query: Query, order_value: float) -> Iterator[Insight]:
-        if not actor.may(Permission.ALERTS_READ):
+    def _open_alerts(self, asked: _Asked) -> Iterator[Insight]:
+        query = asked.query
+        if not asked.actor.may(Permission.ALERTS_READ):
             return
         which = AlertFilter(states=("open", "acknowledged"), start=query.start, end=query.end, filters=query.filters)
-        items = self._alerts.list(session, actor, which, limit=500).items
+        items = self._alerts.list(asked.session, asked.actor, which, limit=500).items
         if not items:
             return
         worst = max(items, key=lambda alert: alert.score)
-        text = ngettext(
-            "One alert is open in this time.",
-            "{count} alerts are open in this time.",
-            len(items),
-            count=number(len(items)),
-        )
-        yield Insight(text, worst.severity, query, sum(_stake(alert, order_value) for alert in items), worst.id)
+        stake = sum(_stake(alert, asked.figures["average_order_value"]) for alert in items)
+        yield Insight(texts.alerts_text(len(items)), worst.severity, query, stake, worst.id, "alert")
 
-
-def _relative(now: float, before: float) -> float | None:
-    return None if math.isnan(now) or math.isnan(before) or before == 0 else float((now - before) / abs(before))
-
-
-def _driver(figures: pd.Series[float]) -> str:
-    """Whether the number of orders or their value moved revenue more (logarithms of the two add up to revenue's)."""
-    orders = _relative(figures["orders"], figures["orders:comparison"])
-    value = _relative(figures["average_order_value"], figures["average_order_value:comparison"])
-    if orders is None or value is None or min(orders, value) <= -1:
-        return ""
-    if abs(math.log1p(orders)) >= abs(math.log1p(value)):
-        return _("The number of orders moved it most: {change}.", change=change_words(orders))
-    return _("The value of an order moved it most: {change}.", change=change_words(value))
-
-
-def _moved(slug: str, row: pd.Series[float], move: float) -> str:
-    name = str(row[f"{slug}:name"] if f"{slug}:name" in row else row[slug])
-    relative = _relative(row["revenue"], row["revenue:comparison"])
-    values = {
-        "dimension": str(dimension_of(slug).label),
-        "name": name,
-        "amount": money(abs(move)),
-        "share": percent(abs(relative)) if relative is not None else "",
-    }
-    if relative is None:
-        return _("{dimension} {name} is new with {amount}.", **values)
-    if move > 0:
-        return _("{dimension} {name} rose by {amount} ({share}).", **values)
-    return _("{dimension} {name} fell by {amount} ({share}).", **values)
+    def _revenue(self, asked: _Asked, query: Query) -> float:
+        return float(self._data.frame(asked.session, asked.actor, query).data["revenue"].iloc[0])
 
 
 def _stake(alert: AlertView, order_value: float) -> float:

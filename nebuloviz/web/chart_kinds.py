@@ -48,8 +48,8 @@ def usual_title(state: PageState) -> str:
 class Drawing:
     """What a chart is drawn from. `data` are the rows of `frame`, with figures missing where a bucket has not begun.
 
-    The columns are those of `nebuloviz.services.interfaces.Frame.data`. `expected` is the range that is normal, or None;
-    `marks` say what was unusual.
+    The columns are those of `nebuloviz.services.interfaces.Frame.data`. `expected` is the range that is normal, `ahead` a
+    forecast as `figures.ahead` draws it, or None; `marks` say what was unusual.
     """
 
     frame: Frame
@@ -58,6 +58,7 @@ class Drawing:
     style: Style
     expected: pd.DataFrame | None = None
     marks: Sequence[AnomalyMark] = ()
+    ahead: pd.DataFrame | None = None
 
     @property
     def metric(self) -> Metric:
@@ -146,14 +147,14 @@ def _pair_title(state: PageState) -> str:
 
 def _line(of: Drawing) -> go.Figure:
     banded = of.data if of.by else common.with_expected(of.data, of.expected, of.metric.slug)
-    return trend(banded, of.metric, of.grain, split=of.by, anomalies=of.marks, style=of.style)
+    return trend(banded, of.metric, of.grain, split=of.by, anomalies=of.marks, ahead=of.ahead, style=of.style)
 
 
 def _area(of: Drawing) -> go.Figure:
     if of.by:
         return stacked(of.data, of.metric, of.by, of.grain, kind="area", style=of.style)
     banded = common.with_expected(of.data, of.expected, of.metric.slug)
-    return trend(banded, of.metric, of.grain, kind="area", anomalies=of.marks, style=of.style)
+    return trend(banded, of.metric, of.grain, kind="area", anomalies=of.marks, ahead=of.ahead, style=of.style)
 
 
 def _bar(of: Drawing) -> go.Figure:

@@ -11,7 +11,8 @@ from nebuloviz.i18n import zone as zone_of
 from nebuloviz.metrics.buckets import SHORTEST, automatic_grain, buckets
 from nebuloviz.metrics.calendar import ONE_DAY, day_of, month_floor, week_floor
 from nebuloviz.metrics.query import Comparison, Filter, Grain, Query
-from nebuloviz.metrics.registry import dimension
+from nebuloviz.metrics.registry import dimension, metric
+from nebuloviz.services.interfaces import can_be_forecast
 from nebuloviz.web.figures import value_label
 from nebuloviz.web.state import PRESETS, PageState, Span
 
@@ -54,6 +55,8 @@ BY_WORDS: dict[Grain, object] = {
     "quarter": lazy("by quarter"),
     "year": lazy("by year"),
 }
+#: So many buckets a forecast shows, that of now included.
+AHEAD: dict[Grain, int] = {"day": 15, "week": 13, "month": 4, "quarter": 2}
 #: A chart with more points than this is neither readable nor quick.
 MOST_POINTS = 1_500
 
@@ -130,6 +133,12 @@ def query_of(state: PageState, now: datetime, *, first_sale: datetime | None = N
         comparison=state.comparison,
     )
     return base.with_(**changes)
+
+
+def looks_ahead(query: Query, now: datetime) -> bool:
+    """Whether the chart of `query` is one line up to now, of a metric that can be forecast."""
+    reaches = query.start < now <= query.end
+    return reaches and not query.dimensions and can_be_forecast(metric(query.metrics[0]), query.grain)
 
 
 def without_own_filter(filters: tuple[Filter, ...], slug: str) -> tuple[Filter, ...]:

@@ -14,10 +14,10 @@ from nebuloviz.i18n import current, use
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import metric
 from nebuloviz.permissions import Permission
-from nebuloviz.services.interfaces import AlertFilter, AlertView, Frame
+from nebuloviz.services.interfaces import AlertFilter, AlertView, Forecast, Frame
 from nebuloviz.web.context import ask, may, services
 from nebuloviz.web.figures import Style
-from nebuloviz.web.question import comparison_words, query_of, without_own_filter
+from nebuloviz.web.question import AHEAD, comparison_words, looks_ahead, query_of, without_own_filter
 from nebuloviz.web.state import PageState
 from nebuloviz.web.theme import Theme
 
@@ -82,6 +82,15 @@ class Asking:
         """What was unusual in the metric and range of `query`, for those who may see alerts."""
         about = AlertFilter(metrics=query.metrics, start=query.start, end=query.end)
         return ask(services().alerts.list, about, None, 200).items if may(Permission.ALERTS_READ) else ()
+
+    def forecast(self, query: Query) -> Forecast | None:
+        """What the time ahead of `query` will bring, where the page asks for it: a chart without it is still worth seeing."""
+        if not self.state.ahead or not looks_ahead(query, self.now):
+            return None
+        try:
+            return ask(services().forecasts.forecast, query, AHEAD[query.grain or "day"])
+        except NebuloVizError:
+            return None
 
     def style(self, *dimensions: str, revision: str = "") -> Style:
         """How figures by `dimensions` are drawn for this reader; a zoom lasts as long as `revision` and the question do."""

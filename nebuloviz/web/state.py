@@ -72,7 +72,7 @@ class PageState:
 
     `by` holds at most two dimensions: the first is told apart, the second splits it. Where Explore runs over time, `over_time`
     is true. `chart` is the slug of one of `chart_kinds.CHARTS`, or '' for the usual one; one that is not there counts as ''.
-    `filters` holds at most one entry per dimension and operator.
+    `filters` holds at most one entry per dimension and operator. `ahead`: charts over time go on beyond now, with a forecast.
     """
 
     preset: str = DEFAULT_PRESET
@@ -85,6 +85,7 @@ class PageState:
     over_time: bool = True
     chart: str = ""
     top: int = DEFAULT_TOP
+    ahead: bool = False
     zone: str = ""
     alert_states: tuple[AlertState, ...] = ("open", "acknowledged")
     severities: tuple[Severity, ...] = ()
@@ -123,6 +124,7 @@ class PageState:
             "axis": (self.over_time, default.over_time, ["value"]),
             "chart": (self.chart, default.chart, [self.chart]),
             "top": (self.top, default.top, [str(self.top)]),
+            "ahead": (self.ahead, default.ahead, ["1"]),
             "tz": (self.zone, default.zone, [self.zone]),
             "state": (self.alert_states, default.alert_states, list(self.alert_states) or [_NONE]),
             "severity": (self.severities, default.severities, list(self.severities)),
@@ -146,6 +148,7 @@ class PageState:
             over_time=one.get("axis") != "value",
             chart=one["chart"] if _CHART.fullmatch(one.get("chart", "")) else "",
             top=int(one["top"]) if one.get("top") in {str(top) for top in TOPS} else DEFAULT_TOP,
+            ahead=one.get("ahead") == "1",
             zone=_zone_name(one.get("tz", "")),
             alert_states=_alert_states(params.get("state", ())),
             severities=cast("tuple[Severity, ...]", _in_order(params.get("severity", ()), SEVERITIES)),

@@ -22,6 +22,7 @@ from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.data import SalesDataService
+from nebuloviz.services.forecasts import DayForecasts
 from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import Services
@@ -112,7 +113,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
         auth,
         data,
         alerts,
-        FigureInsights(data, alerts),
+        FigureInsights(data, alerts, DayForecasts(data)),
         ingest,
         audit,
         users,
@@ -125,6 +126,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
         DatabaseUserImports(users, roles, audit, data),
         mail,
         DatabaseNotifications(settings, mail, audit, decided.live),
+        DayForecasts(data),
     )
     with database.transaction() as session:
         for role in ROLES:

@@ -16,6 +16,7 @@ from nebuloviz.metrics.query import Query
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.data import SalesDataService
+from nebuloviz.services.forecasts import DayForecasts
 from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import Insight
 from tests.fakes import FakeInsights
@@ -50,7 +51,7 @@ def tell(request: pytest.FixtureRequest) -> Iterator[Tell]:
     database = Database(request.getfixturevalue(kind))
     fill(database)
     data = SalesDataService(Cache(secret="of no importance here"), ZoneInfo("UTC"), lambda: NOW)
-    service = FigureInsights(data, DatabaseAlerts(data, lambda: NOW))
+    service = FigureInsights(data, DatabaseAlerts(data, lambda: NOW), DayForecasts(data, lambda: NOW), lambda: NOW)
     with database.session() as session:
         yield lambda limit: service.insights(session, SYSTEM, WEEK, limit)
     database.dispose()

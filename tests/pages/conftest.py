@@ -19,6 +19,7 @@ from nebuloviz.i18n import Preferences, set_current, use
 from nebuloviz.permissions import ROLES
 from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.auth import DatabaseAuth
+from nebuloviz.services.forecasts import DayForecasts
 from nebuloviz.services.interfaces import Services, UserView
 from nebuloviz.services.mail import SmtpMail
 from nebuloviz.services.notifications import DatabaseNotifications
@@ -79,6 +80,7 @@ def services_of(settings: Settings, shop: Shop) -> Services:
         DatabaseUserImports(users, roles, shop.audit, shop.data),
         mail,
         DatabaseNotifications(settings, mail, shop.audit, decided.live),
+        DayForecasts(shop.data, lambda: shop.data.now),
     )
 
 

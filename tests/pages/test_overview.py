@@ -16,7 +16,7 @@ from nebuloviz.web.question import query_of
 from nebuloviz.web.reading import Asking, asking
 from nebuloviz.web.state import PageState
 from nebuloviz.web.views import overview as views
-from tests.fakes import NOW, alert
+from tests.fakes import NOW, alert, sale_lines
 from tests.pages.conftest import Browser, Drawn, Shop
 
 TREND = '{"of":"trend","type":"overview-figure"}'
@@ -160,6 +160,22 @@ class TestTrend:
         lines = traces(answer(page, "trend", f"?range=7d{search}"), "scatter")
         marks = [mark for trace in lines for mark in trace.customdata or () if mark[2] == 5]
         assert bool(marks) is ringed
+
+    def test_goes_on_beyond_now_where_the_url_asks_for_a_forecast(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        shop.data.lines = sale_lines(150, shop.data.now)
+        plain, ahead = (answer(page, "trend", search, 1) for search in ("?range=7d", "?range=7d&ahead=1"))
+        lasts = [max(x for trace in traces(each, "scatter") for x in trace.x if x) for each in (plain, ahead)]
+        assert lasts[1] - lasts[0] == timedelta(days=14)
+        assert "Show the forecast" in drawn(plain["head"])
+        assert "Hide the forecast" in drawn(ahead["head"])
+        assert drawn(ahead["table"]).count('"type": "Tr"') == 8 + 16
+
+    @pytest.mark.parametrize("search", ["?range=yesterday", "?range=7d&m=average_order_value", "?range=today"])
+    def test_offers_no_forecast_where_there_can_be_none(self, page: Any, drawn: Drawn, search: str) -> None:
+        assert "forecast" not in drawn(answer(page, "trend", search)["head"])
+
+    def test_says_that_there_are_too_few_days_for_a_forecast(self, page: Any, drawn: Drawn) -> None:
+        assert "too few days of sales" in drawn(answer(page, "trend", "?range=7d&ahead=1")["head"])
 
     def test_a_filter_that_leaves_nothing_is_named(self, page: Any, drawn: Drawn) -> None:
         found = answer(page, "trend", "?f.category=Nothing%20of%20ours")

@@ -1,6 +1,6 @@
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -8,15 +8,16 @@ import pytest
 
 from nebuloviz.cache import Cache
 from nebuloviz.db import Database
-from nebuloviz.errors import PermissionDenied
+from nebuloviz.errors import InvalidQuery, PermissionDenied
 from nebuloviz.i18n import Preferences, use
 from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.models import Alert
 from nebuloviz.permissions import SYSTEM, Actor, Permission
 from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.data import SalesDataService
+from nebuloviz.services.forecasts import DayForecasts
 from nebuloviz.services.insights import FigureInsights
-from nebuloviz.services.interfaces import Insight
+from nebuloviz.services.interfaces import Digest, Insight
 from tests.services.watched_shop import write
 
 NOW = datetime(2026, 6, 15, tzinfo=UTC)
@@ -60,7 +61,7 @@ def tell(database: Database) -> Tell:
             lines = [*lines, *sales(14, [0.0])]
         write(database, list(lines), NOW)
         data = SalesDataService(Cache(secret="of no importance here"), ZoneInfo("UTC"), lambda: NOW)
-        service = FigureInsights(data, DatabaseAlerts(data, lambda: NOW))
+        service = FigureInsights(data, DatabaseAlerts(data, lambda: NOW), DayForecasts(data, lambda: NOW), lambda: NOW)
         with database.session() as session, use(Preferences(language=language, currency="EUR")):
             return service.insights(session, actor, query, limit)
 
@@ -119,6 +120,65 @@ class TestTheMovers:
     def test_say_what_is_gone(self, tell: Tell) -> None:
         found = tell([*sales(10, [100.0]), *sales(3, [100.0]), *sales(10, [30.0], "south")])
         assert "Region south fell by €30.00 (100.0%)." in [each.text for each in found]
+
+
+def nine_sundays(south: Sequence[float], north: Sequence[float] = (10.0,) * 10) -> list[bytes]:
+    """What was sold yesterday in the south and in the north, and on the eight Sundays before: a hundred or a little more in each."""
+    before = [sales(8 + 7 * week, [10.0 + week // 2 % 3] * 10) for week in range(8)]
+    before += [sales(8 + 7 * week, [10.0 + week // 2 % 2] * 10, "south") for week in range(8)]
+    return [line for lines in (*before, sales(1, north), sales(1, south, "south")) for line in lines]
+
+
+@pytest.fixture
+def digest(database: Database) -> Callable[..., Digest]:
+    def told(lines: Sequence[bytes], language: str = "en", **asked: object) -> Digest:
+        write(database, list(lines), NOW)
+        data = SalesDataService(Cache(secret="of no importance here"), ZoneInfo("UTC"), lambda: NOW)
+        service = FigureInsights(data, DatabaseAlerts(data, lambda: NOW), DayForecasts(data, lambda: NOW), lambda: NOW)
+        with database.session() as session, use(Preferences(language=language, currency="EUR")):
+            return service.digest(session, SYSTEM, **asked)  # type: ignore[arg-type]  # as each test says
+
+    return told
+
+
+class TestTheDigest:
+    def test_tells_of_yesterday_what_changed_that_it_is_unusual_and_where(self, digest: Callable[..., Digest]) -> None:
+        found = digest(nine_sundays([10.0] * 2))
+        assert found.day == date(2026, 6, 14)
+        assert [each.text for each in found.of_day][:3] == [
+            "Revenue is €120.00, down 40.0% against €200.00.",
+            "That is less than on the same weekday of each of the 8 weeks before: €200.00 to €220.00.",
+            "Region south explains all of the fall: €80.00 less, now €20.00.",
+        ]
+        assert not any("Region south fell" in each.text for each in found.of_day)  # it is said already
+        where = next(each for each in found.of_day if each.kind == "segment")
+        assert where.query.filters == (Filter("region", "in", ("south",)),)
+
+    def test_says_that_a_day_is_usual(self, digest: Callable[..., Digest]) -> None:
+        found = digest(nine_sundays([11.0] * 10))
+        assert [each.text for each in found.of_day if each.kind == "usual"] == [
+            "That is usual: the same weekday of the 8 weeks before brought €200.00 to €220.00."
+        ]
+
+    def test_names_no_segment_where_all_of_them_moved_alike(self, digest: Callable[..., Digest]) -> None:
+        lines = nine_sundays([10.0] * 2, [10.0] * 2)
+        assert "The fall is spread over all sales; no segment stands out." in [
+            each.text for each in digest(lines).of_day
+        ]
+
+    def test_tells_of_the_last_day_of_what_ended_long_ago(self, digest: Callable[..., Digest]) -> None:
+        assert digest(sales(30, [10.0])).day == date(2026, 5, 16)
+
+    def test_refuses_a_day_before_all_others(self, digest: Callable[..., Digest]) -> None:
+        with pytest.raises(InvalidQuery):
+            digest([], day=date.min)
+
+    @pytest.mark.parametrize("language", ["de", "es", "ar"])
+    def test_speaks_the_readers_language(self, digest: Callable[..., Digest], language: str) -> None:
+        found = digest(nine_sundays([10.0] * 2), language)
+        assert len(found.of_day) >= 4
+        for english in ("Revenue", "That is", "explains", "moved"):
+            assert not any(english in each.text for each in (*found.of_day, *found.of_week))
 
 
 class TestOpenAlerts:

@@ -21,6 +21,7 @@ from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.customer_sets import CustomerSetBuilder
 from nebuloviz.services.data import SalesDataService
 from nebuloviz.services.export import sheet_of_frame
+from nebuloviz.services.forecasts import DayForecasts
 from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import OTHER
 from tests.metrics import shop
@@ -72,7 +73,12 @@ def _world(path: Path, sales: list[Sale], actor: Actor) -> World:
     migrate.upgrade(database)
     shop.store(database, sales, ZONE)
     data = SalesDataService(Cache(secret="s" * 40), ZONE, now=lambda: NOW, sets=CustomerSetBuilder(database, ZONE))
-    return World(database, data, FigureInsights(data, DatabaseAlerts(data, lambda: NOW)), actor)
+    return World(
+        database,
+        data,
+        FigureInsights(data, DatabaseAlerts(data, lambda: NOW), DayForecasts(data, lambda: NOW), lambda: NOW),
+        actor,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +156,8 @@ def test_findings_speak_of_the_rows_alone(worlds: Worlds) -> None:
     texts = []
     for world in worlds:
         with world.database.session() as session:
-            found = world.insights.insights(session, world.actor, MONTH.with_(comparison="previous"))
-        texts.append([finding.text for finding in found])
+            found = list(world.insights.insights(session, world.actor, MONTH.with_(comparison="previous")))
+            digest = world.insights.digest(session, world.actor, time_zone=ZONE.key)
+        texts.append([finding.text for finding in (*found, *digest.of_day, *digest.of_week, *digest.ahead)])
     assert texts[0] == texts[1]
     assert json.dumps(texts[0])

@@ -18,6 +18,7 @@ from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.data import SalesDataService
+from nebuloviz.services.forecasts import DayForecasts
 from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.insights import FigureInsights
 from nebuloviz.services.interfaces import RoleDraft, UserDraft, UserRecord
@@ -237,7 +238,7 @@ class TestRowScope:
             for alert_id in (1, 2):
                 with pytest.raises(NotFound):
                     scoped.alerts.resolve(session, south, alert_id)
-            found = FigureInsights(scoped.data, scoped.alerts).insights(
+            found = FigureInsights(scoped.data, scoped.alerts, DayForecasts(scoped.data)).insights(
                 session, south, WEEK.with_(comparison="previous")
             )
             assert "north" not in " ".join(finding.text for finding in found)

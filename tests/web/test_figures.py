@@ -47,6 +47,13 @@ def with_all(frame: pd.DataFrame) -> pd.DataFrame:
     return made
 
 
+def forecast(start: str = "2026-10-25", count: int = 4) -> pd.DataFrame:
+    """The bucket under way of `with_all(days())`, and three more."""
+    buckets = pd.date_range(start, periods=count, freq="D", tz=BERLIN)
+    ranges = {"value": 1100.0, "low_80": 1000.0, "high_80": 1200.0, "low_95": 900.0, "high_95": 1500.0}
+    return pd.DataFrame({"bucket": buckets, **ranges})
+
+
 def parts(*values: str, slug: str = "category") -> pd.DataFrame:
     amounts = [float(100 * (len(values) - number)) for number in range(len(values))]
     return pd.DataFrame({slug: list(values), "revenue": amounts, "orders": amounts, "discount_rate": 0.1})
@@ -80,6 +87,9 @@ def rung(value: str) -> AnomalyMark:
 #: Each kind of figure, with a foreign text wherever one can stand.
 FIGURES: dict[str, Callable[[str], go.Figure]] = {
     "trend": lambda value: figures.trend(with_all(days()), REVENUE, "day", anomalies=[rung(value)], style=STYLE),
+    "ahead": lambda value: figures.trend(
+        with_all(days()), REVENUE, "day", anomalies=[rung(value)], ahead=forecast(), style=STYLE
+    ),
     "split": lambda value: figures.trend(split(value, "Bakery"), REVENUE, "day", split="category", style=STYLE),
     "many": lambda value: figures.trend(split(value, *"abcdef"), REVENUE, "day", split="category", style=STYLE),
     "sparkline": lambda _value: figures.sparkline(with_all(days()), REVENUE, style=STYLE),
@@ -211,6 +221,25 @@ class TestTrend:
             "<b>$1,000.00</b><br>$800.00 last week · ▲ +25.0%<br>expected $900.00 to $1,100.00"
         )
         assert [item.hoverinfo for item in drawn.data if item is not points(drawn)] == ["skip"] * (len(drawn.data) - 1)
+
+    def test_a_forecast_goes_on_dashed_with_its_ranges_from_the_last_finished_bucket(self) -> None:
+        drawn = figures.trend(with_all(days()), REVENUE, "day", ahead=forecast())
+        dashed, band = trace(drawn, name="Forecast"), trace(drawn, name="80% of the time")
+        assert "px" in dashed.line.dash
+        assert list(dashed.x)[:2] == [datetime(2026, 10, 24), datetime(2026, 10, 25)]
+        assert list(dashed.y) == [1050.0, *[1100.0] * 4]
+        assert list(band.y) == [1050.0, *[1000.0] * 4]
+        assert drawn.layout.xaxis.range[1] > datetime(2026, 10, 28)
+        assert drawn.layout.yaxis.range[1] >= 1500.0
+
+    def test_the_hover_of_a_forecast_says_its_ranges_beside_what_there_is_so_far(self) -> None:
+        marks = points(figures.trend(with_all(days()), REVENUE, "day", ahead=forecast())).customdata
+        ranges = "80% of the time $1,000.00 to $1,200.00<br>95% of the time $900.00 to $1,500.00"
+        assert len(marks) == 28 + 3
+        assert marks[-1][3] == f"<b>$1,100.00</b> forecast<br>{ranges}"
+        assert "so far" in marks[27][3]
+        assert marks[27][3].endswith(ranges)
+        assert "forecast" not in marks[26][3]
 
     def test_an_anomaly_is_a_ring_whose_click_gives_the_alert(self) -> None:
         frame = days(5)

@@ -19,6 +19,7 @@ from tests.served import raw
 PAGES: dict[str, Permission] = {
     "/": Permission.DATA_READ,
     "/explore": Permission.DATA_READ,
+    "/insights": Permission.DATA_READ,
     "/profile": Permission.DATA_READ,
     "/alerts": Permission.ALERTS_READ,
     "/alerts/1": Permission.ALERTS_READ,

@@ -55,6 +55,7 @@ def _states(draw: st.DrawFn) -> PageState:
         over_time=draw(st.booleans()),
         chart=draw(st.sampled_from(["", *(chart.slug for chart in CHARTS)])),
         top=draw(st.sampled_from(TOPS)),
+        ahead=draw(st.booleans()),
         zone=draw(st.sampled_from(["", "UTC", "Asia/Kolkata", "America/St_Johns"])),
         alert_states=draw(_subset(ALERT_STATES)),
         severities=draw(_subset(SEVERITIES)),

@@ -16,8 +16,6 @@ from nebuloviz.api.schemas.data import (
     Catalogue,
     DimensionCatalogue,
     DimensionEntry,
-    InsightItem,
-    InsightList,
     MetricEntry,
     QueryAnswer,
     QueryBody,
@@ -85,24 +83,6 @@ async def query_again(
 ) -> Response:
     """For what is asked again and again: while nothing has changed, 304 to the `ETag` of the last answer."""
     return await answered(asker, asked, accept)
-
-
-@router.post("/insights", summary="What stands out")
-async def insights(asker: Reader, body: QueryBody, limit: Annotated[int, Parameter(ge=1, le=20)] = 5) -> InsightList:
-    """The most telling findings about the question's range against its comparison, in the caller's language."""
-    found = await asker.ask(asker.services.insights.insights, question_of(body).query, limit)
-    return InsightList(
-        items=[
-            InsightItem(
-                text=item.text,
-                severity=item.severity,
-                weight=item.weight,
-                alert_id=item.alert_id,
-                query=item.query.to_params(),
-            )
-            for item in found
-        ]
-    )
 
 
 @router.get("/series", summary="One metric over time", response_model=Series)

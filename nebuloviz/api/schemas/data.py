@@ -103,19 +103,3 @@ class ValueList(Outgoing):
     """The largest by recent revenue first."""
 
     items: list[Value]
-
-
-class InsightItem(Outgoing):
-    """A finding in words, and the question that backs it as the parameters of a page's address."""
-
-    text: str
-    severity: str
-    weight: float
-    alert_id: int | None
-    query: dict[str, list[str]]
-
-
-class InsightList(Outgoing):
-    """The weightiest first."""
-
-    items: list[InsightItem]

@@ -56,6 +56,7 @@ from nebuloviz.services.interfaces.data import (
     SaleLine,
     SalePage,
 )
+from nebuloviz.services.interfaces.forecasts import Forecast, ForecastPoint, ForecastService, can_be_forecast
 from nebuloviz.services.interfaces.ingest import (
     MOST_POSTED,
     DeadLetterPage,
@@ -70,6 +71,8 @@ from nebuloviz.services.interfaces.ingest import (
 )
 from nebuloviz.services.interfaces.insights import (
     AIInsights,
+    Digest,
+    FindingKind,
     Insight,
 )
 from nebuloviz.services.interfaces.installation import InstallationSettings
@@ -148,9 +151,14 @@ __all__ = [
     "DeadLetterPage",
     "DeadLetterView",
     "DetectorView",
+    "Digest",
     "Enrolment",
     "Explanation",
     "FilePreview",
+    "FindingKind",
+    "Forecast",
+    "ForecastPoint",
+    "ForecastService",
     "Frame",
     "FrameColumn",
     "Freshness",
@@ -204,6 +212,7 @@ __all__ = [
     "ViewingService",
     "Visitor",
     "WatchedView",
+    "can_be_forecast",
     "user_subject",
 ]
 
@@ -228,3 +237,4 @@ class Services:
     user_imports: UserImportService
     mail: MailService
     notifications: NotificationService
+    forecasts: ForecastService

@@ -20,6 +20,7 @@ SHORTCUTS: tuple[tuple[str, LazyText], ...] = (
     ("/", lazy("Search")),
     ("g o", lazy("Go to Overview")),
     ("g e", lazy("Go to Explore")),
+    ("g i", lazy("Go to Insights")),
     ("g a", lazy("Go to Alerts")),
     ("g d", lazy("Go to Data")),
     ("j k", lazy("Next and previous alert in the list")),

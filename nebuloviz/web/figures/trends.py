@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -13,6 +14,7 @@ from nebuloviz.i18n import _
 from nebuloviz.metrics.registry import Metric
 from nebuloviz.services.shown import by_size, value_labels
 from nebuloviz.services.wording import severity_word
+from nebuloviz.web.figures.ahead import add_ahead, ahead_text, ahead_values, joined
 from nebuloviz.web.figures.axes import time_axis, value_axis, wall
 from nebuloviz.web.figures.base import AnomalyMark, Drawing, Severity, Style, drawing, empty, mark
 from nebuloviz.web.figures.margins import text_width
@@ -38,7 +40,7 @@ _RINGS: dict[Severity, tuple[str, int]] = {
 }
 
 
-def trend(
+def trend(  # noqa: PLR0913 - each is something else to draw
     frame: pd.DataFrame,
     metric: Metric,
     grain: str,
@@ -46,20 +48,26 @@ def trend(
     split: str | None = None,
     kind: Literal["line", "area"] = "line",
     anomalies: Sequence[AnomalyMark] = (),
+    ahead: pd.DataFrame | None = None,
     style: Style | None = None,
 ) -> go.Figure:
     """`metric` over time as a line (or area), one per value of the dimension `split`.
 
     `frame` has `bucket` and the metric's column; drawn where present: `<metric>:comparison` lighter and dashed,
     `<metric>:low` and `<metric>:high` as the band of expected values (without split), `unfinished` dashed with 'so far'.
+    `ahead` is a forecast (see `figures.ahead`), drawn dashed beyond the last bucket that has ended, without split.
     """
     style = style or Style()
     if frame.empty:
         return empty(title_of(metric, split), style, _("No sales in this range"))
     drawn = drawing(title_of(metric, split), style, hovermode="x unified", dragmode="zoom", hoverdistance=-1)
     series = _series(frame, metric, split, style)
+    coming = ahead if ahead is not None and not split and not ahead.empty else None
     if not split:
         _add_band(drawn, frame, metric, style)
+    if coming is not None:
+        rows = series[0].rows
+        add_ahead(drawn, rows.iloc[: _ended(rows)], coming, metric, style)
     for line in series:
         _add_comparison(drawn, line, metric, style)
     for line in series:
@@ -68,10 +76,12 @@ def trend(
     _add_windows(drawn, windows, frame["bucket"], style)
     _add_rings(drawn, [anomaly for anomaly in anomalies if not anomaly.window], style)
     for number, line in enumerate(series):
-        _add_points(drawn, line, metric, style, anomalies if number == 0 else ())
-    starts = sorted(wall(frame["bucket"]))
+        pointed = replace(line, rows=joined(line.rows, coming, metric))
+        _add_points(drawn, pointed, metric, style, anomalies if number == 0 else ())
+    starts = sorted({*wall(frame["bucket"]), *(wall(coming["bucket"]) if coming is not None else ())})
     drawn.x_axis(time_axis(starts, grain), spikecolor=style.tokens.line_strong)
-    drawn.y_axis(value_axis(metric, _values(frame, metric, anomalies), zero=metric.unit != "ratio" or kind == "area"))
+    values = [*_values(frame, metric, anomalies), *ahead_values(coming)]
+    drawn.y_axis(value_axis(metric, values, zero=metric.unit != "ratio" or kind == "area"))
     _name_series(drawn, series, metric, style)
     return drawn.done()
 
@@ -214,10 +224,9 @@ def _point(
     row: dict[Any, Any], line: Series, metric: Metric, style: Style, anomalies: Sequence[AnomalyMark]
 ) -> list[Any]:
     bucket = row["bucket"].to_pydatetime()
-    hover, anomaly = (
-        hover_text(row, line, metric, style),
-        next((each for each in anomalies if each.holds(bucket)), None),
-    )
+    said = ("" if row.get("coming") else hover_text(row, line, metric, style), ahead_text(row, metric))
+    hover = "<br>".join(filter(None, said))
+    anomaly = next((each for each in anomalies if each.holds(bucket)), None)
     if anomaly is None:
         return mark(bucket, line.filters, None, hover)
     return mark(bucket, line.filters, anomaly.alert_id, f"{hover}<br>{_anomaly_text(anomaly, style)}")

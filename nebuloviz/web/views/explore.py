@@ -11,14 +11,15 @@ from dash.development.base_component import Component
 from nebuloviz.i18n import _
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import metric
-from nebuloviz.services.interfaces import AlertView, Frame
+from nebuloviz.services.interfaces import AlertView, Forecast, Frame
 from nebuloviz.services.shown import happened, matrix_of
 from nebuloviz.web.chart_kinds import CHARTS, Chart, Drawing
 from nebuloviz.web.charts import ChartView
+from nebuloviz.web.components.basic import Children
 from nebuloviz.web.figures import Style
 from nebuloviz.web.reading import Asking
 from nebuloviz.web.state import PageState
-from nebuloviz.web.views import common
+from nebuloviz.web.views import ahead, common
 
 
 def charts_for(state: PageState) -> tuple[Chart, ...]:
@@ -48,9 +49,15 @@ def expects(state: PageState) -> bool:
 
 
 def chart_view(
-    frame: Frame, expected: pd.DataFrame | None, alerts: Sequence[AlertView], state: PageState, style: Style
+    frame: Frame,
+    expected: pd.DataFrame | None,
+    alerts: Sequence[AlertView],
+    state: PageState,
+    style: Style,
+    *,
+    coming: Forecast | None = None,
 ) -> ChartView:
-    """The chart, its table and its downloads, all of the same rows."""
+    """The chart, its table and its downloads, all of the same rows; `coming` is a forecast that goes on beyond them."""
     chart, query = chart_of(state), frame.query
     title = chart.title(state)
     if common.is_empty(frame):
@@ -58,11 +65,13 @@ def chart_view(
     data, shape = happened(frame), chart.shape(state)
     links = common.downloads(query, title, shape, state.top if shape == "pairs" else None)
     marks = common.marks_about(data, alerts, state, query.grain) if expects(state) else ()
-    drawn = chart.draw(Drawing(frame, data, state, style, expected, marks))
+    drawn = chart.draw(Drawing(frame, data, state, style, expected, marks, ahead.frame_of(coming)))
     if isinstance(drawn, Component):
         return ChartView(title, instead=drawn, links=links)
-    subtitle = common.by_words(query.grain) if query.grain else None
-    table = common.table_of(frame, data, title)
+    subtitle: Children = common.by_words(query.grain) if query.grain else None
+    table = ahead.with_forecast(common.table_of(frame, data, title), coming)
+    if expects(state):
+        subtitle = ahead.subtitle(query, state, coming, "/explore", frame.as_of)
     if shape is not None:
         table = partial(common.matrix_table, matrix_of(frame, shape, state.top), metric(state.metric), title)
         subtitle = _("Mean of the range") if shape == "week" else subtitle

@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 import pandas as pd
-from dash import dcc, html
+from dash import html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, format_date, format_datetime, local, mid_sentence, relative
@@ -19,16 +19,15 @@ from nebuloviz.services.interfaces import (
     OTHER,
     AlertView,
     DetectorView,
+    Forecast,
     Frame,
     Freshness,
     ImportView,
-    Insight,
     SaleLine,
 )
 from nebuloviz.services.shown import happened, matrix_of
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components import empty_state, feed, feed_item, link_button, ticker, ticker_row, tile, tile_age
-from nebuloviz.web.components.basic import icon
 from nebuloviz.web.figures import (
     Style,
     bars,
@@ -42,7 +41,7 @@ from nebuloviz.web.figures import (
 )
 from nebuloviz.web.question import comparison_words
 from nebuloviz.web.state import PageState
-from nebuloviz.web.views import common
+from nebuloviz.web.views import ahead, common
 from nebuloviz.web.views.alerts import resolved_words
 from nebuloviz.web.views.data import running_imports
 
@@ -136,9 +135,15 @@ def _tile(
 
 
 def trend_view(
-    frame: Frame, expected: pd.DataFrame | None, alerts: Sequence[AlertView], state: PageState, style: Style
+    frame: Frame,
+    expected: pd.DataFrame | None,
+    alerts: Sequence[AlertView],
+    state: PageState,
+    style: Style,
+    *,
+    coming: Forecast | None = None,
 ) -> ChartView:
-    """The metric over time, with what was expected of it, what was unusual, and what is not over yet."""
+    """The metric over time, with what was expected of it, what was unusual, what is not over yet, and what is `coming`."""
     slug, grain = state.metric, frame.query.grain or "day"
     title = title_of(metric(slug))
     if common.is_empty(frame):
@@ -146,12 +151,13 @@ def trend_view(
     data = happened(frame)
     marks = common.marks_about(data, alerts, state, grain)
     banded = common.with_expected(data, expected, slug)
+    query, now = frame.query, frame.as_of
     return ChartView(
         title,
-        trend(banded, metric(slug), grain, anomalies=marks, style=style),
-        common.table_of(frame, data, title),
-        common.by_words(grain),
-        common.downloads(frame.query, title),
+        trend(banded, metric(slug), grain, anomalies=marks, ahead=ahead.frame_of(coming), style=style),
+        ahead.with_forecast(common.table_of(frame, data, title), coming),
+        ahead.subtitle(query, state, coming, "/", now),
+        common.downloads(query, title),
     )
 
 
@@ -247,31 +253,6 @@ def no_alerts(
         _("Show resolved ones"), state.with_(alert_states=("resolved",)).to_url("/alerts"), icon_name="bell"
     )
     return [empty_state(_("Nothing open"), closed, icon_name="check2-circle", hint=words)]
-
-
-def findings(insights: Sequence[Insight]) -> Component:
-    """What stands out, in words, each a link to the chart that shows it."""
-    if not insights:
-        return empty_state(
-            _("Nothing stands out"),
-            icon_name="check2-circle",
-            hint=_("What has changed most against the comparison is said here."),
-        )
-    return html.Ul([_finding(item) for item in insights], className="nv-findings")
-
-
-def _finding(item: Insight) -> html.Li:
-    href = f"/alerts/{item.alert_id}" if item.alert_id else finding_state(item).to_url("/explore")
-    return html.Li(dcc.Link([icon("arrow-right-short"), html.Span(item.text)], href=href), className="nv-finding")
-
-
-def finding_state(item: Insight) -> PageState:
-    """The state of Explore that asks what the finding was found by."""
-    query = item.query
-    base = PageState(
-        comparison=query.comparison, filters=query.filters, metrics=query.metrics[:1], by=query.dimensions[:2]
-    )
-    return base.within(query.start, query.end).with_(grain=query.grain, over_time=query.grain is not None)
 
 
 def first_load(freshness: Freshness, imports: Sequence[ImportView]) -> Component | None:

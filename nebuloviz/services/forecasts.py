@@ -1,0 +1,86 @@
+"""Forecasts from the days that a reader may see: sums by day, read as every chart reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from nebuloviz.clock import utc_now
+from nebuloviz.detection.forecast import LEAST_DAYS, Outlook, outlooks
+from nebuloviz.detection.series import FloatArray
+from nebuloviz.metrics.buckets import SHORTEST, Bucket, buckets
+from nebuloviz.metrics.calendar import ONE_DAY, day_of, midnight
+from nebuloviz.metrics.query import Query
+from nebuloviz.metrics.registry import metric
+from nebuloviz.permissions import Actor, Permission, require
+from nebuloviz.services.interfaces import DataService, Forecast, ForecastPoint, ForecastService, can_be_forecast
+
+_HISTORY = timedelta(days=400)
+_STALE = timedelta(days=7)  # without a sale for so long, nothing is said of what comes
+_LONGER = 1.15  # than the shortest, a bucket of its grain is at most
+MOST_AHEAD = 60
+_FARTHEST = 185  # days
+
+
+class DayForecasts(ForecastService):
+    """Looks ahead from the whole days until now; `now` is the clock."""
+
+    def __init__(self, data: DataService, now: Callable[[], datetime] = utc_now) -> None:
+        self._data = data
+        self._now = now
+
+    @require(Permission.DATA_READ)
+    def forecast(self, session: Session, actor: Actor, query: Query, ahead: int) -> Forecast | None:
+        if query.dimensions or not can_be_forecast(metric(query.metrics[0]), query.grain):
+            return None
+        now = self._now()
+        days = self._days(session, actor, query, day_of(now, query.zone))
+        if len(days) <= LEAST_DAYS:
+            return None
+        coming = _coming(query, now, min(ahead, MOST_AHEAD))
+        points = _points(days[:-1], float(days[-1]), coming, query, day_of(now, query.zone))
+        return Forecast(query, points, len(days) - 1) if points else None
+
+    def _days(self, session: Session, actor: Actor, query: Query, today: date) -> FloatArray:
+        """What each day came to, up to today, which is not over; from the first one on that is known whole."""
+        known = self._data.freshness(session, actor)
+        if known.first_sale is None or known.last_sale is None or self._now() - known.last_sale > _STALE:
+            return np.array([])
+        first = max(day_of(known.first_sale, query.zone) + ONE_DAY, today - _HISTORY)
+        if first >= today:
+            return np.array([])
+        start, end = midnight(first, query.zone), midnight(today + ONE_DAY, query.zone)
+        asked = Query(query.metrics[:1], start, end, grain="day", filters=query.filters, time_zone=query.time_zone)
+        found = self._data.frame(session, actor, asked).data[query.metrics[0]]
+        days: FloatArray = np.nan_to_num(found.to_numpy(dtype=float))
+        return days
+
+
+def _coming(query: Query, now: datetime, count: int) -> tuple[Bucket, ...]:
+    """The bucket under way and those after it, `count` in all."""
+    length = SHORTEST[query.grain or "day"] * count * _LONGER
+    return buckets(query.with_(start=now, end=now + length, comparison=None, order=None))[:count]
+
+
+def _points(
+    days: FloatArray, running: float, coming: Sequence[Bucket], query: Query, today: date
+) -> tuple[ForecastPoint, ...]:
+    """Of those of the `coming` buckets that can be told: what is over of it, and what is still to come."""
+    ends = [(day_of(bucket.start, query.zone) - today).days for bucket in coming]
+    spans = [(max(0, a), (day_of(bucket.end, query.zone) - today).days) for a, bucket in zip(ends, coming, strict=True)]
+    reached = [span for span in spans if span[1] <= _FARTHEST]
+    over = float(days[ends[0] :].sum()) if ends[0] < 0 else 0.0
+    looks = outlooks(days, reached)
+    pasts = [(over, running), *[(0.0, 0.0)] * len(looks)]
+    found = zip(coming, looks, pasts, strict=False)
+    return tuple(_point(bucket, look, *past) for bucket, look, past in found if look is not None)
+
+
+def _point(bucket: Bucket, look: Outlook, over: float, running: float) -> ForecastPoint:
+    """What came in today already is the least that today can come to."""
+    (low_80, high_80), (low_95, high_95) = look.ranges
+    value, *ends = (over + max(each, running) for each in (look.expected, low_80, high_80, low_95, high_95))
+    return ForecastPoint(bucket.start, bucket.end, value, *ends)

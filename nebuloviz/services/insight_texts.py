@@ -1,0 +1,172 @@
+"""The sentences of insights: whole templates, so that every language puts its words in its own order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from nebuloviz.i18n import _, change_words, money, ngettext, number, percent
+from nebuloviz.metrics.registry import dimension
+from nebuloviz.services.interfaces import ForecastPoint, SegmentPart
+from nebuloviz.services.shown import value_label
+
+NOTABLE_CHANGE = 0.02  # smaller changes are called steady
+_ALL = 0.995  # a share from which on it is called all
+
+
+def relative(now: float, before: float) -> float | None:
+    """The change from `before` to `now` as a fraction; None where there is nothing to compare with."""
+    return None if math.isnan(now) or math.isnan(before) or before == 0 else float((now - before) / abs(before))
+
+
+def change_text(revenue: float, before: float, change: float) -> str:
+    """What revenue came to, against what it is compared with."""
+    if abs(change) < NOTABLE_CHANGE:
+        return _("Revenue is steady at {amount}.", amount=money(revenue))
+    return _(
+        "Revenue is {amount}, {change} against {before}.",
+        amount=money(revenue),
+        change=change_words(change),
+        before=money(before),
+    )
+
+
+def driver_text(orders: float | None, value: float | None) -> str:
+    """Whether the number of orders or their value moved revenue more (logarithms of the two add up to revenue's); '' if unknown."""
+    if orders is None or value is None or min(orders, value) <= -1:
+        return ""
+    if abs(math.log1p(orders)) >= abs(math.log1p(value)):
+        return _("The number of orders moved it most: {change}.", change=change_words(orders))
+    return _("The value of an order moved it most: {change}.", change=change_words(value))
+
+
+def usual_text(own: float, before: Sequence[float], *, of_a_day: bool) -> str:
+    """Whether `own` lies within what the like periods `before` it came to."""
+    values = {"count": number(len(before)), "low": money(min(before)), "high": money(max(before))}
+    if of_a_day:
+        return _usual_day(own, before, values)
+    if own < min(before):
+        return ngettext(
+            "The days that are over brought less than those of {count} such period before: {low} to {high}.",
+            "The days that are over brought less than those of each of the {count} such periods before: {low} to {high}.",
+            len(before),
+            **values,
+        )
+    if own > max(before):
+        return ngettext(
+            "The days that are over brought more than those of {count} such period before: {low} to {high}.",
+            "The days that are over brought more than those of each of the {count} such periods before: {low} to {high}.",
+            len(before),
+            **values,
+        )
+    return ngettext(
+        "That is usual: the same days of {count} such period before brought {low} to {high}.",
+        "That is usual: the same days of the {count} such periods before brought {low} to {high}.",
+        len(before),
+        **values,
+    )
+
+
+def _usual_day(own: float, before: Sequence[float], values: dict[str, str]) -> str:
+    if own < min(before):
+        return ngettext(
+            "That is less than on the same weekday of {count} week before: {low} to {high}.",
+            "That is less than on the same weekday of each of the {count} weeks before: {low} to {high}.",
+            len(before),
+            **values,
+        )
+    if own > max(before):
+        return ngettext(
+            "That is more than on the same weekday of {count} week before: {low} to {high}.",
+            "That is more than on the same weekday of each of the {count} weeks before: {low} to {high}.",
+            len(before),
+            **values,
+        )
+    return ngettext(
+        "That is usual: the same weekday of {count} week before brought {low} to {high}.",
+        "That is usual: the same weekday of the {count} weeks before brought {low} to {high}.",
+        len(before),
+        **values,
+    )
+
+
+def segment_words(segment: Sequence[SegmentPart]) -> str:
+    """The segment as it begins a sentence: "Category Dairy · Store 367"."""
+    return " · ".join(
+        _("{dimension} {name}", dimension=dimension(part.dimension).label, name=value_label(part.value, part.name))
+        for part in segment
+    )
+
+
+def cause_text(segment: Sequence[SegmentPart], now: float, before: float, total_move: float) -> str:
+    """How much of the move of the whole, `total_move`, the segment's own explains. Both go the same way."""
+    values = {
+        "segment": segment_words(segment),
+        "share": percent(abs((now - before) / total_move), 0),
+        "amount": money(abs(now - before)),
+        "now": money(now),
+    }
+    if abs(now - before) >= _ALL * abs(total_move):
+        if total_move < 0:
+            return _("{segment} explains all of the fall: {amount} less, now {now}.", **values)
+        return _("{segment} explains all of the rise: {amount} more, now {now}.", **values)
+    if total_move < 0:
+        return _("{segment} explains {share} of the fall: {amount} less, now {now}.", **values)
+    return _("{segment} explains {share} of the rise: {amount} more, now {now}.", **values)
+
+
+def spread_text(*, rose: bool) -> str:
+    """That no segment stands out."""
+    if rose:
+        return _("The rise is spread over all sales; no segment stands out.")
+    return _("The fall is spread over all sales; no segment stands out.")
+
+
+def moved_text(slug: str, name: str, now: float, before: float) -> str:
+    """How one value of a dimension moved; `before` is NaN or 0 of one that is new."""
+    change = relative(now, before)
+    values = {
+        "dimension": str(dimension(slug).label),
+        "name": name,
+        "amount": money(abs(now - (0.0 if math.isnan(before) else before))),
+        "share": percent(abs(change)) if change is not None else "",
+    }
+    if change is None:
+        return _("{dimension} {name} is new with {amount}.", **values)
+    if now > before:
+        return _("{dimension} {name} rose by {amount} ({share}).", **values)
+    return _("{dimension} {name} fell by {amount} ({share}).", **values)
+
+
+def alerts_text(count: int) -> str:
+    return ngettext(
+        "One alert is open in this time.",
+        "{count} alerts are open in this time.",
+        count,
+        count=number(count),
+    )
+
+
+def pace_text(grain: str, point: ForecastPoint, change: float | None) -> str:
+    """Where the month or quarter of `point` will end, against the one before where that is known."""
+    values = {
+        "amount": money(point.value, digits=0),
+        "low": money(point.low_80, digits=0),
+        "high": money(point.high_80, digits=0),
+        "change": change_words(change),
+    }
+    if grain == "month":
+        if change is None:
+            return _(
+                "This month is heading for {amount}; four times in five it ends between {low} and {high}.", **values
+            )
+        return _(
+            "This month is heading for {amount}, {change} against the last one; four times in five it ends between {low} and {high}.",
+            **values,
+        )
+    if change is None:
+        return _("This quarter is heading for {amount}; four times in five it ends between {low} and {high}.", **values)
+    return _(
+        "This quarter is heading for {amount}, {change} against the last one; four times in five it ends between {low} and {high}.",
+        **values,
+    )

@@ -1,0 +1,55 @@
+"""Insights: in words what changed, by how much and why: the day before, the week to it, and the range of the filters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import Output, html
+from dash.development.base_component import Component
+
+from nebuloviz.i18n import _, lazy
+from nebuloviz.metrics.calendar import day_of
+from nebuloviz.permissions import Permission
+from nebuloviz.web.access import protected_callback, register_page
+from nebuloviz.web.charts import part_answer
+from nebuloviz.web.components import card, page, page_header, skeleton_feed
+from nebuloviz.web.context import ask, services
+from nebuloviz.web.navigation import REFRESH, stay_on_page
+from nebuloviz.web.question import range_words, zone_of_state
+from nebuloviz.web.reading import Asking, asking
+from nebuloviz.web.views import insights as views
+
+
+def layout(**_query: str) -> Component:
+    stay_on_page()
+    waiting: list[Component] = [card(_("Insights"), skeleton_feed(4), span=span) for span in (6, 6, 12)]
+    return page(
+        [
+            html.Div(page_header(_("Insights"), subtitle=html.Span(id="insights-subtitle")), className="nv-span-12"),
+            html.Div(waiting, id="insights-told", className="nv-grid nv-span-12"),
+        ]
+    )
+
+
+@protected_callback(
+    Permission.DATA_READ, Output("insights-told", "children"), Output("insights-subtitle", "children"), *REFRESH
+)
+def show(search: str | None, _stamp: str, _theme: str) -> tuple[Any, Any]:
+    with asking(search) as asked:
+        answer = part_answer(lambda: told(asked))
+        return answer if isinstance(answer, tuple) else (html.Div(answer, className="nv-span-12"), "")
+
+
+def told(asked: Asking) -> tuple[list[Component], str]:
+    """The cards, and the line below the page's title."""
+    state, zone = asked.state, zone_of_state(asked.state)
+    digest = ask(services().insights.digest, time_zone=zone.key, filters=state.filters)
+    query = asked.query(comparison=state.comparison or "previous")
+    found = ask(services().insights.insights, query, views.FINDINGS)
+    cards = [*views.digest_cards(digest), views.range_card(range_words(state, asked.now), state, found)]
+    return cards, views.subtitle(digest, day_of(asked.now, zone))
+
+
+register_page(
+    __name__, path="/insights", permission=Permission.DATA_READ, name=lazy("Insights"), icon="lightbulb", shortcut="g i", order=2.5,
+)  # fmt: skip
