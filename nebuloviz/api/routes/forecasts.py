@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends
 from fastapi import Query as Parameter
 
 from nebuloviz.api.deps import Asker, needs
-from nebuloviz.api.questions import FilterTexts, ZoneName, filters_of
+from nebuloviz.api.questions import FilterTexts, ZoneName, calendar_of, filters_of
 from nebuloviz.api.reading import StrictRoute
 from nebuloviz.api.schemas.base import Slug
 from nebuloviz.api.schemas.forecasts import Forecast, ForecastPoint
@@ -31,7 +31,7 @@ async def forecast(
     metric: Slug,
     filter: FilterTexts,
     grain: Literal["day", "week", "month", "quarter"] = "day",
-    time_zone: ZoneName = "UTC",
+    time_zone: ZoneName = None,
     buckets: Annotated[int, Parameter(ge=1, le=60, description="That of now included.")] = 15,
 ) -> Forecast:
     """What is expected of the bucket under way and those after it, with ranges that hold as often as they say."""
@@ -41,11 +41,11 @@ async def forecast(
             _("{metric} cannot be forecast by {grain}: days do not add up to it.", metric=metric, grain=grain)
         )
     filters = filters_of(filter)
-    asked = Query((metric,), now - timedelta(days=1), now, grain=grain, filters=filters, time_zone=time_zone)
+    asked = Query((metric,), now - timedelta(days=1), now, grain=grain, filters=filters, **calendar_of(time_zone))
     found = await asker.ask(asker.services.forecasts.forecast, asked, buckets)
     points = [
         ForecastPoint(**vars(point) | {name: getattr(point, name).astimezone(asked.zone) for name in ("start", "end")})
         for point in (found.points if found else ())
     ]
     days = found.days if found else 0
-    return Forecast(metric=metric, unit=shown.unit, grain=grain, time_zone=time_zone, days=days, points=points)
+    return Forecast(metric=metric, unit=shown.unit, grain=grain, time_zone=asked.time_zone, days=days, points=points)

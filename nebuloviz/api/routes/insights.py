@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends
 from fastapi import Query as Parameter
 
 from nebuloviz.api.deps import Asker, needs
-from nebuloviz.api.questions import FilterTexts, ZoneName, filters_of, query_moment, question_of
+from nebuloviz.api.questions import FilterTexts, ZoneName, calendar_of, filters_of, query_moment, question_of
 from nebuloviz.api.reading import StrictRoute
 from nebuloviz.api.schemas.base import Moment
 from nebuloviz.api.schemas.data import QueryBody
@@ -37,7 +37,7 @@ async def insights_of_range(
     end: Moment,
     filter: FilterTexts,
     comparison: Comparison = "previous",
-    time_zone: ZoneName = "UTC",
+    time_zone: ZoneName = None,
     limit: Limit = 5,
 ) -> InsightList:
     asked = Query(
@@ -45,8 +45,8 @@ async def insights_of_range(
         start=query_moment("start", start),
         end=query_moment("end", end),
         filters=filters_of(filter),
-        time_zone=time_zone,
         comparison=comparison,
+        **calendar_of(time_zone),
     )
     return InsightList.of(await asker.ask(asker.services.insights.insights, asked, limit))
 
@@ -61,11 +61,14 @@ async def digest(
             max_length=10, description="Such as 2026-11-22; by default yesterday.", json_schema_extra={"format": "date"}
         ),
     ] = None,
-    time_zone: ZoneName = "UTC",
+    time_zone: ZoneName = None,
 ) -> DailyDigest:
     """Of yesterday where no day is named, or of the last day with sales if these ended long ago."""
     found = await asker.ask(
-        asker.services.insights.digest, day=_day_of(day), time_zone=time_zone, filters=filters_of(filter)
+        asker.services.insights.digest,
+        day=_day_of(day),
+        time_zone=calendar_of(time_zone)["time_zone"],
+        filters=filters_of(filter),
     )
     return DailyDigest.of_findings(found)
 
