@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg2
-from sqlalchemy import Column, Connection, LargeBinary, Table, Text, delete, exc
+from sqlalchemy import Column, Connection, LargeBinary, Table, Text, delete, exc, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.schema import CreateTable
 
+from nebuloviz.db import Insert, insert
 from nebuloviz.metrics.rollups import CELL_STAGE
 from nebuloviz.models import UtcDateTime, microseconds
 
@@ -73,6 +75,21 @@ def _texts(column: Column[Any], values: Sequence[Any]) -> Iterable[str]:
     if isinstance(column.type, UtcDateTime):
         return map(_Spelt().__getitem__, values)
     return [_NULL if value is None else str(value) for value in values] if column.nullable else map(str, values)
+
+
+def insert_texts(
+    connection: Connection,
+    model: type[Any],
+    columns: Mapping[str, Sequence[str]],
+    on_conflict: Callable[[Insert], Insert],
+) -> None:
+    """Insert rows of texts: in PostgreSQL by one statement, as its driver would take many rows one by one."""
+    if connection.dialect.name == "postgresql":
+        arrays = [func.unnest(literal(list(column), ARRAY(Text))) for column in columns.values()]
+        connection.execute(on_conflict(insert(connection, model).from_select(list(columns), select(*arrays))))
+    else:
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        connection.execute(on_conflict(insert(connection, model)), rows)
 
 
 class _Spelt(dict[Any, str]):

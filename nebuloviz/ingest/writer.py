@@ -8,22 +8,23 @@ writers be counted once.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, LargeBinary, Table, any_, bindparam, case, exc, func, literal, or_, select, text
+from sqlalchemy import Connection, LargeBinary, Table, any_, bindparam, case, exc, func, literal, select, text
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 from sqlalchemy.types import Text
 
-from nebuloviz.db import Insert, insert
+from nebuloviz.db import insert
 from nebuloviz.ingest.batch import ACCEPTED, DUPLICATE, Batch, Item, Outcome, Written
 from nebuloviz.ingest.failpoints import reach
 from nebuloviz.ingest.installation import CURRENCY, settled
-from nebuloviz.ingest.loading import load, prepare_stage
+from nebuloviz.ingest.loading import insert_texts, load, prepare_stage
+from nebuloviz.ingest.products import name_products
 from nebuloviz.ingest.sale import Reason, Rejected, Sale
 from nebuloviz.ingest.tally import OlderLine, Tally, tally
 from nebuloviz.metrics.rollups import CELL_STAGE, upsert_statement
@@ -33,7 +34,6 @@ from nebuloviz.models import (
     DeadLetter,
     IngestMinute,
     IngestOffset,
-    Product,
     SaleKey,
     SaleRow,
     SpreadOrder,
@@ -205,23 +205,7 @@ class SaleWriter:
         changed = {key: value for key, value in latest.items() if self._products.get(key) != value}
         if not changed:
             return
-        products = sorted(changed.items())
-        columns = {
-            "product_id": [key for key, _named in products],
-            "name": [name or key for key, (name, _category) in products],
-            "category": [category for _key, (_name, category) in products],
-        }
-
-        def keep_latest(named: Insert) -> Insert:
-            name, category = named.excluded.name, named.excluded.category
-            latest_known = {
-                "name": case((name == named.excluded.product_id, Product.name), else_=name),
-                "category": case((category == "", Product.category), else_=category),
-            }
-            another = or_(latest_known["name"] != Product.name, latest_known["category"] != Product.category)
-            return named.on_conflict_do_update(index_elements=["product_id"], set_=latest_known, where=another)
-
-        _insert_texts(connection, Product, columns, keep_latest)
+        name_products(connection, changed)
         if len(self._products) > _MAX_KNOWN_PRODUCTS:
             self._products.clear()
         self._products.update(changed)
@@ -299,21 +283,6 @@ def _older_lines(connection: Connection, orders: set[str]) -> list[OlderLine]:
     return [OlderLine(*row) for row in connection.execute(found)]
 
 
-def _insert_texts(
-    connection: Connection,
-    model: type[Any],
-    columns: Mapping[str, Sequence[str]],
-    on_conflict: Callable[[Insert], Insert],
-) -> None:
-    """Insert rows of texts: in PostgreSQL by one statement, as its driver would take many rows one by one."""
-    if connection.dialect.name == "postgresql":
-        arrays = [func.unnest(literal(list(column), ARRAY(Text))) for column in columns.values()]
-        connection.execute(on_conflict(insert(connection, model).from_select(list(columns), select(*arrays))))
-    else:
-        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        connection.execute(on_conflict(insert(connection, model)), rows)
-
-
 def _add_to_rollups(connection: Connection, counted: Tally) -> None:
     connection.execute(CELL_STAGE.delete())
     load(connection, CELL_STAGE, counted.cells)
@@ -321,7 +290,7 @@ def _add_to_rollups(connection: Connection, counted: Tally) -> None:
         connection.execute(upsert_statement(connection, rollup))
     if counted.spread:
         spread = {"order_id": sorted(counted.spread)}
-        _insert_texts(connection, SpreadOrder, spread, lambda statement: statement.on_conflict_do_nothing())
+        insert_texts(connection, SpreadOrder, spread, lambda statement: statement.on_conflict_do_nothing())
     touched = insert(connection, DayVersion)
     newer = {"version": DayVersion.version + 1}
     days = [{"day": day, "version": 1} for day in sorted(counted.days)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -28,6 +29,7 @@ router = APIRouter(prefix="/sales", tags=["sales"], route_class=StrictRoute)
 Reader = Annotated[Asker, Depends(needs(Permission.SALES_READ))]
 Writer = Annotated[Asker, Depends(needs(Permission.SALES_WRITE))]
 
+_KEPT_BYTES = 1 << 21
 _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines"})
 _EXAMPLE = {
     "sale_id": "4711-1",
@@ -113,11 +115,17 @@ def _post(
 ) -> bytes:
     if kind == "text/csv":
         return _answer(ingest.post_rows(session, actor, Path(file.name), mapping))
-    read = _json_lines if kind in _LINES else _json_items
-    for _item in read(file):  # what cannot be read to its end is refused before anything is written
+    return _answer(ingest.post(session, actor, _readable(_json_lines if kind in _LINES else _json_items, file)))
+
+
+def _readable(read: Callable[[IO[bytes]], Iterator[bytes]], file: IO[bytes]) -> Iterable[bytes]:
+    """The items, once all could be read: else all is refused before anything is written. Those of a large file are read again."""
+    if os.fstat(file.fileno()).st_size <= _KEPT_BYTES:
+        return list(read(file))
+    for _item in read(file):
         pass
     file.seek(0)
-    return _answer(ingest.post(session, actor, read(file)))
+    return read(file)
 
 
 def _json_lines(file: IO[bytes]) -> Iterator[bytes]:
