@@ -35,6 +35,7 @@ def layout(**_query: str) -> Component:
     return page(
         [
             html.Div(page_header(_("Data")), className="nv-span-12"),
+            *_sample_card(),
             card(_("Stream"), html.Div(skeleton_table(1, 6), id="data-figures"), span=12),
             chart_slot(PACE, _("Records a minute, by arrival"), span=12, height=220),
             card(_("Sources"), _sources(), span=12, flush=True),
@@ -56,6 +57,14 @@ def layout(**_query: str) -> Component:
         ],
         filtered=False,
     )
+
+
+def _sample_card() -> list[Component]:
+    try:
+        name = ask(services().data.freshness).sample
+    except NebuloVizError:  # the parts of the page say what is wrong
+        return []
+    return [card(_("Sample data"), stream_views.about_sample(name), span=12)] if name else []
 
 
 def _sources() -> list[Component]:

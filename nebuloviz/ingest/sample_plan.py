@@ -26,7 +26,7 @@ DAY_SECONDS: Final = 86_400
 WEEK_SECONDS: Final = 7 * DAY_SECONDS
 #: The first 44 weeks end here; a week of the file begins on Monday at this time.
 HISTORY_END: Final = int(datetime(2017, 10, 30, 4, tzinfo=UTC).timestamp())
-_PLAN_KEY = "sample"
+PLAN_KEY: Final = "sample"
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ def plan_at(now: datetime) -> Plan:
 def settled_plan(database: Database, now: datetime) -> Plan:
     """The stored plan; made and stored at the first call."""
     with database.transaction() as session:
-        stored = session.execute(select(Installation.value).where(Installation.key == _PLAN_KEY)).scalar_one_or_none()
+        stored = session.execute(select(Installation.value).where(Installation.key == PLAN_KEY)).scalar_one_or_none()
         if stored is not None:
             return Plan(**json.loads(stored))
         plan = plan_at(now)
-        session.add(Installation(key=_PLAN_KEY, value=json.dumps({"weeks": plan.weeks, "cut": plan.cut})))
+        session.add(Installation(key=PLAN_KEY, value=json.dumps({"weeks": plan.weeks, "cut": plan.cut})))
         return plan
 
 
@@ -65,4 +65,4 @@ OWN_DATABASE: Final = "Sales of your own belong into another one: NEBULOVIZ_DATA
 def is_started(database: Database) -> bool:
     """Whether this installation shows the sample already."""
     with database.session() as session:
-        return session.get(Installation, _PLAN_KEY) is not None
+        return session.get(Installation, PLAN_KEY) is not None

@@ -18,6 +18,7 @@ from nebuloviz.db import dialect_of
 from nebuloviz.errors import InvalidQuery
 from nebuloviz.i18n import _
 from nebuloviz.ingest.installation import CURRENCY
+from nebuloviz.ingest.sample_plan import HISTORY, NAME, PLAN_KEY
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.answer import measure
 from nebuloviz.metrics.buckets import Bucket
@@ -149,9 +150,10 @@ class SalesDataService(DataService):
         if first is not None and last is not None:
             asked = Slice((Bucket(first, last + timedelta(microseconds=1)),), (), scope, frozenset({"lines"}))
             lines = measure(session, asked, self._zone).cells[0,]["lines"]
-        arrival = session.scalar(select(func.max(IngestOffset.updated_at)))
+        arrival = session.scalar(select(func.max(IngestOffset.updated_at)).where(IngestOffset.topic != HISTORY.topic))
         currency = session.scalar(select(Installation.value).where(Installation.key == CURRENCY))
-        return Freshness(first, last, arrival if lines else None, currency or "", lines)
+        sample = NAME if session.get(Installation, PLAN_KEY) is not None else ""
+        return Freshness(first, last, arrival if lines else None, currency or "", lines, sample)
 
     @require(Permission.DATA_READ)
     def stamp(self, session: Session, actor: Actor) -> str:  # noqa: ARG002 - a stamp of more than one may see gives nothing away

@@ -16,7 +16,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, event, func, select, true, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from nebuloviz.child import Child, ChildLostError, Children
 from nebuloviz.clock import utc_now
@@ -136,10 +136,10 @@ class SalesIngestService(IngestService):
         lags = {
             int(sample.labels["partition"]): int(sample.value) for sample in next(iter(CONSUMER_LAG.collect())).samples
         }
-        # what is read once to its end is shown as an import
-        hidden = IngestOffset.topic.startswith(FILE_TOPICS) | (IngestOffset.topic == HISTORY.topic)
         offsets = session.scalars(
-            select(IngestOffset).where(~hidden).order_by(IngestOffset.topic, IngestOffset.partition)
+            select(IngestOffset)
+            .where(_streams(IngestOffset.topic))
+            .order_by(IngestOffset.topic, IngestOffset.partition)
         )
         kafka = self._settings.kafka_topic
         partitions = tuple(
@@ -179,7 +179,7 @@ class SalesIngestService(IngestService):
         sums = [func.sum(column) for column in (IngestMinute.accepted, IngestMinute.duplicate, IngestMinute.rejected)]
         query = (
             select(IngestMinute.minute, *sums, func.max(IngestMinute.late_seconds))
-            .where(IngestMinute.minute >= first)
+            .where(IngestMinute.minute >= first, _streams(IngestMinute.topic))
             .group_by(IngestMinute.minute)
         )
         known = {minute: tuple(int(figure) for figure in figures) for minute, *figures in session.execute(query)}
@@ -350,6 +350,11 @@ def _about(upload: Upload) -> Iterator[None]:
         raise InvalidInput(error.message.replace(upload.path.name, upload.name)) from error
     except ChildLostError as error:
         raise Unavailable(_("Reading the file has failed. Please try again.")) from error
+
+
+def _streams(topic: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """What is read once to its end is shown as an import: it says nothing of the stream's pace and lateness."""
+    return ~topic.startswith(FILE_TOPICS) & (topic != HISTORY.topic)
 
 
 def _partition_status(row: IngestOffset, lag: int | None) -> PartitionStatus:

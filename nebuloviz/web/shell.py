@@ -61,7 +61,13 @@ def layout() -> Component:
     except NebuloVizError:  # the frame stands even where the database does not: the pages say what is wrong
         dimensions, known = (), ("", None, 0)
     patience = max(_PATIENCE_SECONDS, 3 * settings().refresh_seconds)
-    end = [html.Div(age_of(known[1], at), id=_AGE_ID), no_answer(patience), theme_button(), _user_menu(user)]
+    end = [
+        *sample_chip(),
+        html.Div(age_of(known[1], at), id=_AGE_ID),
+        no_answer(patience),
+        theme_button(),
+        _user_menu(user),
+    ]
     content = [html.Div(id=filterbar.CHIPS_ID, className="nv-chips-row"), dash.page_container]
     place = html.Div(
         rail(nav_items(visited, known[2]), name=installation().name, logo=logo_address()),
@@ -71,6 +77,20 @@ def layout() -> Component:
     bar = topbar(filterbar.filter_bar(dimensions, visited, at), end=end)
     looking = [looking_bar(user.username, role_words(user.role, user.role_name))] if user.seen_by else []
     return html.Div([frame(place, bar, content), *looking, *_machinery(user, known)])
+
+
+def sample_chip() -> list[Component]:
+    """Says on every page that these are not the reader's own sales, while they are not; with the way to what to do about it."""
+    try:
+        name = ask(services().data.freshness).sample
+    except NebuloVizError:
+        return []
+    if not name:
+        return []
+    words = [icon("info-circle"), html.Span([_("Sample data"), html.Span(f": {name}", className="nv-sample-name")])]
+    if may(Permission.STREAM_READ):
+        return [dcc.Link(words, href="/data", className="nv-sample", title=name)]
+    return [html.Span(words, className="nv-sample", title=name)]
 
 
 def _visited() -> PageState:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,6 +39,14 @@ class TestLayout:
                 wanted |= {json.loads(name)["type"] if name.startswith("{") else name for name in names}
         assert len(wanted) > 10
         assert wanted - there == {"filter-remove", "filter-clear"}, "these come with the chips"
+
+    def test_says_on_every_page_that_these_are_sample_sales(
+        self, browser: Browser, shop: Shop, drawn: Drawn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert "nv-sample" not in drawn(shell.layout())
+        known = shop.data.freshness(None, None)  # type: ignore[arg-type]
+        monkeypatch.setattr(shop.data, "freshness", lambda *_asked: replace(known, sample="The Complete Journey"))
+        assert "The Complete Journey" in drawn(shell.layout())
 
     def test_stands_while_the_database_does_not(self, browser: Browser, shop: Shop, drawn: Drawn) -> None:
         shop.data.failure = Unavailable("The database does not answer.")

@@ -11,7 +11,9 @@ from sqlalchemy.orm import Session
 from nebuloviz.cache import SALES, Cache
 from nebuloviz.db import Database
 from nebuloviz.errors import InvalidInput, InvalidQuery, PermissionDenied
+from nebuloviz.ingest.sample_plan import HISTORY, NAME, settled_plan
 from nebuloviz.metrics.query import Filter, Query
+from nebuloviz.models import IngestOffset
 from nebuloviz.permissions import SYSTEM, Actor, Permission
 from nebuloviz.services.customer_sets import CustomerSetBuilder
 from nebuloviz.services.data import SalesDataService
@@ -50,6 +52,18 @@ class TestPermission:
         assert service.frame(session, viewer, WEEK).data["revenue"].notna().all()
         with pytest.raises(PermissionDenied):
             service.sales(session, viewer, WEEK)
+
+
+def test_the_samples_history_is_no_arrival_and_the_sample_is_named(
+    service: SalesDataService, database: Database, session: Session
+) -> None:
+    before = service.freshness(session, SYSTEM)
+    settled_plan(database, NOW)
+    with database.transaction() as writing:
+        later = NOW + timedelta(hours=1)
+        writing.add(IngestOffset(topic=HISTORY.topic, partition=0, next_offset=1, updated_at=later))
+    after = SalesDataService(Cache(secret="t" * 40), ZONE, now=lambda: NOW).freshness(session, SYSTEM)
+    assert (before.sample, after.sample, after.last_arrival) == ("", NAME, before.last_arrival)
 
 
 class TestScope:

@@ -17,7 +17,7 @@ from nebuloviz.errors import InvalidInput, NotFound, PermissionDenied
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.jobs import open_job
 from nebuloviz.ingest.recount import differences
-from nebuloviz.models import AuditEntry, IngestGap, IngestOffset
+from nebuloviz.models import AuditEntry, IngestGap, IngestMinute, IngestOffset
 from nebuloviz.permissions import ROLES, SYSTEM, Actor
 from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.interfaces import ImportView, PostResult
@@ -91,6 +91,13 @@ class TestPost:
         assert len(status.minutes) == 60
         assert status.minutes[-1][:4] == (NOW.replace(second=0), 1, 1, 1)
         assert status.minutes[0][1:] == (0, 0, 0, 0)
+
+    def test_what_is_imported_is_not_the_streams_pace(self, service: SalesIngestService, database: Database) -> None:
+        with database.transaction() as session:
+            for topic in ("sample:history", "file:abc", "sample:live"):
+                session.add(IngestMinute(minute=NOW.replace(second=0), topic=topic, accepted=7, late_seconds=9))
+        with database.session() as session:
+            assert service.status(session, SYSTEM).minutes[-1][1:] == (7, 0, 0, 9)
 
 
 class TestDeadLetters:

@@ -78,13 +78,17 @@ class SalePage:
 
 @dataclass(frozen=True)
 class Freshness:
-    """How old the data is: the newest sale, the newest arrival, and the range that there is. None while there is none."""
+    """How old the data is: the newest sale, the newest arrival, and the range that there is. None while there is none.
+
+    The history of the sample is no arrival: it is loaded, not streamed. `sample` is the sample's name where it is shown, else ''.
+    """
 
     first_sale: datetime | None
     last_sale: datetime | None
     last_arrival: datetime | None
     currency: str
     lines: int
+    sample: str = ""
 
 
 class DataService(ABC):

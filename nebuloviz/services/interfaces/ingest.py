@@ -29,7 +29,7 @@ class PartitionStatus:
 
 @dataclass(frozen=True)
 class StreamStatus:
-    """What streams in: partitions, pace by minute of arrival (newest last, 60 of them), lateness."""
+    """What streams in: partitions, pace by minute of arrival (newest last, 60 of them), lateness. What is imported is not in it."""
 
     partitions: tuple[PartitionStatus, ...]
     minutes: tuple[tuple[datetime, int, int, int, int], ...]  # minute, accepted, duplicate, rejected, late_seconds

@@ -41,6 +41,21 @@ def pace(status: StreamStatus, freshness: Freshness, now: datetime) -> Component
     )
 
 
+def about_sample(name: str) -> Component:
+    """What the sample is, and how sales of one's own come to be shown."""
+    words = [
+        _(
+            "{name} by 84.51°: a year of real sales of a supermarket chain, moved to now. It goes on by itself.",
+            name=name,
+        ),
+        _("Fuel is counted in tiny units there, about a thousandth of a gallon, which are most of all units."),
+    ]
+    own = _(
+        "Your own sales belong into an empty database: set NEBULOVIZ_DATA_DIR to another folder, and start with serve --no-demo."
+    )
+    return html.Div([html.P(" ".join(words)), html.P(own, className="nv-muted")], className="nv-sample-words")
+
+
 def _rate(each_minute: float) -> str:
     """Tenths only where they matter."""
     return number(each_minute, 0 if each_minute >= 10 or each_minute.is_integer() else 1)
