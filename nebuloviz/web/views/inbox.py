@@ -71,7 +71,7 @@ def status_words(incidents: Sequence[IncidentView]) -> str:
 def keys_line() -> Component:
     """The keys, for those who have some."""
     parts: list[Component] = []
-    for keys, words in (*KEYS[:1], ("Enter", _("Open")), *KEYS[1:], ("?", _("This help"))):
+    for keys, words in (*KEYS[:1], ("Enter", _("Show it")), *KEYS[1:], ("?", _("This help"))):
         marks = [html.Kbd(key) for key in keys.split()]
         parts.append(html.Span([html.Span(marks, dir="ltr"), " ", str(words)], className="nv-key"))
     return html.P(parts, className="nv-keys")
