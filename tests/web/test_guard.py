@@ -24,6 +24,7 @@ PAGES: dict[str, Permission] = {
     "/alerts": Permission.ALERTS_READ,
     "/alerts/1": Permission.ALERTS_READ,
     "/incidents/1": Permission.ALERTS_READ,
+    "/detectors": Permission.ALERTS_READ,
     "/lessons": Permission.ALERTS_READ,
     "/notifications": Permission.ALERTS_READ,
     "/notifications/1": Permission.ALERTS_READ,
@@ -46,6 +47,7 @@ NEEDS: dict[str, Permission] = {
     "user": Permission.USERS_MANAGE,
     "role": Permission.USERS_MANAGE,
     "alert": Permission.ALERTS_READ,
+    "detectors": Permission.ALERTS_READ,
     "incident": Permission.ALERTS_READ,
     "notification": Permission.ALERTS_READ,
     "taught": Permission.ALERTS_READ,
@@ -242,7 +244,17 @@ class TestPages:
         """A page that the table does not name would be one that nobody has thought about."""
         found = {path.stem for path in (ROOT / "pages").glob("[!_]*.py")}
         assert found == {
-            *("overview", "explore", "alerts", "alert", "incident", "lessons", "notifications", "notification"),
+            *(
+                "overview",
+                "explore",
+                "alerts",
+                "alert",
+                "incident",
+                "detectors",
+                "lessons",
+                "notifications",
+                "notification",
+            ),
             *("data", "audit"),
             *("users", "users_import", "user", "roles", "role", "profile", "settings", "not_found_404"),
         }
