@@ -79,7 +79,7 @@ def _channel_row(view: ChannelView) -> Component:
             html.Th(html.Div([name, shared], className="nv-row"), scope="row"),
             html.Td([icon(_KIND_ICONS[view.kind]), " ", str(KIND_WORDS[view.kind])]),
             html.Td(html.Bdi(view.target or _("your own address"))),
-            html.Td(rules),
+            html.Td(rules, className="nv-cell-words"),
             html.Td(state),
         ]
     )
@@ -100,12 +100,15 @@ def _message_row(message: MessageView) -> Component:
     words, kind, icon_name = _STATES[message.state]
     return html.Tr(
         [
-            html.Td(html.Time(format_datetime(message.created_at), dateTime=message.created_at.isoformat())),
+            html.Td(
+                html.Time(format_datetime(message.created_at), dateTime=message.created_at.isoformat()),
+                className="nv-cell-time",
+            ),
             html.Th([icon(_KIND_ICONS[message.kind]), " ", html.Bdi(message.channel)], scope="row"),
             html.Td(number(message.alerts), className="nv-num"),
             html.Td(badge(str(words), kind, icon_name=icon_name)),
             html.Td(number(message.attempts), className="nv-num"),
-            html.Td(_outcome_words(message), className="nv-muted"),
+            html.Td(_outcome_words(message), className="nv-muted nv-cell-words"),
         ]
     )
 
