@@ -11,6 +11,7 @@ from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.models import NotificationMessage, User
 from nebuloviz.services.interfaces import ChannelDraft, NotificationRule
+from nebuloviz.web.body import _check_value
 from nebuloviz.web.context import act, ask, services
 from nebuloviz.web.views import notifications as views
 from tests.pages.conftest import Browser, Drawn
@@ -110,6 +111,14 @@ class TestForm:
         assert "needs a name" in drawn(saved(page, name="")[2])
         assert "no such channel" in drawn(saved(page, 99, 1)[2])
         assert "no such channel" in drawn(page.show(99, None)[1])
+
+    def test_is_let_through_by_the_guard_as_a_browser_sends_it(self, page: Any) -> None:
+        _head, form, _rest, _version = page.show(saved(page)[0], None)
+        fields = [part for part in form._traverse() if isinstance(getattr(part, "id", None), dict)]
+        sent = [part for part in fields if hasattr(part, "value")]
+        assert len(sent) == len(RULE) + 4
+        for part in sent:
+            _check_value({"id": part.id, "property": "value", "value": part.value})
 
     def test_takes_whatever_a_browser_says(self, page: Any) -> None:
         for said in (None, 5, "x", [1], {"a": 1}):
