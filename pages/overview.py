@@ -283,7 +283,7 @@ def newest_sales(_stamp: str, search: str | None, known: str | None) -> tuple[An
 
         def build() -> Any:
             lines = ask(services().data.sales, asked.lately(), None, views.TICKER_LINES).lines
-            return views.latest_sales(lines, known), lines[0].sale_id if lines else ""
+            return views.latest_sales(lines, known, asked.now), lines[0].sale_id if lines else ""
 
         answer = part_answer(build)
         return answer if isinstance(answer, tuple) else (answer, no_update)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 from dash import no_update
@@ -109,6 +110,11 @@ class TestLayout:
         assert "1 alert of this range is resolved." in drawn(page.newest_alerts("", ""))
         shop.alerts.alerts = {}
         assert "Nothing unusual" in drawn(page.newest_alerts("", ""))
+
+    def test_of_customers_that_the_data_does_not_have_there_is_no_tile(self) -> None:
+        row = pd.Series({"customers": 0.0, "orders": 3.0, "returns": 0.0})
+        assert [views.has_something(row, slug) for slug in ("customers", "orders")] == [False, True]
+        assert "customers" not in views.EVEN_AT_ZERO
 
     def test_says_when_watching_begins_while_there_is_none(self) -> None:
         unwatched = [DetectorView("series", "", None, None)]

@@ -241,6 +241,10 @@ class TestTrend:
         assert marks[27][3].endswith(ranges)
         assert "forecast" not in marks[26][3]
 
+    def test_a_bar_below_zero_leaves_room_for_its_value(self) -> None:
+        low, high = figures.bars(parts("a", "b").assign(revenue=[10.0, -5.0]), REVENUE, "category").layout.xaxis.range
+        assert low < -5.0 - 0.2 * (high + 5.0)
+
     def test_an_anomaly_is_a_ring_whose_click_gives_the_alert(self) -> None:
         frame = days(5)
         marks = [

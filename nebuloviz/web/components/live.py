@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from dash import html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _, format_time, money, quantity
+from nebuloviz.i18n import _, format_datetime, format_time, local, money, quantity
 from nebuloviz.services.interfaces import SaleLine
 from nebuloviz.web.components.basic import Id, given
 from nebuloviz.web.components.states import empty_state
 
 
-def ticker_row(line: SaleLine, *, fresh: bool = False) -> html.Li:
-    """One sale line: when, what, where, how much. `fresh`: it was not there at the last refresh, and fades in."""
+def _when(moment: datetime, now: datetime) -> str:
+    is_today = local(moment).date() == local(now).date()
+    return format_time(moment, "medium") if is_today else format_datetime(moment, "short")
+
+
+def ticker_row(line: SaleLine, now: datetime, *, fresh: bool = False) -> html.Li:
+    """One sale line: when (and on which day, if not today), what, where, how much.
+
+    `fresh`: it was not there at the last refresh, and fades in.
+    """
     where = " · ".join(part for part in (line.category, line.store or line.region or line.channel) if part)
     returned = line.quantity < 0
     amount = html.Span(
@@ -23,7 +32,7 @@ def ticker_row(line: SaleLine, *, fresh: bool = False) -> html.Li:
     return html.Li(
         [
             html.Time(
-                format_time(line.sold_at, "medium"),
+                _when(line.sold_at, now),
                 dateTime=line.sold_at.isoformat(),
                 className="nv-ticker-time nv-num",
             ),

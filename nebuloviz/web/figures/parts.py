@@ -33,6 +33,7 @@ _SOFTER = 0.2
 LONGEST_AREA_LABEL = 40
 _READABLE = 4.5  # the least contrast of text that WCAG 2.2 takes for enough
 _VALUE_SIZE = 11
+_NEGATIVE_ROOM = 0.22  # of the axis, for values of bars that reach to the left
 _VALUE_STANDOFF = 8  # pixels between a bar and its value, and behind that
 
 
@@ -103,8 +104,11 @@ def _bar_axis(drawn: Drawing, metric: Metric, amounts: Sequence[float], style: S
     """No ticks, for each bar bears its value, which has its room beside the drawing; and a line at zero."""
     widths = [text_width(value_text(metric, amount, short=True), _VALUE_SIZE) for amount in amounts]
     drawn.layout["margin"] = {"r": max(widths) + _VALUE_STANDOFF}
+    low, high = value_axis(metric, amounts, headroom=0.0)["range"]
+    if min((amount for amount in amounts if math.isfinite(amount)), default=0) < 0:  # its value stands before its bar
+        low -= (high - low) * _NEGATIVE_ROOM
     drawn.x_axis(
-        range=value_axis(metric, amounts, headroom=0.0)["range"],
+        range=[low, high],
         visible=True, showticklabels=False, showgrid=False, fixedrange=True,
         zeroline=True, zerolinecolor=style.tokens.line_strong,
     )  # fmt: skip

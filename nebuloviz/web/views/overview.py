@@ -49,6 +49,8 @@ from nebuloviz.web.views.data import running_imports
 Age = tuple[str, bool]
 #: Tiles in their order; those of the second row appear where the data has something to say about them.
 ALWAYS = ("revenue", "orders", "average_order_value", "units", "customers")
+#: Those that have a tile whatever they are; of customers there may be none in the data.
+EVEN_AT_ZERO = ALWAYS[:-1]
 TOP_VALUES, TOP_PRODUCTS, TICKER_LINES, FEED_ITEMS, FINDINGS = 8, 10, 12, 6, 4
 
 
@@ -86,7 +88,7 @@ def tiles(
     row = total.data.iloc[0]
     data = happened(series)
     unfinished = total.query.start < total.as_of < total.query.end
-    shown = [slug for slug in total.query.metrics if slug in ALWAYS or has_something(row, slug)]
+    shown = [slug for slug in total.query.metrics if slug in EVEN_AT_ZERO or has_something(row, slug)]
     missing = missing_comparison(total.query, freshness)
     notes = (_("so far") if unfinished else None, age_of(total.query.end, freshness, now), missing)
     return [_tile(metric(slug), row, data, state, style, notes) for slug in shown]
@@ -221,11 +223,11 @@ def heat_view(frame: Frame, state: PageState, style: Style) -> ChartView:
     )
 
 
-def latest_sales(lines: Sequence[SaleLine], known: str | None) -> Component:
+def latest_sales(lines: Sequence[SaleLine], known: str | None, now: datetime) -> Component:
     """The newest sales; those since `known`, the id of the newest one shown before, fade in."""
     ids = [line.sale_id for line in lines]
     new = ids.index(known) if known in ids else 0
-    return ticker([ticker_row(line, fresh=index < new) for index, line in enumerate(lines)])
+    return ticker([ticker_row(line, now, fresh=index < new) for index, line in enumerate(lines)])
 
 
 def alert_feed(alerts: Sequence[AlertView], now: datetime) -> list[Component]:
