@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dash import Output, html
+from dash import Input, Output, html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, lazy
@@ -14,7 +14,7 @@ from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer
 from nebuloviz.web.components import card, page, page_header, skeleton_feed
 from nebuloviz.web.context import ask, services
-from nebuloviz.web.navigation import REFRESH, stay_on_page
+from nebuloviz.web.navigation import REFRESH, URL_ID, stay_on_page
 from nebuloviz.web.question import range_words, zone_of_state
 from nebuloviz.web.reading import Asking, asking
 from nebuloviz.web.views import insights as views
@@ -26,28 +26,43 @@ def layout(**_query: str) -> Component:
     return page(
         [
             html.Div(page_header(_("Insights"), subtitle=html.Span(id="insights-subtitle")), className="nv-span-12"),
-            html.Div(waiting, id="insights-told", className="nv-grid nv-span-12"),
+            html.Div(waiting[:2], id="insights-digest", className="nv-grid nv-span-12"),
+            html.Div(waiting[2:], id="insights-range", className="nv-grid nv-span-12"),
         ]
     )
 
 
 @protected_callback(
-    Permission.DATA_READ, Output("insights-told", "children"), Output("insights-subtitle", "children"), *REFRESH
+    Permission.DATA_READ,
+    Output("insights-digest", "children"),
+    Output("insights-subtitle", "children"),
+    Input(URL_ID, "search"),
 )
-def show(search: str | None, _stamp: str, _theme: str) -> tuple[Any, Any]:
+def show_digest(search: str | None) -> tuple[Any, Any]:
+    """Of days that are over: what arrives meanwhile is no news of them, so they are asked for once."""
     with asking(search) as asked:
-        answer = part_answer(lambda: told(asked))
+        answer = part_answer(lambda: digest(asked))
         return answer if isinstance(answer, tuple) else (html.Div(answer, className="nv-span-12"), "")
 
 
-def told(asked: Asking) -> tuple[list[Component], str]:
+def digest(asked: Asking) -> tuple[list[Component], str]:
     """The cards, and the line below the page's title."""
-    state, zone = asked.state, zone_of_state(asked.state)
-    digest = ask(services().insights.digest, time_zone=zone.key, filters=state.filters)
-    query = asked.query(comparison=state.comparison or "previous")
+    zone = zone_of_state(asked.state)
+    found = ask(services().insights.digest, time_zone=zone.key, filters=asked.state.filters)
+    return views.digest_cards(found), views.subtitle(found, day_of(asked.now, zone))
+
+
+@protected_callback(Permission.DATA_READ, Output("insights-range", "children"), *REFRESH)
+def show_range(search: str | None, _stamp: str, _theme: str) -> Any:
+    with asking(search) as asked:
+        return part_answer(lambda: told(asked))
+
+
+def told(asked: Asking) -> Component:
+    """The card of the range that the filters ask for."""
+    query = asked.query(comparison=asked.state.comparison or "previous")
     found = ask(services().insights.insights, query, views.FINDINGS)
-    cards = [*views.digest_cards(digest), views.range_card(range_words(state, asked.now), state, found)]
-    return cards, views.subtitle(digest, day_of(asked.now, zone))
+    return views.range_card(range_words(asked.state, asked.now), asked.state, found)
 
 
 register_page(

@@ -219,7 +219,7 @@ class FigureInsights(AIInsights):
         """A sentence on a segment, in the figures that its own tile shows."""
         total = asked.revenue - asked.before
         if not cause.segment:
-            yield Insight(texts.spread_text(rose=total > 0), "low", asked.query, abs(total), kind="segment")
+            yield Insight(texts.spread_text(rose=total > 0), "low", asked.query, abs(total), kind="driver")
             return
         own = tuple(Filter(name, "in", (value,)) for name, value in cause.dimensions.items())
         query = asked.query.with_(metrics=("revenue",), filters=(*asked.query.filters, *own))

@@ -361,3 +361,26 @@ class TestAlerts:
     def test_what_is_not_there_or_not_valid_is_refused(self, api: Api, path: str, status: int) -> None:
         with api.client("viewer") as client:
             assert client.get(f"/api/v1/alerts{path}").status_code == status
+
+
+class TestInsights:
+    def test_a_range_and_a_day_are_told_of_with_the_questions_that_back_them(self, filled: Api) -> None:
+        with filled.client("viewer") as client:
+            found = client.get("/api/v1/insights", params={"start": START, "end": END}).json()
+            digest = client.get("/api/v1/insights/digest", params={"day": "2026-03-03", "time_zone": "UTC"}).json()
+        assert set(found) == {"items"}
+        assert digest["day"] == "2026-03-03"
+        assert all(item["text"] and item["query"]["m"] for item in (*digest["of_day"], *digest["of_week"]))
+
+    @pytest.mark.parametrize("day", ["yesterday", "2026-02-30", "0001-01-01"])
+    def test_what_is_no_day_is_refused(self, filled: Api, day: str) -> None:
+        with filled.client("viewer") as client:
+            assert client.get("/api/v1/insights/digest", params={"day": day}).status_code == 422
+
+    def test_a_forecast_is_empty_where_too_little_is_known_and_refused_where_it_cannot_be(self, filled: Api) -> None:
+        with filled.client("viewer") as client:
+            answers = [
+                client.get("/api/v1/forecast", params={"metric": slug}) for slug in ("orders", "average_order_value")
+            ]
+        assert [answer.status_code for answer in answers] == [200, 422]
+        assert answers[0].json()["points"] == []

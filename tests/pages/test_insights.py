@@ -26,33 +26,32 @@ def page(browser: Browser) -> Any:
 
 def test_tells_of_the_day_its_week_and_the_chosen_range(page: Any, shop: Shop, drawn: Drawn) -> None:
     shop.insights.findings = FINDINGS
-    cards, _subtitle = page.show("?range=7d", "", "light")
-    texts = [drawn(each) for each in cards]
+    cards, _subtitle = page.show_digest("?range=7d")
+    texts = [drawn(each) for each in (*cards, page.show_range("?range=7d", "", "light"))]
     assert [text.count("nv-told-item") for text in texts] == [1, 3, 3]
     assert "Last 7 days" in texts[2]
 
 
 def test_marks_the_finding_to_look_at_first_and_leads_to_what_backs_each(page: Any, shop: Shop, drawn: Drawn) -> None:
     shop.insights.findings = FINDINGS
-    (_day, week, _range), _subtitle = page.show("", "", "light")
+    (_day, week), _subtitle = page.show_digest("")
     first, second, third = (drawn(item) for item in week.children[1].children.children)
     assert [("Look here first" in text) for text in (first, second, third)] == [False, True, False]
     assert ["/explore?" in first, "by=store" in second, "/alerts/1" in third] == [True, True, True]
 
 
 def test_says_so_where_nothing_stands_out(page: Any, drawn: Drawn) -> None:
-    cards, _subtitle = page.show("", "", "light")
-    assert drawn(cards).count("Nothing stands out") == 3
+    cards, _subtitle = page.show_digest("")
+    assert drawn([cards, page.show_range("", "", "light")]).count("Nothing stands out") == 3
 
 
 def test_says_what_failed(page: Any, shop: Shop, drawn: Drawn) -> None:
     shop.data.failure = Unavailable("The database does not answer.")
-    shown, _subtitle = page.show("?range=all", "", "light")
-    assert "The database does not answer." in drawn(shown)
+    assert "The database does not answer." in drawn(page.show_range("?range=all", "", "light"))
 
 
 def test_says_where_the_month_and_the_quarter_lead(page: Any, shop: Shop, drawn: Drawn) -> None:
     shop.insights.findings = [*FINDINGS, Insight("This month is heading for more.", "low", QUERY, 3.0, kind="pace")]
-    cards, _subtitle = page.show("", "", "light")
+    cards, _subtitle = page.show_digest("")
     assert "This month is heading for more." in drawn(cards[2])
     assert "ahead=1" in drawn(cards[2])
