@@ -55,7 +55,7 @@ def rail(items: Sequence[NavItem], active_href: str = "", *, name: str = "Nebulo
     """The main navigation; collapses to icons on narrow screens, and becomes a bar at the bottom on phones.
 
     It begins with the installation's `name`, and what is at the address `logo` ('' for our own sign). On phones there is room
-    for `_ON_PHONES` entries; a button folds the others out, of which only those who administer have any.
+    for `_ON_PHONES` entries; a button folds the others out.
     """
     entries = [html.Li(_entry(item, active=item.href == active_href)) for item in items]
     folded = len(entries) if len(entries) <= _ON_PHONES + 1 else _ON_PHONES
