@@ -21,6 +21,7 @@ class Repeater:
 
     def __init__(self, name: str, step: Callable[[], bool], pause_seconds: float) -> None:
         self.name = name
+        self.failures = 0  # in a row, up to now
         self._step = step
         self._pause_seconds = pause_seconds
         self._stopping = threading.Event()
@@ -40,21 +41,20 @@ class Repeater:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        failures = 0
         while not self._stopping.is_set():
             again = False
             try:
                 again = self._step()
-                failures = 0
+                self.failures = 0
             except (
                 OperationalError,
                 InterfaceError,
             ) as error:  # the database is away, which passes: no news of the code
-                failures += 1
+                self.failures += 1
                 _log.warning("%s waits for the database: %s", self.name, type(error).__name__)
             except Exception:  # noqa: BLE001 - a step may raise anything, and the next one must still come
-                failures += 1
+                self.failures += 1
                 _log.exception("%s failed; it tries again", self.name)
             if not again:
-                pause = self._pause_seconds * 2**failures if failures else self._pause_seconds
+                pause = self._pause_seconds * 2**self.failures if self.failures else self._pause_seconds
                 self._stopping.wait(min(pause, LONGEST_PAUSE_SECONDS))

@@ -370,7 +370,8 @@ def _doctor(options: argparse.Namespace) -> int:
     loaded = _settings()
     if options.rebuild:
         care.rebuild_rollups(loaded)
-    findings = care.doctor(loaded, recount=options.recount)
-    for name, health in findings.items():
-        print(f"{'ok    ' if health.ok else 'FAILED'}  {name:<12}{health.detail}")
-    return 0 if all(health.ok for health in findings.values()) else 1
+    marks, well = {"good": "ok    ", "note": "note  ", "bad": "FAILED"}, True
+    for found in care.doctor(loaded, recount=options.recount):
+        print(f"{marks[found.level]}  {found.name:<12}{found.detail}", flush=True)
+        well = well and found.level != "bad"
+    return 0 if well else 1

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry, Pool, QueuePool
 
+from nebuloviz import tracing
 from nebuloviz.errors import ConfigurationError, NebuloVizError, Unavailable
 from nebuloviz.i18n import gettext as _
 
@@ -127,12 +128,15 @@ class Database:
                 self.url, connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000}
             )
             _prepare_sqlite(engine)
+            tracing.watch(engine)
             return engine
         options = " ".join(f"-c {name}={value}" for name, value in self._postgresql_settings().items())
         connect = {"options": options, "connect_timeout": 5, "application_name": "nebuloviz"}
-        return create_engine(
+        engine = create_engine(
             self.url, pool_size=self._pool_size, max_overflow=_OVERFLOW, pool_pre_ping=True, connect_args=connect
         )
+        tracing.watch(engine)
+        return engine
 
     def _make_async_engine(self) -> AsyncEngine:
         if self.is_sqlite:
@@ -140,6 +144,7 @@ class Database:
                 self.url.set(drivername="sqlite+aiosqlite"), connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}
             )
             _prepare_sqlite(engine.sync_engine)
+            tracing.watch(engine.sync_engine)
             return engine
         server = self._postgresql_settings() | {"application_name": "nebuloviz"}
         connect: dict[str, Any] = {"server_settings": server, "timeout": 5}
@@ -150,6 +155,7 @@ class Database:
             connect_args=connect,
         )
         _ping_after_rest(engine.sync_engine)
+        tracing.watch(engine.sync_engine)
         return engine
 
     def _postgresql_settings(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ import sys
 
 import uvicorn
 
+from nebuloviz import tracing
 from nebuloviz.bootstrap.program import build
 from nebuloviz.connections import PatientConnection
 from nebuloviz.errors import ConfigurationError
@@ -39,6 +40,7 @@ def serve(settings: Settings) -> int:
     Raises:
         ConfigurationError: the address cannot be listened on, or a setting forbids the start.
     """
+    end_tracing = tracing.configure(settings, "serve")
     application = build(settings, say=_say)
     listener = _listen(settings.host, settings.port)
     config = uvicorn.Config(
@@ -52,6 +54,7 @@ def serve(settings: Settings) -> int:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     _Server(config, _address(listener, settings.host)).run(sockets=[listener])
+    end_tracing()
     return 0
 
 

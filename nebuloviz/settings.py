@@ -196,6 +196,16 @@ class Settings(BaseSettings):
         "auto", description="`auto` writes text to a terminal, JSON elsewhere."
     )
 
+    tracing_address: str = Field(
+        "",
+        pattern=r"^(https?://[^/\s]+/?)?$",
+        description="Collector that OpenTelemetry traces are sent to by OTLP over HTTP, `http://collector:4318`; needs "
+        "`requirements-tracing.txt`. Empty: nothing is traced.",
+    )
+    tracing_share: float = Field(
+        1.0, ge=0, le=1, description="Part of the traces that begin here that is sent: 0.1 is every tenth."
+    )
+
     @field_validator("redis_url")
     @classmethod
     def _redis_address(cls, value: SecretStr | None) -> SecretStr | None:

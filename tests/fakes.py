@@ -49,6 +49,7 @@ from nebuloviz.services.interfaces import (
     Digest,
     Explanation,
     FilePreview,
+    Finding,
     Frame,
     FrameColumn,
     Freshness,
@@ -57,12 +58,14 @@ from nebuloviz.services.interfaces import (
     IncidentView,
     IngestService,
     Insight,
+    Level,
     PartitionStatus,
     PostResult,
     RowResult,
     SaleLine,
     SalePage,
     SegmentPart,
+    StatusService,
     StreamStatus,
     TaughtView,
     WatchedView,
@@ -735,3 +738,17 @@ def _audited(entry: AuditEntryView, which: AuditFilter) -> bool:
         and (which.start is None or entry.at >= which.start)
         and (which.end is None or entry.at < which.end)
     )
+
+
+class FakeStatus(StatusService):
+    """Finds what it is told to: nothing wrong at first."""
+
+    def __init__(self) -> None:
+        self.found = [
+            Finding("disk", "Disk", Level.GOOD, "80 GiB are free."),
+            Finding("cache", "Cache", Level.GOOD, "Redis answers."),
+        ]
+
+    def findings(self, actor: Actor) -> Sequence[Finding]:
+        actor.demand(Permission.SETTINGS_MANAGE)
+        return self.found

@@ -31,6 +31,7 @@ from nebuloviz.api.routes import (
     notifications,
     roles,
     sales,
+    status,
     stream,
     tokens,
     users,
@@ -96,7 +97,7 @@ def _add_routes(app: FastAPI) -> None:
     guards = [Depends(signed_in), Depends(refuse_unknown_parameters)]
     parts = (
         data, insights, forecasts, me, exports, alerts, notifications, detectors,
-        sales, imports, stream, users, roles, tokens, audit, settings_routes,
+        sales, imports, stream, users, roles, tokens, audit, settings_routes, status,
     )  # fmt: skip
     for part in parts:
         app.include_router(part.router, prefix=PREFIX, dependencies=guards)

@@ -17,6 +17,7 @@ from nebuloviz.services.audit import set_address
 from nebuloviz.services.interfaces.installation import Live
 from nebuloviz.services.limits import Allowance, client_address
 from nebuloviz.settings import Settings
+from nebuloviz.tracing import describe, span
 
 PREFIX = "/api/v1"
 _OWN = frozenset({"/api", "/healthz", "/readyz", "/metrics"})
@@ -43,6 +44,10 @@ class Edge:
             return
         scope["headers"] = _plain_headers(scope["headers"])
         self._speak(scope)
+        with span(scope["method"], Headers(scope=scope)):
+            await self._handle(scope, receive, send)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not _readable(scope):
             await self._answer(_refuse, scope, receive, send)
         elif is_own(scope["path"]):
@@ -65,7 +70,9 @@ class Edge:
                 await app(scope, receive, sending)
             except Exception as error:  # noqa: BLE001 - the last line: logged, and answered without details
                 await unexpected_problem(error)(scope, receive, sending)
-        observe_request(scope["method"], _template(scope), status, time.perf_counter() - started)
+        method, route = scope["method"], _template(scope)
+        observe_request(method, route, status, time.perf_counter() - started)
+        describe(f"{method} {route}", http__response__status_code=status, nebuloviz__request_id=request_id)
 
     def _speak(self, scope: Scope) -> None:
         headers, peer = Headers(scope=scope), (scope.get("client") or (None,))[0]

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy.exc import DBAPIError
+
 from nebuloviz.bootstrap.core import core
 from nebuloviz.bootstrap.storage import database
-from nebuloviz.observability import Health
+from nebuloviz.db import Database
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
+from nebuloviz.services.interfaces.installation import Live
 from nebuloviz.services.second_factor import DatabaseSecondFactor
+from nebuloviz.services.stored_settings import DatabaseSettings
 from nebuloviz.settings import Settings
 
 if TYPE_CHECKING:
     from nebuloviz.services.backup import Manifest, Restored
+    from nebuloviz.services.interfaces import Finding
 
 
 def auth_service(settings: Settings) -> DatabaseAuth:
@@ -49,9 +55,17 @@ def rebuild_rollups(settings: Settings) -> None:
     rebuild(database(settings), settings.time_zone)
 
 
-def doctor(settings: Settings, *, recount: bool) -> Mapping[str, Health]:
+def doctor(settings: Settings, *, recount: bool) -> Iterator[Finding]:
     """Check settings and servers one after the other; each finding says what to do."""
-    from nebuloviz.services import checkup  # noqa: PLC0415 - only here
+    from nebuloviz.services.checkup import Checkup  # noqa: PLC0415 - only here
 
     these = core(settings)
-    return checkup.run(settings, these.database, these.cache, recount=recount)
+    return Checkup(settings, these.database, these.cache, _decided(settings, these.database)).look(recount=recount)
+
+
+def _decided(settings: Settings, where: Database) -> Live:
+    """What administrators have decided; what the environment says, where the database does not tell."""
+    decided = DatabaseSettings(settings)
+    with contextlib.suppress(DBAPIError), where.session() as session:
+        decided.refresh(session)
+    return decided.live

@@ -6,7 +6,7 @@ import logging
 import signal
 import time
 
-from nebuloviz import process
+from nebuloviz import process, tracing
 from nebuloviz.bootstrap.core import (
     PREPARE_PAUSE_SECONDS,
     SHUTDOWN_SECONDS,
@@ -35,6 +35,7 @@ def consume(settings: Settings) -> int:
     if not settings.kafka_bootstrap_servers:
         raise ConfigurationError("There is nothing to ingest from: set NEBULOVIZ_KAFKA_BOOTSTRAP_SERVERS to host:port.")
     process.share_arenas()
+    end_tracing = tracing.configure(settings, "ingest")
     these = core(settings)
     consumer = these.consumer()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -54,6 +55,7 @@ def consume(settings: Settings) -> int:
         watches.join(SHUTDOWN_SECONDS)
     if endpoint is not None:
         endpoint.stop()
+    end_tracing()
     return 0
 
 

@@ -10,6 +10,7 @@ from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
+from nebuloviz.services.checkup import Checkup
 from nebuloviz.services.customer_sets import CustomerSetBuilder
 from nebuloviz.services.data import SalesDataService
 from nebuloviz.services.delivery import Deliverer
@@ -38,6 +39,7 @@ class Parts(Core):
     counters: Counters
     auth: DatabaseAuth
     ingest: SalesIngestService
+    status: Checkup
     services: Services
     deliverer: Deliverer
 
@@ -65,6 +67,7 @@ def parts(settings: Settings) -> Parts:
     )
     mail = SmtpMail(decided.live, settings_seal(settings))
     notifications = DatabaseNotifications(settings, mail, audit, decided.live)
+    status = Checkup(settings, base.database, base.cache, decided.live)
     users, roles = DatabaseUsers(auth, audit), DatabaseRoles(audit)
     services = Services(
         auth,
@@ -84,6 +87,9 @@ def parts(settings: Settings) -> Parts:
         mail,
         notifications,
         forecasts,
+        status,
     )
     deliverer = Deliverer(base.database, services, notification_seal(settings))
-    return Parts(**vars(base), counters=counters, auth=auth, ingest=ingest, services=services, deliverer=deliverer)
+    return Parts(
+        **vars(base), counters=counters, auth=auth, ingest=ingest, status=status, services=services, deliverer=deliverer
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, cast
@@ -24,7 +24,7 @@ from nebuloviz.bootstrap.core import (
 from nebuloviz.bootstrap.parts import Parts, parts
 from nebuloviz.bootstrap.watches import closed_days, start_watching
 from nebuloviz.cache import ROOT
-from nebuloviz.errors import ConfigurationError, InvalidInput
+from nebuloviz.errors import ConfigurationError, Conflict, InvalidInput
 from nebuloviz.ingest.brokers import brokers_health
 from nebuloviz.ingest.sample import Demo
 from nebuloviz.ingest.sample_plan import OWN_DATABASE, is_started
@@ -36,6 +36,7 @@ from nebuloviz.services.delivery import Deliverer
 from nebuloviz.services.monitoring import InstallationFigures
 from nebuloviz.services.passwords import check_password
 from nebuloviz.services.retention import Retention
+from nebuloviz.services.roll_off import RollOff
 from nebuloviz.services.watch_process import WatchProcess
 from nebuloviz.settings import Settings
 
@@ -85,6 +86,7 @@ class Program:
         """Prepare the database, then start the background work. A database that does not answer is tried until it does."""
         self.health.register("database", self._database_health)
         self.health.register("cache", self.parts.cache.health)
+        self.parts.status.background = self._behind_the_scenes
         show_process(self.parts.database)
         self._prepare()
         if self._unprepared:
@@ -164,6 +166,20 @@ class Program:
         self._repeat("notifications", self.parts.deliverer.collect, NOTIFICATION_SECONDS)
         for number in range(1, SENDERS + 1):
             self._repeat(f"sending {number}", self.parts.deliverer.deliver, NOTIFICATION_SECONDS)
+        roll_off = RollOff(self.parts.database, live, self.parts.zone)
+        self._repeat("roll-off", roll_off.step, RETENTION_SECONDS)
+
+    def _behind_the_scenes(self) -> Mapping[str, Health]:
+        """What `/readyz` tells, and whether the repeated work gets done."""
+        _ready, report = self.health.readiness()
+        found = {name: Health(part["ok"], part["detail"]) for name, part in report.items()}
+        failures = {repeater.name: repeater.failures for repeater in self._repeaters}
+        if self._watches is not None:
+            failures["watch"] = self._watches.failures
+        told = {
+            name: Health(n == 0, f"It failed {n} times in a row; the log says why.") for name, n in failures.items()
+        }
+        return found | told
 
     def _database_health(self) -> Health:
         if self._unprepared:
@@ -187,11 +203,16 @@ def first_administrator(these: Parts, say: Callable[[str], None]) -> None:
     """
     given = these.settings.admin_password
     password = given.get_secret_value() if given else secrets.token_urlsafe(12)
-    with these.database.transaction() as session:
-        if session.scalar(select(User.id).limit(1)) is not None:
-            say(f"Sign in as before. Forgotten the password? ./nv user password {ADMIN}")
-            return
-        these.auth.create_user(session, ADMIN, password, "admin", must_change_password=given is None)
+    try:
+        with these.database.transaction() as session:
+            made = session.scalar(select(User.id).limit(1)) is None
+            if made:
+                these.auth.create_user(session, ADMIN, password, "admin", must_change_password=given is None)
+    except Conflict:  # another process that starts as well was faster
+        made = False
+    if not made:
+        say(f"Sign in as before. Forgotten the password? ./nv user password {ADMIN}")
+        return
     say(
         f"Sign in as {ADMIN} with {'the password of NEBULOVIZ_ADMIN_PASSWORD' if given else f'the password {password}'}"
     )

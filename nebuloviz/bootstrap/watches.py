@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # pandas and what else the watches need is for the process th
 
 NICENESS = 10  # training waits for pages and consumers, never they for it
 STEP_SECONDS = 5.0
+ELECTION_SECONDS = 2.0  # between the elected one's signs of life, however long a step takes
 _END_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ def watch_sales(parent: Parent, settings: Settings, holder: str) -> None:
     repeaters = [
         Repeater("series watch", series.step, STEP_SECONDS),
         Repeater("watch figures", lambda: _tell_figures(parent), STEP_SECONDS),
+        Repeater("election", lambda: _stand(where, holder), ELECTION_SECONDS),
     ]
     lines.start()
     for repeater in repeaters:
@@ -93,6 +95,7 @@ def watch_sales(parent: Parent, settings: Settings, holder: str) -> None:
     for repeater in repeaters:
         repeater.stop()
     lines.stop(_END_SECONDS)
+    repeaters[-1].join(_END_SECONDS)  # it would be elected again
     repeaters[0].join(_END_SECONDS)  # what is under way may be left: it is stored whole or not at all
     _hand_over(series)
 
@@ -136,6 +139,11 @@ def _elected(where: Database, holder: str) -> bool:
     except DBAPIError as error:
         _log.warning("The watches wait for the database: %s", type(error).__name__)
         return False
+
+
+def _stand(where: Database, holder: str) -> bool:
+    _elected(where, holder)
+    return False
 
 
 def _tell_figures(parent: Parent) -> bool:

@@ -5,7 +5,7 @@ Everything depends on the current `Preferences`; set them with `use` (a block) o
 
 from nebuloviz.i18n.browser import ag_grid_locale, date_picker_locale, plotly_locale
 from nebuloviz.i18n.context import Preferences, current, set_current, use
-from nebuloviz.i18n.formats import change, change_words, compact, money, number, percent, quantity
+from nebuloviz.i18n.formats import change, change_words, compact, isolated, money, number, percent, quantity
 from nebuloviz.i18n.regions import format_locale, format_regions
 from nebuloviz.i18n.text import LazyText, choose_language, gettext, is_rtl, lazy, mid_sentence, ngettext, pgettext
 from nebuloviz.i18n.times import (
@@ -49,6 +49,7 @@ __all__ = [
     "hour_cycle",
     "hour_label",
     "is_rtl",
+    "isolated",
     "lazy",
     "local",
     "mid_sentence",

@@ -152,9 +152,12 @@ def finish(text: str) -> str:
     zero = _ZERO_DIGITS.get(_system())
     if zero:
         text = text.translate(_digits(zero))
-    if locale().character_order != "right-to-left" or text.isdecimal():
-        return text
-    return f"{_ISOLATE}{text}{_END_ISOLATE}"
+    return text if text.isdecimal() else isolated(text)
+
+
+def isolated(text: str) -> str:
+    """A name, an address or a command, safe to stand inside a right-to-left sentence."""
+    return f"{_ISOLATE}{text}{_END_ISOLATE}" if locale().character_order == "right-to-left" else text
 
 
 def _signed(text: str) -> str:

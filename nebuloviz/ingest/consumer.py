@@ -26,6 +26,7 @@ from nebuloviz.ingest.sale import Record, parse_record
 from nebuloviz.ingest.sinks import Sink, StaleOffset
 from nebuloviz.ingest.sources import OutOfRange, Partition, Source, Undecodable
 from nebuloviz.observability import COMMIT_SECONDS, Health, log_context, timed
+from nebuloviz.tracing import span
 
 log = logging.getLogger(__name__)
 
@@ -329,6 +330,15 @@ def _logged_as(batch: Batch | Written) -> AbstractContextManager[None]:
     return log_context(request_id=f"{batch.topic}/{batch.partition}@{batch.next_offset}")
 
 
+def _traced(batch: Batch) -> AbstractContextManager[None]:
+    return span(
+        f"store {batch.topic}",
+        messaging__destination__name=batch.topic,
+        messaging__destination__partition__id=str(batch.partition),
+        messaging__batch__message_count=len(batch.items),
+    )
+
+
 def announce(written: Written, listeners: Sequence[OnWritten]) -> None:
     """Count a stored batch and tell those who want to know; what they raise is logged and goes no further."""
     observe(written)
@@ -376,7 +386,7 @@ class _WriterThread:
         while (job := self._queue.get()) is not None:
             batch, future = job
             try:
-                with _logged_as(batch), timed(COMMIT_SECONDS):
+                with _logged_as(batch), _traced(batch), timed(COMMIT_SECONDS):
                     written = self._sink.write(batch)
             except BaseException as error:  # noqa: BLE001 - travels to the consumer through the future
                 future.set_exception(error)

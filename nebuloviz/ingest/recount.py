@@ -6,13 +6,15 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, except_, func, select, text
+from sqlalchemy import Select, except_, func, select, text, true
 from sqlalchemy.orm import Session
 
 from nebuloviz.db import Database, dialect_of, insert
+from nebuloviz.errors import InvalidInput
 from nebuloviz.ingest.installation import TIME_ZONE
 from nebuloviz.ingest.writer import take_turn
-from nebuloviz.metrics.calendar import ONE_DAY, day_of, midnight, monday_floor
+from nebuloviz.metrics.calendar import ONE_DAY, day_ceiling, day_of, midnight, monday_ceiling, monday_floor
+from nebuloviz.metrics.kept import facts_since
 from nebuloviz.metrics.rollups import hour_column, recount_select, span_rows
 from nebuloviz.models import MEASURES, ROLLUPS, DayVersion, Installation, Rollup, SaleRow, SpreadOrder
 
@@ -40,11 +42,10 @@ def differences(database: Database, time_zone: str) -> list[Difference]:
 
 
 def _differences(session: Session, rollup: Rollup, zone: ZoneInfo) -> list[Difference]:
-    kept = _kept(rollup)
-    days = _days(session, zone)
-    if not days:
+    kept, spans = _kept(rollup, _since(session, rollup, zone)), _spans(session, rollup, zone)
+    if not spans:
         return [Difference(rollup.name, "rollup", tuple(row)) for row in session.execute(kept.limit(MAX_SHOWN))]
-    counted = recount_select(rollup, _spans(rollup, days, zone), dialect_of(session))
+    counted = recount_select(rollup, spans, dialect_of(session))
     surplus = session.execute(except_(kept, counted).limit(MAX_SHOWN))
     lacking = session.execute(except_(counted, kept).limit(MAX_SHOWN))
     return [
@@ -53,43 +54,62 @@ def _differences(session: Session, rollup: Rollup, zone: ZoneInfo) -> list[Diffe
     ]
 
 
-def _kept(rollup: Rollup) -> Select[Any]:
-    return select(*(rollup.table.c[name] for name in ("bucket", *rollup.dimensions, *MEASURES)))
+def _kept(rollup: Rollup, since: datetime | None) -> Select[Any]:
+    cells = select(*(rollup.table.c[name] for name in ("bucket", *rollup.dimensions, *MEASURES)))
+    return cells if since is None else cells.where(rollup.table.c.bucket >= since)
+
+
+def _since(session: Session, rollup: Rollup, zone: ZoneInfo) -> datetime | None:
+    """The first bucket of which no line has been deleted; None where none has of any. Hours are recounted by whole days."""
+    since = facts_since(session)
+    if since is None:
+        return None
+    return monday_ceiling(since, zone) if rollup.grain == "week" else day_ceiling(since, zone)
 
 
 def _days(session: Session, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
-    """[start, end) of the days that have facts."""
-    hour = hour_column(dialect_of(session))
-    hours = session.scalars(select(hour).distinct())
+    """[start, end) of the days that have facts, all of them."""
+    since = facts_since(session)
+    kept = true() if since is None else SaleRow.sold_at >= since
+    hours = session.scalars(select(hour_column(dialect_of(session))).where(kept).distinct())
     # In a zone with an offset of half-hours an hour may belong to two days
     days = {day_of(moment, zone) for start in hours for moment in (start, start + timedelta(minutes=59))}
-    return [(midnight(day, zone), midnight(day + ONE_DAY, zone)) for day in sorted(days)]
+    spans = [(midnight(day, zone), midnight(day + ONE_DAY, zone)) for day in sorted(days)]
+    return [(start, end) for start, end in spans if since is None or start >= since]
 
 
-def _spans(rollup: Rollup, days: list[tuple[datetime, datetime]], zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
-    """What a recount of the rollup goes by: the days, or the weeks that they lie in."""
+def _spans(session: Session, rollup: Rollup, zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
+    """What a recount of the rollup goes by: the days that have facts, or the weeks that they lie in."""
+    days = _days(session, zone)
     if rollup.grain != "week":
         return days
+    since = _since(session, rollup, zone)
     mondays = sorted({day_of(monday_floor(start, zone), zone) for start, _ in days})
-    return [(midnight(monday, zone), midnight(monday + 7 * ONE_DAY, zone)) for monday in mondays]
+    weeks = [(midnight(monday, zone), midnight(monday + 7 * ONE_DAY, zone)) for monday in mondays]
+    return [(start, end) for start, end in weeks if since is None or start >= since]
 
 
 def rebuild(database: Database, time_zone: str) -> None:
     """Make all rollups anew from the facts, in one transaction: for another zone of the installation, or where a cell was wrong.
 
     Nothing else may write meanwhile that still goes by the days of the old zone.
+
+    Raises:
+        InvalidInput: it is another zone, and lines have been deleted whose sums hold the days of the old one.
     """
     zone = ZoneInfo(time_zone)
     with database.transaction() as session:
         take_turn(session.connection())
         if not database.is_sqlite:
             session.execute(text("SET LOCAL statement_timeout = 0"))
+        _demand_same_zone(session, time_zone)
         days = _days(session, zone)
         session.merge(Installation(key=TIME_ZONE, value=time_zone))
         for rollup in ROLLUPS:
-            session.execute(rollup.table.delete())
-            if days:
-                counted = recount_select(rollup, _spans(rollup, days, zone), dialect_of(session))
+            since, spans = _since(session, rollup, zone), _spans(session, rollup, zone)
+            session.execute(rollup.table.delete().where(true() if since is None else rollup.table.c.bucket >= since))
+            if spans:
+                counted = recount_select(rollup, spans, dialect_of(session))
                 names = ["bucket", *rollup.dimensions, *MEASURES]
                 session.execute(rollup.table.insert().from_select(names, counted))
         if days:
@@ -98,6 +118,16 @@ def rebuild(database: Database, time_zone: str) -> None:
                 index_elements=["day"], set_={"version": DayVersion.version + 1}
             )
             session.execute(newer, [{"day": day_of(start, zone), "version": 1} for start, _ in days])
+
+
+def _demand_same_zone(session: Session, time_zone: str) -> None:
+    settled = session.get(Installation, TIME_ZONE)
+    if facts_since(session) is not None and settled is not None and settled.value != time_zone:
+        message = (
+            f"Old sale lines have been deleted, and their daily sums hold the days of {settled.value}: the time zone of this "
+            "installation cannot change any more."
+        )
+        raise InvalidInput(message)
 
 
 def _note_spread_orders(session: Session, days: list[tuple[datetime, datetime]]) -> None:

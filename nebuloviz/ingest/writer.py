@@ -27,6 +27,7 @@ from nebuloviz.ingest.loading import insert_texts, load, prepare_stage
 from nebuloviz.ingest.products import name_products
 from nebuloviz.ingest.sale import Reason, Rejected, Sale
 from nebuloviz.ingest.tally import OlderLine, Tally, tally
+from nebuloviz.metrics.kept import facts_since
 from nebuloviz.metrics.rollups import CELL_STAGE, upsert_statement
 from nebuloviz.models import (
     ROLLUPS,
@@ -64,6 +65,7 @@ class SaleWriter:
         self._currency = self._configured_currency
         self._products: dict[str, tuple[str, str]] = {}
         self._months: set[str] = set()
+        self._since: datetime | None = None
 
     def write(self, session: Session, batch: Batch, now: datetime, *, dead_letters: bool = True) -> Written:
         """Store the batch and its dead letters (unless `dead_letters` is false), and advance the partition's counts (not its offset).
@@ -74,6 +76,7 @@ class SaleWriter:
         connection = session.connection()
         take_turn(connection)
         prepare_stage(connection)
+        self._since = facts_since(connection)
         outcomes: list[Outcome | None] = [None] * len(batch.items)
         counted: list[Tally] = []
         left = self._candidates(connection, batch.items, outcomes)
@@ -162,6 +165,9 @@ class SaleWriter:
             sale = cast("Sale", batch.items[place].parsed)
             if key in known:
                 outcomes[place] = _repeat(sale, known[key])
+            elif self._since is not None and sale.sold_at < self._since:
+                detail = f"sale lines before {self._since:%Y-%m-%d} have been deleted, so it cannot be counted exactly"
+                outcomes[place] = Outcome("rejected", Rejected(Reason.TOO_LATE, detail))
             else:
                 outcomes[place] = ACCEPTED
                 sales.append(sale)

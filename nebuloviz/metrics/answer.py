@@ -17,6 +17,7 @@ from nebuloviz.i18n import gettext as _
 from nebuloviz.i18n import number
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.customer_sets import DistinctCustomers, Missing, read_hour_sets, read_sets
+from nebuloviz.metrics.kept import demand_facts
 from nebuloviz.metrics.planner import FACTS, HOUR_MEMBERS, MEMBERS, Key, Part, Piece, Plan, Reading, Slice, plan
 from nebuloviz.metrics.query import REST
 from nebuloviz.metrics.spread import counted_twice
@@ -46,14 +47,19 @@ def measure(session: Session, asked: Slice, zone: ZoneInfo) -> Answer:
     """Measure `asked` exactly. `zone` is that of the installation.
 
     Raises:
-        InvalidQuery: there are more than `MAX_ROWS` figures of a measure.
+        InvalidQuery: there are more than `MAX_ROWS` figures of a measure; it would take sale lines that have been deleted.
     """
     answer = Answer(plan(asked, zone))
     for part in answer.plan.parts:
         if not part.readings:  # spans that hold no time
             continue
+        demand_facts(session, _facts_of(part))
         _MEASURE[part.kind](session, asked, part, zone, answer)
     return replace(answer, cells=dict(answer.cells))
+
+
+def _facts_of(part: Part) -> list[Piece]:
+    return [piece for reading in part.readings if reading.source == FACTS for piece in reading.pieces]
 
 
 def _sums(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: Answer) -> None:
@@ -103,6 +109,7 @@ def _customers(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answe
         missing, stale = read_hour_sets(session, hours, zone, customers)
         answer.missing.update(missing)
         left += stale
+    demand_facts(session, left)
     if left and customers.without_sets:
         _count_customers(session, asked, answer)
         return

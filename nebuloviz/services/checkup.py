@@ -1,125 +1,336 @@
-"""`nebuloviz doctor`: what stands, what does not, and what to do about it."""
+"""What stands, what does not, and what to do about it: for the page of the status, the API, and `nebuloviz doctor`."""
 
 from __future__ import annotations
 
+import platform
 import shutil
-from collections.abc import Callable, Mapping
-from datetime import datetime
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
-from nebuloviz import migrate
+from nebuloviz import __version__, migrate
 from nebuloviz.cache import Cache
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
+from nebuloviz.i18n import format_datetime, isolated, lazy, mid_sentence, ngettext, number, relative
+from nebuloviz.i18n import gettext as _
 from nebuloviz.ingest.installation import contradiction
+from nebuloviz.ingest.jobs import FILE_TOPICS
 from nebuloviz.ingest.recount import differences
-from nebuloviz.models import IngestOffset
+from nebuloviz.models import DeadLetter, IngestMinute, IngestOffset, Installation, Lease
 from nebuloviz.observability import Health
+from nebuloviz.permissions import Actor, Permission
+from nebuloviz.services import detectors
+from nebuloviz.services.backup import LAST_BACKUP
+from nebuloviz.services.interfaces.installation import Live
+from nebuloviz.services.interfaces.status import Finding, Level, StatusService
+from nebuloviz.services.monitoring import SIZES
+from nebuloviz.services.watch_process import SERIES_TASK
 from nebuloviz.settings import Settings
 
 _LEAST_FREE_BYTES = 1 << 30
 _MOST_CLOCK_SECONDS = 5
+_BACKUP_IS_OLD = timedelta(days=7)
+_KAFKA_MS = 5_000
 
-Check = Callable[[], Health]
+Found = tuple[Level, str]
+#: Name -> health of what runs behind the scenes in this process.
+Background = Callable[[], Mapping[str, Health]]
+
+TITLES = {
+    "version": lazy("Version"),
+    "settings": lazy("Environment"),
+    "disk": lazy("Disk"),
+    "database": lazy("Database"),
+    "clock": lazy("Clock"),
+    "cache": lazy("Cache"),
+    "kafka": lazy("Kafka"),
+    "stream": lazy("Stream"),
+    "sales": lazy("Sales"),
+    "detection": lazy("Detection"),
+    "backup": lazy("Backup"),
+    "process": lazy("This process"),
+    "rollups": lazy("Rollups"),
+}
+_PARTS = {
+    "cache": TITLES["cache"],
+    "database": TITLES["database"],
+    "ingest": lazy("Intake of sales"),
+    "kafka": TITLES["kafka"],
+    "monitoring": lazy("Figures for Prometheus"),
+    "notifications": lazy("Notifications"),
+    "retention": lazy("Deletion of what has had its time"),
+    "roll-off": lazy("Deletion of old sale lines"),
+    "sending": lazy("Sending of messages"),
+    "settings": lazy("Settings"),
+    "snoozes": lazy("End of snoozes"),
+    "watch": TITLES["detection"],
+}
 
 
-def run(settings: Settings, database: Database, cache: Cache, *, recount: bool = False) -> Mapping[str, Health]:
-    """Each check's finding, by name, in the order in which one stands on the other. `recount` reads every sale once."""
-    checks: dict[str, Check] = {
-        "settings": lambda: _settings(settings),
-        "disk": lambda: _disk(settings),
-        "database": lambda: _database(settings, database),
-        "cache": cache.health,
-        "kafka": lambda: _kafka(settings),
-        "stream": lambda: _stream(database),
-    }
-    if recount:
-        checks["rollups"] = lambda: _rollups(settings, database)
-    return {name: _answer(check) for name, check in checks.items()}
+class Checkup(StatusService):
+    """The `StatusService` over the database, the cache and Kafka. `background` may be set once there is something to tell."""
+
+    def __init__(
+        self, settings: Settings, database: Database, cache: Cache, live: Live, now: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._cache = cache
+        self._live = live
+        self._now = now
+        self.background: Background | None = None
+
+    def findings(self, actor: Actor) -> Sequence[Finding]:
+        actor.demand(Permission.SETTINGS_MANAGE)
+        return list(self.look())
+
+    def look(self, *, recount: bool = False) -> Iterator[Finding]:
+        """Finding by finding, as each is made. `recount` reads every sale once."""
+        checks: dict[str, Callable[[], Found]] = {
+            "version": self._version,
+            "settings": self._environment,
+            "disk": self._disk,
+            "database": self._database_itself,
+            "clock": self._clock,
+            "cache": self._cached,
+            "kafka": self._kafka,
+            "stream": self._stream,
+            "sales": self._sales,
+            "detection": self._detection,
+            "backup": self._backup,
+        }
+        if self.background is not None:
+            checks["process"] = self._process
+        if recount:
+            checks["rollups"] = self._rollups
+        for name, check in checks.items():
+            yield Finding(name, str(TITLES[name]), *_answer(check))
+
+    # ---------------------------------------------------------------- what it stands on
+
+    def _version(self) -> Found:
+        return Level.GOOD, _(
+            "NebuloViz {version} on Python {python}.",
+            version=isolated(__version__),
+            python=isolated(platform.python_version()),
+        )
+
+    def _environment(self) -> Found:
+        self._settings.secret()
+        if self._settings.production:
+            return Level.GOOD, _("A production installation: it has a secret key of its own.")
+        return Level.GOOD, _("An embedded installation: its secret key is in the data folder.")
+
+    def _disk(self) -> Found:
+        folder = self._settings.data_dir
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+        detail = _("{size} are free at {folder}.", size=_size(free), folder=isolated(str(folder)))
+        if free < _LEAST_FREE_BYTES:
+            return Level.BAD, f"{detail} " + _("Make room.")
+        return Level.GOOD, detail
+
+    def _database_itself(self) -> Found:
+        where = isolated(self._database.where)
+        try:
+            found = migrate.current(self._database)
+        except DBAPIError as error:
+            reason = isolated(str(error.orig or error).strip().splitlines()[0])
+            words = _("{where} does not answer ({reason}). Check NEBULOVIZ_DATABASE_URL.", where=where, reason=reason)
+            return Level.BAD, words
+        if found != migrate.head():
+            words = _("{where} is at revision {revision}. Run: {command}", where=where, revision=found or "base",
+                      command=isolated("python -m nebuloviz migrate"))  # fmt: skip
+            return Level.BAD, words
+        problem = contradiction(self._database, self._settings.time_zone, self._settings.currency)
+        if problem:
+            return Level.BAD, problem
+        with self._database.session() as session:
+            size = session.scalar(text(SIZES[self._database.is_sqlite])) or 0
+            server = (
+                f"SQLite {sqlite3.sqlite_version}"
+                if self._database.is_sqlite
+                else f"PostgreSQL {session.scalar(text('SHOW server_version'))}"
+            )
+        return Level.GOOD, _(
+            "{where} answers, at revision {revision}: {server}, {size}.",
+            where=where, revision=found, server=isolated(server), size=_size(size),
+        )  # fmt: skip
+
+    def _clock(self) -> Found:
+        here = self._now()
+        shown = format_datetime(here)
+        if self._database.is_sqlite:
+            return Level.GOOD, _("It is {time} here; the database has the same clock.", time=shown)
+        with self._database.session() as session:
+            theirs = session.scalar(select(func.clock_timestamp()))
+        drift = abs((utc_now() - theirs).total_seconds()) if isinstance(theirs, datetime) else 0.0
+        if drift > _MOST_CLOCK_SECONDS:
+            words = _(
+                "The clocks of this machine and the database differ by {seconds} s. Set both by NTP.",
+                seconds=number(drift),
+            )
+            return Level.BAD, words
+        return Level.GOOD, _("It is {time} here, and at the database as well.", time=shown)
+
+    def _cached(self) -> Found:
+        self._cache.get_or_compute(
+            ("status",), "looked", lambda: True
+        )  # it is known to be away once somebody has asked it
+        if not self._cache.health().ok:
+            words = _("Redis does not answer. Check NEBULOVIZ_REDIS_URL; answers are computed anew meanwhile.")
+            return Level.BAD, words
+        if self._settings.redis_url is None:
+            return Level.GOOD, _("Within each process, as there is no Redis.")
+        return Level.GOOD, _("Redis answers.")
+
+    # ---------------------------------------------------------------- what comes in
+
+    def _kafka(self) -> Found:
+        if not self._settings.kafka_bootstrap_servers:
+            return Level.GOOD, _("Not configured.")
+        topic = self._settings.kafka_topic
+        names = {"server": isolated(self._settings.kafka_bootstrap_servers.split(",")[0]), "topic": isolated(topic)}
+        ends = _ends_of(self._settings)
+        if not ends:
+            no_topic = _(
+                "{server} answers, but has no topic {topic}. Create it, or set NEBULOVIZ_KAFKA_TOPIC.", **names
+            )
+            return Level.BAD, no_topic
+        positions = select(IngestOffset.partition, IngestOffset.next_offset).where(IngestOffset.topic == topic)
+        with self._database.session() as session:
+            stored = {row.partition: row.next_offset for row in session.execute(positions)}
+        waiting = sum(max(0, end - stored.get(partition, start)) for partition, (start, end) in ends.items())
+        answers = ngettext("{server} answers; {topic} has one partition.", "{server} answers; {topic} has {n} partitions.",
+                           len(ends), **names, n=number(len(ends)))  # fmt: skip
+        if not waiting:
+            return Level.GOOD, f"{answers} " + _("No record waits.")
+        records = ngettext("One record waits.", "{n} records wait.", waiting, n=number(waiting))
+        return Level.GOOD, f"{answers} {records}"
+
+    def _stream(self) -> Found:
+        with self._database.session() as session:
+            halted = session.scalars(select(IngestOffset).where(IngestOffset.halted_reason != "")).all()
+        if halted:
+            what = isolated("; ".join(f"{row.topic}/{row.partition}: {row.halted_reason}" for row in halted))
+            words = _(
+                "Halted: {what}. Let it go on, or skip the record, on the page Data or by the command resume.",
+                what=what,
+            )
+            return Level.BAD, words
+        return Level.GOOD, _("No partition is halted.")
+
+    def _sales(self) -> Found:
+        came = (IngestMinute.accepted > 0) & ~IngestMinute.topic.startswith(FILE_TOPICS)
+        with self._database.session() as session:
+            last = session.scalar(select(IngestMinute.minute).where(came).order_by(IngestMinute.minute.desc()).limit(1))
+            rejected = (
+                session.scalar(select(func.count()).select_from(DeadLetter).where(DeadLetter.state == "open")) or 0
+            )
+        arrived = _("The last one streamed in {ago}.", ago=self._ago(last)) if last else _("None has streamed in yet.")
+        if rejected:
+            waits = ngettext("One rejected record waits for a decision on the page Data.",
+                             "{n} rejected records wait for a decision on the page Data.", rejected, n=number(rejected))  # fmt: skip
+            return Level.NOTE, f"{arrived} {waits}"
+        return Level.GOOD, arrived
+
+    # ---------------------------------------------------------------- what is done with it
+
+    def _detection(self) -> Found:
+        if not self._live().detection:
+            return Level.NOTE, _("Switched off in the settings: no alert is raised.")
+        with self._database.session() as session:
+            holder = session.scalar(
+                select(Lease.holder).where(Lease.name == SERIES_TASK, Lease.expires_at > self._now())
+            )
+            series = next(view for view in detectors.views(session) if view.name == detectors.SERIES)
+        if holder is None:
+            words = _(
+                "No process watches at the moment. Start one with serve or ingest; it takes over within 15 seconds."
+            )
+            return Level.NOTE, words
+        watches = _("{process} watches.", process=isolated(holder.rpartition(":")[0]))
+        if not series.version or series.trained_at is None or series.judged_until is None:
+            return Level.GOOD, f"{watches} " + _("It is still learning what is normal.")
+        model = _(
+            "Last trained {trained}; sales are judged up to {until}.",
+            trained=self._ago(series.trained_at),
+            until=format_datetime(series.judged_until),
+        )
+        return Level.GOOD, f"{watches} {model}"
+
+    def _backup(self) -> Found:
+        with self._database.session() as session:
+            made_at = session.scalar(select(Installation.value).where(Installation.key == LAST_BACKUP))
+        if made_at is None:
+            words = _(
+                "None is known. Make one every night: {command}", command=isolated("python -m nebuloviz backup FILE")
+            )
+            return Level.NOTE, words
+        at = datetime.fromisoformat(made_at)
+        last = _("The last one was made {ago}.", ago=self._ago(at))
+        if self._now() - at > _BACKUP_IS_OLD:
+            return Level.NOTE, f"{last} " + _("Make one every night.")
+        return Level.GOOD, last
+
+    def _process(self) -> Found:
+        parts = self.background() if self.background is not None else {}
+        failing = [f"{_part(name)}: {health.detail}" for name, health in parts.items() if not health.ok]
+        if failing:
+            return Level.BAD, _("Something behind the scenes does not work. {what}", what=isolated("; ".join(failing)))
+        return Level.GOOD, _(
+            "All works that runs behind the scenes: {parts}.", parts=" · ".join(dict.fromkeys(map(_part, parts)))
+        )
+
+    def _rollups(self) -> Found:
+        found = differences(self._database, self._settings.time_zone)
+        if found:
+            words = _(
+                "{n} cells differ from a recount, for example {cell}. Stop every process and run: {command}",
+                n=number(len(found)), cell=found[0], command=isolated("python -m nebuloviz doctor --rebuild"),
+            )  # fmt: skip
+            return Level.BAD, words
+        return Level.GOOD, _("Every rollup equals a recount from the sales.")
+
+    def _ago(self, moment: datetime) -> str:
+        return relative((self._now() - moment).total_seconds())
 
 
-def _answer(check: Check) -> Health:
+def _part(name: str) -> str:
+    return mid_sentence(_PARTS.get(name.partition(" ")[0], name))
+
+
+def _answer(check: Callable[[], Found]) -> Found:
     try:
         return check()
     except Exception as error:  # noqa: BLE001 - a check that fails in an unforeseen way is a finding too
-        return Health(ok=False, detail=f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
+        return Level.BAD, f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
 
 
-def _settings(settings: Settings) -> Health:
-    settings.secret()
-    kind = "production" if settings.production else "embedded"
-    return Health(ok=True, detail=f"An {kind} installation." if kind == "embedded" else "A production installation.")
+def _size(n_bytes: int) -> str:
+    """In binary units, which are the same in every language.
+
+    >>> _size(3 << 29)
+    '1.5 GiB'
+    """
+    unit, size = ("GiB", 1 << 30) if n_bytes >= 1 << 30 else ("MiB", 1 << 20)
+    return isolated(f"{number(n_bytes / size, 1)} {unit}")
 
 
-def _disk(settings: Settings) -> Health:
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    free = shutil.disk_usage(settings.data_dir).free
-    detail = f"{free / 2**30:.1f} GiB are free at {settings.data_dir}."
-    return Health(free >= _LEAST_FREE_BYTES, detail if free >= _LEAST_FREE_BYTES else f"{detail} Make room.")
-
-
-def _database(settings: Settings, database: Database) -> Health:
-    try:
-        found = migrate.current(database)
-    except DBAPIError as error:
-        reason = str(error.orig or error).strip().splitlines()[0]
-        return Health(ok=False, detail=f"{database.where} does not answer ({reason}). Check NEBULOVIZ_DATABASE_URL.")
-    if found != migrate.head():
-        return Health(
-            ok=False, detail=f"{database.where} is at revision {found or 'none'}. Run: python -m nebuloviz migrate"
-        )
-    problem = contradiction(database, settings.time_zone, settings.currency)
-    if problem:
-        return Health(ok=False, detail=problem)
-    drift = _clock_drift_seconds(database)
-    if drift > _MOST_CLOCK_SECONDS:
-        return Health(
-            ok=False, detail=f"The clocks of this machine and the database differ by {drift:.0f} s. Set both by NTP."
-        )
-    return Health(ok=True, detail=f"{database.where} answers, at revision {found}.")
-
-
-def _clock_drift_seconds(database: Database) -> float:
-    if database.is_sqlite:
-        return 0.0
-    with database.session() as session:
-        theirs = session.scalar(select(func.clock_timestamp()))
-    return abs((utc_now() - theirs).total_seconds()) if isinstance(theirs, datetime) else 0.0
-
-
-def _kafka(settings: Settings) -> Health:
-    if not settings.kafka_bootstrap_servers:
-        return Health(ok=True, detail="Not configured.")
-    from kafka import KafkaConsumer  # noqa: PLC0415 - takes a while to load, and few need it
+def _ends_of(settings: Settings) -> dict[int, tuple[int, int]]:
+    """Partition -> where the topic begins and where it ends; empty where there is no such topic."""
+    from kafka import KafkaConsumer, TopicPartition  # noqa: PLC0415 - takes a while to load, and few need it
 
     servers = settings.kafka_bootstrap_servers.split(",")
-    consumer = KafkaConsumer(bootstrap_servers=servers, api_version_auto_timeout_ms=5000)
+    consumer = KafkaConsumer(bootstrap_servers=servers, api_version_auto_timeout_ms=_KAFKA_MS)
     try:
-        partitions = consumer.partitions_for_topic(settings.kafka_topic)
+        numbers = consumer.partitions_for_topic(settings.kafka_topic) or ()
+        partitions = [TopicPartition(settings.kafka_topic, number) for number in numbers]
+        begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
     finally:
         consumer.close()
-    if not partitions:
-        return Health(
-            ok=False,
-            detail=f"{servers[0]} answers, but has no topic {settings.kafka_topic!r}. Create it, or set NEBULOVIZ_KAFKA_TOPIC.",
-        )
-    return Health(ok=True, detail=f"{servers[0]} answers; {settings.kafka_topic!r} has {len(partitions)} partitions.")
-
-
-def _stream(database: Database) -> Health:
-    with database.session() as session:
-        halted = session.scalars(select(IngestOffset).where(IngestOffset.halted_reason != "")).all()
-    if halted:
-        what = "; ".join(f"{row.topic}/{row.partition}: {row.halted_reason}" for row in halted)
-        return Health(ok=False, detail=f"Halted: {what}. The command resume lets it go on.")
-    return Health(ok=True, detail="No partition is halted.")
-
-
-def _rollups(settings: Settings, database: Database) -> Health:
-    found = differences(database, settings.time_zone)
-    if found:
-        detail = f"{len(found)} cells differ from a recount, for example {found[0]}."
-        return Health(ok=False, detail=f"{detail} Stop every process and run: python -m nebuloviz doctor --rebuild")
-    return Health(ok=True, detail="Every rollup equals a recount from the sales.")
+    return {at.partition: (begins[at], ends[at]) for at in partitions}

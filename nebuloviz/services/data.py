@@ -24,7 +24,8 @@ from nebuloviz.metrics.answer import measure
 from nebuloviz.metrics.buckets import Bucket
 from nebuloviz.metrics.calendar import ONE_DAY, day_of
 from nebuloviz.metrics.comparison import comparison_range
-from nebuloviz.metrics.planner import Slice
+from nebuloviz.metrics.kept import demand_facts, facts_since
+from nebuloviz.metrics.planner import Piece, Slice
 from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.metrics.registry import DIMENSIONS, Dimension, metric
 from nebuloviz.metrics.registry import dimension as dimension_of
@@ -107,6 +108,7 @@ class SalesDataService(DataService):
     ) -> SalePage:
         scoped = within_scope(query, actor)
         asked = Slice((Bucket(query.start, query.end),), (), scoped.filters, frozenset({"lines"}))
+        demand_facts(session, (Piece(query.start, query.end, 0),))
         total = measure(session, asked, self._zone).cells.get((0,), {}).get("lines", 0)
         return sale_page(session, asked, cursor, limit, order, total)
 
@@ -146,6 +148,9 @@ class SalesDataService(DataService):
             session.scalar(select(SaleRow.sold_at).where(*within).order_by(order).limit(1))
             for order in (SaleRow.sold_at, SaleRow.sold_at.desc())
         )
+        since = facts_since(session)
+        if since is not None and first is not None and first < since:  # of the first day there may be sums alone
+            first = session.scalar(select(func.min(_DAYS.c.bucket)))
         lines = 0
         if first is not None and last is not None:
             asked = Slice((Bucket(first, last + timedelta(microseconds=1)),), (), scope, frozenset({"lines"}))

@@ -43,7 +43,8 @@ CERTIFICATE_SECONDS = 3600.0
 _STATES = ("open", "acknowledged")
 _TIMEOUT_SECONDS = 5.0
 _HOURS = Base.metadata.tables["rollup_hour"]
-_SIZES = {
+#: Whether SQLite -> how large the database is.
+SIZES = {
     True: "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
     False: "SELECT pg_database_size(current_database())",
 }
@@ -105,7 +106,7 @@ class InstallationFigures:
             _count_alerts(session)
             SESSIONS.set(_count(session, BrowserSession, BrowserSession.expires_at > now))
             LETTERS_OPEN.set(_count(session, DeadLetter, DeadLetter.state == "open"))
-            DATABASE_BYTES.set(session.scalar(text(_SIZES[self._database.is_sqlite])) or 0)
+            DATABASE_BYTES.set(session.scalar(text(SIZES[self._database.is_sqlite])) or 0)
             last = session.scalar(
                 select(IngestMinute.minute)
                 .where(IngestMinute.accepted > 0, ~IngestMinute.topic.startswith(FILE_TOPICS))

@@ -179,7 +179,7 @@ class SeriesWatcher:
         for finding in findings:
             by_hour.setdefault(hour_of_time(finding.bucket_end) - 1, {})[finding.key] = finding
         with self._database.transaction() as session:
-            if not lease.hold(session, SERIES_TASK, self._holder, now, LEASE_LIFE):
+            if not lease.hold(session, SERIES_TASK, self._holder, self._now(), LEASE_LIFE):
                 return False
             going_on = open_alerts(session, DETECTOR, time_of_hour(start))
             for hour in range(start, buckets.end):

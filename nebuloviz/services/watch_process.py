@@ -23,7 +23,7 @@ from nebuloviz.observability import WATCH_LOST, show_detection
 from nebuloviz.services.line_feed import LineFeed
 
 SERIES_TASK = "series watch"  # what the processes elect one of them for
-LEASE_LIFE = timedelta(seconds=60)  # longer than the longest step
+LEASE_LIFE = timedelta(seconds=9)  # so soon after its holder is lost, another process may be elected
 _PAUSE_SECONDS = 1.0  # before another one, doubled each time that one is lost early
 _STEADY_SECONDS = 60.0  # lost later than so, it was lost by accident
 _LOOK_SECONDS = 0.5
@@ -60,6 +60,11 @@ class WatchProcess:
 
     def start(self) -> None:
         self._keeper.start()
+
+    @property
+    def failures(self) -> int:
+        """How many of the last processes ended by themselves as soon as they had begun."""
+        return self._keeper.failures
 
     def stop(self) -> None:
         """Tell it to end; `join` waits for that."""

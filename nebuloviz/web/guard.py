@@ -41,6 +41,7 @@ from nebuloviz.observability import CALLBACK_ERRORS, CALLBACK_SECONDS, timed
 from nebuloviz.permissions import Permission, required_permission
 from nebuloviz.services.audit import view_only
 from nebuloviz.services.limits import RequestLimiter
+from nebuloviz.tracing import span
 from nebuloviz.web import body, context
 from nebuloviz.web.access import Access, declared_access
 from nebuloviz.web.sessions import keep_alive
@@ -320,7 +321,7 @@ def _guarded_dispatch(dispatch: Callable[..., Any]) -> Callable[..., Any]:
         function = inspect.unwrap(_app().callback_map[output]["callback"])
         g.callback = f"{function.__module__}.{function.__name__}"
         try:
-            with timed(CALLBACK_SECONDS, callback=g.callback):
+            with timed(CALLBACK_SECONDS, callback=g.callback), span(f"callback {g.callback}"):
                 return dispatch()
         except (HTTPException, NebuloVizError, PreventUpdate):
             raise

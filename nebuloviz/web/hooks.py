@@ -23,6 +23,7 @@ from nebuloviz.services.audit import set_address
 from nebuloviz.services.interfaces import UserView
 from nebuloviz.services.limits import client_address
 from nebuloviz.settings import Settings
+from nebuloviz.tracing import describe
 from nebuloviz.web.context import installation
 from nebuloviz.web.guard import wants_page
 
@@ -92,6 +93,8 @@ def install_hooks(server: Flask, settings: Settings, policy: ContentSecurityPoli
             _add_headers(response, policy)
             route = request.endpoint if request.endpoint in server.view_functions else "none"
             observe_request(request.method, route or "none", response.status_code, time.perf_counter() - g.started)
+            about = {"http__response__status_code": response.status_code, "nebuloviz__request_id": g.request_id}
+            describe(f"{request.method} {route or 'none'}", **about)
         return response
 
     server.before_request(begin)

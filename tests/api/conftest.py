@@ -21,6 +21,7 @@ from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
+from nebuloviz.services.checkup import Checkup
 from nebuloviz.services.data import SalesDataService
 from nebuloviz.services.forecasts import DayForecasts
 from nebuloviz.services.ingest import SalesIngestService
@@ -127,6 +128,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
         mail,
         DatabaseNotifications(settings, mail, audit, decided.live),
         DayForecasts(data),
+        Checkup(settings, database, cache, decided.live),
     )
     with database.transaction() as session:
         for role in ROLES:

@@ -93,6 +93,7 @@ TABLE: dict[tuple[str, str], str | Permission] = {
     ("GET", "/api/v1/dead-letters/{letter_id}"): Permission.STREAM_READ,
     ("POST", "/api/v1/dead-letters/retry"): Permission.STREAM_MANAGE,
     ("POST", "/api/v1/dead-letters/discard"): Permission.STREAM_MANAGE,
+    ("GET", "/api/v1/status"): Permission.SETTINGS_MANAGE,
     ("GET", "/api/v1/settings"): Permission.SETTINGS_MANAGE,
     ("PATCH", "/api/v1/settings"): Permission.SETTINGS_MANAGE,
     ("POST", "/api/v1/settings/test-mail"): Permission.SETTINGS_MANAGE,

@@ -10,6 +10,7 @@ import pytest
 from tests.deploy.files import ROOT
 from tests.servers.base import MissingServerError, find_program
 from tests.servers.kafka import cache_folder
+from tests.servers.required import needs_servers
 
 FOLDER = ROOT / ".github"
 WORKFLOWS = sorted((FOLDER / "workflows").glob("*.yml"))
@@ -25,17 +26,12 @@ def run(*command: str | Path) -> None:
 
 @pytest.fixture(scope="module")
 def actionlint() -> Path:
-    """The installed one, or one that Go builds, once."""
-    try:
-        return find_program("actionlint", folders=(str(cache_folder()),))
-    except MissingServerError:
-        pass
-    try:
-        go = find_program("go", folders=("/usr/local/go/bin",))
-    except MissingServerError:
-        pytest.skip(
-            "neither actionlint nor Go is installed; the workflow itself runs it, and zizmor and the schema do not need it"
-        )
+    """The installed one, which comes with the test tools on Linux, or one that Go builds, once."""
+    with needs_servers():
+        try:
+            return find_program("actionlint", folders=(str(cache_folder()),))
+        except MissingServerError:
+            go = find_program("go", folders=("/usr/local/go/bin",))
     environment = {**os.environ, "GOBIN": str(cache_folder())}
     subprocess.run([go, "install", ACTIONLINT], env=environment, check=True, capture_output=True, timeout=300)
     return cache_folder() / "actionlint"

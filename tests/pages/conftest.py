@@ -47,6 +47,7 @@ class Shop:
     insights: fakes.FakeInsights = field(default_factory=fakes.FakeInsights)
     ingest: fakes.FakeIngestService = field(default_factory=fakes.FakeIngestService)
     audit: fakes.FakeAudit = field(default_factory=fakes.FakeAudit)
+    status: fakes.FakeStatus = field(default_factory=fakes.FakeStatus)
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +82,7 @@ def services_of(settings: Settings, shop: Shop) -> Services:
         mail,
         DatabaseNotifications(settings, mail, shop.audit, decided.live),
         DayForecasts(shop.data, lambda: shop.data.now),
+        shop.status,
     )
 
 

@@ -17,7 +17,7 @@ from tests.served import raw
 from tests.web.test_guard import post, visit
 
 #: What only administrators may reach; as the guard knows it.
-ADMINS_OWN = ("/users", "/users/1", "/roles", "/audit", "/export/audit")
+ADMINS_OWN = ("/users", "/users/1", "/roles", "/audit", "/status", "/export/audit")
 SPELLINGS = (
     "{path}",
     "/{path}",

@@ -1,13 +1,29 @@
-"""`nebuloviz doctor`: what it finds in an installation, and that it puts the rollups right."""
+"""The status of an installation: what is found of it, in words, and that `nebuloviz doctor` puts the rollups right."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kafka import KafkaProducer
 from sqlalchemy import text
 
 from nebuloviz import observability
+from nebuloviz.cache import Cache
 from nebuloviz.cli import main
 from nebuloviz.db import Database
+from nebuloviz.errors import PermissionDenied
+from nebuloviz.i18n import Preferences, use
+from nebuloviz.models import DeadLetter, DetectorState, IngestMinute, IngestOffset, Installation, Lease
+from nebuloviz.observability import Health
+from nebuloviz.permissions import ROLES, SYSTEM, Actor
+from nebuloviz.services.backup import LAST_BACKUP
+from nebuloviz.services.checkup import TITLES, Checkup
+from nebuloviz.services.interfaces import Finding, InstallationSettings, Level
+from nebuloviz.services.watch_process import SERIES_TASK
+from nebuloviz.settings import Settings, load
+from tests.servers import KafkaServer
 
 SALE = "sale_id,order_id,sold_at,product_id,quantity,unit_price\n1,1,2026-01-05T23:30:00Z,p,1,2\n"
 
@@ -28,8 +44,9 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_finds_nothing_wrong_where_nothing_is(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["doctor", "--recount"]) == 0
-    found = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
-    assert found == [["ok", name] for name in ("settings", "disk", "database", "cache", "kafka", "stream", "rollups")]
+    found = {line.split()[1]: line.split()[0] for line in capsys.readouterr().out.splitlines()}
+    noted = {"detection", "backup"}  # nobody watches, and nobody has made one
+    assert found == {name: "note" if name in noted else "ok" for name in TITLES if name != "process"}
     assert file.is_file()
 
 
@@ -53,3 +70,115 @@ def test_another_zone_needs_the_rollups_made_anew(
     assert main(["doctor"]) == 1
     assert main(["doctor", "--rebuild", "--recount"]) == 0
     assert main(["import", str(tmp_path / "sales.csv")]) == 0
+
+
+NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
+SECRET = "a secret that is used by these tests only"
+Look = Callable[..., dict[str, Finding]]
+
+
+@pytest.fixture
+def look(database: Database, tmp_path: Path) -> Look:
+    """Findings by name, of an installation with these settings in which nothing has happened yet."""
+
+    def look_now(background: Any = None, **settings: Any) -> dict[str, Finding]:
+        given = load(database_url=str(database.where), data_dir=tmp_path, secret_key=SECRET, **settings)
+        return _findings(given, database, background)
+
+    return look_now
+
+
+def _findings(settings: Settings, database: Database, background: Any) -> dict[str, Finding]:
+    redis = settings.redis_url.get_secret_value() if settings.redis_url else None
+    cache = Cache(redis, secret=SECRET)
+    checkup = Checkup(settings, database, cache, InstallationSettings, now=lambda: NOW)
+    checkup.background = background
+    found = {finding.name: finding for finding in checkup.findings(SYSTEM)}
+    cache.close()
+    return found
+
+
+def test_of_a_new_installation_notes_what_is_not_there_yet(look: Look) -> None:
+    found = look()
+    assert {name for name, finding in found.items() if finding.level is Level.NOTE} == {"detection", "backup"}
+    assert not [finding for finding in found.values() if finding.level is Level.BAD]
+    assert found["kafka"].detail == "Not configured."
+    assert found["sales"].detail == "None has streamed in yet."
+
+
+def test_tells_in_words_what_the_database_knows(look: Look, database: Database) -> None:
+    hour = timedelta(hours=1)
+    with database.transaction() as session:
+        session.add(
+            IngestMinute(minute=NOW - 2 * hour, topic="sales", accepted=3, duplicate=0, rejected=1, late_seconds=0)
+        )
+        session.add(
+            DeadLetter(
+                topic="sales", partition=0, offset=7, reason="malformed", payload=b"x", payload_size=1, received_at=NOW
+            )
+        )
+        session.add(
+            IngestOffset(
+                topic="sales", partition=4, next_offset=9, updated_at=NOW, halted_reason="it cannot be decoded"
+            )
+        )
+        session.add(Lease(name=SERIES_TASK, holder="shop-1:77:ab", expires_at=NOW + hour))
+        session.add(
+            DetectorState(
+                detector="series", version="7", trained_at=NOW - 26 * hour, scored_until=NOW - hour, state=b""
+            )
+        )
+        session.add(Installation(key=LAST_BACKUP, value=(NOW - 24 * 8 * hour).isoformat()))
+    found = look(background=lambda: {"retention": Health(ok=False, detail="It failed 3 times.")})
+    assert found["sales"].detail == (
+        "The last one streamed in 2 hours ago. One rejected record waits for a decision on the page Data."
+    )
+    assert found["stream"].level is Level.BAD
+    assert "sales/4: it cannot be decoded" in found["stream"].detail
+    assert found["detection"].detail.startswith("shop-1:77 watches. Last trained 1 day ago; sales are judged up to")
+    assert found["backup"].detail == "The last one was made 1 week ago. Make one every night."
+    assert found["process"].level is Level.BAD
+    assert found["process"].detail.endswith("deletion of what has had its time: It failed 3 times.")
+
+
+def test_is_in_the_readers_language(look: Look) -> None:
+    with use(Preferences(language="de")):
+        found = look()
+    assert found["backup"].title == "Sicherung"
+    assert found["kafka"].detail == "Nicht eingerichtet."
+
+
+@pytest.mark.servers
+def test_of_servers_that_do_not_answer_says_which(look: Look) -> None:
+    found = look(redis_url="redis://127.0.0.1:1/0", kafka_bootstrap_servers="127.0.0.1:1")
+    assert {name for name, finding in found.items() if finding.level is Level.BAD} == {"cache", "kafka"}
+    assert "NEBULOVIZ_REDIS_URL" in found["cache"].detail
+
+
+def test_of_a_database_that_is_away_says_so_and_goes_on(tmp_path: Path) -> None:
+    away = "postgresql://nobody@127.0.0.1:1/none"
+    found = _findings(load(database_url=away, data_dir=tmp_path, secret_key=SECRET), Database(away), None)
+    assert found["database"].level is Level.BAD
+    assert "NEBULOVIZ_DATABASE_URL" in found["database"].detail
+    assert found["disk"].level is Level.GOOD
+
+
+def test_counts_what_waits_in_kafka(
+    look: Look, database: Database, kafka: KafkaServer, kafka_topic: Callable[..., str]
+) -> None:
+    topic = kafka_topic(partitions=2)
+    assert look(kafka_bootstrap_servers=kafka.url, kafka_topic="none-such")["kafka"].level is Level.BAD
+    producer = KafkaProducer(bootstrap_servers=kafka.url)
+    for partition in (0, 0, 0, 1):
+        producer.send(topic, b"x", partition=partition)
+    producer.close()
+    with database.transaction() as session:
+        session.add(IngestOffset(topic=topic, partition=0, next_offset=1, updated_at=NOW))
+    found = look(kafka_bootstrap_servers=kafka.url, kafka_topic=topic)["kafka"]
+    assert found.detail == f"{kafka.url} answers; {topic} has 2 partitions. 3 records wait."
+
+
+def test_is_for_administrators(database: Database, tmp_path: Path) -> None:
+    checkup = Checkup(load(data_dir=tmp_path), database, Cache(None, secret=SECRET), InstallationSettings)
+    with pytest.raises(PermissionDenied):
+        checkup.findings(Actor(1, "ann", "analyst", ROLES["analyst"]))

@@ -31,6 +31,7 @@ PAGES: dict[str, Permission] = {
     "/notifications/new": Permission.ALERTS_READ,
     "/data": Permission.STREAM_READ,
     "/audit": Permission.AUDIT_READ,
+    "/status": Permission.SETTINGS_MANAGE,
     "/users": Permission.USERS_MANAGE,
     "/users/new": Permission.USERS_MANAGE,
     "/users/import": Permission.USERS_MANAGE,
@@ -44,6 +45,7 @@ PAGES: dict[str, Permission] = {
 NEEDS: dict[str, Permission] = {
     "data-": Permission.STREAM_READ,
     "audit-": Permission.AUDIT_READ,
+    "status-": Permission.SETTINGS_MANAGE,
     "user": Permission.USERS_MANAGE,
     "role": Permission.USERS_MANAGE,
     "alert": Permission.ALERTS_READ,
@@ -256,7 +258,7 @@ class TestPages:
                 "notification",
             ),
             *("data", "audit"),
-            *("users", "users_import", "user", "roles", "role", "profile", "settings", "not_found_404"),
+            *("users", "users_import", "user", "roles", "role", "profile", "settings", "status", "not_found_404"),
         }
 
     @pytest.mark.parametrize(

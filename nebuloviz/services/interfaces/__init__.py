@@ -102,6 +102,7 @@ from nebuloviz.services.interfaces.second_factor import (
     SecondFactorState,
 )
 from nebuloviz.services.interfaces.settings import SECRET_IS_SET, SettingsRecord, SettingsService
+from nebuloviz.services.interfaces.status import Finding, Level, StatusService
 from nebuloviz.services.interfaces.user_imports import ImportedUser, UserImportService
 from nebuloviz.services.interfaces.users import (
     USER_ORDERS,
@@ -155,6 +156,7 @@ __all__ = [
     "Enrolment",
     "Explanation",
     "FilePreview",
+    "Finding",
     "FindingKind",
     "Forecast",
     "ForecastPoint",
@@ -170,6 +172,7 @@ __all__ = [
     "IngestService",
     "Insight",
     "InstallationSettings",
+    "Level",
     "Mail",
     "MailService",
     "MessagePage",
@@ -197,6 +200,7 @@ __all__ = [
     "SessionView",
     "SettingsRecord",
     "SettingsService",
+    "StatusService",
     "StreamStatus",
     "TaughtView",
     "TokenPair",
@@ -238,3 +242,4 @@ class Services:
     mail: MailService
     notifications: NotificationService
     forecasts: ForecastService
+    status: StatusService

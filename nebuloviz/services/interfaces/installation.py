@@ -23,7 +23,8 @@ from nebuloviz.settings import SUPPORTED_LANGUAGES, Settings
 
 PRODUCT = "NebuloViz"
 _ENTRY = "entry"
-_HOURS, _MINUTES, _DAYS, _MEGABYTES = lazy("hours"), lazy("minutes"), lazy("days"), lazy("MB")
+_HOURS, _MINUTES, _DAYS, _MONTHS = lazy("hours"), lazy("minutes"), lazy("days"), lazy("months")
+_MEGABYTES = lazy("MB")
 
 
 def _entry(
@@ -286,6 +287,17 @@ class InstallationSettings:
         lazy("Messages that were sent, or failed, are deleted from the log after this. 0: never."), _DAYS,
     )  # fmt: skip
 
+    facts_months: int = _entry(
+        "retention",
+        Number(0, 600),
+        0,
+        lazy("Sale lines"),
+        lazy(
+            "So many whole months are kept beside this one. Of older ones the sums stay, the lines are deleted for good. 0: never."
+        ),
+        _MONTHS,
+    )
+
     @classmethod
     def of_environment(cls, settings: Settings) -> Self:
         """What holds where administrators have decided nothing."""
@@ -346,7 +358,8 @@ seconds, without a restart; the process that watches sales begins anew by itself
 - The first sign-in with a generated password leads to a short form: own password, language, time zone, currency, week, fiscal year.
   With `NEBULOVIZ_ADMIN_PASSWORD` it insists on nothing, as other programs may sign in at once; the form is behind *First questions*.
 - E-mails go by SMTP: one-time links from the page of a user, in that user's language. *Send a test* says what the server says.
-- What has had its time is deleted every ten minutes, expired sessions and links always. Sales and the audit log stay.
+- What has had its time is deleted every ten minutes, expired sessions and links always. The audit log stays. Sale lines stay unless
+  `facts_months` says otherwise; [what then remains of them](scale.md#old-sale-lines).
 """
     parts = [head]
     for section, title in entries.SECTIONS.items():
