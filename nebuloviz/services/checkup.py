@@ -15,6 +15,7 @@ from nebuloviz import __version__, migrate
 from nebuloviz.cache import Cache
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
+from nebuloviz.detection.alerts import HOURS
 from nebuloviz.i18n import format_datetime, isolated, lazy, mid_sentence, ngettext, number, relative
 from nebuloviz.i18n import gettext as _
 from nebuloviz.ingest.installation import contradiction
@@ -247,7 +248,7 @@ class Checkup(StatusService):
             holder = session.scalar(
                 select(Lease.holder).where(Lease.name == SERIES_TASK, Lease.expires_at > self._now())
             )
-            series = next(view for view in detectors.views(session) if view.name == detectors.SERIES)
+            series = next(view for view in detectors.views(session) if view.name == HOURS)
         if holder is None:
             words = _(
                 "No process watches at the moment. Start one with serve or ingest; it takes over within 15 seconds."

@@ -13,6 +13,7 @@ from nebuloviz import observability
 from nebuloviz.cache import Cache
 from nebuloviz.cli import main
 from nebuloviz.db import Database
+from nebuloviz.detection.alerts import HOURS
 from nebuloviz.errors import PermissionDenied
 from nebuloviz.i18n import Preferences, use
 from nebuloviz.models import DeadLetter, DetectorState, IngestMinute, IngestOffset, Installation, Lease
@@ -124,9 +125,7 @@ def test_tells_in_words_what_the_database_knows(look: Look, database: Database) 
         )
         session.add(Lease(name=SERIES_TASK, holder="shop-1:77:ab", expires_at=NOW + hour))
         session.add(
-            DetectorState(
-                detector="series", version="7", trained_at=NOW - 26 * hour, scored_until=NOW - hour, state=b""
-            )
+            DetectorState(detector=HOURS, version="7", trained_at=NOW - 26 * hour, scored_until=NOW - hour, state=b"")
         )
         session.add(Installation(key=LAST_BACKUP, value=(NOW - 24 * 8 * hour).isoformat()))
     found = look(background=lambda: {"retention": Health(ok=False, detail="It failed 3 times.")})
