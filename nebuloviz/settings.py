@@ -203,7 +203,7 @@ class Settings(BaseSettings):
         "`requirements-tracing.txt`. Empty: nothing is traced.",
     )
     tracing_share: float = Field(
-        1.0, ge=0, le=1, description="Part of the traces that begin here that is sent: 0.1 is every tenth."
+        1.0, ge=0, le=1, description="At most this part of the traces that begin here is sent: 0.1 is every tenth."
     )
 
     @field_validator("redis_url")
