@@ -220,6 +220,7 @@ class TestTrend:
         assert points(drawn).customdata[0][3] == (
             "<b>$1,000.00</b><br>$800.00 last week · ▲ +25.0%<br>expected $900.00 to $1,100.00"
         )
+        assert points(drawn).customdata[-1][3].endswith("expected by its end $900.00 to $1,100.00")
         assert [item.hoverinfo for item in drawn.data if item is not points(drawn)] == ["skip"] * (len(drawn.data) - 1)
 
     def test_a_forecast_goes_on_dashed_with_its_ranges_from_the_last_finished_bucket(self) -> None:

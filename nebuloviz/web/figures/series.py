@@ -42,7 +42,11 @@ def hover_text(row: dict[Any, Any], line: Series, metric: Metric, style: Style, 
     parts = [said, difference_text(metric, value, float(row.get(before, math.nan)), style.comparison)]
     if math.isfinite(row.get(low, math.nan)) and math.isfinite(row.get(high, math.nan)):
         expected = _("{low} to {high}", low=value_text(metric, row[low]), high=value_text(metric, row[high]))
-        parts.append(_("expected {range}", range=expected))
+        whole = (
+            row.get("unfinished") and not metric.denominator
+        )  # what is running is expected to come to that, not to be it
+        words = _("expected by its end {range}", range=expected) if whole else _("expected {range}", range=expected)
+        parts.append(words)
     return "<br>".join(part for part in parts if part)
 
 
