@@ -253,6 +253,7 @@ class TestPages:
                 "alert",
                 "incident",
                 "detectors",
+                "insights",
                 "lessons",
                 "notifications",
                 "notification",
