@@ -157,6 +157,11 @@
       });
       const query = params.length ? "?" + new URLSearchParams(params) : "";
       const place = "/" + ((path || "").split("/").find(Boolean) || "");
+      const more = document.querySelector(".nv-rail-more");
+      if (more) {
+        const folded = Array.from(document.querySelectorAll(".nv-rail-rest a"), (link) => link.pathname);
+        more.classList.toggle("nv-active", folded.includes(place));
+      }
       return [
         ids.map(function (id) {
           return id.path + query;
