@@ -18,6 +18,7 @@ from nebuloviz.db import Database
 from nebuloviz.detection.alerts import HOURS
 from nebuloviz.i18n import format_datetime, isolated, lazy, mid_sentence, ngettext, number, relative
 from nebuloviz.i18n import gettext as _
+from nebuloviz.ingest.brokers import brokers_health
 from nebuloviz.ingest.installation import contradiction
 from nebuloviz.ingest.jobs import FILE_TOPICS
 from nebuloviz.ingest.recount import differences
@@ -196,6 +197,11 @@ class Checkup(StatusService):
             return Level.GOOD, _("Not configured.")
         topic = self._settings.kafka_topic
         names = {"server": isolated(self._settings.kafka_bootstrap_servers.split(",")[0]), "topic": isolated(topic)}
+        reached = brokers_health(self._settings.kafka_bootstrap_servers)
+        if (
+            not reached.ok
+        ):  # the client would take its time to find that out, and leave its sockets to the garbage collector
+            return Level.BAD, reached.detail
         ends = _ends_of(self._settings)
         if not ends:
             no_topic = _(
@@ -327,7 +333,7 @@ def _ends_of(settings: Settings) -> dict[int, tuple[int, int]]:
     from kafka import KafkaConsumer, TopicPartition  # noqa: PLC0415 - takes a while to load, and few need it
 
     servers = settings.kafka_bootstrap_servers.split(",")
-    consumer = KafkaConsumer(bootstrap_servers=servers, api_version_auto_timeout_ms=_KAFKA_MS)
+    consumer = KafkaConsumer(bootstrap_servers=servers, bootstrap_timeout_ms=_KAFKA_MS)
     try:
         numbers = consumer.partitions_for_topic(settings.kafka_topic) or ()
         partitions = [TopicPartition(settings.kafka_topic, number) for number in numbers]
