@@ -290,6 +290,7 @@ class TestAlerts:
             "dimensions": {"category": "Part 3"},
             "bucket_start": "2026-03-02T13:00:00Z",
             "bucket_end": "2026-03-02T14:00:00Z",
+            "judged": ["2026-03-02T13:00:00Z", "2026-03-02T14:00:00Z"],
             "observed": 12.5,
             "expected": 40.0,
             "expected_low": 25.0,

@@ -23,6 +23,10 @@ def test_are_named_with_what_each_explains_and_what_is_left(api: Api) -> None:
         found = client.get("/api/v1/alerts/5/segments", params={"limit": 2}).json()
         few = client.get("/api/v1/alerts/5/segments", params={"limit": 0})
     first = found["items"][0]
-    assert (first["dimensions"], first["observed"], first["expected"]) == ({"category": "Part 4"}, 0.0, 99.0)
+    assert (first["dimensions"], first["observed"], first["expected"]) == (
+        {"category": "Part 4"},
+        0.0,
+        40.0,
+    )  # as the alert expects
     assert (first["share"], found["unexplained"]) == (1.0, 0.0)
     assert few.status_code == 422
