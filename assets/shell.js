@@ -36,7 +36,16 @@
 
   /* Dash would only log the refusal; the reader is taken to the sign-in page, and from there back to the same view. */
   window.fetch = async function (resource, options) {
-    const answer = await ask.call(this, resource, options);
+    let answer;
+    try {
+      answer = await ask.call(this, resource, options);
+    } catch (error) {
+      if (error.name !== "AbortError") {
+        answered = 0; // nobody is there: no need to wait for what will not come
+        tellSilence();
+      }
+      throw error;
+    }
     answered = Date.now();
     const address = typeof resource === "string" ? resource : resource.url;
     if (answer.status !== 401 || !address.includes("/_dash-")) {

@@ -16,7 +16,7 @@ from nebuloviz.services.notifications import MOST_CHANNELS
 from tests.contracts.people import audit_from_now_on
 from tests.services.newsroom import Newsroom, newsroom
 
-URL = "https://hooks.example.com/services/T0/B0/x?y=1"
+URL = "https://hooks.example.com/services/not-for-everybody/B0/x?y=1"
 ADMIN = replace(SYSTEM, username="boss")
 
 
@@ -130,7 +130,7 @@ class TestSecrets:
         with room.database.session() as session:
             row = session.scalars(select(NotificationChannel)).one()
             kept = f"{row.target} {row.secret} {service.channel(session, anna, made.view.id)} {noted()[0].after}"
-        assert "T0" not in kept
+        assert "not-for-everybody" not in kept
         assert made.secret not in kept
         assert made.view.target == "hooks.example.com"
 

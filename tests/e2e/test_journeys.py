@@ -207,6 +207,18 @@ class TestSilence:
         expect(age).to_be_visible()
         expect(silence).to_be_hidden()
 
+    @pytest.mark.console_errors("ERR_CONNECTION_REFUSED", "Failed to fetch")
+    def test_one_that_is_gone_is_told_of_at_once_and_what_is_shown_pales(self, visit: Visit) -> None:
+        page = visit("/alerts")
+        silence, content = page.get_by_text("No answer from the server"), page.locator(".nv-content")
+        expect(silence).to_be_hidden()
+        page.route(re.compile("_dash-update-component"), lambda request: request.abort("connectionrefused"))
+        expect(silence).to_be_visible()
+        expect(content).to_have_css("opacity", "0.45")
+        page.unroute(re.compile("_dash-update-component"))
+        expect(silence).to_be_hidden()
+        expect(content).to_have_css("opacity", "1")
+
 
 class TestImport:
     def test_a_file_is_sent_mapped_and_counted(self, visit: Visit, tmp_path: Path) -> None:
