@@ -1,5 +1,6 @@
 """Doors that are none: paths in other spellings, what is another's, fields that nobody asked for, the last key to the house."""
 
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -197,7 +198,7 @@ class TestWhatIsAnothers:
         for answer in answers:
             assert answer.status_code < 500, answer.text
             assert "Hidden product" not in answer.text, answer.url
-            assert "777" not in answer.text.replace("%", ""), answer.url
+            assert not re.search(r"(?<![\d.])777", answer.text), answer.url  # which a moment's fractions may spell
         for path in ("/api/v1/stream", "/api/v1/imports", "/api/v1/dead-letters", "/api/v1/users", "/api/v1/audit"):
             assert client.get(path).status_code == 403, path
         assert client.post("/api/v1/sales", json=[]).status_code == 403
