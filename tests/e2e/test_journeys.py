@@ -207,7 +207,7 @@ class TestSilence:
         expect(age).to_be_visible()
         expect(silence).to_be_hidden()
 
-    @pytest.mark.console_errors("ERR_CONNECTION_REFUSED", "Failed to fetch")
+    @pytest.mark.console_errors("ERR_CONNECTION_REFUSED", "the server did not respond")
     def test_one_that_is_gone_is_told_of_at_once_and_what_is_shown_pales(self, visit: Visit) -> None:
         page = visit("/alerts")
         silence, content = page.get_by_text("No answer from the server"), page.locator(".nv-content")
