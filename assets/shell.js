@@ -29,6 +29,16 @@
 
   window.setInterval(tellSilence, LOOK_MS);
 
+  /* No need to wait for an answer that will not come. The clock rests while the page asks for news, and Dash forgets to start it
+     again where the answer is a failure: without this, a page would stay silent when its server is back. */
+  function nobodyThere() {
+    answered = 0;
+    tellSilence();
+    window.setTimeout(function () {
+      window.dash_clientside.set_props("shell-interval", { disabled: false });
+    }, LOOK_MS);
+  }
+
   /* ------------------------------------------------------------ A session that has ended */
 
   const ask = window.fetch;
@@ -41,13 +51,16 @@
       answer = await ask.call(this, resource, options);
     } catch (error) {
       if (error.name !== "AbortError") {
-        answered = 0; // nobody is there: no need to wait for what will not come
-        tellSilence();
+        nobodyThere();
       }
       throw error;
     }
-    answered = Date.now();
     const address = typeof resource === "string" ? resource : resource.url;
+    if (answer.status >= 502 && answer.status <= 504) {
+      nobodyThere(); // says the proxy
+    } else {
+      answered = Date.now();
+    }
     if (answer.status !== 401 || !address.includes("/_dash-")) {
       return answer;
     }

@@ -23,7 +23,7 @@ LEVEL_WORDS = {Level.GOOD: lazy("Well"), Level.NOTE: lazy("To note"), Level.BAD:
 def findings_card(findings: Sequence[Finding]) -> Component:
     """Every finding in its order, under what they come to."""
     return card(
-        summary(findings), html.Dl([_row(finding) for finding in findings], className="nv-findings"), flush=True
+        summary(findings), html.Dl([_row(finding) for finding in findings], className="nv-checks"), flush=True
     )
 
 
@@ -42,8 +42,8 @@ def _row(finding: Finding) -> Component:
     return html.Div(
         [
             html.Dt(finding.title),
-            html.Dd(badge(str(LEVEL_WORDS[finding.level]), kind, icon_name=icon_name), className="nv-finding-level"),
-            html.Dd(finding.detail, className="nv-finding-words"),
+            html.Dd(badge(str(LEVEL_WORDS[finding.level]), kind, icon_name=icon_name), className="nv-check-level"),
+            html.Dd(finding.detail, className="nv-check-words"),
         ],
-        className="nv-finding",
+        className="nv-check",
     )
