@@ -22,9 +22,7 @@ LEVEL_WORDS = {Level.GOOD: lazy("Well"), Level.NOTE: lazy("To note"), Level.BAD:
 
 def findings_card(findings: Sequence[Finding]) -> Component:
     """Every finding in its order, under what they come to."""
-    return card(
-        summary(findings), html.Dl([_row(finding) for finding in findings], className="nv-checks"), flush=True
-    )
+    return card(summary(findings), html.Dl([_row(finding) for finding in findings], className="nv-checks"), flush=True)
 
 
 def summary(findings: Sequence[Finding]) -> str:
