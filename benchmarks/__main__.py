@@ -1,8 +1,8 @@
 """Prints every figure: `python -m benchmarks`, or only some parts, `python -m benchmarks queries ingest`.
 
-`detect` takes a quarter of an hour and needs a folder with labelled sales and series (`--bench`, see `benchmarks/detect.py`), and
-`forecast` one with real sales (`--data`), so they run only where they are named. `--sales 20000000` asks the queries of so many
-sales on PostgreSQL as well, and compares them with those of 5 million.
+Three parts run only where they are named: `detect` takes a quarter of an hour and needs a folder with labelled sales and series
+(`--bench`, see `benchmarks/detect.py`), `forecast` one with real sales (`--data`), and `soak` half an hour (`--minutes 2`: a short
+one). `--sales 20000000` asks the queries of so many sales on PostgreSQL as well, and compares them with those of 5 million.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ PARTS = {
     "browser": "Overview in a browser",
     "api": "The API",
     "memory": "Resident memory",
+    "scale": "Several processes",
     "load": "25 readers of Overview while 500 sales a second arrive",
+    "soak": "The same for a long time, and what is left of it",
 }
 
 
@@ -37,11 +39,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the folder with Online Retail")
     parser.add_argument("--seeds", nargs="*", help="streams of sales to replay (default: 301 302)")
     parser.add_argument("--sales", type=int, help="a second size of the queries' database; 20 million take some 12 GB")
+    parser.add_argument("--minutes", type=float, default=30.0, help="of `soak`")
     arguments = parser.parse_args()
     labelled = {"bench": arguments.bench} | ({"seeds": arguments.seeds} if arguments.seeds is not None else {})
     options: dict[str, dict[str, Any]] = {"queries": {"more": arguments.sales}, "detect": labelled}
-    options["forecast"] = {"data": arguments.data}
-    for part in arguments.parts or [each for each in PARTS if each not in {"detect", "forecast"}]:
+    options |= {"forecast": {"data": arguments.data}, "soak": {"minutes": arguments.minutes}}
+    for part in arguments.parts or [each for each in PARTS if each not in {"detect", "forecast", "soak"}]:
         module = importlib.import_module(f"benchmarks.{part}")
         show(PARTS[part], module.figures(**options.get(part, {})))
 

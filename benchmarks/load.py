@@ -39,17 +39,22 @@ def figures() -> Iterator[Figure]:
             "NEBULOVIZ_KAFKA_TOPIC": topic,
         }
         with filled_program(**settings) as (process, address, _password):
-            readers = [_Reader(address, number / READERS) for number in range(READERS)]
+            readers = everybody(address)
             cold = readers[0].times["page"][0]
-            seen = _run(readers, address, kafka.url, topic)
-            yield from _shown(readers, cold, seen)
+            seen = run(readers, address, kafka.url, topic, SECONDS)
+            yield from shown(readers, cold, seen)
             rss = psutil.Process(process.pid).memory_info().rss / 2**20
             yield Figure("memory of the web process, at the end", rss, "MB", "350 MB", rss / 350, "<= 1")
     finally:
         kafka.close()
 
 
-class _Reader:
+def everybody(address: str) -> list[Reader]:
+    """All of them, with the page open."""
+    return [Reader(address, number / READERS) for number in range(READERS)]
+
+
+class Reader:
     """Somebody signed in, with Overview open; `times` are seconds by what was asked, and `changed` when a page came with news."""
 
     def __init__(self, address: str, phase: float) -> None:
@@ -97,13 +102,13 @@ class _Reader:
         return found
 
 
-def _run(readers: list[_Reader], address: str, kafka_url: str, topic: str) -> list[float]:
-    """Let everybody read and sales arrive; returns the seconds from a sale's sending to an answer of the API that has it."""
+def run(readers: list[Reader], address: str, kafka_url: str, topic: str, seconds: float) -> list[float]:
+    """Let everybody read and sales arrive for so long; returns the seconds from a sale's sending to an API answer that has it."""
     sales = encoded(simulated_sales(seed=1))
-    count = int(SALES_A_SECOND * SECONDS)
-    until = time.monotonic() + SECONDS
+    count = int(SALES_A_SECOND * seconds)
+    until = time.monotonic() + seconds
     seen: list[float] = []
-    with _threads() as start:
+    with _threads(seconds) as start:
         start(send, kafka_url, topic, islice(sales, count), SALES_A_SECOND, count)
         for reader in readers:
             start(reader.read, until)
@@ -112,7 +117,7 @@ def _run(readers: list[_Reader], address: str, kafka_url: str, topic: str) -> li
 
 
 @contextmanager
-def _threads() -> Iterator[Any]:
+def _threads(seconds: float) -> Iterator[Any]:
     """Starts functions in threads; when it is left, all have ended."""
     threads: list[threading.Thread] = []
 
@@ -122,7 +127,7 @@ def _threads() -> Iterator[Any]:
 
     yield start
     for thread in threads:
-        thread.join(SECONDS + 2 * _PATIENCE_SECONDS)
+        thread.join(seconds + 2 * _PATIENCE_SECONDS)
 
 
 def _look_for_marks(address: str, kafka_url: str, topic: str, until: float, seen: list[float]) -> None:
@@ -154,7 +159,8 @@ def _is_there(api: httpx.Client, product: str) -> bool:
     return answer.status_code == 200 and any(value for row in answer.json()["rows"] for value in row)
 
 
-def _shown(readers: list[_Reader], cold: float, seen: list[float]) -> Iterator[Figure]:
+def shown(readers: list[Reader], cold: float, seen: list[float]) -> Iterator[Figure]:
+    """What the readers met."""
     stamps = [seconds for reader in readers for seconds in reader.times["stamp"]]
     pages = [seconds for reader in readers for seconds in reader.times["page"][1:]]
     for name, found, most in (

@@ -68,7 +68,7 @@ def running(**environment: str) -> Iterator[tuple[subprocess.Popen[bytes], str, 
 
 
 @contextmanager
-def ingesting(database_url: str, kafka_url: str, topic: str) -> Iterator[subprocess.Popen[bytes]]:
+def ingesting(database_url: str, kafka_url: str, topic: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     """`python -m nebuloviz ingest`, ended by its process id."""
     with tempfile.TemporaryDirectory() as folder:
         settings = {
@@ -79,7 +79,9 @@ def ingesting(database_url: str, kafka_url: str, topic: str) -> Iterator[subproc
             "NEBULOVIZ_SECRET_KEY": "a key for the benchmark, of sufficient length",
         }
         command = [sys.executable, "-m", "nebuloviz", "ingest"]
-        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | settings, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=os.environ | settings | environment, stderr=subprocess.DEVNULL
+        )
         try:
             yield process
         finally:
