@@ -10,7 +10,7 @@ from dash import ALL, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
-from nebuloviz.errors import Conflict, NebuloVizError, NotFound
+from nebuloviz.errors import Conflict, NebuloVizError
 from nebuloviz.i18n import _, lazy
 from nebuloviz.metrics.line_figures import metric_behind
 from nebuloviz.permissions import Permission
@@ -19,7 +19,6 @@ from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, part_answer, refusal, table_input
 from nebuloviz.web.components import (
     card,
-    empty_state,
     link_button,
     page,
     page_header,
@@ -45,12 +44,11 @@ _INPUTS = (Input(_STORE, "data"), Input(STAMP_ID, "data"), Input("alert-version"
 
 def layout(alert_id: str = "", **_query: str) -> Component:
     stay_on_page()
-    known = int(alert_id) if alert_id.isdecimal() and len(alert_id) < 18 else 0
+    known = life.number_of(alert_id)
     back = link_button(_("All alerts"), "/alerts", icon_name="bell")
-    if not _is_there(known):
-        hint = _("The link may be old, or it was typed with a mistake.")
-        gone = empty_state(_("There is no such alert"), back, icon_name="bell-slash", hint=hint)
-        return page(html.Div(gone, className="nv-span-12"), filtered=False)
+    gone = life.gone(_("There is no such alert"), back, lambda: _alert(known))
+    if gone is not None:
+        return gone
     return page(
         [
             dcc.Store(id=_STORE, data=known),
@@ -66,17 +64,6 @@ def layout(alert_id: str = "", **_query: str) -> Component:
         ],
         filtered=False,
     )
-
-
-def _is_there(number: int) -> bool:
-    """Whether there is such an alert for this reader, as far as can be said now."""
-    try:
-        _alert(number)
-    except NotFound:
-        return False
-    except NebuloVizError:  # the page itself says what is wrong
-        return True
-    return True
 
 
 def _lines_card() -> list[Component]:

@@ -8,7 +8,6 @@ from dash import ALL, Input, Output, State, ctx, dcc, html
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
-from nebuloviz.errors import NebuloVizError, NotFound
 from nebuloviz.i18n import _, lazy
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import IncidentView
@@ -16,7 +15,6 @@ from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer
 from nebuloviz.web.components import (
     card,
-    empty_state,
     link_button,
     page,
     page_header,
@@ -37,12 +35,11 @@ _STORE, _CHANGED = "incident-id", "incident-changed"
 
 def layout(incident_id: str = "", **_query: str) -> Component:
     stay_on_page()
-    known = int(incident_id) if incident_id.isdecimal() and len(incident_id) < 18 else 0
+    known = life.number_of(incident_id)
     back = link_button(_("All alerts"), "/alerts", icon_name="bell")
-    if not _is_there(known):
-        hint = _("The link may be old, or it was typed with a mistake.")
-        gone = empty_state(_("There is no such incident"), back, icon_name="bell-slash", hint=hint)
-        return page(html.Div(gone, className="nv-span-12"), filtered=False)
+    gone = life.gone(_("There is no such incident"), back, lambda: _incident(known))
+    if gone is not None:
+        return gone
     return page(
         [
             dcc.Store(id=_STORE, data=known),
@@ -57,17 +54,6 @@ def layout(incident_id: str = "", **_query: str) -> Component:
         ],
         filtered=False,
     )
-
-
-def _is_there(number_: int) -> bool:
-    """Whether there is such an incident for this reader, as far as can be said now."""
-    try:
-        _incident(number_)
-    except NotFound:
-        return False
-    except NebuloVizError:  # the page itself says what is wrong
-        return True
-    return True
 
 
 def _incident(number_: object) -> IncidentView:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from nebuloviz.errors import NebuloVizError, NotFound
 from nebuloviz.i18n import _, format_datetime, lazy
 from nebuloviz.metrics.line_figures import figure
 from nebuloviz.services.interfaces import AlertHistoryEntry, AlertView
-from nebuloviz.web.components import button, icon, list_field, series_words
+from nebuloviz.web.components import button, empty_state, icon, list_field, page, series_words
 from nebuloviz.web.views import feedback
 from nebuloviz.web.views.snoozes import snooze_list
 
@@ -110,3 +111,24 @@ def _event(entry: AlertHistoryEntry, alert: AlertView | None = None) -> html.Li:
 
 def _subject(alert: AlertView) -> str:
     return f"{series_words(alert)} · {figure(alert.metric).label}"
+
+
+def number_of(text: str) -> int:
+    """The number in a page's address; 0, which nothing has, where it is none."""
+    return int(text) if text.isdecimal() and len(text) < 18 else 0
+
+
+def gone(title: str, back: Component, look: Callable[[], object]) -> Component | None:
+    """The page that says that there is nothing where `look` finds nothing for this reader.
+
+    None where it is there, or where that cannot be said now: then the page itself says what is wrong.
+    """
+    try:
+        look()
+    except NotFound:
+        hint = _("The link may be old, or it was typed with a mistake.")
+        nothing = empty_state(title, back, icon_name="bell-slash", hint=hint)
+        return page(html.Div(nothing, className="nv-span-12"), filtered=False)
+    except NebuloVizError:
+        return None
+    return None
