@@ -1,7 +1,8 @@
 """Readers of Overview while sales arrive: how long callbacks take, and how soon a sale is to be seen.
 
 `python app.py` with made-up sales in PostgreSQL takes in what is sent to a Kafka broker. Each reader asks what an open page asks,
-over HTTP: the stamp every few seconds, and the whole page when that has changed. They share this machine with all they ask.
+over HTTP: the stamp every few seconds, and the whole page when that has changed. They look at five different pages, so that
+an answer can be shared by five of them, and share this machine with all they ask.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from nebuloviz.ingest.produce import encoded, send, simulated_sales
 from tests.servers import KafkaServer
 
 READERS, SALES_A_SECOND, SECONDS = 25, 500, 60.0
+VIEWS = ("", "?range=7d", "?range=90d", "?metric=orders", "?metric=units&range=7d")
 _REFRESH_SECONDS, _MARK_SECONDS, _LOOK_SECONDS, _PATIENCE_SECONDS = 5.0, 3.0, 0.1, 30.0
 _CREDENTIALS = {"username": "admin", "password": PASSWORD}
 
@@ -51,22 +53,23 @@ def figures() -> Iterator[Figure]:
 
 def everybody(address: str) -> list[Reader]:
     """All of them, with the page open."""
-    return [Reader(address, number / READERS) for number in range(READERS)]
+    return [Reader(address, number / READERS, VIEWS[number % len(VIEWS)]) for number in range(READERS)]
 
 
 class Reader:
-    """Somebody signed in, with Overview open; `times` are seconds by what was asked, and `changed` when a page came with news."""
+    """Somebody signed in, with Overview open as the URL's query `search` says; `times` are seconds by what was asked."""
 
-    def __init__(self, address: str, phase: float) -> None:
+    def __init__(self, address: str, phase: float, search: str) -> None:
         self._client = httpx.Client(base_url=address, timeout=_PATIENCE_SECONDS)
         [csrf] = re.findall(r'name="csrf_token" value="([^"]+)"', self._client.get("/login").text)
         self._client.post("/login", data=_CREDENTIALS | {"csrf_token": csrf})
         self._known = {each["output"]: each for each in self._client.get("/_dash-dependencies").json()}
         self._phase = phase
+        self._search = search
         self._stamp = ""
         self.times: dict[str, list[float]] = defaultdict(list)
         self.refused = 0
-        self._ask("page", "overview-content.children")
+        self._ask("page", "overview-content.children", search=self._search, data=self._stamp)
 
     def read(self, until: float) -> None:
         time.sleep(self._phase * _REFRESH_SECONDS)
@@ -76,7 +79,7 @@ class Reader:
             found = answer.get("shell-stamp", {}).get("data", self._stamp)
             if found != self._stamp:
                 self._stamp = found
-                self._ask("page", "overview-content.children")
+                self._ask("page", "overview-content.children", search=self._search, data=self._stamp)
             time.sleep(max(0.0, start + _REFRESH_SECONDS - time.monotonic()))
 
     def _ask(self, what: str, output: str, **values: Any) -> dict[str, Any]:

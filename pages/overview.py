@@ -34,7 +34,7 @@ from nebuloviz.web.components import (
     skeleton_table,
     skeleton_tile,
 )
-from nebuloviz.web.components.basic import given
+from nebuloviz.web.components.basic import Children, given
 from nebuloviz.web.context import ask, may, services
 from nebuloviz.web.figures import clicked, title_of
 from nebuloviz.web.navigation import REFRESH, STAMP_ID, THEME_ID, URL_ID, go, stay_on_page
@@ -123,7 +123,7 @@ def fill(_id: str, search: str | None, stamp: str, theme: str) -> tuple[list[Com
                 span=span,
                 height=height,
                 outline=outline,
-                answer=chart_answer(partial(chart, asked, of)),
+                answer=drawn(asked, of),
             )
             for of, title, span, height, outline in places()
         ]
@@ -175,12 +175,10 @@ def refresh(
     if set(ctx.triggered_prop_ids) == {f"{_FILLED_ID}.data"} and filled == [search, stamp, theme]:
         raise PreventUpdate
     with asking(search, theme) as asked:
-        answers = [
-            chart_answer(partial(chart, asked, id["of"]), clicks) for id, clicks in zip(ids, views_clicked, strict=True)
-        ]
+        answers = [drawn(asked, id["of"], clicks) for id, clicks in zip(ids, views_clicked, strict=True)]
         subtitle, first = head(asked)
-        drawn = {part: [answer[part] for answer in answers] for part in chart_outputs(CHART, ALL)}
-        return {"subtitle": subtitle, "first": first, "tiles": tiles(asked), "findings": findings(asked), **drawn}
+        charts = {part: [answer[part] for answer in answers] for part in chart_outputs(CHART, ALL)}
+        return {"subtitle": subtitle, "first": first, "tiles": tiles(asked), "findings": findings(asked), **charts}
 
 
 @protected_callback(
@@ -195,7 +193,7 @@ def refresh(
 def show_table(table_clicks: int | None, search: str | None, theme: str, id: dict[str, str]) -> Any:
     """The table behind a chart, once somebody looks at it."""
     with asking(search, theme) as asked:
-        return chart_answer(partial(chart, asked, id["of"]), table_clicks)["table"]
+        return drawn(asked, id["of"], table_clicks)["table"]
 
 
 def head(asked: Asking) -> tuple[str, Any]:
@@ -216,12 +214,24 @@ def tiles(asked: Asking) -> Any:
         series = asked.frame(asked.query(metrics=views.tile_metrics(), grain="fitting", comparison=None))
         return views.tiles(total, series, asked.state, asked.style(), ask(services().data.freshness), asked.now)
 
-    return part_answer(build)
+    return kept(asked, "tiles", build)
 
 
 def findings(asked: Asking) -> Any:
     query = asked.query(comparison=asked.state.comparison or "previous")
-    return part_answer(lambda: insight_views.findings(ask(services().insights.insights, query, views.FINDINGS)))
+    return kept(
+        asked, "findings", lambda: insight_views.findings(ask(services().insights.insights, query, views.FINDINGS))
+    )
+
+
+def kept(asked: Asking, part: str, build: Callable[[], Children]) -> Any:
+    """A part that all who read alike share; see `Asking.kept`."""
+    return part_answer(lambda: asked.kept(f"overview {part}", lambda: {part: build()})[part])
+
+
+def drawn(asked: Asking, of: str, table_clicks: int | None = None) -> dict[str, Any]:
+    """What the chart `of` that name is filled with."""
+    return chart_answer(partial(chart, asked, of), table_clicks, partial(asked.kept, f"overview {of}"))
 
 
 def chart(asked: Asking, of: str) -> ChartView:

@@ -59,6 +59,7 @@ from nebuloviz.services.interfaces import (
     IngestService,
     Insight,
     Level,
+    Made,
     PartitionStatus,
     PostResult,
     RowResult,
@@ -151,6 +152,9 @@ class FakeDataService(DataService):
         self, session: Session, actor: Actor, query: Query, form: str, render: Callable[[Frame], bytes]
     ) -> bytes:
         return render(self.frame(session, actor, query))
+
+    def view(self, session: Session, actor: Actor, name: str, draw: Callable[[], Made]) -> Made:
+        return draw()
 
     def _note(self, query: Query) -> None:
         if self.failure:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Engine, Select, SQLColumnExpression, func, or_, select
@@ -35,16 +34,17 @@ from nebuloviz.observability import QUERY_SECONDS
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.customer_sets import CustomerSetBuilder
 from nebuloviz.services.frames import build_frame, product_names
-from nebuloviz.services.interfaces import DataService, Frame, Freshness, SalePage
+from nebuloviz.services.interfaces import DataService, Frame, Freshness, Made, SalePage
 from nebuloviz.services.sale_pages import sale_page
 from nebuloviz.services.scope import scope_filters, within_scope
 
 _RECENT = timedelta(days=90)
 _VALUES_SECONDS = 60
 _FOUND = 500
+#: So long the answer to "is there news?" holds: many pages ask, and all that ask within it are given the same view.
+_STAMP_SECONDS = 1
+_VIEW_SECONDS = 10
 _DAYS = Base.metadata.tables["rollup_day"]
-
-_Made = TypeVar("_Made")
 
 
 class SalesDataService(DataService):
@@ -75,13 +75,13 @@ class SalesDataService(DataService):
     ) -> bytes:
         return self._kept(session, actor, query, f"as {form}", render)
 
-    def _kept(self, session: Session, actor: Actor, query: Query, form: str, render: Callable[[Frame], _Made]) -> _Made:
+    def _kept(self, session: Session, actor: Actor, query: Query, form: str, render: Callable[[Frame], Made]) -> Made:
         now = self._now()
         scoped = within_scope(query, actor)
         # What is not over changes as time passes: the comparison of today ends where today has got to.
         minute = f"{now:%Y%m%d%H%M}" if query.end > now else ""
 
-        def compute() -> _Made:
+        def compute() -> Made:
             start = time.perf_counter()
             with _up_to_date(session) as current:
                 frame, missing = build_frame(current, scoped, now, self._zone)
@@ -95,6 +95,14 @@ class SalesDataService(DataService):
             return self._cache.get_or_compute(SALES, key, compute, depends=self._days(scoped))
         except OverflowError:
             raise InvalidQuery(_("The range or its comparison leaves the years 1 to 9999.")) from None
+
+    @require(Permission.DATA_READ)
+    def view(self, session: Session, actor: Actor, name: str, draw: Callable[[], Made]) -> Made:
+        since = int(self._now().timestamp()) // _VIEW_SECONDS
+        stamp = self.stamp(session, actor)
+        session.rollback()  # gives its connection back: `draw` asks with sessions of its own
+        key = f"view|{since}|{stamp}|{actor.scope}|{','.join(sorted(actor.permissions))}|{name}"
+        return self._cache.get_or_compute(SALES, key, draw, depends=(), ttl_seconds=_VIEW_SECONDS)
 
     @require(Permission.SALES_READ)
     def sales(
@@ -162,11 +170,11 @@ class SalesDataService(DataService):
 
     @require(Permission.DATA_READ)
     def stamp(self, session: Session, actor: Actor) -> str:  # noqa: ARG002 - a stamp of more than one may see gives nothing away
-        versions = select(func.coalesce(func.sum(DayVersion.version), 0)).scalar_subquery()
-        alerts = select(func.coalesce(func.sum(Alert.version), 0)).scalar_subquery()
-        latest = select(func.max(Alert.updated_at)).scalar_subquery()
-        sales, changes, changed = session.execute(select(versions, alerts, latest)).one()
-        return f"{sales}-{changes}-{changed.timestamp() if changed else 0:.6f}"
+        def compute() -> str:
+            with _up_to_date(session) as current:
+                return _stamp(current)
+
+        return self._cache.get_or_compute(SALES, "stamp", compute, ttl_seconds=_STAMP_SECONDS)
 
     def _days(self, query: Query) -> tuple[Path, ...]:
         """The cache's nodes of all days whose sales are in the answer."""
@@ -238,6 +246,15 @@ def _up_to_date(session: Session) -> Iterator[Session]:
             yield fresh
     else:
         yield session
+
+
+def _stamp(session: Session) -> str:
+    """A sum of the versions of all days' sales and of all alerts."""
+    versions = select(func.coalesce(func.sum(DayVersion.version), 0)).scalar_subquery()
+    alerts = select(func.coalesce(func.sum(Alert.version), 0)).scalar_subquery()
+    latest = select(func.max(Alert.updated_at)).scalar_subquery()
+    sales, changes, changed = session.execute(select(versions, alerts, latest)).one()
+    return f"{sales}-{changes}-{changed.timestamp() if changed else 0:.6f}"
 
 
 def _products_like(search: str) -> Select[str]:

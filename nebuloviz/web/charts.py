@@ -161,27 +161,40 @@ def chart_outputs(name: str, of: Any = None) -> dict[str, Output]:
     }
 
 
-def chart_answer(build: Callable[[], ChartView], table_clicks: int | None = None) -> dict[str, Any]:
+Draw = Callable[[], Mapping[str, Any]]
+
+
+def chart_answer(
+    build: Callable[[], ChartView],
+    table_clicks: int | None = None,
+    keep: Callable[[Draw], Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
     """What `build` shows; or, where it fails, the old figure with a note on what failed and what to do.
 
-    After an odd number of `table_clicks` the table is what is looked at.
+    After an odd number of `table_clicks` the table is what is looked at; else `keep` may know what is drawn already.
     """
+    looked_at = (table_clicks or 0) % 2 == 1
+    untouched = dict.fromkeys(("figure", "head", "table", "note", "body", "style"), no_update)
     try:
-        view = build()
+        if looked_at or keep is None:
+            return untouched | _drawn(build(), looked_at=looked_at)
+        return untouched | dict(keep(lambda: _drawn(build(), looked_at=False)))
     except NebuloVizError as error:
-        kept = dict.fromkeys(("figure", "head", "table", "style"), no_update)
-        return {**kept, "note": failure_note(error), "body": OLD}
-    looked_at = view.table is not None and (table_clicks or 0) % 2 == 1
-    return {
-        "figure": no_update if view.figure is None else view.figure,
-        "head": chart_head(view),
-        "table": view.table() if view.table is not None and looked_at else no_update,
-        "note": no_update if view.instead is None else view.instead,
-        "body": READY if view.figure is not None else NOTHING,
-        "style": _tall(view.figure.layout.height)
-        if view.figure is not None and view.figure.layout.height
-        else no_update,
-    }
+        return untouched | {"note": failure_note(error), "body": OLD}
+
+
+def _drawn(view: ChartView, *, looked_at: bool) -> dict[str, Any]:
+    """The parts of a chart's place that `view` changes."""
+    drawn: dict[str, Any] = {"head": chart_head(view), "body": READY if view.figure is not None else NOTHING}
+    if view.figure is not None:
+        drawn["figure"] = view.figure
+        if view.figure.layout.height:
+            drawn["style"] = _tall(view.figure.layout.height)
+    if view.table is not None and looked_at:
+        drawn["table"] = view.table()
+    if view.instead is not None:
+        drawn["note"] = view.instead
+    return drawn
 
 
 def _tall(height: int) -> dict[str, str]:

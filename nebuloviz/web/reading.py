@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import orjson
 import pandas as pd
+from plotly.io.json import to_json_plotly
 
 from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import current, use
@@ -69,6 +72,15 @@ class Asking:
     def frame(self, query: Query) -> Frame:
         return ask(services().data.frame, query)
 
+    def kept(self, part: str, draw: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """What `draw` gives for this part of the page, each value as the JSON that the browser gets.
+
+        It is drawn once for all readers who ask the same, may see the same and read alike. What it raises is raised.
+        """
+        name = f"{part}|{self.state.to_search()}|{self.theme}|{current()}"
+        texts = ask(services().data.view, name, lambda: {key: _json(value) for key, value in draw().items()})
+        return {key: orjson.Fragment(text) for key, text in texts.items()}
+
     def expected(self, query: Query) -> pd.DataFrame | None:
         """The range that is normal for `query`, or None: a chart without its band is still worth seeing."""
         if not may(Permission.ALERTS_READ):
@@ -100,6 +112,10 @@ class Asking:
         }
         words = comparison_words(self.state.comparison)
         return Style(self.theme, order, words, revision=revision + self.state.to_search())
+
+
+def _json(value: object) -> bytes:
+    return str(to_json_plotly(value)).encode()
 
 
 def _currency() -> str:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.cache import SALES, Cache
 from nebuloviz.db import Database
+from nebuloviz.errors import Unavailable
 from nebuloviz.ingest.sale import Sale
 from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.models import MONEY_SCALE, QUANTITY_SCALE
@@ -194,6 +195,37 @@ class TestAFrame:
         assert lines(SYSTEM) == b"3"
         if isinstance(case, RealCase):  # the double knows no scope
             assert lines(bakery) == b"1"
+
+    def test_a_view_is_drawn_for_all_who_may_see_the_same_until_sales_have_arrived(self, case: Case) -> None:
+        bakery = replace(SYSTEM, scope=(("category", ("Bakery",)),))
+        drawn: list[str] = []
+
+        def view(actor: Actor, name: str = "tiles") -> float:
+            def draw() -> float:
+                drawn.append(name)
+                return (
+                    case.service.frame(case.session, actor, Query(("lines",), TODAY, TODAY + DAY)).data["lines"].sum()
+                )
+
+            return case.service.view(case.session, actor, name, draw)
+
+        case.have(sale(1), sale(2, category="Bakery"))
+        assert [view(SYSTEM), view(replace(SYSTEM, user_id=7))] == [2, 2]
+        if isinstance(case, RealCase):  # the double keeps nothing, and knows no scope
+            assert drawn == ["tiles"]
+            assert view(bakery) == 1
+        view(SYSTEM, "trend")
+        assert drawn[-1] == "trend"
+        case.have(sale(3))
+        assert view(SYSTEM) == 3
+
+    def test_a_view_that_cannot_be_drawn_is_not_kept(self, case: Case) -> None:
+        def fail() -> int:
+            raise Unavailable("away")
+
+        with pytest.raises(Unavailable):
+            case.service.view(case.session, SYSTEM, "tiles", fail)
+        assert case.service.view(case.session, SYSTEM, "tiles", lambda: 1) == 1
 
     def test_describes_its_columns(self, case: Case) -> None:
         case.have(sale(1))

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from dash import Dash
 from dash._callback_context import context_value
-from dash._utils import AttributeDict
+from dash._utils import AttributeDict, to_json
 from flask_login import login_user
-from plotly.utils import PlotlyJSONEncoder
 
 from nebuloviz.db import Database
 from nebuloviz.i18n import Preferences, set_current, use
@@ -161,4 +160,4 @@ Drawn = Callable[[Any], str]
 @pytest.fixture
 def drawn() -> Drawn:
     """Components or an answer of a callback as JSON text: what goes to the browser."""
-    return lambda components: json.dumps(components, cls=PlotlyJSONEncoder, ensure_ascii=False)
+    return lambda components: json.dumps(json.loads(to_json(components)), ensure_ascii=False)  # type: ignore[no-untyped-call]  # Dash has no types

@@ -53,6 +53,7 @@ from nebuloviz.services.interfaces.data import (
     Frame,
     FrameColumn,
     Freshness,
+    Made,
     SaleLine,
     SalePage,
 )
@@ -173,6 +174,7 @@ __all__ = [
     "Insight",
     "InstallationSettings",
     "Level",
+    "Made",
     "Mail",
     "MailService",
     "MessagePage",

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -15,6 +15,8 @@ from nebuloviz.permissions import Actor
 
 if TYPE_CHECKING:  # importing pandas costs half a second, and the command line may not need it
     import pandas as pd
+
+Made = TypeVar("Made")
 
 OTHER = REST  # the row that stands for all values beyond a query's limit; no real value equals it
 
@@ -114,6 +116,17 @@ class DataService(ABC):
         """
 
     @abstractmethod
+    def view(self, session: Session, actor: Actor, name: str, draw: Callable[[], Made]) -> Made:
+        """What `draw` makes of this service's answers, for all who may see the same; kept for seconds, until sales or alerts change.
+
+        `name` names all else that it depends on: what is drawn, the question, and how the reader reads. `draw` asks with
+        sessions of its own: what `session` has read is let go of first. What it raises is raised, and not kept.
+
+        Raises:
+            PermissionDenied: the actor may not read data.
+        """
+
+    @abstractmethod
     def sales(
         self,
         session: Session,
@@ -141,4 +154,4 @@ class DataService(ABC):
 
     @abstractmethod
     def stamp(self, session: Session, actor: Actor) -> str:
-        """A short text that changes whenever sales or alerts have changed; cheap enough to ask every few seconds."""
+        """A short text that changes, within a second, when sales or alerts have changed; cheap enough to ask every few seconds."""
