@@ -3,7 +3,8 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,8 +19,9 @@ from nebuloviz.ingest.consumer import Consumer
 from nebuloviz.ingest.sale import Record
 from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.ingest.sources import ListSource
-from tests.faults.conftest import wait_for
+from tests.faults.conftest import stored, wait_for
 from tests.ingest.support import Ledger, assert_kept_exactly_once, shop
+from tests.servers import PostgresServer
 
 STALLED_SECONDS = 2.0
 FLAT_BYTES = 20_000_000
@@ -50,29 +52,67 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_a_full_disk_is_said_and_waited_for(sqlite_database: Database) -> None:
+@dataclass
+class Tight:
+    """A database that has `room` for some batches only, what it says then, and how a connection is told of the room."""
+
+    database: Database
+    said: str
+    room: int
+    limit: Callable[[Any, int], object]
+
+    def __post_init__(self) -> None:
+        event.listen(self.database.engine, "checkout", lambda connection, *_: self.limit(connection, self.room))
+
+
+@pytest.fixture
+def tight_sqlite(sqlite_database: Database) -> Tight:
     with sqlite_database.session() as session:
         pages = session.scalar(text("PRAGMA page_count")) or 0
-    room = [pages + 60]  # some batches
-    failures = []
 
-    @event.listens_for(sqlite_database.engine, "checkout")
-    def limit(connection: Any, _record: Any, _proxy: Any) -> None:
-        connection.execute(f"PRAGMA max_page_count={room[0]}")
+    def limit(connection: Any, room: int) -> None:
+        connection.execute(f"PRAGMA max_page_count={room}")
 
-    event.listen(sqlite_database.engine, "handle_error", lambda context: failures.append(context.original_exception))
+    return Tight(sqlite_database, "database or disk is full", pages + 60, limit)
+
+
+@pytest.fixture
+def tight_postgres(postgres_database: Database, postgres: PostgresServer) -> Tight:
+    """The kernel lets it write no file beyond a size, which that of the ids has after rows that were rolled back."""
+    with postgres_database.engine.connect() as connection:
+        connection.execute(text("ALTER TABLE sale_key SET (autovacuum_enabled = false)"))
+        connection.commit()
+        four_a_page = "SELECT decode(lpad(n::text, 3992, '0'), 'hex'), 0 FROM generate_series(1, 9000) AS n"
+        connection.execute(text(f"INSERT INTO sale_key {four_a_page}"))
+        connection.rollback()
+        size = int(connection.scalar(text("SELECT pg_relation_size('sale_key')")) or 0)
+    assert size > 16 * 2**20, "files of its log are smaller"
+
+    def limit(connection: Any, room: int) -> None:
+        postgres.limit_files(connection.info.backend_pid, room)
+
+    return Tight(postgres_database, "could not extend file", size + 2 * 8192, limit)
+
+
+@pytest.mark.parametrize("fixture", ["tight_sqlite", pytest.param("tight_postgres", marks=pytest.mark.servers)])
+def test_a_full_disk_is_said_and_waited_for(
+    request: pytest.FixtureRequest, fixture: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    tight: Tight = request.getfixturevalue(fixture)
+    database = tight.database
     source, ledger = source_of(shop(300, seed=3))
-    consumer = Consumer(source, DatabaseSink(sqlite_database, ZoneInfo("UTC")))
+    consumer = Consumer(source, DatabaseSink(database, ZoneInfo("UTC")))
     consumer.start()
     wait_for(lambda: not consumer.health().ok, "it says that nothing can be stored")
-    assert "database or disk is full" in consumer.health().detail
-    before, seen = resident_bytes(), len(failures)
-    wait_for(lambda: len(failures) > seen + 10, "it keeps trying")
+    assert tight.said in consumer.health().detail
+    assert 0 < stored(database) < len(ledger.sales)
+    before, seen = resident_bytes(), len(caplog.records)
+    wait_for(lambda: len(caplog.records) > seen + 10, "it keeps trying")
     assert resident_bytes() - before < FLAT_BYTES
-    room[0] = 1_000_000_000
+    tight.room = 1_000_000_000
     assert wait_for(lambda: consumer.health().ok, "it heals by itself") < 30
     assert consumer.join(60)
-    assert_kept_exactly_once(sqlite_database, ledger)
+    assert_kept_exactly_once(database, ledger)
 
 
 def test_half_a_second_more_for_each_statement_only_slows_it_down(sqlite_database: Database) -> None:

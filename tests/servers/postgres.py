@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 import signal
+import subprocess
 from uuid import uuid4
 
 import psycopg2
@@ -66,6 +67,12 @@ class PostgresServer(Server):
     def crash(self) -> None:
         """PostgreSQL's immediate shutdown: sessions cut off, recovery from the log at the next start."""
         self.end(signal.SIGQUIT)
+
+    def limit_files(self, pid: int, most_bytes: int) -> None:
+        """Let the process of a session write no file beyond so many bytes; it is a limit of the kernel."""
+        user, limit = self.user(), f"--fsize={most_bytes}:unlimited"
+        command = [str(find_program("prlimit")), f"--pid={pid}", limit]
+        subprocess.run(command, check=True, user=user, group=user, extra_groups=[] if user else None)
 
     def execute(self, statement: str, *names: str) -> None:
         """Run one statement outside a transaction, with `{}` replaced by quoted names."""
