@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from nebuloviz import migrate
 from nebuloviz.db import Database
 from tests.servers import KafkaServer, PostgresServer, RedisServer, Server
+from tests.servers.postgres_copies import PostgresCopies
 from tests.servers.required import needs_servers
 
 pytest_plugins = ["tests.browser"]
@@ -171,14 +172,20 @@ def migrated_sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
     return f"sqlite:///{shutil.copy(_sqlite_template, tmp_path / 'migrated.sqlite3')}"
 
 
+@pytest.fixture(scope="session")
+def _postgres_copies(postgres: PostgresServer, _postgres_template: str) -> PostgresCopies:
+    """Migrated databases, used again by one test after the other."""
+    return PostgresCopies(postgres, _postgres_template)
+
+
 @pytest.fixture
-def migrated_postgres_url(postgres: PostgresServer, _postgres_template: str) -> Iterator[str]:
-    """URL of a new PostgreSQL database with all tables, and no rows."""
+def migrated_postgres_url(postgres: PostgresServer, _postgres_copies: PostgresCopies) -> Iterator[str]:
+    """URL of a PostgreSQL database as if it were new, with all tables, and no rows."""
     postgres.start()
-    name = postgres.create_database(template=_postgres_template)
+    name = _postgres_copies.take()
     yield postgres.database_url(name)
     postgres.start()
-    postgres.drop_database(name)
+    _postgres_copies.give_back(name)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])

