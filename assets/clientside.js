@@ -76,6 +76,25 @@
     }
   }
 
+  /* Dash hands a reader's zoom back to Plotly as if the page had asked for it, and with the next figure Plotly takes it for undone.
+     So it is kept here, and goes into every new figure of the same question (its uirevision). */
+  function keepZooms(loaded) {
+    const react = loaded.react;
+    loaded.react = function (graph, figure, ...more) {
+      const zoom = graph.nebulovizZoom;
+      const same = zoom && figure.layout && figure.layout.uirevision === zoom.revision;
+      return react.call(this, graph, same ? zoomed(figure, zoom.axes) : figure, ...more);
+    };
+  }
+
+  function zoomed(figure, axes) {
+    const layout = Object.assign({}, figure.layout);
+    Object.entries(axes).forEach(function ([name, axis]) {
+      layout[name] = Object.assign({}, layout[name], axis);
+    });
+    return Object.assign({}, figure, { layout: layout });
+  }
+
   let plotly = window.Plotly;
   if (!plotly) {
     Object.defineProperty(window, "Plotly", {
@@ -85,6 +104,7 @@
       },
       set: function (loaded) {
         plotly = loaded;
+        keepZooms(loaded);
         Object.defineProperty(window, "Plotly", { value: loaded, writable: true, configurable: true });
         waiting.splice(0).forEach(function (locale) {
           loaded.register(locale);
@@ -154,15 +174,28 @@
   }
 
   /* Fixed ticks suit the whole range; a reader who zooms in gets ticks for what is left, until the zoom is undone. */
-  function retick(graph) {
-    const axis = graph._fullLayout && graph._fullLayout.xaxis;
-    if (!axis || axis.type !== "date" || !axis._rangeInitial0) {
-      return;
-    }
-    const zoomed = String(axis.range[0]) !== String(axis._rangeInitial0) || String(axis.range[1]) !== String(axis._rangeInitial1);
-    const mode = zoomed ? "auto" : "array";
-    if ((graph.layout.xaxis || {}).tickvals && axis.tickmode !== mode) {
-      window.Plotly.relayout(graph, { "xaxis.tickmode": mode, "xaxis.nticks": zoomed ? 7 : null });
+  function noteZoom(graph) {
+    const drawn = graph._fullLayout || {};
+    const axes = {};
+    const ticks = {};
+    ["xaxis", "yaxis"].forEach(function (name) {
+      const axis = drawn[name];
+      if (!axis || axis.fixedrange || axis._rangeInitial0 === undefined) {
+        return;
+      }
+      const whole = String(axis.range) === String([axis._rangeInitial0, axis._rangeInitial1]);
+      if (!whole) {
+        axes[name] = { range: axis.range.slice(), autorange: false, tickmode: "auto", nticks: 7 };
+      }
+      const mode = whole ? "array" : "auto";
+      if ((graph.layout[name] || {}).tickvals && axis.tickmode !== mode) {
+        ticks[name + ".tickmode"] = mode;
+        ticks[name + ".nticks"] = whole ? null : 7;
+      }
+    });
+    graph.nebulovizZoom = Object.keys(axes).length ? { revision: drawn.uirevision, axes: axes } : null;
+    if (Object.keys(ticks).length) {
+      window.Plotly.relayout(graph, ticks);
     }
   }
 
@@ -171,7 +204,7 @@
       if (graph.on && !graph.nebulovizWatched) {
         graph.nebulovizWatched = true;
         graph.on("plotly_relayout", function () {
-          retick(graph);
+          noteZoom(graph);
         });
       }
     });

@@ -39,6 +39,42 @@
     }, LOOK_MS);
   }
 
+  /* What was asked while nobody was there, by what had changed: it is asked again, but for clicks, which may be forgotten by then. */
+  const lost = new Map();
+  const CLICKS = /\.(n_clicks|n_submit|n_intervals)$/;
+
+  function lose(resource, body) {
+    if (!String(resource).includes("/_dash-update-component") || typeof body !== "string") {
+      return;
+    }
+    const asked = JSON.parse(body);
+    const changed = asked.changedPropIds || [];
+    const given = (asked.inputs || []).flat();
+    if (!changed.length) {
+      lost.set("", null); // the page itself, as it was first drawn
+    }
+    changed.filter((name) => !CLICKS.test(name)).forEach(function (name) {
+      const input = given.find((each) => typeof each.id === "string" && each.id + "." + each.property === name);
+      lost.set(name, input || null);
+    });
+  }
+
+  function backAgain() {
+    if (!lost.size) {
+      return;
+    }
+    const again = Array.from(lost.values()).filter(Boolean);
+    const anew = lost.has("");
+    lost.clear();
+    if (anew) {
+      window.location.reload();
+      return;
+    }
+    again.concat({ id: "shell-stamp", property: "data", value: "" }).forEach(function (input) {
+      window.dash_clientside.set_props(input.id, { [input.property]: input.value });
+    });
+  }
+
   /* ------------------------------------------------------------ A session that has ended */
 
   const ask = window.fetch;
@@ -46,20 +82,23 @@
 
   /* Dash would only log the refusal; the reader is taken to the sign-in page, and from there back to the same view. */
   window.fetch = async function (resource, options) {
+    const address = typeof resource === "string" ? resource : resource.url;
     let answer;
     try {
       answer = await ask.call(this, resource, options);
     } catch (error) {
       if (error.name !== "AbortError") {
+        lose(address, options && options.body);
         nobodyThere();
       }
       throw error;
     }
-    const address = typeof resource === "string" ? resource : resource.url;
     if (answer.status >= 502 && answer.status <= 504) {
+      lose(address, options && options.body);
       nobodyThere(); // says the proxy
     } else {
       answered = Date.now();
+      backAgain();
     }
     if (answer.status !== 401 || !address.includes("/_dash-")) {
       return answer;

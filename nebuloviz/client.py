@@ -175,6 +175,11 @@ class Client:
         alert: dict[str, Any] = self._ask("POST", f"/alerts/{alert_id}/resolve", json={"note": note})
         return alert
 
+    def reopen(self, alert_id: int, note: str = "") -> dict[str, Any]:
+        """Open a resolved alert again."""
+        alert: dict[str, Any] = self._ask("POST", f"/alerts/{alert_id}/reopen", json={"note": note})
+        return alert
+
     def write(self, sales: Iterable[Mapping[str, Any]]) -> Written:
         """Send sales, ten thousand at a time. What fails on the way can be sent again: nothing counts twice."""
         accepted, duplicates, sent = 0, 0, 0

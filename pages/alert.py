@@ -86,7 +86,8 @@ def show(number: int, _stamp: str, _version: Any) -> tuple[Any, Any]:
         def head() -> Component:
             alert = _alert(number)
             together = len(ask(services().alerts.incident, alert.incident_id or alert.id).alerts)
-            return views.head(alert, asked.now, together=together)
+            counted = ask(services().alerts.counted, alert.id)
+            return views.head(alert, asked.now, together=together, counted=counted)
 
         return part_answer(head), part_answer(lambda: life.timeline(ask(services().alerts.history, number)))
 
@@ -166,6 +167,7 @@ def lines(number: int) -> Any:
     Input("alert-resolve", "n_clicks"),
     Input("alert-snooze", "n_clicks"),
     Input("alert-comment", "n_clicks"),
+    Input("alert-reopen", "n_clicks"),
     State(life.NOTE_ID, "value"),
     State(life.SNOOZE_ID, "value"),
     State(_STORE, "data"),
@@ -184,6 +186,8 @@ def decide(*given: Any) -> tuple[Any, Any]:
             return _done(lambda: act(alerts.acknowledge, number, note, seen))
         case "alert-resolve":
             return _done(lambda: act(alerts.resolve, number, note, seen))
+        case "alert-reopen":
+            return _done(lambda: act(alerts.reopen, number, note, seen))
         case "alert-snooze":
             return _done(lambda: act(alerts.snooze, number, snooze_end(until, now()), note, seen))
         case _:

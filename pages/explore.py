@@ -167,7 +167,8 @@ def draw(search: str | None, _stamp: str, theme: str, table_clicks: int | None) 
             expected, alerts = (asked.expected(query), asked.alerts(query)) if more else (None, ())
             coming = asked.forecast(query) if more else None
             frame, style = asked.frame(query), asked.style(*state.by)
-            return views.chart_view(frame, expected, alerts, state, style, coming=coming)
+            sold = common.is_empty(frame) and asked.sold(query)
+            return views.chart_view(frame, expected, alerts, state, style, coming=coming, sold=sold)
 
         return chart_answer(build, table_clicks)
 

@@ -346,6 +346,7 @@ class FakeAlertService(AlertService):
     failure: NebuloVizError | None = None
     people: tuple[str, ...] = ("ann", "bob")
     lessons: dict[int, TaughtView] = field(default_factory=dict)
+    late: dict[int, float | None] = field(default_factory=dict)  # what an alert's time counts by now
     watches: Sequence[DetectorView] = (
         DetectorView("series", "forest-1", NOW, NOW, (WatchedView("revenue", "hour", NOW),)),
         DetectorView("lines", None, None, None),
@@ -418,6 +419,17 @@ class FakeAlertService(AlertService):
         self, session: Session, actor: Actor, alert_id: int, note: str = "", version: int | None = None
     ) -> AlertView:
         return self._moved(self.get(session, actor, alert_id), actor, "resolved", note, version)
+
+    def reopen(
+        self, session: Session, actor: Actor, alert_id: int, note: str = "", version: int | None = None
+    ) -> AlertView:
+        item = self.get(session, actor, alert_id)
+        if item.state != "resolved":
+            raise Conflict("It goes on.")
+        return self._moved(item, actor, "reopened", note, version, always=True, state="open")
+
+    def counted(self, session: Session, actor: Actor, alert_id: int) -> float | None:
+        return self.late.get(alert_id, self.get(session, actor, alert_id).observed)
 
     def snooze(
         self, session: Session, actor: Actor, alert_id: int, until: datetime, reason: str, version: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -67,18 +68,28 @@ class SeriesWatch:
         """
         if self.next_hour not in (None, buckets.start):
             raise ValueError(f"expected hour {self.next_hour}, got {buckets.start}")
+        taught = [each.known_from - buckets.start for each in self.lessons]
         found: list[Finding] = []
+        for wall_hour, stretch in self._stretches(buckets, taught):
+            found += self._feed_stretch(wall_hour, stretch)
+        self.next_hour = buckets.end
+        return found
+
+    def correct(self, buckets: HourBuckets) -> None:
+        """What hours that were fed already come to by now, as sales arrive late. It raises nothing; what follows is judged by it."""
+        remembered = range(self.history.first_day * HOURS_PER_DAY, self.history.next_day * HOURS_PER_DAY)
+        for wall_hour, stretch in self._stretches(buckets):
+            if wall_hour in remembered:
+                self.history.record(wall_hour, stretch)
+
+    def _stretches(self, buckets: HourBuckets, taught: Sequence[int] = ()) -> Iterator[tuple[int, HourBuckets]]:
+        """Consecutive hours of one local day, each with its first wall hour; a new one begins where something is taught."""
         wall = self.settings.calendar.wall_hours(np.arange(buckets.start, buckets.end))
         breaks = np.flatnonzero((np.diff(wall) != 1) | (np.diff(wall // HOURS_PER_DAY) != 0)) + 1
-        taught = [each.known_from - buckets.start for each in self.lessons]
         breaks = np.union1d(breaks, [hour for hour in taught if 0 < hour < len(wall)]).astype(np.int64)
         for first, last in zip([0, *breaks], [*breaks, len(wall)], strict=True):
             if last > first:
-                found += self._feed_stretch(
-                    int(wall[first]), buckets.between(buckets.start + first, buckets.start + last)
-                )
-        self.next_hour = buckets.end
-        return found
+                yield int(wall[first]), buckets.between(buckets.start + first, buckets.start + last)
 
     def _feed_stretch(self, wall_hour: int, buckets: HourBuckets) -> list[Finding]:
         """Consecutive hours of one local day, in which nothing is taught but in the first."""

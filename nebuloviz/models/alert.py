@@ -51,10 +51,10 @@ class Alert(Base):
 
 
 class AlertEvent(Base):
-    """What happened to an alert: raised, worsened, closed (normal again), woke (its snooze is over); and what people did.
+    """What happened to an alert: raised, worsened, closed (normal again), corrected (late sales), woke; and what people did.
 
-    Those are acknowledged, snoozed (`until`), assigned (`note` is to whom), released, commented, resolved; judged (as a verdict, or
-    as the reason of an expected one) and unjudged.
+    Those are acknowledged, snoozed (`until`), assigned (`note` is to whom), released, commented, resolved, reopened; judged (as a
+    verdict, or as the reason of an expected one) and unjudged.
     """
 
     __tablename__ = "alert_event"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,20 +15,22 @@ from nebuloviz.errors import Conflict, InvalidInput
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import Alert, AlertEvent, User
 from nebuloviz.permissions import Actor, Permission
-from nebuloviz.services.alert_rows import changed_meanwhile, passes
+from nebuloviz.services import outbox
+from nebuloviz.services.alert_rows import STATES, changed_meanwhile, passes
 from nebuloviz.services.interfaces import AuditAction, AuditService
 from nebuloviz.services.role_rows import all_roles, granted
 from nebuloviz.services.scope import scope_filters, scope_from_json
 
 MAX_NOTE = 2_000
 FURTHEST = timedelta(days=90)
+GOING_ON = tuple(state for state in STATES if state != "resolved")
 
 
 @dataclass(frozen=True)
 class Step:
     """A decision: what the history calls it, what the audit log does, and the columns of the alert that it sets.
 
-    `always`: of a resolved alert too.
+    `of`: the states in which it can be taken.
     """
 
     kind: str
@@ -36,7 +38,7 @@ class Step:
     values: Mapping[str, object]
     note: str = ""
     until: datetime | None = None
-    always: bool = False
+    of: Collection[str] = GOING_ON
 
 
 def acknowledged(alert: Alert, actor: Actor, note: str) -> Step:
@@ -46,6 +48,10 @@ def acknowledged(alert: Alert, actor: Actor, note: str) -> Step:
 
 def resolved(note: str) -> Step:
     return Step("resolved", AuditAction.ALERT_RESOLVED, {"state": "resolved", "snoozed_until": None}, note)
+
+
+def reopened(note: str) -> Step:
+    return Step("reopened", AuditAction.ALERT_REOPENED, {"state": "open"}, note, of=("resolved",))
 
 
 def snoozed(until: datetime, reason: str, now: datetime) -> Step:
@@ -88,7 +94,7 @@ class AlertLife:
         _check_note(step.note)
         if version not in {None, alert.version}:
             raise changed_meanwhile()
-        if alert.state == "resolved" and not step.always:
+        if alert.state not in step.of:
             raise Conflict(changed_meanwhile().message)
         before = {name: getattr(alert, name) for name in step.values}
         values = {**step.values, "version": alert.version + 1, "updated_at": self._now()}
@@ -96,6 +102,8 @@ class AlertLife:
         if rows_changed(session.execute(update(Alert).where(unchanged).values(values))) != 1:
             raise changed_meanwhile()  # somebody else was faster by a hair
         self._note(session, actor, alert, step)
+        if step.values.get("state") == "resolved" != before["state"]:
+            outbox.note(session, alert.id, "over")
         differ = [name for name in step.values if before[name] != step.values[name]]
         self._audit.record(
             session,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Literal
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.orm import Session, aliased
 
 from nebuloviz.db import insert
@@ -24,11 +25,17 @@ OpenAlerts = dict[SeriesKey, tuple[int, OpenAlert]]
 def open_alerts(session: Session, detector: str, at: datetime) -> OpenAlerts:
     """The alerts of one detector that go on at `at`: those not resolved, and those that somebody resolved too early.
 
-    The latter take in what follows of the same anomaly, which somebody has dealt with and need not hear of again.
+    The latter take in what follows of the same anomaly, which somebody has dealt with and need not hear of again. What follows
+    one that late sales took back is news; one that was reopened goes on by itself no longer than its quiet.
     """
-    going_on = (Alert.state != "resolved") | (Alert.bucket_end > at - quiet_of(detector))
+    lately = Alert.bucket_end > at - quiet_of(detector)
+    going_on = (Alert.state != "resolved") & (lately | ~_ever("reopened")) | (lately & ~_ever("corrected"))
     rows = session.scalars(select(Alert).where(Alert.detector == detector, going_on).order_by(Alert.id))
     return {SeriesKey.parse(row.series): (row.id, _open(row)) for row in rows}
+
+
+def _ever(event: str) -> ColumnElement[bool]:
+    return exists().where(AlertEvent.alert_id == Alert.id, AlertEvent.kind == event)
 
 
 def _open(row: Alert) -> OpenAlert:
@@ -66,7 +73,7 @@ def apply(session: Session, going_on: OpenAlerts, findings: Mapping[SeriesKey, F
             _extend(session, alert_id, alert, transition.alert, end)
             going_on[key] = (alert_id, transition.alert)
         elif transition.step is Step.RESOLVE:
-            _resolve(session, alert_id, end)
+            resolve(session, alert_id, end)
             del going_on[key]
 
 
@@ -131,12 +138,15 @@ def _extend(session: Session, alert_id: int, before: OpenAlert, alert: OpenAlert
         outbox.note(session, alert_id, "worsened")
 
 
-def _resolve(session: Session, alert_id: int, at: datetime) -> None:
-    """By itself, when the series has looked normal for a while; nothing where somebody did it before."""
-    going_on = (Alert.id == alert_id) & (Alert.state != "resolved")
-    values = {"state": "resolved", "updated_at": at, "version": Alert.version + 1}
+def resolve(session: Session, alert_id: int, at: datetime, why: Literal["closed", "corrected"] = "closed") -> None:
+    """By itself: closed, when its series has looked normal for a while; corrected, when late sales say that it always was.
+
+    Nothing where somebody did it before, nor of what somebody reopened: that is theirs.
+    """
+    going_on = (Alert.id == alert_id) & (Alert.state != "resolved") & ~_ever("reopened")
+    values = {"state": "resolved", "snoozed_until": None, "updated_at": at, "version": Alert.version + 1}
     if session.scalar(update(Alert).where(going_on).values(values).returning(Alert.id)) is not None:
-        session.add(AlertEvent(alert_id=alert_id, at=at, kind="closed", note=""))
+        session.add(AlertEvent(alert_id=alert_id, at=at, kind=why, note=""))
         outbox.note(session, alert_id, "over")
 
 
@@ -149,7 +159,7 @@ def resolve_past(session: Session, detector: str, until: datetime, at: datetime)
     again = exists().where(later.detector == detector, later.series == Alert.series, later.bucket_end > until)
     past = (Alert.detector == detector) & (Alert.state != "resolved") & (Alert.updated_at <= until) & ~again
     for alert_id in session.scalars(select(Alert.id).where(past)).all():
-        _resolve(session, alert_id, at)
+        resolve(session, alert_id, at)
 
 
 def _figures(alert: OpenAlert) -> dict[str, object]:

@@ -20,9 +20,19 @@ from nebuloviz.metrics.query import Query
 from nebuloviz.models import Alert, AlertEvent
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services import detectors, incidents
-from nebuloviz.services.alert_life import AlertLife, Step, acknowledged, assignable, assigned, resolved, snoozed
+from nebuloviz.services.alert_life import (
+    AlertLife,
+    Step,
+    acknowledged,
+    assignable,
+    assigned,
+    reopened,
+    resolved,
+    snoozed,
+)
 from nebuloviz.services.alert_rows import STATES, passes, view_of
 from nebuloviz.services.audit import DatabaseAudit
+from nebuloviz.services.corrections import query_of, sum_of
 from nebuloviz.services.expected import expected_range
 from nebuloviz.services.explaining import explain
 from nebuloviz.services.feedback import Feedback, taught
@@ -124,6 +134,12 @@ class DatabaseAlerts(AlertService):
         return self._take(session, actor, self._visible(session, actor, alert_id), resolved(note), version)
 
     @require(Permission.ALERTS_MANAGE)
+    def reopen(
+        self, session: Session, actor: Actor, alert_id: int, note: str = "", version: int | None = None
+    ) -> AlertView:
+        return self._take(session, actor, self._visible(session, actor, alert_id), reopened(note), version)
+
+    @require(Permission.ALERTS_MANAGE)
     def snooze(
         self, session: Session, actor: Actor, alert_id: int, until: datetime, reason: str, version: int | None = None
     ) -> AlertView:
@@ -174,6 +190,12 @@ class DatabaseAlerts(AlertService):
     @require(Permission.ALERTS_READ)
     def explanation(self, session: Session, actor: Actor, alert_id: int, limit: int = 3) -> Explanation:
         return explain(session, actor, self._data, view_of(self._visible(session, actor, alert_id)), limit)
+
+    @require(Permission.ALERTS_READ)
+    def counted(self, session: Session, actor: Actor, alert_id: int) -> float | None:
+        alert = view_of(self._visible(session, actor, alert_id))
+        query = query_of(alert, *alert.judged)
+        return None if query is None else sum_of(self._data.frame(session, actor, query))
 
     @require(Permission.ALERTS_READ)
     def expected(self, session: Session, actor: Actor, query: Query) -> pd.DataFrame | None:

@@ -21,6 +21,7 @@ ACTION_WORDS = {
     AuditAction.ALERT_ASSIGNED: lazy("Gave an alert to somebody"),
     AuditAction.ALERT_COMMENTED: lazy("Commented on an alert"),
     AuditAction.ALERT_JUDGED: lazy("Said what an alert was"),
+    AuditAction.ALERT_REOPENED: lazy("Reopened an alert"),
     AuditAction.ALERT_RESOLVED: lazy("Resolved an alert"),
     AuditAction.ALERT_SNOOZED: lazy("Snoozed an alert"),
     AuditAction.ALERT_UNJUDGED: lazy("Took back what an alert was said to be"),

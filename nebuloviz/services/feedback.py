@@ -16,7 +16,7 @@ from nebuloviz.metrics.query import Filter
 from nebuloviz.models import Alert, AlertFeedback
 from nebuloviz.permissions import Actor
 from nebuloviz.services.alert_life import FURTHEST, AlertLife, Step
-from nebuloviz.services.alert_rows import passes, view_of
+from nebuloviz.services.alert_rows import STATES, passes, view_of
 from nebuloviz.services.interfaces import EXPECTED_REASONS, VERDICTS, AlertVerdict, AuditAction, TaughtView
 
 #: What was longer ago than detectors remember teaches them nothing; false alarms raise bars for ever.
@@ -40,7 +40,7 @@ class Feedback:
         over = {} if said.verdict == Verdict.REAL else {"state": "resolved", "snoozed_until": None}
         values = {"verdict": said.verdict, **over}
         kind = said.reason or said.verdict
-        step = Step(kind, AuditAction.ALERT_JUDGED, values, note, said.until, always=True)
+        step = Step(kind, AuditAction.ALERT_JUDGED, values, note, said.until, of=STATES)
         self._life.take(session, actor, alert, step, version)
         self._undo(session, actor, alert)
         session.add(
@@ -59,7 +59,7 @@ class Feedback:
         """Raises Conflict, StaleVersion."""
         if not alert.verdict:
             raise Conflict(_("Nobody has said yet what this alert was."))
-        step = Step("unjudged", AuditAction.ALERT_UNJUDGED, {"verdict": ""}, always=True)
+        step = Step("unjudged", AuditAction.ALERT_UNJUDGED, {"verdict": ""}, of=STATES)
         self._life.take(session, actor, alert, step, version)
         self._undo(session, actor, alert)
 

@@ -127,7 +127,7 @@ def headline(told: Sequence[Told]) -> str:
 
 
 def _kind(item: Told) -> str:
-    return _("Back to normal") if item.over else severity_word(item.alert.severity)
+    return _("Resolved") if item.over else severity_word(item.alert.severity)
 
 
 def _when(item: Told) -> str:

@@ -36,6 +36,7 @@ from nebuloviz.models import MONEY_SCALE, QUANTITY_SCALE, ROLLED_DIMENSIONS, Det
 from nebuloviz.observability import DETECTOR_CHECKED, DETECTOR_SECONDS, SERIES_WATCHED, log_context, timed
 from nebuloviz.services import imports, lease
 from nebuloviz.services.alert_store import apply, open_alerts
+from nebuloviz.services.corrections import Corrections
 from nebuloviz.services.day_watch import DayWatcher
 from nebuloviz.services.detectors import LEARNING
 from nebuloviz.services.feedback import lessons
@@ -56,6 +57,7 @@ DETECTOR = HOURS
 GRACE = timedelta(minutes=3)  # after the hour, for sales under way
 BACKLOG = 1000  # sales in two minutes, none of them of the hour to be judged: a stream that has yet to catch up
 _BACKLOG_MINUTES = timedelta(minutes=2)
+_CORRECTED_HOURS = 2 * HOURS_PER_DAY  # before those to be judged, which the windows of these reach into
 _STEP_HOURS = HISTORY // timedelta(hours=1) + HOURS_PER_DAY
 #: metric of the watch -> measure of the rollups, and what the stored number is divided by
 _MEASURES = {
@@ -100,6 +102,7 @@ class SeriesWatcher:
         self._now = now
         self._holder = holder or lease.own_name()
         self._days = DayWatcher(database, settings, secret=secret, holder=self._holder)
+        self._corrections = Corrections(database, ZoneInfo(settings.calendar.zone), holder=self._holder)
         self._running: _Running | None = None  # as last stored; another process may have gone on since
 
     def step(self) -> bool:
@@ -110,6 +113,8 @@ class SeriesWatcher:
             return False
         with log_context(request_id=f"series@{now:%Y-%m-%dT%H:%M:%SZ}"):  # all lines of one look
             more = self._judge_closed(now) or self._days.step(now)
+            if not more:
+                self._corrections.step(now)
         if not more:
             DETECTOR_CHECKED.set_to_current_time()
         return more
@@ -124,8 +129,10 @@ class SeriesWatcher:
             if running is None or running.watch.next_hour is None:
                 return False
             running.watch.lessons = lessons(session, DETECTOR, now)
-            end = min(running.watch.next_hour + _STEP_HOURS, closed)
+            first = running.watch.next_hour
+            end = min(first + _STEP_HOURS, closed)
             buckets = closed_buckets(session, running.watch, end)
+            running.watch.correct(buckets_between(session, running.watch, first - _CORRECTED_HOURS, first))
         self._running = None  # until the step is stored, memory is ahead of the database
         findings = self._judge(running, buckets, now)
         if self._store(running, buckets, findings, now):
@@ -234,7 +241,11 @@ def _new(session: Session, settings: WatchSettings, now: datetime, raise_from: i
 def closed_buckets(session: Session, watch: SeriesWatch, end: int) -> HourBuckets:
     """Every watched metric from the watch's next hour to `end`: in total and for the largest values of each dimension."""
     start = watch.next_hour or 0
-    end = max(start, end)
+    return buckets_between(session, watch, start, max(start, end))
+
+
+def buckets_between(session: Session, watch: SeriesWatch, start: int, end: int) -> HourBuckets:
+    """The same of the hours in [`start`, `end`), as they are stored by now."""
     segments: dict[Segment, FloatArray] = {}
     for dimension in (None, *ROLLED_DIMENSIONS):
         values = [""]

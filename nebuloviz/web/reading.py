@@ -81,6 +81,11 @@ class Asking:
         texts = ask(services().data.view, name, lambda: {key: _json(value) for key, value in draw().items()})
         return {key: orjson.Fragment(text) for key, text in texts.items()}
 
+    def sold(self, query: Query) -> bool:
+        """Whether there is any sale line in what `query` asks for, whatever its metrics make of them."""
+        alone = query.with_(metrics=("lines",), dimensions=(), grain=None, comparison=None, order=None, limit=None)
+        return bool(self.frame(alone.with_(other=False)).data["lines"].iloc[0] > 0)
+
     def expected(self, query: Query) -> pd.DataFrame | None:
         """The range that is normal for `query`, or None: a chart without its band is still worth seeing."""
         if not may(Permission.ALERTS_READ):

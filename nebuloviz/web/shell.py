@@ -25,6 +25,7 @@ from nebuloviz.web.components import (
     RAIL_LINK,
     TILE_AGE,
     NavItem,
+    away,
     data_age,
     frame,
     link_button,
@@ -68,7 +69,7 @@ def layout() -> Component:
         theme_button(),
         _user_menu(user),
     ]
-    content = [html.Div(id=filterbar.CHIPS_ID, className="nv-chips-row"), dash.page_container]
+    content = [away(), html.Div(id=filterbar.CHIPS_ID, className="nv-chips-row"), dash.page_container]
     place = html.Div(
         rail(nav_items(visited, known[2]), name=installation().name, logo=logo_address()),
         className="nv-rail-place",

@@ -109,11 +109,14 @@ class TestAlerts:
             assert client.post(f"{path}/acknowledge", json={"note": "Looking"}).json()["state"] == "acknowledged"
             assert client.post(f"{path}/resolve", json={"note": "A closed road"}).json()["state"] == "resolved"
             again = client.post(f"{path}/resolve", json={})
+            assert client.post(f"{path}/reopen", json={"note": "Not yet"}).json()["state"] == "open"
+            assert client.post(f"{path}/reopen", json={}).status_code == 409
+            assert set(client.get(f"{path}/counted").json()) == {"counted"}
             assert client.post(f"{path}/comment", json={"text": "It is open again"}).status_code == 200
             kinds = [(entry["kind"], entry["note"]) for entry in client.get(f"{path}/history").json()["items"]]
         assert (again.status_code, again.json()["code"]) == (409, "conflict")
-        assert kinds[-3:] == [
-            ("acknowledged", "Looking"), ("resolved", "A closed road"), ("commented", "It is open again")
+        assert kinds[-4:] == [
+            ("acknowledged", "Looking"), ("resolved", "A closed road"), ("reopened", "Not yet"), ("commented", "It is open again")
         ]  # fmt: skip
 
     def test_are_snoozed_and_given_to_somebody(self, api: Api) -> None:

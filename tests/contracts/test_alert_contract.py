@@ -259,6 +259,14 @@ class TestLife:
         with pytest.raises(Conflict):
             case.service.acknowledge(case.session, SYSTEM, number)
 
+    def test_opened_again_where_it_is_resolved(self, case: Case) -> None:
+        number = case.have(state="resolved")
+        assert case.service.reopen(case.session, SOUTHERNER, number, "It is back.").state == "open"
+        entry = case.service.history(case.session, SYSTEM, number)[-1]
+        assert (entry.kind, entry.username, entry.note) == ("reopened", "sue", "It is back.")
+        with pytest.raises(Conflict):
+            case.service.reopen(case.session, SYSTEM, number)
+
     def test_a_stale_edit_is_refused_and_changes_nothing(self, case: Case) -> None:
         seen = case.service.get(case.session, SYSTEM, case.have())
         changed = case.service.acknowledge(case.session, SYSTEM, seen.id, "First.", seen.version)

@@ -35,6 +35,12 @@ def bars_of(page: Page, dimension: str) -> Locator:
     return body.locator(".barlayer .trace").last.locator(".point path")
 
 
+def range_of(graph: Locator) -> list[str]:
+    """From when to when a chart over time shows."""
+    found: list[str] = graph.locator(".js-plotly-plot").evaluate("graph => graph._fullLayout.xaxis.range")
+    return found
+
+
 def press(page: Page, mark: Locator) -> None:
     """Click where the mark is: Plotly takes clicks with a layer of its own, above all marks."""
     mark.scroll_into_view_if_needed()
@@ -158,6 +164,26 @@ class TestByKeyboard:
         page.keyboard.press("Enter")
         expect(page.locator("#alert-history")).to_contain_text("the carrier knows")
 
+    def test_a_zoom_outlives_new_figures_until_it_is_undone(self, visit: Visit) -> None:
+        page = visit("/explore")
+        graph = chart(page, "explore-chart")
+        whole, box = range_of(graph), graph.locator(".nsewdrag").first.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + 40)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 45, steps=5)
+        page.mouse.up()
+        expect(graph.locator(".js-plotly-plot")).not_to_have_js_property("nebulovizZoom", None)
+        zoomed = range_of(graph)
+        assert zoomed != whole
+        colour, line = "rgb(67, 68, 196)", graph.locator(".scatterlayer .js-line").last
+        page.keyboard.press("t")  # all charts are drawn anew, in other colours
+        expect(line).not_to_have_css("stroke", line.evaluate("line => line.style.stroke") or colour)
+        assert range_of(graph) == zoomed
+        page.mouse.dblclick(box["x"] + box["width"] * 0.5, box["y"] + 60)
+        expect(graph.locator(".js-plotly-plot")).to_have_js_property("nebulovizZoom", None)
+        assert range_of(graph) == whole
+
     def test_the_table_behind_a_chart_has_its_rows(self, visit: Visit) -> None:
         page = visit("/explore?axis=value&by=category")
         chart(page, "explore-chart")
@@ -208,16 +234,22 @@ class TestSilence:
         expect(silence).to_be_hidden()
 
     @pytest.mark.console_errors("ERR_CONNECTION_REFUSED", "the server did not respond")
-    def test_one_that_is_gone_is_told_of_at_once_and_what_is_shown_pales(self, visit: Visit) -> None:
-        page = visit("/alerts")
-        silence, content = page.get_by_text("No answer from the server"), page.locator(".nv-content")
+    def test_one_that_is_gone_is_told_of_at_once_and_what_is_chosen_comes_later(self, visit: Visit) -> None:
+        page = visit("/")
+        silence, content = page.get_by_text("The server does not answer."), page.locator("#_pages_content")
+        subtitle = page.locator(".nv-page-subtitle")
+        expect(subtitle).to_contain_text("Last 28 days")
         expect(silence).to_be_hidden()
         page.route(re.compile("_dash-update-component"), lambda request: request.abort("connectionrefused"))
         expect(silence).to_be_visible()
         expect(content).to_have_css("opacity", "0.45")
+        page.locator("#filter-range").click()
+        page.get_by_text("Last 7 days", exact=True).click()
+        expect(subtitle).to_contain_text("Last 28 days")  # of which the figures are
         page.unroute(re.compile("_dash-update-component"))
         expect(silence).to_be_hidden()
         expect(content).to_have_css("opacity", "1")
+        expect(subtitle).to_contain_text("Last 7 days")
 
 
 class TestImport:

@@ -241,14 +241,29 @@ class TestOne:
         assert "Taken back" in drawn(lessons.take_back([1])[1])
         assert "Nothing has been taught yet" in drawn(lessons.show(None))
 
-    def test_of_a_resolved_one_only_the_history_can_be_added_to(self, detail: Any, several: Shop, drawn: Drawn) -> None:
+    def test_a_resolved_one_can_be_reopened_and_its_history_added_to(
+        self, detail: Any, several: Shop, drawn: Drawn
+    ) -> None:
         card, _version = detail.show_decision(3, None)
         decisions = json.loads(drawn(card.children[0]))
         shown = {button["props"]["id"]: not button["props"].get("hidden") for button in buttons(decisions)}
         assert shown == {
-            "alert-acknowledge": False, "alert-resolve": False, "alert-comment": True, "alert-snooze": True
+            "alert-acknowledge": False, "alert-resolve": False, "alert-reopen": True, "alert-comment": True,
+            "alert-snooze": True,
         }  # fmt: skip
         assert '"hidden": true' in drawn(card.children[0].children[2])
+
+    @pytest.mark.parametrize(
+        ("counted", "said"), [(None, ""), (10.0, "still outside the expected range"), (1e6, "still outside")]
+    )
+    def test_what_late_sales_made_of_it_is_said(
+        self, detail: Any, several: Shop, drawn: Drawn, counted: float | None, said: str
+    ) -> None:
+        several.alerts.late[1] = counted
+        head = drawn(detail.show(1, "", None)[0])
+        assert ("Sales of this time have arrived since" in head, said in head) == (counted is not None, True)
+        several.alerts.late[1] = several.alerts.alerts[1].expected
+        assert "within the expected range" in drawn(detail.show(1, "", None)[0])
 
     @pytest.mark.parametrize("alert_id", ["", "x", "-1", "1" * 40, "9999"])
     def test_one_that_is_not_there_is_said(self, detail: Any, several: Shop, drawn: Drawn, alert_id: str) -> None:

@@ -59,7 +59,9 @@ class TestPermissions:
         names = AlertService.__abstractmethods__
         asked = {name: required_permission(getattr(DatabaseAlerts, name)) for name in names}
         changing = {name for name, permission in asked.items() if permission is Permission.ALERTS_MANAGE}
-        assert changing == {"acknowledge", "assign", "assignable", "comment", "judge", "resolve", "snooze", "unjudge"}
+        assert changing == {
+            "acknowledge", "assign", "assignable", "comment", "judge", "reopen", "resolve", "snooze", "unjudge",
+        }  # fmt: skip
         assert all(asked[name] is Permission.ALERTS_READ for name in names - changing)
 
     def test_who_may_only_look_changes_nothing(self, shop: Shop) -> None:

@@ -53,7 +53,7 @@ class TestOutbox:
         room.alert()
         assert self.news(room.database) == ["raised"]
         with room.database.session() as session:  # which is rolled back
-            alert_store._resolve(session, 1, room.now)
+            alert_store.resolve(session, 1, room.now)
             assert session.scalar(select(func.count()).select_from(AlertOutbox)) == 2
         assert self.news(room.database) == ["raised"]
 
@@ -66,6 +66,13 @@ class TestOutbox:
             alert_store.apply(session, {series: (number, alert)}, {}, room.now + timedelta(days=1))
         assert isinstance(series, SeriesKey)
         assert self.news(room.database) == ["raised", "worsened", "over"]
+
+    def test_tells_what_somebody_has_resolved(self, room: Newsroom) -> None:
+        number = room.alert()
+        with room.database.transaction() as session:
+            room.parts.services.alerts.acknowledge(session, SYSTEM, number)
+            room.parts.services.alerts.resolve(session, SYSTEM, number)
+        assert self.news(room.database) == ["raised", "over"]
 
 
 class TestMail:
@@ -134,7 +141,7 @@ class TestRules:
         room.deliver()
         with room.database.transaction() as session:
             for number in (known, unknown):
-                alert_store._resolve(session, number, room.now)
+                alert_store.resolve(session, number, room.now)
         room.deliver()
         assert [[(item["id"], item["told"]) for item in body["alerts"]] for body in bodies(program)] == [
             [(known, "open")],

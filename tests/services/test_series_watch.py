@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from nebuloviz.db import Database
 from nebuloviz.detection.calendar import Calendar
@@ -128,6 +128,75 @@ class TestAnOutage:
         assert alerts(shop)
         with shop.database.session() as session:
             assert shop.data.stamp(session, SYSTEM) != before
+
+
+class TestSalesThatArriveLate:
+    def late(self, shop: Shop, hours: int) -> None:
+        """All that the south has sold in the last hours, of which nothing had arrived."""
+        start = shop.sold_until - timedelta(hours=hours)
+        write(shop.database, payloads(start, shop.sold_until, ["north"]), shop.now)
+
+    def test_take_an_alert_back(self, shop: Shop) -> None:
+        watcher = shop.watcher()
+        outage(shop, watcher, 3)
+        (before,) = alerts(shop)
+        self.late(shop, 3)
+        with shop.database.session() as session:
+            counted = shop.alerts.counted(session, SYSTEM, before.id)
+        watcher.step()
+        (after,) = alerts(shop)
+        assert (after.state, events(shop)[-1], after.observed) == ("resolved", "corrected", before.observed)
+        assert counted is not None
+        assert after.expected_low is not None
+        assert before.observed < after.expected_low <= counted
+        sell_and_watch(shop, watcher, 3)  # whose windows reach back to the hours that were corrected
+        assert [each.state for each in alerts(shop)] == ["resolved"]
+
+    def test_that_are_few_leave_it_open(self, shop: Shop) -> None:
+        watcher = shop.watcher()
+        outage(shop, watcher, 3)
+        write(shop.database, payloads(NOON, shop.sold_until, ["north", "shop"])[:3], shop.now)
+        watcher.step()
+        assert [each.state for each in alerts(shop)] == ["open"]
+
+    def test_of_a_part_of_an_outage_leave_it_open(self, shop: Shop) -> None:
+        watcher = shop.watcher()
+        outage(shop, watcher, 6)
+        (before,) = alerts(shop)
+        due = (before.expected or 0) / 2
+        figures = {"expected": due, "expected_low": 0.7 * due, "expected_high": 1.5 * due}
+        worst = {"judged_start": NOON, "judged_end": NOON + timedelta(hours=3)}  # of six hours
+        with shop.database.transaction() as session:
+            session.execute(update(Alert).values(**figures, **worst))
+        write(shop.database, payloads(NOON, NOON + timedelta(hours=3), ["north"]), shop.now)
+        watcher.step()
+        assert [each.state for each in alerts(shop)] == ["open"]
+
+    def test_make_an_outage_that_follows_news(self, shop: Shop) -> None:
+        watcher = shop.watcher()
+        outage(shop, watcher, 3)
+        self.late(shop, 3)
+        watcher.step()
+        sell_and_watch(shop, watcher, 4, without="south")
+        assert [each.state for each in alerts(shop)] == ["resolved", "open"]
+
+
+class TestReopened:
+    def test_is_resolved_by_hand_alone_and_takes_in_nothing_of_later(self, shop: Shop) -> None:
+        watcher = shop.watcher()
+        outage(shop, watcher, 3)
+        shop.sell_hours(21)
+        catch_up(watcher)
+        (first,) = alerts(shop)
+        assert first.state == "resolved"
+        with shop.database.transaction() as session:
+            shop.alerts.reopen(session, SYSTEM, first.id)
+        shop.sell_hours(24)
+        catch_up(watcher)
+        assert [each.state for each in alerts(shop)] == ["open"]
+        shop.sell_hours(6, ["south"])
+        catch_up(watcher)
+        assert [each.bucket_end == first.bucket_end for each in alerts(shop)] == [True, False]
 
 
 class TestVerdicts:

@@ -16,6 +16,7 @@ from nebuloviz.api.schemas.alerts import (
     AlertList,
     Assignable,
     Comment,
+    Counted,
     Incident,
     IncidentList,
     Lesson,
@@ -111,6 +112,12 @@ async def alert_segments(
     return SegmentShares(items=items, unexplained=found.unexplained)
 
 
+@router.get("/{alert_id}/counted", summary="What an alert's time counts by now")
+async def alert_counted(asker: Reader, alert_id: AlertId) -> Counted:
+    """The figure of the window that was judged: late sales may have changed it since. `null` for alerts on sale lines."""
+    return Counted(counted=await asker.ask(asker.services.alerts.counted, alert_id))
+
+
 @router.post("/{alert_id}/acknowledge", summary="Say that somebody looks after it")
 async def acknowledge_alert(
     asker: Manager, alert_id: AlertId, body: Note, if_match: IfMatch, response: Response
@@ -125,6 +132,14 @@ async def resolve_alert(
 ) -> AlertItem:
     """409 where it is resolved already."""
     return _versioned(response, await asker.act(asker.services.alerts.resolve, alert_id, body.note, if_match))
+
+
+@router.post("/{alert_id}/reopen", summary="Open it again")
+async def reopen_alert(
+    asker: Manager, alert_id: AlertId, body: Note, if_match: IfMatch, response: Response
+) -> AlertItem:
+    """From then on it is resolved by hand alone. 409 where it is not resolved."""
+    return _versioned(response, await asker.act(asker.services.alerts.reopen, alert_id, body.note, if_match))
 
 
 @router.post("/{alert_id}/snooze", summary="Put it away for a while")

@@ -66,6 +66,10 @@ class IncidentList(Outgoing):
     next: str | None
 
 
+class Counted(Outgoing):
+    counted: float | None
+
+
 class Note(Incoming):
     note: Annotated[Text, Field(max_length=2000)] = ""
 

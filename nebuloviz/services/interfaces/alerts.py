@@ -298,6 +298,15 @@ class AlertService(ABC):
         """Close it. Raises what `acknowledge` does."""
 
     @abstractmethod
+    def reopen(
+        self, session: Session, actor: Actor, alert_id: int, note: str = "", version: int | None = None
+    ) -> AlertView:
+        """Open a resolved one again; from then on it is resolved by hand alone.
+
+        Raises what `acknowledge` does, and Conflict where it is not resolved.
+        """
+
+    @abstractmethod
     def snooze(
         self, session: Session, actor: Actor, alert_id: int, until: datetime, reason: str, version: int | None = None
     ) -> AlertView:
@@ -360,6 +369,13 @@ class AlertService(ABC):
         """The segments that an alert comes from, over every dimension in use and pairs of them: its parts, or what it is a part of.
 
         At most `limit`, counted within the actor's scope. None for metrics that do not add up over segments. Raises what `get` does.
+        """
+
+    @abstractmethod
+    def counted(self, session: Session, actor: Actor, alert_id: int) -> float | None:
+        """What the window that was judged comes to by now: late sales may have changed it since. In the metric's unit.
+
+        None for alerts on sale lines, and where nothing can be said. Raises what `get` does.
         """
 
     @abstractmethod

@@ -21,6 +21,7 @@ class AuditAction(StrEnum):
     ALERT_ASSIGNED = "alert:assign"
     ALERT_COMMENTED = "alert:comment"
     ALERT_JUDGED = "alert:judge"
+    ALERT_REOPENED = "alert:reopen"
     ALERT_RESOLVED = "alert:resolve"
     ALERT_SNOOZED = "alert:snooze"
     ALERT_UNJUDGED = "alert:unjudge"

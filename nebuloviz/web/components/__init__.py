@@ -52,6 +52,7 @@ from nebuloviz.web.components.frame import (
 )
 from nebuloviz.web.components.live import ticker, ticker_row
 from nebuloviz.web.components.states import (
+    away,
     data_age,
     empty_state,
     error_state,
@@ -73,6 +74,7 @@ __all__ = [
     "NavItem",
     "alert_card",
     "alert_words",
+    "away",
     "badge",
     "button",
     "card",

@@ -12,7 +12,7 @@ from nebuloviz.i18n import _, format_datetime, relative
 from nebuloviz.metrics.line_figures import figure
 from nebuloviz.services.interfaces import AlertView
 from nebuloviz.services.wording import alert_words, series_words, severity_word, value_text
-from nebuloviz.web.components.basic import Id, Kind, badge, given
+from nebuloviz.web.components.basic import Id, Kind, badge, given, icon
 from nebuloviz.web.components.states import empty_state
 
 _SEVERITY: dict[str, tuple[Kind, str]] = {
@@ -91,8 +91,18 @@ def feed(items: Sequence[html.Li], *, id: Id = None) -> Component:
     )
 
 
-def alert_card(alert: AlertView, *, now: datetime, actions: Sequence[Component] = (), span: int = 12) -> html.Section:
-    """The head of an alert's own page: sentence, series, times, figures, and what can be done."""
+def alert_card(
+    alert: AlertView,
+    *,
+    now: datetime,
+    actions: Sequence[Component] = (),
+    span: int = 12,
+    counted: float | None = None,
+) -> html.Section:
+    """The head of an alert's own page: sentence, series, times, figures, and what can be done.
+
+    `counted`, what its time comes to by now, is told where that is not what was observed.
+    """
     metric = figure(alert.metric)
     facts: list[tuple[str, str]] = [
         (_("Observed"), value_text(metric, alert.observed)),
@@ -126,6 +136,7 @@ def alert_card(alert: AlertView, *, now: datetime, actions: Sequence[Component] 
             ),
             html.H2(alert_words(alert), className="nv-alert-title"),
             html.P(html.Bdi(series_words(alert)), className="nv-card-subtitle"),
+            _changed(alert, counted),
             html.Dl(
                 [
                     html.Div([html.Dt(name), html.Dd(html.Bdi(value), className="nv-num")], className="nv-kpi")
@@ -136,6 +147,21 @@ def alert_card(alert: AlertView, *, now: datetime, actions: Sequence[Component] 
         ],
         className=f"nv-card nv-alert nv-feed-{alert.severity} nv-span-{span}",
     )
+
+
+def _changed(alert: AlertView, counted: float | None) -> Component | None:
+    """What late sales have made of it; None where nobody would see a difference."""
+    metric = figure(alert.metric)
+    now, then = value_text(metric, counted), value_text(metric, alert.observed)
+    if counted is None or now == then:
+        return None
+    words = _("Sales of this time have arrived since: it comes to {now} by now, not {then}.", now=now, then=then)
+    if alert.expected_low is not None and alert.expected_high is not None:
+        if alert.expected_low <= counted <= alert.expected_high:
+            words += " " + _("That is within the expected range.")
+        else:
+            words += " " + _("That is still outside the expected range.")
+    return html.P([icon("clock-history"), html.Span(words)], className="nv-changed")
 
 
 def _range(alert: AlertView) -> str:

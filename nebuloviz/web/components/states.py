@@ -92,6 +92,14 @@ def no_answer(patience_seconds: int) -> html.Span:
     )
 
 
+def away() -> html.Div:
+    """What stands above a page as long as `no_answer` does: that its figures are not of what has been chosen since."""
+    words = _(
+        "The server does not answer. What you see is what it said last; what you choose is shown as soon as it is back."
+    )
+    return html.Div([icon("wifi-off"), html.Span(words)], className="nv-away", role="status")
+
+
 def skeleton_tile() -> html.Div:
     """The outline of a tile."""
     lines: list[Child] = [

@@ -95,16 +95,14 @@ def change_line(
 
     Where nothing can be compared, `missing` says why.
     """
-    shown, said = _change(metric, value, before)
+    shown, said = ("", "") if missing and not _known(value) else _change(metric, value, before)
     words = _("vs {comparison}", comparison=comparison) if comparison and said else "" if said else missing
+    step = html.Span(
+        [html.Span(shown, **given(aria_hidden="true")), hidden(said)],
+        className=f"nv-change nv-change-{mood_of(metric, value, before)} nv-num",
+    )
     return html.Div(
-        [
-            html.Span(
-                [html.Span(shown, **given(aria_hidden="true")), hidden(said)],
-                className=f"nv-change nv-change-{mood_of(metric, value, before)} nv-num",
-            ),
-            html.Span(words, className="nv-tile-comparison"),
-        ],
+        [*([step] if shown else ()), html.Span(words, className="nv-tile-comparison")],
         className="nv-tile-change",
         title=value_text(metric, before) if said else None,
     )

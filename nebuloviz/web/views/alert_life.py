@@ -27,6 +27,8 @@ _EVENTS = {
     "snoozed": (lazy("Snoozed until {time}"), "moon"),
     "woke": (lazy("Open again after its snooze"), "bell"),
     "resolved": (lazy("Resolved"), "check-circle"),
+    "corrected": (lazy("Late sales brought it back into the expected range"), "check-circle"),
+    "reopened": (lazy("Reopened"), "arrow-counterclockwise"),
     "closed": (lazy("Back to normal"), "check-circle"),
     **{verdict: (words, icon_name) for verdict, (words, icon_name, _means) in feedback.VERDICTS.items()},
     **{reason: (words, "calendar-check") for reason, words in feedback.REASON_WORDS.items()},
@@ -35,7 +37,7 @@ _EVENTS = {
 
 
 def decision(alert: AlertView, assignable: Sequence[str]) -> Component:
-    """A note, and what can be done with it. Of a resolved alert only the history can still be added to."""
+    """A note, and what can be done with it. A resolved one can be reopened, and its history added to."""
     note = dcc.Textarea(
         id=NOTE_ID,
         placeholder=_("What you found out, for those who look next"),
@@ -57,6 +59,7 @@ def _buttons(alert: AlertView, *, over: bool) -> list[Component]:
     return [
         button(_("Acknowledge"), id="alert-acknowledge", icon_name="eye", disabled=known, hidden=over),
         button(_("Resolve"), id="alert-resolve", icon_name="check-circle", kind="primary", hidden=over),
+        button(_("Reopen"), id="alert-reopen", icon_name="arrow-counterclockwise", hidden=not over),
         button(_("Add the note"), id="alert-comment", icon_name="chat-left-text"),
     ]
 

@@ -199,12 +199,12 @@ def explore_state(alert: AlertView) -> PageState:
     return state.within(start, end).with_(grain=grain_of(alert))
 
 
-def head(alert: AlertView, now: datetime, *, together: int = 1) -> Component:
-    """The sentence, the figures, the way to Explore, and to the incident where it is one of several."""
+def head(alert: AlertView, now: datetime, *, together: int = 1, counted: float | None = None) -> Component:
+    """The sentence, the figures, what is `counted` by now, the way to Explore, and to the incident where it is one of several."""
     explore = link_button(_("Open in Explore"), explore_state(alert).to_url("/explore"), icon_name="bar-chart-line")
     others = ngettext("{count} alert at that time", "{count} alerts at that time", together, count=number(together))
     incident = link_button(others, f"/incidents/{alert.incident_id}", icon_name="collection")
-    return alert_card(alert, now=now, actions=[incident, explore] if together > 1 else [explore])
+    return alert_card(alert, now=now, actions=[incident, explore] if together > 1 else [explore], counted=counted)
 
 
 def course(frame: Frame, expected: pd.DataFrame | None, alert: AlertView, style: Style) -> ChartView:

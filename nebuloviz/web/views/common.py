@@ -18,7 +18,7 @@ from nebuloviz.metrics.query import Filter, Grain, Query
 from nebuloviz.metrics.registry import Metric, dimension, metric
 from nebuloviz.services.interfaces import OTHER, AlertView, Frame
 from nebuloviz.services.shown import Matrix, Shape
-from nebuloviz.web.components import alert_words, data_table, judged_hours, link_button, nothing_matches
+from nebuloviz.web.components import alert_words, data_table, empty_state, judged_hours, link_button, nothing_matches
 from nebuloviz.web.components.cards import download_link
 from nebuloviz.web.figures import AnomalyMark, Click, JudgedWindow, Style, value_text
 from nebuloviz.web.question import BY_WORDS, bucket_end, comparison_words, filter_words
@@ -193,6 +193,27 @@ def nothing(state: PageState, path: str = "/") -> Component:
     """Which filter leaves nothing, and the way back."""
     clear = link_button(_("Show everything"), state.reset().with_(preset="all").to_url(path), icon_name="x-lg")
     return nothing_matches(filter_words(state.filters), clear=clear)
+
+
+def nothing_known(shown: Metric) -> Component:
+    """Why sales that there are have nothing to show of a metric, and what would change that."""
+    data = link_button(_("Import a file or watch the stream"), "/data", icon_name="database")
+    why: dict[str, tuple[str, str, Component | None]] = {
+        "margin": (
+            _("None of these sales says what it cost"),
+            _("The margin is known of lines that come with their cost: a column or field called “cost”."),
+            data,
+        ),
+        "returns": (_("No returns among these sales"), _("A line with a negative quantity is a return."), None),
+        "customers": (
+            _("None of these sales names its customer"),
+            _("Customers are counted of lines that come with one: a column or field called “customer_id”."),
+            data,
+        ),
+    }
+    usual = (_("Nothing to show of these sales"), _("Choose another metric."), None)
+    title, hint, action = why.get(shown.slug, usual)
+    return empty_state(title, action, icon_name="bar-chart", hint=hint)
 
 
 def by_words(grain: Grain) -> str:

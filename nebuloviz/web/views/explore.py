@@ -56,12 +56,17 @@ def chart_view(
     style: Style,
     *,
     coming: Forecast | None = None,
+    sold: bool = False,
 ) -> ChartView:
-    """The chart, its table and its downloads, all of the same rows; `coming` is a forecast that goes on beyond them."""
+    """The chart, its table and its downloads, all of the same rows; `coming` is a forecast that goes on beyond them.
+
+    `sold`: there are sales, even where their figures are all zero or unknown.
+    """
     chart, query = chart_of(state), frame.query
     title = chart.title(state)
     if common.is_empty(frame):
-        return ChartView(title, instead=common.nothing(state, "/explore"))
+        instead = common.nothing_known(metric(state.metric)) if sold else common.nothing(state, "/explore")
+        return ChartView(title, instead=instead)
     data, shape = happened(frame), chart.shape(state)
     links = common.downloads(query, title, shape, state.top if shape == "pairs" else None)
     marks = common.marks_about(data, alerts, state, query.grain) if expects(state) else ()

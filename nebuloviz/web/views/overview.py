@@ -90,6 +90,8 @@ def tiles(
     unfinished = total.query.start < total.as_of < total.query.end
     shown = [slug for slug in total.query.metrics if slug in EVEN_AT_ZERO or has_something(row, slug)]
     missing = missing_comparison(total.query, freshness)
+    if not any(has_something(row, slug) for slug in total.query.metrics):  # which is not known to be zero
+        row, missing = row.mask(row.index.isin(total.query.metrics), math.nan), missing or _("no sales")
     notes = (_("so far") if unfinished else None, age_of(total.query.end, freshness, now), missing)
     return [_tile(metric(slug), row, data, state, style, notes) for slug in shown]
 
@@ -129,7 +131,9 @@ def _tile(
         before=None if before is None else float(before),
         comparison=comparison_words(state.comparison),
         missing=missing,
-        spark=sparkline(data[[*(c for c in ("bucket", "unfinished") if c in data), shown.slug]], shown, style=style),
+        spark=sparkline(data[[*(c for c in ("bucket", "unfinished") if c in data), shown.slug]], shown, style=style)
+        if math.isfinite(row[shown.slug])
+        else None,
         note=note,
         age=tile_age(shown, age, grows=grows),
         selected=shown.slug == state.metric,
