@@ -19,12 +19,11 @@ from nebuloviz.web.charts import part_answer, refusal
 from nebuloviz.web.components import card, link_button, page, page_header, sent_values, skeleton_table, toast
 from nebuloviz.web.context import act, ask, may, services
 from nebuloviz.web.navigation import URL_ID, news, stay_on_page
-from nebuloviz.web.reading import asking
+from nebuloviz.web.reading import asking, segments_to_choose
 from nebuloviz.web.views import notifications as views
 from nebuloviz.web.views.settings import outcome
 
 _STORE, _VERSION, _CHANGED = "notification-id", "notification-version", "notification-changed"
-_VALUES = 50  # of each dimension that can be chosen from
 
 
 def layout(channel_id: str = "", **_query: str) -> Component:
@@ -66,9 +65,14 @@ def show(number: Any, _changed: Any) -> tuple[Any, ...]:
         def build() -> tuple[Any, ...]:
             manager = may(Permission.SETTINGS_MANAGE)
             if number == views.NEW:
-                return _header(_("New channel")), views.channel_form(None, _segments(), manager=manager), None, None
+                return (
+                    _header(_("New channel")),
+                    views.channel_form(None, segments_to_choose(), manager=manager),
+                    None,
+                    None,
+                )
             view = _channel(number)
-            form = views.channel_form(view, _segments(), manager=manager)
+            form = views.channel_form(view, segments_to_choose(), manager=manager)
             rest = card(_("Try it"), views.actions(view), span=12)
             return _header(html.Bdi(view.draft.name)), form, rest, view.version
 
@@ -78,17 +82,6 @@ def show(number: Any, _changed: Any) -> tuple[Any, ...]:
 
 def _channel(number: object) -> ChannelView:
     return ask(services().notifications.channel, number if isinstance(number, int) else 0)
-
-
-def _segments() -> dict[str, str]:
-    """`dimension=value` -> its words, of the largest values that the reader may see; products are too many to choose from."""
-    data = services().data
-    return {
-        f"{name}={value}": views.segment_words(name, label)
-        for name in ask(data.dimensions_in_use)
-        if name != "product"
-        for value, label in ask(data.values, name, "", _VALUES)
-    }
 
 
 @protected_callback(
@@ -126,7 +119,7 @@ def change_rules(added: Any, removed: Any, ids: Any, values: Any) -> Any:
     else:
         raise PreventUpdate
     with asking(None):
-        return part_answer(lambda: views.rule_cards(rules, _segments()))
+        return part_answer(lambda: views.rule_cards(rules, segments_to_choose()))
 
 
 @protected_callback(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nebuloviz import extensions, settings
+from nebuloviz import extensions, migrate, settings
 from nebuloviz.bootstrap.core import core
 from nebuloviz.bootstrap.parts import parts
 from nebuloviz.bootstrap.program import Program
@@ -26,7 +26,9 @@ class TestTheDetector:
         self, tmp_path: Path, chosen: dict[str, str], kind: type[Detector]
     ) -> None:
         loaded = settings.load(data_dir=tmp_path, **chosen)
-        assert series_watcher(loaded, database(loaded))._settings.detector is kind
+        where = database(loaded)
+        migrate.upgrade(where)
+        assert series_watcher(loaded, where)._settings.detector is kind
 
     def test_that_there_is_not_ends_the_start_with_the_known_ones(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="no detector 'oracle'; known are forest, largest_deviation"):

@@ -21,6 +21,7 @@ from nebuloviz.api.routes import (
     alerts,
     audit,
     auth,
+    calendar,
     data,
     detectors,
     exports,
@@ -96,7 +97,7 @@ def _add_routes(app: FastAPI) -> None:
     """
     guards = [Depends(signed_in), Depends(refuse_unknown_parameters)]
     parts = (
-        data, insights, forecasts, me, exports, alerts, notifications, detectors,
+        data, insights, forecasts, me, exports, alerts, notifications, detectors, calendar,
         sales, imports, stream, users, roles, tokens, audit, settings_routes, status,
     )  # fmt: skip
     for part in parts:

@@ -10,6 +10,7 @@ from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
+from nebuloviz.services.business_calendar import DatabaseCalendar
 from nebuloviz.services.checkup import Checkup
 from nebuloviz.services.customer_sets import CustomerSetBuilder
 from nebuloviz.services.data import SalesDataService
@@ -88,6 +89,7 @@ def parts(settings: Settings) -> Parts:
         notifications,
         forecasts,
         status,
+        DatabaseCalendar(audit),
     )
     deliverer = Deliverer(base.database, services, notification_seal(settings))
     return Parts(

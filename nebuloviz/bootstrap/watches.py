@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from nebuloviz import extensions
 from nebuloviz.background import Repeater
@@ -25,7 +26,7 @@ from nebuloviz.errors import ConfigurationError
 from nebuloviz.ingest.consumer import OnWritten
 from nebuloviz.ingest.sale import Sale
 from nebuloviz.observability import detection_figures
-from nebuloviz.services import lease
+from nebuloviz.services import calendar_rows, lease
 from nebuloviz.services.entries import Value
 from nebuloviz.services.interfaces.installation import DETECTION, SHARED
 from nebuloviz.services.stored_settings import DatabaseSettings
@@ -62,7 +63,7 @@ def start_watching(settings: Settings, listeners: list[OnWritten]) -> WatchProce
 def watch_sales(parent: Parent, settings: Settings, holder: str) -> None:
     """The task of that child: all watches, until it is to stop. It loads what they need once it is elected, or has sales to judge.
 
-    When administrators decide otherwise on detection it ends as well, and the next child does as they have decided.
+    When administrators decide otherwise on detection, or the calendar is changed, it ends as well, and the next child goes by that.
 
     Raises:
         ConfigurationError: the calendar cannot be read.
@@ -108,6 +109,7 @@ class _Decided:
         self._service = DatabaseSettings(settings)
         self._where = where
         self._found: dict[str, Value] = {}
+        self._planned: calendar_rows.Rows | None = None
         self.changed()
         self._found = self._values()
         self.watching = self._service.current.detection
@@ -118,10 +120,18 @@ class _Decided:
         """Whether it is another by now. A database that does not answer says nothing."""
         try:
             with self._where.session() as session:
-                return self._service.refresh(session) and self._values() != self._found
+                decided = self._service.refresh(session) and self._values() != self._found
+                return self._planned_otherwise(session) or decided
         except DBAPIError as error:
             _log.warning("The watches cannot look at settings: %s", type(error).__name__)
             return False
+
+    def _planned_otherwise(self, session: Session) -> bool:
+        """Whether the calendar is another one by now."""
+        found = calendar_rows.stored(session)
+        if self._planned is None:
+            self._planned = found
+        return found != self._planned
 
     def _values(self) -> dict[str, Value]:
         return {name: self._service.current.get(name) for name in DETECTION}
@@ -165,7 +175,7 @@ def series_watcher(settings: Settings, where: Database, holder: str = "") -> Ser
     from nebuloviz.services.series_watch import SeriesWatcher  # noqa: PLC0415
 
     watched = WatchSettings(
-        calendar=_calendar(settings),
+        calendar=_calendar(settings, where),
         max_series=settings.watched_series,
         false_alerts_per_week=settings.false_alerts_per_week,
         detector=_detector(settings),
@@ -181,7 +191,9 @@ def line_watcher(
     from nebuloviz.services.line_watch import DIMENSIONS, LineWatcher  # noqa: PLC0415
 
     judged = LineSettings(
-        calendar=_calendar(settings), dimensions=DIMENSIONS, false_alerts_per_week=settings.false_alerts_per_week
+        calendar=_calendar(settings, where),
+        dimensions=DIMENSIONS,
+        false_alerts_per_week=settings.false_alerts_per_week,
     )
     return LineWatcher(where, judged, queue, on_judged=on_judged)
 
@@ -192,11 +204,31 @@ def _detector(settings: Settings) -> type[Detector]:
     return detector(settings.detector)
 
 
-def _calendar(settings: Settings) -> Calendar:
-    """When the shop is open. Raises ConfigurationError for a file of closures that cannot be read."""
+def _calendar(settings: Settings, where: Database) -> Calendar:
+    """The business calendar, as it is in the database. Raises ConfigurationError for a file of closures that cannot be read."""
+    from nebuloviz.services.watched_calendar import watched_calendar  # noqa: PLC0415 - see above
+
+    with where.session() as session:
+        return watched_calendar(session, settings.time_zone, closed_days(settings), utc_now().year)
+
+
+def _calendar_of_file(settings: Settings, closures: Path) -> Calendar:
     from nebuloviz.detection.calendar import Calendar  # noqa: PLC0415 - see above
 
-    return Calendar(settings.time_zone, closed_days(settings))
+    return Calendar(settings.time_zone, closed_days(settings.model_copy(update={"closed_days_file": closures})))
+
+
+def _installed_calendar(settings: Settings) -> Calendar:
+    """The same; where there is no database yet, the file of closures alone. Raises ConfigurationError for one that cannot be read."""
+    from nebuloviz.detection.calendar import Calendar  # noqa: PLC0415 - see above
+
+    where = database(settings)
+    try:
+        return _calendar(settings, where)
+    except DBAPIError:
+        return Calendar(settings.time_zone, closed_days(settings))
+    finally:
+        where.dispose()
 
 
 def closed_days(settings: Settings) -> frozenset[date]:
@@ -227,7 +259,7 @@ def backtest(
     from nebuloviz.services.day_watch import metrics_by_day  # noqa: PLC0415
     from nebuloviz.services.line_watch import DIMENSIONS  # noqa: PLC0415
 
-    calendar = _calendar(settings.model_copy(update={"closed_days_file": closures}) if closures else settings)
+    calendar = _calendar_of_file(settings, closures) if closures else _installed_calendar(settings)
     allowed, kind = settings.false_alerts_per_week, _detector(settings)
     series = WatchSettings(calendar, max_series=settings.watched_series, false_alerts_per_week=allowed, detector=kind)
     # Outsiders know the column of a product by its own name.

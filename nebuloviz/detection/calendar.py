@@ -1,28 +1,50 @@
-"""When the shop is open: its wall clock, planned closures from a file, and regular closing learned from what was expected."""
+"""When the shop is open: wall clock, opening hours, days planned to be unlike others, closing learned from what was expected."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
+from nebuloviz.detection.lessons import Aside, within
+from nebuloviz.detection.opening import OpeningHours, is_open
 from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:  # which imports this
+    from nebuloviz.detection.history import Segment
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 # Hours in which less than this share of a series' busiest expected hour is due count as closed.
 OPEN_SHARE = 0.05
+_EPOCH_WEEKDAY = 3  # a Thursday
 _ZONES_REACH = 15  # hours; no zone is further from UTC
 
 
 @dataclass(frozen=True)
+class Plan:
+    """Local days, `last` included, on which a segment and all within it is planned to be closed or, with `promotion`, to sell more."""
+
+    first: date
+    last: date
+    segment: Segment = ()
+    promotion: bool = False
+
+    @property
+    def days(self) -> tuple[int, int]:
+        """[first, last) in days since 1970."""
+        return self.first.toordinal() - _EPOCH_DAY, self.last.toordinal() - _EPOCH_DAY + 1
+
+
+@dataclass(frozen=True)
 class Calendar:
-    """Local hours and days of one time zone, and the days planned to be closed.
+    """Local hours and days of one time zone: those planned to be closed, as a whole or in segments, promotions, and opening hours.
 
     A wall hour is the number of hours that a clock on the wall has shown since 1970-01-01 00:00: wall hour `w` belongs to
     day `w // 24` and stands at hour-of-day `w % 24`. Where a zone is off by parts of an hour, buckets count to the hour they start in.
@@ -30,6 +52,8 @@ class Calendar:
 
     zone: str = "UTC"
     closed_days: frozenset[date] = frozenset()
+    plans: tuple[Plan, ...] = ()
+    hours: OpeningHours = ()  # empty: learned alone
 
     def wall_hours(self, hours: IntArray) -> IntArray:
         """UTC hours -> wall hours. Repeats an hour when clocks go back and leaves one out when they go forward."""
@@ -50,6 +74,39 @@ class Calendar:
         """Which of `n_days` local days from `first_day` (days since 1970) are planned to be closed."""
         closed = {day.toordinal() - _EPOCH_DAY for day in self.closed_days}
         return np.array([day in closed for day in range(first_day, first_day + n_days)], bool)
+
+    def is_open(self, day: int) -> BoolArray:
+        """Which of a local day's 24 hours lie, at least in part, in the opening hours."""
+        weekday = (day + _EPOCH_WEEKDAY) % 7
+        return np.array([is_open(self.hours, weekday, hour) for hour in range(HOURS_PER_DAY)], bool)
+
+    def asides(self, first_day: int, n_days: int) -> tuple[Aside, ...]:
+        """What is planned for segments in these local days, and their promotions: no example of what is normal."""
+        spans = [(plan, *plan.days) for plan in self.plans]
+        return tuple(
+            Aside(
+                plan.segment,
+                first * HOURS_PER_DAY,
+                last * HOURS_PER_DAY,
+                silent=not plan.promotion,
+                promoted=plan.promotion,
+            )
+            for plan, first, last in spans
+            if first < first_day + n_days and last > first_day
+        )
+
+    def set_aside(self, first_day: int, n_days: int, segments: Sequence[Segment]) -> BoolArray:
+        """Days and segments of which something is planned, shaped (days, segments)."""
+        planned = np.zeros((n_days, len(segments)), bool)
+        for aside in self.asides(first_day, n_days):
+            first, last = (each // HOURS_PER_DAY - first_day for each in (aside.first, aside.last))
+            planned[max(first, 0) : last, aside.columns(segments)] = True
+        return planned
+
+    def is_promoted(self, wall_hour: int, segment: Segment) -> bool:
+        """Whether `segment`, or what contains it, has a promotion then."""
+        asides = self.asides(wall_hour // HOURS_PER_DAY, 1) if self.plans else ()
+        return any(each.promoted and within(segment, each.segment) for each in asides)
 
 
 def open_hours(expected: FloatArray, busiest: FloatArray) -> BoolArray:

@@ -189,11 +189,12 @@ class DayWatch:
             past.level = np.pad(past.level, room, constant_values=np.nan)
 
     def _ratio(self, metric: DayMetric) -> FloatArray:
-        """What each day came to; NaN where the shop was closed, nothing was sold, or the segment was new that day."""
+        """What each day came to; NaN where something else was planned, nothing was sold, or the segment was new that day."""
         over, under = (total(each, self.measures, self._values) for each in (metric.numerator, metric.denominator))
         days = self.first_day + np.arange(len(over))
         closed = self.settings.calendar.is_closed(self.first_day, len(over))
-        usable = (under > 0) & ~closed[:, None] & (days[:, None] > self.first_seen)
+        planned = self.settings.calendar.set_aside(self.first_day, len(over), self.segments)
+        usable = (under > 0) & ~closed[:, None] & ~planned & (days[:, None] > self.first_seen)
         return np.where(usable, over / np.where(usable, under, 1.0), np.nan)
 
     def _sums(self, metric: DayMetric) -> Sums:

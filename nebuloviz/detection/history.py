@@ -96,8 +96,10 @@ class History:
         days = self.first_day + np.arange(self.n_days)
         # The first day of a segment is hardly ever whole, so it teaches nothing.
         usable = ~closed[:-1, None] & (days[:, None] > self.first_seen)
+        shut = ~self.calendar.is_open(self.next_day)
         for past in self.of.values():
             day = expect_day(self._days_of(past, usable), closed=bool(closed[-1]))
+            day.expected[shut] = 0.0
             past.observed = np.vstack([past.observed, np.full_like(day.expected, np.nan)])
             past.expected = np.vstack([past.expected, day.expected])
             past.profile_total = np.vstack([past.profile_total, np.nan_to_num(day.profile_total)])
@@ -120,20 +122,45 @@ class History:
         return self._taught(self.of[metric])
 
     def _taught(self, past: MetricHistory) -> FloatArray:
-        if not self.asides:
+        asides = self._asides()
+        if not asides:
             return past.observed
         start = self.first_day * HOURS_PER_DAY
-        return without(past.observed, past.expected, self.segments, start, self.asides)
+        return without(past.observed, past.expected, self.segments, start, asides)
+
+    def _asides(self) -> tuple[Aside, ...]:
+        """Those taught and those planned."""
+        return (
+            (*self.asides, *self.calendar.asides(self.first_day, self.n_days)) if self.calendar.plans else self.asides
+        )
 
     def judged_by(self, metric: str, rows: slice) -> tuple[FloatArray, FloatArray]:
-        """What was observed and expected in `rows`; both NaN in hours that were expected to be unlike others."""
-        past, silent = self.of[metric], [each for each in self.asides if each.silent]
+        """What was observed and expected in `rows`; both NaN in hours that were expected to be unlike others.
+
+        What a segment's promotion brings is taken out of what contains it; the segment itself is judged by all it brought.
+        """
+        past, asides = self.of[metric], self._asides()
         observed, expected = past.observed[rows], past.expected[rows]
+        start = self.first_day * HOURS_PER_DAY + rows.start
+        promotions = [each for each in asides if each.promoted]
+        if promotions:
+            beside = without(observed, expected, self.segments, start, promotions)
+            observed = np.where(self.promoted(rows), observed, beside)
+        silent = [each for each in asides if each.silent]
         if not silent:
             return observed, expected
-        start = self.first_day * HOURS_PER_DAY + rows.start
         kept = without(observed, expected, self.segments, start, silent)
         return kept, np.where(np.isnan(kept), np.nan, expected)
+
+    def promoted(self, rows: slice, reach: int = 0) -> BoolArray:
+        """Which hours of `rows` lie in a promotion of a segment, or up to `reach` hours after it; shaped (hours, segments)."""
+        start = self.first_day * HOURS_PER_DAY + rows.start
+        found = np.zeros((rows.stop - rows.start, len(self.segments)), bool)
+        for each in self._asides():
+            if each.promoted:
+                first, last = max(each.first - start, 0), max(each.last + reach - start, 0)
+                found[first:last, each.columns(self.segments)] = True
+        return found
 
     def heed(self, lessons: tuple[Lesson, ...]) -> None:
         """Go on by these lessons, from the hour that is recorded next; those left out are taken back."""

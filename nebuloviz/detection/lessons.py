@@ -59,12 +59,17 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Aside:
-    """Wall hours [`first`, `last`) of a segment that teach nothing; `silent`: and alert no more."""
+    """Wall hours [`first`, `last`) of a segment that teach nothing; `silent`: and alert no more, `promoted`: only by selling less."""
 
     segment: Segment
     first: int
     last: int
     silent: bool
+    promoted: bool = False
+
+    def columns(self, segments: Sequence[Segment]) -> list[int]:
+        """The places of those that are within its segment."""
+        return [k for k, segment in enumerate(segments) if within(segment, self.segment)]
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ def without(
     beyond: dict[Segment, FloatArray] = {}
     for aside in asides:
         first, last = (min(max(hour - start, 0), len(kept)) for hour in (aside.first, aside.last))
-        kept[first:last, [k for k, segment in enumerate(segments) if within(segment, aside.segment)]] = np.nan
+        kept[first:last, aside.columns(segments)] = np.nan
         if aside.segment in segments and aside.segment:
             own = segments.index(aside.segment)
             more = beyond.setdefault(aside.segment, np.zeros(len(kept)))

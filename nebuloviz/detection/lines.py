@@ -158,7 +158,15 @@ class LineWatch:
                 key = SeriesKey(name, ((self.settings.product_dimension, str(lines.product_id[i])),))
                 usual = _usual_price(features.known, i) if name == PRICE else _usual_quantity(features.known, i)
                 observed = float(lines.unit_price[i] if name == PRICE else lines.quantity[i])
+                if name == PRICE and observed < usual[0] and self._is_promoted(lines, i):
+                    continue
                 yield self._finding(key, _moment(lines, i), observed, usual, float(surprise[i]), line=int(place[i]))
+
+    def _is_promoted(self, lines: Lines, i: int) -> bool:
+        """Whether a line is sold in a promotion of its product, or of its region, store and so on."""
+        named = [(self.settings.product_dimension, str(lines.product_id[i]))]
+        named += [(name, str(values[i])) for name, values in lines.dimensions.items()]
+        return self.settings.calendar.is_promoted(self._wall(int(lines.hour[i])), tuple(named))
 
     def _judge_repeats(self, lines: Lines, offset: int) -> Iterator[Finding]:
         threshold = self.settings.threshold(REPEATS)
@@ -184,6 +192,8 @@ class LineWatch:
         for k in np.argsort(-surprise, kind="stable").tolist():
             if surprise[k] < self.settings.threshold(DROPS):
                 break
+            if self.settings.calendar.is_promoted(wall, self.drops.segments[k]):
+                continue
             hours = WINDOWS[int(deviations[k].argmax())]
             due = float(counts.invoices[-hours:, k].sum() * self.model.drop_share[k])
             usual = (due, 0.0, (np.sqrt(due) + 0.75) ** 2)

@@ -124,7 +124,7 @@ class SeriesWatch:
         metric, threshold = model.of[watched.metric], self.settings.threshold(watched.budget_share)
         lead, observed, expected = self._window(model, watched.metric, rows)
         judged = metric.judged(expected)[lead:] & self._grown_up(model, rows)
-        deviations = metric.deviations(observed, expected)[lead:]
+        deviations = self._without_gains(model, metric.deviations(observed, expected)[lead:], rows)
         surprise = np.full(judged.shape, -np.inf)
         if judged.any():
             surprise[judged] = metric.surprise(deviations[judged])
@@ -138,6 +138,13 @@ class SeriesWatch:
                 key = SeriesKey(watched.metric, model.segments[k])
                 found.append(_finding(key, hour + i, float(scores[k]), threshold, evidence, novel=bool(novel[k])))
         return found
+
+    def _without_gains(self, model: SeriesModel, deviations: FloatArray, rows: slice) -> FloatArray:
+        """Windows that reach into a promotion say nothing by what they are above what is expected."""
+        if not self.settings.calendar.plans:
+            return deviations
+        promoted = self.history.promoted(rows, max(WINDOWS) - 1)[:, self._columns(model)]
+        return np.where(promoted[:, :, None], np.minimum(deviations, 0.0), deviations)
 
     def _window(self, model: SeriesModel, metric: str, rows: slice) -> tuple[int, FloatArray, FloatArray]:
         """Yesterday and today up to the end of `rows`: how many hours lead in, and what was observed and expected in each."""

@@ -3,6 +3,7 @@
 from nebuloviz.models.alert import Alert, AlertEvent, AlertFeedback, DetectorState, Expectation, Lease, WatchedSeries
 from nebuloviz.models.audit import AuditEntry
 from nebuloviz.models.base import Base
+from nebuloviz.models.calendar import CalendarEntry, OpeningDay
 from nebuloviz.models.ingest import DeadLetter, ImportJob, IngestGap, IngestMinute, IngestOffset
 from nebuloviz.models.notification import AlertOutbox, NotificationChannel, NotificationItem, NotificationMessage
 from nebuloviz.models.rollup import (
@@ -36,6 +37,7 @@ __all__ = [
     "AuditEntry",
     "Base",
     "BrowserSession",
+    "CalendarEntry",
     "CustomRole",
     "CustomerNumber",
     "DayMembers",
@@ -52,6 +54,7 @@ __all__ = [
     "NotificationChannel",
     "NotificationItem",
     "NotificationMessage",
+    "OpeningDay",
     "PasswordLink",
     "Product",
     "RecoveryCode",

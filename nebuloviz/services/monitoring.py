@@ -35,6 +35,7 @@ from nebuloviz.observability import (
     SALES_EXPECTED,
     SESSIONS,
 )
+from nebuloviz.services.calendar_rows import sales_may_come
 from nebuloviz.services.interfaces.installation import Live
 
 WEEKS = 4
@@ -55,7 +56,7 @@ _log = logging.getLogger(__name__)
 class InstallationFigures:
     """Call `step` every few seconds, in every process that serves: they all tell the same of the database.
 
-    `closed_days` are the planned closures, in which no sale is due.
+    In `closed_days` no sale is due, whatever the calendar says.
     """
 
     def __init__(
@@ -132,9 +133,12 @@ def _count_alerts(session: Session) -> None:
 
 
 def sales_due(session: Session, now: datetime, zone: ZoneInfo, closed_days: Collection[date]) -> bool:
-    """Whether sales came at this hour of the wall clock, on this weekday, in at least three of the last four weeks."""
+    """Whether sales came at this hour of the wall clock, on this weekday, in at least three of the last four weeks.
+
+    None are where the calendar has the shop closed.
+    """
     local = now.astimezone(zone).replace(minute=0, second=0, microsecond=0)
-    if local.date() in closed_days:
+    if local.date() in closed_days or not sales_may_come(session, local.date(), local.hour):
         return False
     hours = [(local - timedelta(weeks=week)).astimezone(now.tzinfo) for week in range(1, WEEKS + 1)]
     sold = select(func.count(_HOURS.c.bucket.distinct())).where(_HOURS.c.bucket.in_(hours))

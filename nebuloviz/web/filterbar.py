@@ -9,11 +9,11 @@ from typing import Any
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _, current, date_picker_locale, number
+from nebuloviz.i18n import _, number
 from nebuloviz.metrics.query import COMPARISONS, Comparison, FilterOperator
 from nebuloviz.metrics.registry import dimension
 from nebuloviz.services.shown import told_apart
-from nebuloviz.web.components import chip, chips, dropdown_texts
+from nebuloviz.web.components import chip, chips, day_range, dropdown_texts
 from nebuloviz.web.components.basic import given, icon
 from nebuloviz.web.figures import value_label
 from nebuloviz.web.question import bounds, comparison_words, preset_choices, range_words
@@ -83,22 +83,8 @@ def _range(state: PageState, now: datetime) -> html.Div:
 
 def _days(state: PageState, values: Mapping[str, str]) -> html.Div:
     """The calendar for a range of days; hidden while a preset is chosen."""
-    picker = date_picker_locale(current().language, form=current().number_locale or "")
     return html.Div(
-        dcc.DatePickerRange(
-            id=DAYS_ID,
-            start_date=values["first"],
-            end_date=values["last"],
-            minimum_nights=0,
-            updatemode="bothdates",
-            is_RTL=picker["rtl"],
-            first_day_of_week=picker["weekStartsOn"],
-            display_format=picker["displayFormat"],
-            month_format=picker["monthFormat"],
-            start_date_placeholder_text=_("First day"),
-            end_date_placeholder_text=_("Last day"),
-            number_of_months_shown=2,
-        ),
+        day_range(DAYS_ID, values["first"], values["last"]),
         id="filter-days-box",
         hidden=state.span is None,
         className="nv-days",

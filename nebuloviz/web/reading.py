@@ -23,9 +23,23 @@ from nebuloviz.web.figures import Style
 from nebuloviz.web.question import AHEAD, comparison_words, looks_ahead, query_of, without_own_filter
 from nebuloviz.web.state import PageState
 from nebuloviz.web.theme import Theme
+from nebuloviz.web.views.notifications import segment_words
 
+#: So many values of a dimension can be chosen from in a form.
+_CHOSEN_FROM = 50
 #: So many values of a dimension get colours that all charts share.
 COLOURED_VALUES = 50
+
+
+def segments_to_choose() -> dict[str, str]:
+    """`dimension=value` -> its words, of the largest values that the reader may see; products are too many to choose from."""
+    data = services().data
+    return {
+        f"{name}={value}": segment_words(name, label)
+        for name in ask(data.dimensions_in_use)
+        if name != "product"
+        for value, label in ask(data.values, name, "", _CHOSEN_FROM)
+    }
 
 
 def now() -> datetime:

@@ -21,6 +21,7 @@ from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
+from nebuloviz.services.business_calendar import DatabaseCalendar
 from nebuloviz.services.checkup import Checkup
 from nebuloviz.services.data import SalesDataService
 from nebuloviz.services.forecasts import DayForecasts
@@ -129,6 +130,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
         DatabaseNotifications(settings, mail, audit, decided.live),
         DayForecasts(data),
         Checkup(settings, database, cache, decided.live),
+        DatabaseCalendar(audit),
     )
     with database.transaction() as session:
         for role in ROLES:

@@ -18,6 +18,7 @@ from nebuloviz.i18n import Preferences, set_current, use
 from nebuloviz.permissions import ROLES
 from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.auth import DatabaseAuth
+from nebuloviz.services.business_calendar import DatabaseCalendar
 from nebuloviz.services.forecasts import DayForecasts
 from nebuloviz.services.interfaces import Services, UserView
 from nebuloviz.services.mail import SmtpMail
@@ -82,6 +83,7 @@ def services_of(settings: Settings, shop: Shop) -> Services:
         DatabaseNotifications(settings, mail, shop.audit, decided.live),
         DayForecasts(shop.data, lambda: shop.data.now),
         shop.status,
+        DatabaseCalendar(shop.audit),
     )
 
 

@@ -47,6 +47,14 @@ from nebuloviz.services.interfaces.auth import (
     UserView,
     Visitor,
 )
+from nebuloviz.services.interfaces.calendar import (
+    ENTRY_KINDS,
+    CalendarDraft,
+    CalendarEntryView,
+    CalendarService,
+    EntryKind,
+    PlannedDays,
+)
 from nebuloviz.services.interfaces.data import (
     OTHER,
     DataService,
@@ -121,6 +129,7 @@ from nebuloviz.services.interfaces.viewing import ViewingService
 
 __all__ = [
     "CHANNEL_KINDS",
+    "ENTRY_KINDS",
     "EXPECTED_REASONS",
     "MOST_POSTED",
     "NOWHERE",
@@ -145,6 +154,9 @@ __all__ = [
     "AuditPage",
     "AuditService",
     "AuthService",
+    "CalendarDraft",
+    "CalendarEntryView",
+    "CalendarService",
     "ChannelDraft",
     "ChannelKind",
     "ChannelView",
@@ -155,6 +167,7 @@ __all__ = [
     "DetectorView",
     "Digest",
     "Enrolment",
+    "EntryKind",
     "Explanation",
     "FilePreview",
     "Finding",
@@ -186,6 +199,7 @@ __all__ = [
     "Parcel",
     "PartitionStatus",
     "PasswordOffer",
+    "PlannedDays",
     "PostResult",
     "ProfileChanges",
     "ProfileService",
@@ -245,3 +259,4 @@ class Services:
     notifications: NotificationService
     forecasts: ForecastService
     status: StatusService
+    calendar: CalendarService

@@ -28,6 +28,9 @@ class AuditAction(StrEnum):
     AUDIT_EXPORTED = "audit:export"
     BACKUP_MADE = "backup:make"
     BACKUP_RESTORED = "backup:restore"
+    CALENDAR_CHANGED = "calendar:change"
+    CALENDAR_ENTERED = "calendar:create"
+    CALENDAR_REMOVED = "calendar:delete"
     CHANNEL_CHANGED = "notifications:change"
     CHANNEL_CREATED = "notifications:create"
     CHANNEL_DELETED = "notifications:delete"
@@ -35,6 +38,7 @@ class AuditAction(StrEnum):
     DATA_EXPORTED = "data:export"
     IMPORT_STARTED = "import:start"
     MAIL_TRIED = "mail:test"
+    OPENING_HOURS_CHANGED = "calendar:hours"
     PASSWORD_CHANGED = "password:change"  # noqa: S105 - the name of an act
     PASSWORD_LINK_MADE = "password:link"  # noqa: S105 - as above
     PASSWORD_LINK_MAILED = "password:mail-link"  # noqa: S105 - as above

@@ -27,6 +27,7 @@ from nebuloviz.web.components.basic import (
 )
 from nebuloviz.web.components.cards import card, chart_actions, data_table, table
 from nebuloviz.web.components.fields import (
+    day_range,
     dropdown_texts,
     id_in_page,
     list_field,
@@ -84,6 +85,7 @@ __all__ = [
     "chips",
     "data_age",
     "data_table",
+    "day_range",
     "dropdown_texts",
     "empty_state",
     "error_state",

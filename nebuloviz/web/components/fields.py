@@ -9,7 +9,7 @@ from typing import Any
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _
+from nebuloviz.i18n import _, current, date_picker_locale
 from nebuloviz.web.components.basic import given
 
 FieldId = str | dict[str, Any]
@@ -54,6 +54,25 @@ def list_field(
         className="nv-field",
         role="group",
         **given(aria_label=label),
+    )
+
+
+def day_range(id: FieldId, first: Any, last: Any) -> Component:
+    """A range of days, both included, in the reader's form; each may be '' or None."""
+    picker = date_picker_locale(current().language, form=current().number_locale or "")
+    return dcc.DatePickerRange(
+        id=id,
+        start_date=first,
+        end_date=last,
+        minimum_nights=0,
+        updatemode="bothdates",
+        is_RTL=picker["rtl"],
+        first_day_of_week=picker["weekStartsOn"],
+        display_format=picker["displayFormat"],
+        month_format=picker["monthFormat"],
+        start_date_placeholder_text=_("First day"),
+        end_date_placeholder_text=_("Last day"),
+        number_of_months_shown=2,
     )
 
 
