@@ -93,6 +93,6 @@ def test_another_kind_asks_for_something_else(form: Any, drawn: Drawn) -> None:
 
 
 def test_what_nobody_clicked_does_nothing(page: Any, form: Any) -> None:
-    for nothing in (lambda: page.save_hours(None, 1, [], []), lambda: form.save(None), lambda: form.remove(None, 1, 1)):
+    for callback, said in ((page.save_hours, (1, [], [])), (form.save, ()), (form.remove, (1, 1))):
         with pytest.raises(PreventUpdate):
-            nothing()
+            callback(None, *said)
