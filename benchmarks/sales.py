@@ -57,6 +57,7 @@ def fill(database: Database, lines: int) -> None:
         for rollup in ROLLUPS:
             _fill_rollup(session, rollup)
         day = "bucket::date" if dialect == "postgresql" else "date(bucket / 1000000, 'unixepoch')"
+        session.execute(text(_orders(dialect)))
         versions = f"INSERT INTO day_version (day, version) SELECT {day}, 1 FROM rollup_day"  # noqa: S608 - of our constants
         session.execute(text(versions))
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -119,6 +120,18 @@ def _facts(dialect: str, first: int, last: int, lines: int) -> str:
 _PRODUCTS = """
     INSERT INTO product (product_id, name, category)
     SELECT product_id, 'Product ' || product_id, category FROM sale GROUP BY product_id, category"""
+
+
+_DAY_NUMBER = {"postgresql": "extract(epoch FROM {}) / 86400", "sqlite": "{} / 86400000000.0"}
+
+
+def _orders(dialect: str) -> str:
+    first, last = (
+        f"CAST(floor({_DAY_NUMBER[dialect].format(f'{which}(sold_at)')}) AS integer)" for which in ("min", "max")
+    )
+    return (
+        f"INSERT INTO order_days (order_id, first_day, last_day) SELECT order_id, {first}, {last} FROM sale GROUP BY 1"  # noqa: S608 - of our constants
+    )
 
 
 def _fill_rollup(session: Session, rollup: Rollup) -> None:

@@ -13,8 +13,8 @@ from nebuloviz import migrate
 from nebuloviz.db import Database
 from nebuloviz.ingest.recount import differences, rebuild
 from nebuloviz.ingest.sinks import DatabaseSink
-from nebuloviz.models import ROLLUPS, Base
-from tests.ingest.support import shop, write
+from nebuloviz.models import ROLLUPS, Base, OrderDays
+from tests.ingest.support import orders_beyond_their_days, shop, write
 
 
 @pytest.fixture
@@ -77,3 +77,17 @@ def test_the_weeks_of_products_are_counted_from_the_facts_that_are_there(databas
     [weekly] = [rollup.table for rollup in ROLLUPS if rollup.grain == "week"]
     with database.session() as session:
         assert session.scalar(select(func.count()).select_from(weekly))
+
+
+def test_where_orders_are_is_noted_of_the_facts_that_are_there(database: Database) -> None:
+    days = select(OrderDays.order_id, OrderDays.first_day, OrderDays.last_day).order_by(OrderDays.order_id)
+    migrate.upgrade(database)
+    sales = [sale | {"order_id": f"№ {sale['order_id']}"} for sale in shop(60, seed=3)]
+    write(DatabaseSink(database, ZoneInfo("UTC")), [orjson.dumps(sale) for sale in sales])
+    with database.session() as session:
+        before = session.execute(days).all()
+    migrate.downgrade(database, "0017")
+    migrate.upgrade(database)
+    assert orders_beyond_their_days(database) == []
+    with database.session() as session:
+        assert session.execute(days).all() == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from nebuloviz.ingest.sale import Record, Rejected, Sale
@@ -26,6 +27,7 @@ class Outcome(NamedTuple):
     rejected: Rejected | None = None
 
 
+_STATUS = attrgetter("status")
 ACCEPTED = Outcome("accepted")
 DUPLICATE = Outcome("duplicate")
 
@@ -57,12 +59,15 @@ class Written:
 
     @property
     def accepted(self) -> int:
-        return sum(outcome.status == "accepted" for outcome in self.outcomes)
+        return self._count("accepted")
 
     @property
     def duplicates(self) -> int:
-        return sum(outcome.status == "duplicate" for outcome in self.outcomes)
+        return self._count("duplicate")
 
     @property
     def rejected(self) -> int:
-        return sum(outcome.status == "rejected" for outcome in self.outcomes)
+        return self._count("rejected")
+
+    def _count(self, status: Status) -> int:
+        return list(map(_STATUS, self.outcomes)).count(status)  # asked often, of thousands

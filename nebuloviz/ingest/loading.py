@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg2
-from sqlalchemy import Column, Connection, LargeBinary, Table, Text, delete, exc, func, literal, select
+from sqlalchemy import Column, Connection, LargeBinary, Table, Text, exc, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.schema import CreateTable
 
@@ -21,9 +21,8 @@ _CHUNK_BYTES = 1 << 24
 
 
 def prepare_stage(connection: Connection) -> None:
-    """Make sure that the connection has the rollups' temporary table, and that it is empty."""
+    """Make sure that the connection has the rollups' temporary table."""
     connection.execute(CreateTable(CELL_STAGE, if_not_exists=True))
-    connection.execute(delete(CELL_STAGE))
 
 
 def load(connection: Connection, table: Table, columns: Mapping[str, Sequence[Any]]) -> None:

@@ -7,13 +7,12 @@ writers be counted once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, LargeBinary, Table, any_, bindparam, case, exc, func, literal, select, text
+from sqlalchemy import Connection, LargeBinary, Table, any_, bindparam, case, exc, func, select, text
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
@@ -24,13 +23,13 @@ from nebuloviz.ingest.batch import ACCEPTED, DUPLICATE, Batch, Item, Outcome, Wr
 from nebuloviz.ingest.failpoints import reach
 from nebuloviz.ingest.installation import CURRENCY, settled
 from nebuloviz.ingest.loading import insert_texts, load, prepare_stage
+from nebuloviz.ingest.orders import older_lines
 from nebuloviz.ingest.products import name_products
 from nebuloviz.ingest.sale import Reason, Rejected, Sale
-from nebuloviz.ingest.tally import OlderLine, Tally, tally
+from nebuloviz.ingest.tally import Tally, tally
 from nebuloviz.metrics.kept import facts_since
-from nebuloviz.metrics.rollups import CELL_STAGE, upsert_statement
+from nebuloviz.metrics.rollups import CELL_STAGE, add_staged
 from nebuloviz.models import (
-    ROLLUPS,
     DayVersion,
     DeadLetter,
     IngestMinute,
@@ -178,7 +177,7 @@ class SaleWriter:
         load(connection, _table(SaleKey), {"key": keys, "fingerprint": fingerprints})
         reach("after_keys")
         self._make_months(connection, columns["sold_at"])
-        counted = tally(columns, _older_lines(connection, set(columns["order_id"])), self._zone)
+        counted = tally(columns, older_lines(connection, columns), self._zone)
         facts = {name: columns[name] for name in _FACT_COLUMNS}
         load(connection, _table(SaleRow), facts | {"received_at": [now] * len(sales)})
         self._name_products(connection, columns)
@@ -253,9 +252,9 @@ def _repeat(sale: Sale, fingerprint: int) -> Outcome:
 def take_turn(connection: Connection) -> None:
     """Wait until no other writer of the installation is at work; holds until the transaction ends."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'"))
         # Orders are looked up by thousands in small partitions, which the planner would rather read from end to end
-        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        limits = f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'; SET LOCAL enable_seqscan = off"
+        connection.execute(text(limits))
         connection.execute(select(func.pg_advisory_xact_lock(_WRITERS_LOCK)))
 
 
@@ -278,22 +277,10 @@ def _known_keys(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, in
     return {bytes(key): fingerprint for key, fingerprint in found}
 
 
-def _older_lines(connection: Connection, orders: set[str]) -> list[OlderLine]:
-    """The stored lines of `orders`."""
-    columns = [getattr(SaleRow, name) for name in OlderLine._fields]
-    if connection.dialect.name == "sqlite":
-        listed = select(text("value")).select_from(func.json_each(json.dumps(sorted(orders))))
-        found = select(*columns).where(SaleRow.order_id.in_(listed))
-    else:
-        found = select(*columns).where(SaleRow.order_id == any_(literal(sorted(orders), ARRAY(Text))))
-    return [OlderLine(*row) for row in connection.execute(found)]
-
-
 def _add_to_rollups(connection: Connection, counted: Tally) -> None:
     connection.execute(CELL_STAGE.delete())
     load(connection, CELL_STAGE, counted.cells)
-    for rollup in ROLLUPS:
-        connection.execute(upsert_statement(connection, rollup))
+    add_staged(connection)
     if counted.spread:
         spread = {"order_id": sorted(counted.spread)}
         insert_texts(connection, SpreadOrder, spread, lambda statement: statement.on_conflict_do_nothing())

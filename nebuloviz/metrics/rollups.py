@@ -48,15 +48,27 @@ CELL_STAGE = Table(
 )
 
 
-_upserts: dict[tuple[str, str], Insert] = {}
+_upserts: dict[str, dict[str, Insert]] = {}
 
 
-def upsert_statement(connection: Connection, rollup: Rollup) -> Insert:
-    """Add the stage's cells of one rollup to it, in the order of their keys. Made once: that takes longer than to carry it out."""
-    made = (connection.dialect.name, rollup.table.name)
-    if made not in _upserts:
-        _upserts[made] = _upsert(connection, rollup)
-    return _upserts[made]
+def add_staged(connection: Connection) -> None:
+    """Add the stage's cells to the rollups, to each in the order of its keys."""
+    dialect = connection.dialect
+    if dialect.name not in _upserts:  # made once: that takes longer than to carry them out
+        _upserts[dialect.name] = {rollup.name: _upsert(connection, rollup) for rollup in ROLLUPS}
+    upserts = _upserts[dialect.name]
+    if dialect.driver != "psycopg2":
+        for statement in upserts.values():
+            connection.execute(statement)
+        return
+    # Sent in one go, and planned once a connection: to plan them takes as long as to carry out a small batch
+    prepared = set(connection.exec_driver_sql("SELECT name FROM pg_prepared_statements").scalars())
+    texts = [
+        f"PREPARE add_to_{name} AS {statement.compile(dialect=dialect, compile_kwargs={'literal_binds': True})}"
+        for name, statement in upserts.items()
+        if f"add_to_{name}" not in prepared
+    ]
+    connection.exec_driver_sql("; ".join([*texts, *(f"EXECUTE add_to_{name}" for name in upserts)]))
 
 
 def _upsert(connection: Connection, rollup: Rollup) -> Insert:

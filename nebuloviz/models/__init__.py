@@ -16,7 +16,7 @@ from nebuloviz.models.rollup import (
     DayVersion,
     Rollup,
 )
-from nebuloviz.models.sale import Installation, Product, SaleKey, SaleRow, SpreadOrder
+from nebuloviz.models.sale import Installation, OrderDays, Product, SaleKey, SaleRow, SpreadOrder
 from nebuloviz.models.settings import SettingsVersion, StoredSetting
 from nebuloviz.models.types import EPOCH, MONEY_SCALE, QUANTITY_SCALE, UtcDateTime, microseconds, money
 from nebuloviz.models.user import ApiToken, BrowserSession, CustomRole, PasswordLink, RecoveryCode, RefreshToken, User
@@ -55,6 +55,7 @@ __all__ = [
     "NotificationItem",
     "NotificationMessage",
     "OpeningDay",
+    "OrderDays",
     "PasswordLink",
     "Product",
     "RecoveryCode",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Index, LargeBinary, Text
+from sqlalchemy import BigInteger, Index, Integer, LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from nebuloviz.models.base import Base
@@ -70,6 +70,19 @@ class SpreadOrder(Base):
     __tablename__ = "spread_order"
 
     order_id: Mapped[str] = mapped_column(Text, primary_key=True)
+
+
+class OrderDays(Base):
+    """Between which days the lines of each order lie: an order is looked for only in the months that can hold it.
+
+    They may lie further apart than the lines, never closer, and outlive the facts. Counted from 1970, in UTC.
+    """
+
+    __tablename__ = "order_days"
+
+    order_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    first_day: Mapped[int] = mapped_column(Integer)
+    last_day: Mapped[int] = mapped_column(Integer)
 
 
 class Installation(Base):

@@ -117,7 +117,7 @@ class SalesIngestService(IngestService):
         while some := list(islice(left, _WRITTEN_AT_ONCE)):
             start = _next_offsets(session, topic, len(some), now)
             items = [
-                Item(record._replace(topic=topic, offset=start + place), parse_record(record, now, horizon))
+                Item(Record(topic, 0, start + place, *record[3:]), parse_record(record, now, horizon))
                 for place, record in enumerate(some)
             ]
             batch = Batch(topic, 0, start, start + len(items), items)

@@ -14,7 +14,7 @@ from nebuloviz.ingest.batch import Batch, Item, Written
 from nebuloviz.ingest.recount import differences
 from nebuloviz.ingest.sale import Record, Sale, parse
 from nebuloviz.ingest.sinks import Sink
-from nebuloviz.models import DeadLetter, IngestOffset, SaleKey, SaleRow
+from nebuloviz.models import EPOCH, DeadLetter, IngestOffset, OrderDays, SaleKey, SaleRow
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
 TOPIC = "sales"
@@ -126,10 +126,24 @@ def assert_kept_exactly_once(database: Database, ledger: Ledger, zone: str = "UT
         letters = {reason: number for reason, number in session.execute(by_reason)}  # noqa: C416 - rows are not tuples to mypy
     assert n_facts == n_keys == len(stored)
     assert stored == ledger.sales
+    assert orders_beyond_their_days(database) == []
     assert differences(database, zone) == []
     if ledger.sent:
         assert counts == ledger.sent
     assert letters == ledger.rejected
+
+
+def orders_beyond_their_days(database: Database) -> list[str]:
+    """Orders with lines where nobody would look for them, so that they could be counted twice."""
+    first, last = func.min(SaleRow.sold_at), func.max(SaleRow.sold_at)
+    with database.session() as session:
+        noted = {days.order_id: (days.first_day, days.last_day) for days in session.scalars(select(OrderDays))}
+        lines = session.execute(select(SaleRow.order_id, first, last).group_by(SaleRow.order_id)).all()
+    return [
+        order
+        for order, begin, end in lines
+        if (days := noted.get(order)) is None or not days[0] <= (begin - EPOCH).days <= (end - EPOCH).days <= days[1]
+    ]
 
 
 _FACTS = select(SaleRow.sale_id, SaleRow.quantity, SaleRow.revenue)

@@ -97,7 +97,7 @@ class FilePreview:
 MOST_POSTED = 200_000  # sales so short that more of them fit into the bytes have no room for what is required
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RowResult:
     index: int
     status: Literal["accepted", "duplicate", "rejected"]
