@@ -62,19 +62,23 @@ def figures(minutes: float = 30.0) -> Iterator[Figure]:
 
 
 class _Memory:
-    """Looks at processes every few seconds while the block runs."""
+    """Looks at processes every few seconds while the block runs, and at the share of a core that they used during it."""
 
     def __init__(self, pids: dict[str, int]) -> None:
         self._processes = {name: psutil.Process(pid) for name, pid in pids.items()}
         self._found: dict[str, list[float]] = defaultdict(list)
+        self._busy: dict[str, float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
     def __enter__(self) -> Self:
+        for process in self._processes.values():
+            process.cpu_percent()
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._busy = {name: process.cpu_percent() / 100 for name, process in self._processes.items()}
         self._stop.set()
         self._thread.join()
 
@@ -86,6 +90,7 @@ class _Memory:
     def figures(self) -> Iterator[Figure]:
         for name, most in (("web", 350), ("consumer", 250)):
             found = self._found[name]
+            yield Figure(f"CPU of the {name} process", self._busy[name], "of a core", "", None, "")
             yield Figure(
                 f"memory of the {name} process, most", max(found), "MB", f"{most} MB", max(found) / most, "<= 1"
             )

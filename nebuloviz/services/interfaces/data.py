@@ -120,7 +120,8 @@ class DataService(ABC):
         """What `draw` makes of this service's answers, for all who may see the same; kept for seconds, until sales or alerts change.
 
         `name` names all else that it depends on: what is drawn, the question, and how the reader reads. `draw` asks with
-        sessions of its own: what `session` has read is let go of first. What it raises is raised, and not kept.
+        sessions of its own: what `session` has read is let go of first. What it raises is raised, and not kept. It may have to
+        wait for its turn, so it is not for an event loop.
 
         Raises:
             PermissionDenied: the actor may not read data.
