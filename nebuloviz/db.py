@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -85,8 +86,7 @@ class Database:
     @asynccontextmanager
     async def async_glance(self) -> AsyncIterator[AsyncSession]:
         """As `async_session`, for statements of which each stands for itself: PostgreSQL is not told of a transaction around them."""
-        options = {} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
-        async with AsyncSession(self.async_engine.execution_options(**options), expire_on_commit=False) as session:
+        async with AsyncSession(self._glancing_engine, expire_on_commit=False) as session:
             yield session
 
     @asynccontextmanager
@@ -107,6 +107,12 @@ class Database:
         if self._async_engine is None:
             self._async_engine = self._make_async_engine()
         return self._async_engine
+
+    @cached_property
+    def _glancing_engine(self) -> AsyncEngine:
+        return (
+            self.async_engine if self.is_sqlite else self.async_engine.execution_options(isolation_level="AUTOCOMMIT")
+        )
 
     def connections(self) -> dict[str, tuple[int, int]]:
         """How many are in use and idle, by pool: `sync` of pages and consumer, `async` of the API."""

@@ -12,6 +12,7 @@ from fastapi.security import HTTPBearer
 from sqlalchemy.orm import Session
 
 from nebuloviz.api.edge import note_allowance
+from nebuloviz.api.shared import Shared
 from nebuloviz.db import Database, answering
 from nebuloviz.errors import NotSignedIn, PermissionDenied, SecondFactorDue
 from nebuloviz.i18n import _, choose_language, current, format_locale, set_current
@@ -48,6 +49,7 @@ class ApiContext:
     write_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(4))
     file_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(3))
     health_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2))
+    owners: Shared[UserView] = field(default_factory=Shared)
 
 
 def context_of(request: Request) -> ApiContext:
@@ -86,7 +88,7 @@ async def signed_in(request: Request, _documented: Annotated[Any, Security(_sche
     await within_limits(request, {f"address:{address_of(request)}": _ADDRESS_TIMES})
     token = _bearer_token(request)
     with answering():
-        user = await _user_of(context, token)
+        user = await context.owners.ask(token, lambda: _user_of(context, token))
     set_log_context(request_id=request_id(), user_id=str(user.id))
     _speak_to(user, request, context.services.settings.current)
     await within_limits(request, {f"token:{token}": 1, f"account:{user.id}": _ACCOUNT_TIMES})

@@ -17,10 +17,16 @@ from nebuloviz.i18n import _, current
 from nebuloviz.metrics.query import MAX_LIMIT, Comparison, Filter, Grain, Query
 from nebuloviz.metrics.registry import dimension
 
+
+def none_of_them() -> list[str]:
+    """A default. Of a function pydantic learns at once what it takes; of `list` it takes a tenth of a millisecond at each request."""
+    return []
+
+
 FilterTexts = Annotated[
     list[Text],
     Parameter(
-        default_factory=list,
+        default_factory=none_of_them,
         max_length=20,
         description="`dimension=value`, or `dimension!=value`; may be repeated.",
     ),
@@ -28,7 +34,7 @@ FilterTexts = Annotated[
 Mappings = Annotated[
     list[Text],
     Parameter(
-        default_factory=list,
+        default_factory=none_of_them,
         max_length=20,
         description="`field=column` of a table, where its columns' names do not say it; an empty column for none. May be repeated.",
     ),
@@ -80,7 +86,7 @@ async def _asked(  # noqa: PLR0913 - each is a parameter of the URL
     start: Moment,
     end: Moment,
     filter: FilterTexts,
-    dimensions: Annotated[list[Slug], Parameter(default_factory=list, max_length=MOST_COLUMNS)],
+    dimensions: Annotated[list[Slug], Parameter(default_factory=none_of_them, max_length=MOST_COLUMNS)],
     grain: Grain | None = None,
     time_zone: ZoneName = None,
     order: Annotated[
