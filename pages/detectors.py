@@ -20,7 +20,10 @@ from nebuloviz.web.views import detectors as views
 
 def layout(**_query: str) -> Component:
     stay_on_page()
-    actions = [link_button(_("All alerts"), "/alerts", icon_name="bell")]
+    actions = [
+        link_button(_("All alerts"), "/alerts", icon_name="bell"),
+        link_button(_("Rules"), "/rules", icon_name="signpost-split"),
+    ]
     if may(Permission.SETTINGS_MANAGE):
         actions.append(link_button(_("Sensitivity"), "/settings#settings-detection", icon_name="sliders"))
     about = _("Every metric is watched in total and for the largest values of each dimension.")

@@ -25,6 +25,7 @@ from nebuloviz.services.notifications import DatabaseNotifications
 from nebuloviz.services.parcels import notification_seal
 from nebuloviz.services.profile import DatabaseProfiles
 from nebuloviz.services.roles import DatabaseRoles
+from nebuloviz.services.rules import DatabaseRules
 from nebuloviz.services.second_factor import DatabaseSecondFactor
 from nebuloviz.services.stored_settings import DatabaseSettings, settings_seal
 from nebuloviz.services.user_imports import DatabaseUserImports
@@ -90,6 +91,7 @@ def parts(settings: Settings) -> Parts:
         forecasts,
         status,
         DatabaseCalendar(audit),
+        DatabaseRules(audit),
     )
     deliverer = Deliverer(base.database, services, notification_seal(settings))
     return Parts(

@@ -9,6 +9,7 @@ from enum import StrEnum
 from nebuloviz.detection.series import SeriesKey
 
 HOURS, DAYS = "series", "days"  # the detectors of closed buckets
+_RULES = {"hour": "rule by hour ", "day": "rule by day "}  # what the names of rules begin with, as detectors of alerts
 QUIET = timedelta(hours=6)  # an alert resolves when its series has looked normal for so long
 QUIET_BY_DAY = timedelta(hours=20)  # one that is judged by the day, when the next day was normal
 
@@ -26,7 +27,22 @@ _STEPS = ((2.0, Severity.CRITICAL), (1.0, Severity.HIGH), (0.4, Severity.MEDIUM)
 
 def quiet_of(detector: str) -> timedelta:
     """How long a series of this detector has to look normal for its alert to resolve."""
-    return QUIET_BY_DAY if detector == DAYS else QUIET
+    return QUIET_BY_DAY if detector == DAYS or detector.startswith(_RULES["day"]) else QUIET
+
+
+def rule_detector(grain: str, rule_id: int) -> str:
+    """What alerts of a rule name as their detector, so that each rule has alerts of its own.
+
+    >>> rule_detector("day", 7), rule_of("rule by day 7"), rule_of("series")
+    ('rule by day 7', 7, None)
+    """
+    return f"{_RULES[grain]}{rule_id}"
+
+
+def rule_of(detector: str) -> int | None:
+    """The number of the rule that raised an alert; None where it was a watch."""
+    number = next((detector.removeprefix(begin) for begin in _RULES.values() if detector.startswith(begin)), "")
+    return int(number) if number.isdecimal() else None
 
 
 def severity_of(score: float, threshold: float) -> Severity:

@@ -12,44 +12,50 @@ from collections.abc import Callable
 import numpy as np
 
 from nebuloviz.detection.detector import Detector
+from nebuloviz.detection.promises import promise
 from nebuloviz.detection.series import FloatArray
+from nebuloviz.detection.series_contract import check_series_detector
+from nebuloviz.detection.series_detector import SeriesDetector
 
 _ROWS, _FEATURES = 600, 6
 _TOLERANCE = 1e-9
 
 
-def check_detector(kind: type[Detector]) -> None:
-    """Run all checks on a detector.
+def check_detector(kind: type[Detector | SeriesDetector]) -> None:
+    """Run all checks on a detector, whether it scores rows or judges one series.
 
     Raises:
-        AssertionError: it breaks a promise of `Detector`; says which.
+        AssertionError: it breaks a promise of `Detector` or `SeriesDetector`; says which.
     """
+    if issubclass(kind, SeriesDetector):
+        check_series_detector(kind)
+        return
     for check in CHECKS:
         check(kind)
 
 
 def has_a_name(kind: type[Detector]) -> None:
-    _promise(isinstance(getattr(kind, "name", None), str) and bool(kind.name), "it has a name")
+    promise(isinstance(getattr(kind, "name", None), str) and bool(kind.name), "it has a name")
 
 
 def returns_itself_from_fit(kind: type[Detector]) -> None:
     made = kind(seed=0)
-    _promise(made.fit(_ordinary()) is made, "fit returns the detector itself")
+    promise(made.fit(_ordinary()) is made, "fit returns the detector itself")
 
 
 def gives_one_score_a_row(kind: type[Detector]) -> None:
     fitted = _fitted(kind)
     for count in (0, 1, _ROWS):
         scores = fitted.score(_ordinary(seed=1)[:count])
-        _promise(scores.shape == (count,), f"{count} rows get {count} scores, not an array shaped {scores.shape}")
-        _promise(bool(np.isfinite(scores).all() and (scores >= 0).all()), "scores are finite and at least 0")
+        promise(scores.shape == (count,), f"{count} rows get {count} scores, not an array shaped {scores.shape}")
+        promise(bool(np.isfinite(scores).all() and (scores >= 0).all()), "scores are finite and at least 0")
 
 
 def scores_what_is_unknown_zero(kind: type[Detector]) -> None:
     rows = _ordinary(seed=1)
     rows[3, 2], rows[5, 0] = np.nan, np.inf
     scores = _fitted(kind).score(rows)
-    _promise(scores[3] == 0 and scores[5] == 0, "a row that is not all finite numbers scores 0")
+    promise(scores[3] == 0 and scores[5] == 0, "a row that is not all finite numbers scores 0")
 
 
 def scores_what_is_far_out_higher(kind: type[Detector]) -> None:
@@ -57,33 +63,33 @@ def scores_what_is_far_out_higher(kind: type[Detector]) -> None:
     ordinary = fitted.score(_ordinary(seed=1))
     for sign in (-1.0, 1.0):
         far = fitted.score(np.full((1, _FEATURES), 12.0 * sign))[0]
-        _promise(far > np.quantile(ordinary, 0.99), "a row far from all others scores higher than ordinary ones")
+        promise(far > np.quantile(ordinary, 0.99), "a row far from all others scores higher than ordinary ones")
 
 
 def scores_each_row_by_itself(kind: type[Detector]) -> None:
     fitted, rows = _fitted(kind), _ordinary(seed=1)
     whole = fitted.score(rows)
     cut = np.concatenate([fitted.score(rows[:1]), fitted.score(rows[1:97]), fitted.score(rows[97:])])
-    _promise(_same(whole, cut), "a batch may be cut anywhere without changing a score")
+    promise(_same(whole, cut), "a batch may be cut anywhere without changing a score")
     order = np.random.default_rng(2).permutation(len(rows))
-    _promise(_same(whole[order], fitted.score(rows[order])), "a row's score does not depend on its neighbours")
+    promise(_same(whole[order], fitted.score(rows[order])), "a row's score does not depend on its neighbours")
 
 
 def repeats_itself(kind: type[Detector]) -> None:
     rows = _ordinary(seed=1)
-    _promise(_same(_fitted(kind).score(rows), _fitted(kind).score(rows)), "equal seeds and rows give equal scores")
+    promise(_same(_fitted(kind).score(rows), _fitted(kind).score(rows)), "equal seeds and rows give equal scores")
 
 
 def leaves_its_input_alone(kind: type[Detector]) -> None:
     taught, asked = _ordinary(), _ordinary(seed=1)
     kind(seed=0).fit(taught).score(asked)
-    _promise(_same(taught, _ordinary()) and _same(asked, _ordinary(seed=1)), "the arrays it is given stay as they were")
+    promise(_same(taught, _ordinary()) and _same(asked, _ordinary(seed=1)), "the arrays it is given stay as they were")
 
 
 def survives_pickling(kind: type[Detector]) -> None:
     fitted, rows = _fitted(kind), _ordinary(seed=1)
     restored = pickle.loads(pickle.dumps(fitted))  # noqa: S301 - our own bytes
-    _promise(_same(fitted.score(rows), restored.score(rows)), "it scores the same after a restart, which pickles it")
+    promise(_same(fitted.score(rows), restored.score(rows)), "it scores the same after a restart, which pickles it")
 
 
 def learns_from_anything(kind: type[Detector]) -> None:
@@ -91,9 +97,7 @@ def learns_from_anything(kind: type[Detector]) -> None:
     gaps[::3, 1] = np.nan
     for rows in (_ordinary()[:1], np.zeros((50, _FEATURES)), gaps, np.full((4, _FEATURES), np.nan)):
         scores = kind(seed=0).fit(rows).score(_ordinary(seed=1))
-        _promise(
-            bool(np.isfinite(scores).all()), "it learns from one row, constant columns, gaps, and nothing but gaps"
-        )
+        promise(bool(np.isfinite(scores).all()), "it learns from one row, constant columns, gaps, and nothing but gaps")
 
 
 Check = Callable[[type[Detector]], None]
@@ -123,8 +127,3 @@ def _fitted(kind: type[Detector]) -> Detector:
 
 def _same(one: FloatArray, other: FloatArray) -> bool:
     return bool(np.allclose(one, other, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True))
-
-
-def _promise(kept: bool, words: str) -> None:  # noqa: FBT001 - the condition, as in `assert`
-    if not kept:
-        raise AssertionError(f"A detector promises: {words}.")

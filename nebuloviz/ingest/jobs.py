@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from nebuloviz.db import Database
+from nebuloviz.ingest.sample_plan import HISTORY
 from nebuloviz.models import ImportJob, IngestOffset
 
 FILE_TOPICS = "file:"  # how the topic of every file begins
@@ -100,3 +101,8 @@ def mark_interrupted(database: Database, topic: str, now: datetime) -> None:
     cut_off = (ImportJob.topic == topic) & (ImportJob.state == "running")
     with database.transaction() as session:
         session.execute(update(ImportJob).where(cut_off).values(state="failed", message=STALE_MESSAGE, updated_at=now))
+
+
+def stream_topics(topic: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    """What is read once to its end is shown as an import: it says nothing of the stream's pace and lateness."""
+    return ~topic.startswith(FILE_TOPICS) & (topic != HISTORY.topic)

@@ -16,6 +16,7 @@ from nebuloviz.models.rollup import (
     DayVersion,
     Rollup,
 )
+from nebuloviz.models.rule import AlertRule
 from nebuloviz.models.sale import Installation, OrderDays, Product, SaleKey, SaleRow, SpreadOrder
 from nebuloviz.models.settings import SettingsVersion, StoredSetting
 from nebuloviz.models.types import EPOCH, MONEY_SCALE, QUANTITY_SCALE, UtcDateTime, microseconds, money
@@ -33,6 +34,7 @@ __all__ = [
     "AlertEvent",
     "AlertFeedback",
     "AlertOutbox",
+    "AlertRule",
     "ApiToken",
     "AuditEntry",
     "Base",

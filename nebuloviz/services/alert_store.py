@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
@@ -44,9 +45,9 @@ def _open(row: Alert) -> OpenAlert:
         bucket_start=row.judged_start or row.bucket_start,
         bucket_end=row.judged_end or row.bucket_end,
         observed=row.observed,
-        expected=row.expected or 0.0,
-        expected_low=row.expected_low or 0.0,
-        expected_high=row.expected_high or 0.0,
+        expected=_number(row.expected),
+        expected_low=_number(row.expected_low),
+        expected_high=_number(row.expected_high),
         score=row.score,
         severity=Severity(row.severity),
         detector=row.detector,
@@ -150,6 +151,14 @@ def resolve(session: Session, alert_id: int, at: datetime, why: Literal["closed"
         outbox.note(session, alert_id, "over")
 
 
+def resolve_all(session: Session, detector: str, at: datetime) -> None:
+    """Resolve all alerts of a detector that watches no more."""
+    for alert_id in session.scalars(
+        select(Alert.id).where(Alert.detector == detector, Alert.state != "resolved")
+    ).all():
+        _resolve(session, alert_id, at)
+
+
 def resolve_past(session: Session, detector: str, until: datetime, at: datetime) -> None:
     """Resolve the alerts that nothing has happened to since `until`, unless their series has another of later.
 
@@ -169,9 +178,18 @@ def _figures(alert: OpenAlert) -> dict[str, object]:
         "judged_start": worst.bucket_start,
         "judged_end": worst.bucket_end,
         "observed": worst.observed,
-        "expected": worst.expected,
-        "expected_low": worst.expected_low,
-        "expected_high": worst.expected_high,
+        "expected": _known(worst.expected),
+        "expected_low": _known(worst.expected_low),
+        "expected_high": _known(worst.expected_high),
         "score": worst.score,
         "severity": str(worst.severity),
     }
+
+
+def _number(stored: float | None) -> float:
+    return math.nan if stored is None else stored
+
+
+def _known(value: float) -> float | None:
+    """A rule may know no expectation, or only one bound."""
+    return value if math.isfinite(value) else None

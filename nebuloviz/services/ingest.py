@@ -16,7 +16,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, event, func, select, true, update
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
 from nebuloviz.child import Child, ChildLostError, Children
 from nebuloviz.clock import utc_now
@@ -27,9 +27,8 @@ from nebuloviz.ingest import tasks
 from nebuloviz.ingest.batch import Batch, Item, Outcome, Written
 from nebuloviz.ingest.consumer import OnWritten, announce
 from nebuloviz.ingest.importing import csv_records
-from nebuloviz.ingest.jobs import FILE_TOPICS, Progress, mark_interrupted, progress_of
+from nebuloviz.ingest.jobs import Progress, mark_interrupted, progress_of, stream_topics
 from nebuloviz.ingest.sale import Reason, Record, parse_record
-from nebuloviz.ingest.sample_plan import HISTORY
 from nebuloviz.ingest.writer import SaleWriter
 from nebuloviz.models import ImportJob, IngestGap, IngestMinute, IngestOffset
 from nebuloviz.observability import CONSUMER_LAG
@@ -138,7 +137,7 @@ class SalesIngestService(IngestService):
         }
         offsets = session.scalars(
             select(IngestOffset)
-            .where(_streams(IngestOffset.topic))
+            .where(stream_topics(IngestOffset.topic))
             .order_by(IngestOffset.topic, IngestOffset.partition)
         )
         kafka = self._settings.kafka_topic
@@ -179,7 +178,7 @@ class SalesIngestService(IngestService):
         sums = [func.sum(column) for column in (IngestMinute.accepted, IngestMinute.duplicate, IngestMinute.rejected)]
         query = (
             select(IngestMinute.minute, *sums, func.max(IngestMinute.late_seconds))
-            .where(IngestMinute.minute >= first, _streams(IngestMinute.topic))
+            .where(IngestMinute.minute >= first, stream_topics(IngestMinute.topic))
             .group_by(IngestMinute.minute)
         )
         known = {minute: tuple(int(figure) for figure in figures) for minute, *figures in session.execute(query)}
@@ -350,11 +349,6 @@ def _about(upload: Upload) -> Iterator[None]:
         raise InvalidInput(error.message.replace(upload.path.name, upload.name)) from error
     except ChildLostError as error:
         raise Unavailable(_("Reading the file has failed. Please try again.")) from error
-
-
-def _streams(topic: InstrumentedAttribute[str]) -> ColumnElement[bool]:
-    """What is read once to its end is shown as an import: it says nothing of the stream's pace and lateness."""
-    return ~topic.startswith(FILE_TOPICS) & (topic != HISTORY.topic)
 
 
 def _partition_status(row: IngestOffset, lag: int | None) -> PartitionStatus:

@@ -40,6 +40,8 @@ from nebuloviz.services.corrections import Corrections
 from nebuloviz.services.day_watch import DayWatcher
 from nebuloviz.services.detectors import LEARNING
 from nebuloviz.services.feedback import lessons
+from nebuloviz.services.rule_series import GRACE
+from nebuloviz.services.rule_watch import RuleWatcher
 from nebuloviz.services.watch_process import LEASE_LIFE, SERIES_TASK
 from nebuloviz.services.watching import (
     EXPECTED_DAYS,
@@ -54,7 +56,6 @@ from nebuloviz.services.watching import (
 )
 
 DETECTOR = HOURS
-GRACE = timedelta(minutes=3)  # after the hour, for sales under way
 BACKLOG = 1000  # sales in two minutes, none of them of the hour to be judged: a stream that has yet to catch up
 _BACKLOG_MINUTES = timedelta(minutes=2)
 _CORRECTED_HOURS = 2 * HOURS_PER_DAY  # before those to be judged, which the windows of these reach into
@@ -103,6 +104,7 @@ class SeriesWatcher:
         self._holder = holder or lease.own_name()
         self._days = DayWatcher(database, settings, secret=secret, holder=self._holder)
         self._corrections = Corrections(database, ZoneInfo(settings.calendar.zone), holder=self._holder)
+        self._rules = RuleWatcher(database, ZoneInfo(settings.calendar.zone), self._holder)
         self._running: _Running | None = None  # as last stored; another process may have gone on since
 
     def step(self) -> bool:
@@ -115,6 +117,7 @@ class SeriesWatcher:
             more = self._judge_closed(now) or self._days.step(now)
             if not more:
                 self._corrections.step(now)
+            self._watch_rules(now)
         if not more:
             DETECTOR_CHECKED.set_to_current_time()
         return more
@@ -138,6 +141,12 @@ class SeriesWatcher:
         if self._store(running, buckets, findings, now):
             self._running = running
         return end < closed
+
+    def _watch_rules(self, now: datetime) -> None:
+        with self._database.session() as session:
+            ready = all_there(session, hour_of_time(now - GRACE), now)
+        if ready:
+            self._rules.step(now)
 
     def stop(self) -> None:
         """Let another process take over at once."""
@@ -216,7 +225,15 @@ def _is_due(session: Session, closed: int, now: datetime) -> bool:
         and not imports.ended_since(session, last.trained_at)
     ):
         return False
-    return not imports.under_way(session, now) and (hour_of_time(newest) >= closed - 1 or not _flooded(session, now))
+    return all_there(session, closed, now)
+
+
+def all_there(session: Session, closed: int, now: datetime) -> bool:
+    """Whether the sales of the hours before `closed` should be there: no history is being loaded, no stream has yet to catch up."""
+    if imports.under_way(session, now):
+        return False
+    newest = session.scalar(select(func.max(rollup_table("hour").c.bucket)))
+    return (newest is not None and hour_of_time(newest) >= closed - 1) or not _flooded(session, now)
 
 
 def _flooded(session: Session, now: datetime) -> bool:

@@ -6,6 +6,7 @@ import math
 from datetime import timedelta
 from functools import lru_cache
 
+from nebuloviz.detection.alerts import rule_of
 from nebuloviz.i18n import Preferences, _, compact, current, duration, money, number, percent, quantity
 from nebuloviz.metrics.line_figures import figure
 from nebuloviz.metrics.registry import Metric, Unit
@@ -64,6 +65,8 @@ def alert_words(alert: AlertView) -> str:
 def _sentence(alert: AlertView) -> str:
     metric = figure(alert.metric)
     observed = value_text(metric, alert.observed)
+    if said := _beyond_its_rule(alert, metric, observed):
+        return said
     if not alert.expected:
         return _("{metric}: {observed}, where nothing was expected", metric=metric.label, observed=observed)
     size = percent(abs(alert.observed - alert.expected) / abs(alert.expected), 0)
@@ -76,6 +79,28 @@ def _sentence(alert: AlertView) -> str:
     if alert.observed < alert.expected:
         return _("{metric}: {percent} below expected, {observed} instead of {expected}", **values)
     return _("{metric}: {percent} above expected, {observed} instead of {expected}", **values)
+
+
+def _beyond_its_rule(alert: AlertView, metric: Metric, observed: str) -> str:
+    """Of an alert by a rule whose bound does not follow from an expectation, which bound it is beyond; '' of others."""
+    low, high, usual = alert.expected_low, alert.expected_high, alert.expected
+    if rule_of(alert.detector) is None:
+        return ""
+    if low is not None and alert.observed < low and not (usual and usual > alert.observed):
+        return _(
+            "{metric}: {observed}, less than {bound}",
+            metric=metric.label,
+            observed=observed,
+            bound=value_text(metric, low),
+        )
+    if high is not None and alert.observed > high and not (usual and usual < alert.observed):
+        return _(
+            "{metric}: {observed}, more than {bound}",
+            metric=metric.label,
+            observed=observed,
+            bound=value_text(metric, high),
+        )
+    return ""
 
 
 def series_words(alert: AlertView) -> str:

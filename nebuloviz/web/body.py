@@ -58,6 +58,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "notification-field.value": (*_PLAIN, bool),
     "notification-rule.value": (*_PLAIN, bool, list),
     "pathname": _TEXT,
+    "rule-field.value": (*_PLAIN, bool),
     "search": _TEXT,
     "search_value": _TEXT,
     "selectedRows": (list, NoneType),

@@ -33,6 +33,7 @@ from nebuloviz.services.mail import SmtpMail
 from nebuloviz.services.notifications import DatabaseNotifications
 from nebuloviz.services.profile import DatabaseProfiles
 from nebuloviz.services.roles import DatabaseRoles
+from nebuloviz.services.rules import DatabaseRules
 from nebuloviz.services.second_factor import DatabaseSecondFactor
 from nebuloviz.services.stored_settings import DatabaseSettings, settings_seal
 from nebuloviz.services.user_imports import DatabaseUserImports
@@ -131,6 +132,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
         DayForecasts(data),
         Checkup(settings, database, cache, decided.live),
         DatabaseCalendar(audit),
+        DatabaseRules(audit),
     )
     with database.transaction() as session:
         for role in ROLES:

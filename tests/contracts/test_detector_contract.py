@@ -10,14 +10,24 @@ import pytest
 from nebuloviz.detection.contract import CHECKS, Check, check_detector
 from nebuloviz.detection.detector import Detector
 from nebuloviz.detection.forest import LargestDeviation
-from nebuloviz.detection.registry import DETECTORS
+from nebuloviz.detection.registry import DETECTORS, series_detectors
 from nebuloviz.detection.series import FloatArray
+from nebuloviz.detection.series_contract import SERIES_CHECKS, SeriesCheck
+from nebuloviz.detection.series_detector import Course, Judgement, SeriesDetector
+from nebuloviz.detection.series_detectors import SameWeekday
 
 
 class TestEveryDetector:
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
     @pytest.mark.parametrize("kind", DETECTORS, ids=lambda kind: kind.name)
     def test_keeps_its_promise(self, kind: type[Detector], check: Check) -> None:
+        check(kind)
+
+
+class TestEverySeriesDetector:
+    @pytest.mark.parametrize("check", SERIES_CHECKS, ids=lambda check: check.__name__)
+    @pytest.mark.parametrize("kind", series_detectors(), ids=lambda kind: kind.name)
+    def test_keeps_its_promise(self, kind: type[SeriesDetector], check: SeriesCheck) -> None:
         check(kind)
 
 
@@ -113,4 +123,64 @@ class TestABrokenDetector:
     @pytest.mark.parametrize("kind", [_Absent, _Chatty])
     def test_that_cannot_even_be_asked_fails_as_it_fails(self, kind: type[Detector]) -> None:
         with pytest.raises((AttributeError, ValueError, TypeError, pickle.PicklingError)):
+            check_detector(kind)
+
+
+class _Unlabelled(SameWeekday):
+    label = ""  # type: ignore[assignment]  # plain text is as good
+
+
+class _Foreseeing(SameWeekday):
+    def judge(self, course: Course) -> Judgement:
+        usual = np.full(len(course), np.nanmean(course.values) if len(course) else 0.0)
+        return Judgement.of_range(course.values, usual, usual * 0.5, usual * 2)
+
+
+class _Elephant(SameWeekday):
+    memory_weeks = 2
+
+
+class _Scribbling(SameWeekday):
+    def judge(self, course: Course) -> Judgement:
+        judged = super().judge(course)
+        course.values[:] = 0
+        return judged
+
+
+class _Dicing(SameWeekday):
+    _made = itertools.count(1)
+
+    def judge(self, course: Course) -> Judgement:
+        judged = super().judge(course)
+        return Judgement(judged.expected, judged.low, judged.high, judged.score * next(self._made))
+
+
+class _Alarmist(SameWeekday):
+    def judge(self, course: Course) -> Judgement:
+        usual = course.usual(4)
+        nothing = np.full(len(course), np.nan)
+        return Judgement(usual, nothing, nothing, np.ones(len(course)))
+
+
+class _Shortened(SameWeekday):
+    def judge(self, course: Course) -> Judgement:
+        judged = super().judge(course)
+        return Judgement(judged.expected[1:], judged.low, judged.high, judged.score)
+
+
+class TestABrokenSeriesDetector:
+    @pytest.mark.parametrize(
+        ("kind", "words"),
+        [
+            (_Unlabelled, "name and a label"),
+            (_Shortened, "one expectation, range and score"),
+            (_Foreseeing, "any later one"),
+            (_Elephant, "looks back no further"),
+            (_Dicing, "later one|equal seeds"),
+            (_Scribbling, "later one|stay as they were"),
+            (_Alarmist, "not known is no finding"),
+        ],
+    )
+    def test_is_told_which_promise_it_breaks(self, kind: type[SeriesDetector], words: str) -> None:
+        with pytest.raises(AssertionError, match=words):
             check_detector(kind)

@@ -36,4 +36,4 @@ class TestADetector:
 
     def test_needs_all_that_a_detector_has(self) -> None:
         with pytest.raises(ConfigurationError, match="_Nameless lacks name, _score, fit"):
-            add_detector(_Nameless)  # type: ignore[type-abstract]  # that is what is wrong with it
+            add_detector(_Nameless)

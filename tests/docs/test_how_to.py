@@ -151,10 +151,10 @@ def _post_sales(api: httpx.Client) -> None:
 
 
 class TestEveryPage:
-    def test_is_one_of_the_five_that_the_readme_names(self) -> None:
+    def test_is_one_of_the_six_that_the_readme_names(self) -> None:
         named = re.findall(r"docs/how-to/(add-a-[\w-]+\.md)", (ROOT / "README.md").read_text(encoding="utf-8"))
         assert sorted(named) == [page.name for page in PAGES]
-        assert len(PAGES) == 5
+        assert len(PAGES) == 6
 
     @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
     def test_names_only_files_that_there_are(self, page: Path) -> None:
@@ -227,10 +227,15 @@ class TestAddAPage:
 
 
 class TestAddADetector:
-    def test_passes_the_checks_that_the_page_runs(self, extensions: Path) -> None:
-        command = [sys.executable, str(extensions / "mahalanobis.py")]
+    @pytest.mark.parametrize("file", ["mahalanobis.py", "record_low.py"])
+    def test_passes_the_checks_that_the_page_runs(self, extensions: Path, file: str) -> None:
+        command = [sys.executable, str(extensions / file)]
         checked = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, check=False)
         assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
     def test_is_chosen_by_its_name(self, program: Program) -> None:
         assert program.api.get("/readyz").status_code == 200  # the program runs with it
+
+    def test_is_chosen_for_a_rule(self, program: Program) -> None:
+        form = str(program.callback("rule-form.children", data="new")["rule-form"])
+        assert {"mahalanobis", "Record low"} <= set(re.findall("mahalanobis|Record low", form))

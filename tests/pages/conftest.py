@@ -25,6 +25,7 @@ from nebuloviz.services.mail import SmtpMail
 from nebuloviz.services.notifications import DatabaseNotifications
 from nebuloviz.services.profile import DatabaseProfiles
 from nebuloviz.services.roles import DatabaseRoles
+from nebuloviz.services.rules import DatabaseRules
 from nebuloviz.services.second_factor import DatabaseSecondFactor
 from nebuloviz.services.stored_settings import DatabaseSettings, settings_seal
 from nebuloviz.services.user_imports import DatabaseUserImports
@@ -84,6 +85,7 @@ def services_of(settings: Settings, shop: Shop) -> Services:
         DayForecasts(shop.data, lambda: shop.data.now),
         shop.status,
         DatabaseCalendar(shop.audit),
+        DatabaseRules(shop.audit),
     )
 
 

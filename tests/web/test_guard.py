@@ -32,6 +32,9 @@ PAGES: dict[str, Permission] = {
     "/notifications": Permission.ALERTS_READ,
     "/notifications/1": Permission.ALERTS_READ,
     "/notifications/new": Permission.ALERTS_READ,
+    "/rules": Permission.ALERTS_READ,
+    "/rules/1": Permission.ALERTS_READ,
+    "/rules/new": Permission.ALERTS_READ,
     "/data": Permission.STREAM_READ,
     "/audit": Permission.AUDIT_READ,
     "/status": Permission.SETTINGS_MANAGE,
@@ -56,6 +59,7 @@ NEEDS: dict[str, Permission] = {
     "detectors": Permission.ALERTS_READ,
     "incident": Permission.ALERTS_READ,
     "notification": Permission.ALERTS_READ,
+    "rule": Permission.ALERTS_READ,
     "taught": Permission.ALERTS_READ,
 }
 ROUTER = ".._pages_content.children..._pages_store.data.."
@@ -263,6 +267,8 @@ class TestPages:
                 "lessons",
                 "notifications",
                 "notification",
+                "rules",
+                "rule",
             ),
             *("data", "audit"),
             *("users", "users_import", "user", "roles", "role", "profile", "settings", "status", "not_found_404"),

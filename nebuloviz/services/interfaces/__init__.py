@@ -105,6 +105,7 @@ from nebuloviz.services.interfaces.profile import (
     SessionView,
 )
 from nebuloviz.services.interfaces.roles import RoleDraft, RoleService, RoleView
+from nebuloviz.services.interfaces.rules import RULE_GRAINS, RuleDraft, RuleGrain, RuleService, RuleView
 from nebuloviz.services.interfaces.second_factor import (
     Enrolment,
     SecondFactorService,
@@ -134,6 +135,7 @@ __all__ = [
     "MOST_POSTED",
     "NOWHERE",
     "OTHER",
+    "RULE_GRAINS",
     "SECRET_IS_SET",
     "TOKEN_PREFIX",
     "USER_ORDERS",
@@ -207,6 +209,10 @@ __all__ = [
     "RoleService",
     "RoleView",
     "RowResult",
+    "RuleDraft",
+    "RuleGrain",
+    "RuleService",
+    "RuleView",
     "SaleLine",
     "SalePage",
     "SecondFactorService",
@@ -260,3 +266,4 @@ class Services:
     forecasts: ForecastService
     status: StatusService
     calendar: CalendarService
+    rules: RuleService

@@ -34,6 +34,23 @@ def text_field(
     return html.Div([html.Label(label, htmlFor=id_in_page(id)), field, _problem(problem)], className=classes)
 
 
+def number_field(
+    id: FieldId,
+    label: str,
+    value: float | None,
+    *,
+    least: float,
+    most: float,
+    whole: bool = False,
+    disabled: bool = False,
+) -> Component:
+    """A number with its label above it; None where it is left out."""
+    field = dcc.Input(
+        id=id, value=value, type="number", min=least, max=most, step=1 if whole else "any", disabled=disabled, className="nv-input",
+    )  # fmt: skip
+    return html.Div([html.Label(label, htmlFor=id_in_page(id)), field], className="nv-field")
+
+
 def list_field(
     id: FieldId,
     label: str,

@@ -10,6 +10,7 @@ import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from nebuloviz.detection.alerts import rule_of
 from nebuloviz.i18n import _, format_datetime, ngettext, number, percent, relative
 from nebuloviz.metrics.line_figures import figure, metric_behind
 from nebuloviz.metrics.query import Filter, Grain
@@ -204,7 +205,10 @@ def head(alert: AlertView, now: datetime, *, together: int = 1, counted: float |
     explore = link_button(_("Open in Explore"), explore_state(alert).to_url("/explore"), icon_name="bar-chart-line")
     others = ngettext("{count} alert at that time", "{count} alerts at that time", together, count=number(together))
     incident = link_button(others, f"/incidents/{alert.incident_id}", icon_name="collection")
-    return alert_card(alert, now=now, actions=[incident, explore] if together > 1 else [explore], counted=counted)
+    rule = rule_of(alert.detector)
+    raised_by = [link_button(_("The rule"), f"/rules/{rule}", icon_name="signpost-split")] if rule else []
+    actions = [*raised_by, *([incident] if together > 1 else []), explore]
+    return alert_card(alert, now=now, actions=actions, counted=counted)
 
 
 def course(frame: Frame, expected: pd.DataFrame | None, alert: AlertView, style: Style) -> ChartView:

@@ -1,0 +1,182 @@
+"""The series that a rule watches, as its detector takes them in: closed hours or days, from the rollups or the stream's own pace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from sqlalchemy import ColumnElement, func, literal, select
+from sqlalchemy.orm import Session
+
+from nebuloviz.detection.alerts import Finding, rule_detector, severity_of
+from nebuloviz.detection.calendar import Calendar
+from nebuloviz.detection.lessons import Lesson, Verdict, within
+from nebuloviz.detection.series import FloatArray, SeriesKey, hour_of_time, time_of_hour
+from nebuloviz.detection.series_detector import Course, Judgement
+from nebuloviz.ingest.jobs import stream_topics
+from nebuloviz.metrics.calendar import day_of, midnight
+from nebuloviz.metrics.line_figures import STREAM_FIGURES, figure
+from nebuloviz.metrics.registry import Metric, scale_of
+from nebuloviz.models import IngestMinute
+from nebuloviz.services.interfaces import RuleDraft
+from nebuloviz.services.watching import EPOCH, rollup_table, values_to_feed
+
+MOST_SERIES = 30  # of a rule that watches each value of a dimension: the largest
+HOURS_PER_WEEK, DAYS_PER_WEEK = 168, 7
+GRACE = timedelta(minutes=3)  # after the hour, for sales under way
+
+
+@dataclass(frozen=True)
+class WatchedCourse:
+    """A series with the moments between its buckets, of which there is one more than buckets."""
+
+    key: SeriesKey
+    course: Course
+    edges: tuple[datetime, ...]
+
+    def findings(self, judged: Judgement, detector: str) -> list[Finding | None]:
+        """What was found in each bucket that was asked for, in order."""
+        return [self._finding(judged, place, detector) for place in range(self.course.asked, len(self.course))]
+
+    def _finding(self, judged: Judgement, place: int, detector: str) -> Finding | None:
+        score = float(judged.score[place])
+        if score <= 0:
+            return None
+        value = float(self.course.values[place])
+        return Finding(
+            key=self.key,
+            bucket_start=self.edges[place],
+            bucket_end=self.edges[place + 1],
+            observed=value if np.isfinite(value) else 0.0,
+            expected=float(judged.expected[place]),
+            expected_low=float(judged.low[place]),
+            expected_high=float(judged.high[place]),
+            score=score,
+            severity=severity_of(score, 0.0),
+            detector=detector,
+        )
+
+    def taught(self, lessons: Iterable[Lesson]) -> WatchedCourse:
+        """Without the past buckets that people have said to be no example of what is normal."""
+        values = self.course.values.copy()
+        for lesson in lessons:
+            no_example = lesson.verdict in {Verdict.REAL, Verdict.EXPECTED}
+            if no_example and within(self.key.dimensions, lesson.key.dimensions):
+                starts = np.array([hour_of_time(moment) for moment in self.edges[: self.course.asked]])
+                values[: self.course.asked][(starts >= lesson.start) & (starts < lesson.end)] = np.nan
+        return replace(self, course=replace(self.course, values=values))
+
+
+def detector_of(draft: RuleDraft, rule_id: int) -> str:
+    return rule_detector(draft.grain, rule_id)
+
+
+def closed_until(grain: str, now: datetime, zone: ZoneInfo) -> datetime:
+    """The end of the last bucket that has closed."""
+    moment = now - GRACE
+    return time_of_hour(hour_of_time(moment)) if grain == "hour" else midnight(day_of(moment, zone), zone)
+
+
+def bucket_before(grain: str, moment: datetime, zone: ZoneInfo) -> datetime:
+    """The start of the bucket that ends at `moment`."""
+    hour = timedelta(hours=1)
+    return moment - hour if grain == "hour" else midnight(day_of(moment - hour, zone), zone)
+
+
+def watched_courses(
+    session: Session, draft: RuleDraft, start: datetime, end: datetime, zone: ZoneInfo, memory_weeks: int
+) -> list[WatchedCourse]:
+    """Each series of the rule over [`start`, `end`), which both are bucket edges, and what its detector remembers before it."""
+    metric = figure(draft.metric)
+    grid = _hours(start, end, zone, memory_weeks) if draft.grain == "hour" else _days(start, end, zone, memory_weeks)
+    sums = (
+        _stream_sums(session, grid.edges)
+        if metric.slug in STREAM_FIGURES
+        else _sums(session, draft, metric, grid.edges)
+    )
+    found = []
+    for value, figures in sorted(sums.items()):
+        key = SeriesKey(metric.slug, ((draft.dimension, value),) if draft.dimension else ())
+        course = Course(grid.first, grid.season, grid.slots, _values(metric, figures), grid.asked)
+        found.append(WatchedCourse(key, course, grid.edges))
+    return found
+
+
+@dataclass(frozen=True)
+class _Grid:
+    first: int
+    season: int
+    slots: np.ndarray
+    asked: int
+    edges: tuple[datetime, ...]
+
+
+def _hours(start: datetime, end: datetime, zone: ZoneInfo, memory_weeks: int) -> _Grid:
+    asked, last = hour_of_time(start), hour_of_time(end)
+    first = asked - (memory_weeks + 1) * HOURS_PER_WEEK
+    wall = Calendar(str(zone)).wall_hours(np.arange(first, last))
+    edges = tuple(time_of_hour(hour) for hour in range(first, last + 1))
+    return _Grid(first, HOURS_PER_WEEK, wall % HOURS_PER_WEEK, asked - first, edges)
+
+
+def _days(start: datetime, end: datetime, zone: ZoneInfo, memory_weeks: int) -> _Grid:
+    asked, last = ((day_of(moment, zone) - EPOCH).days for moment in (start, end))
+    first = asked - (memory_weeks + 1) * DAYS_PER_WEEK
+    edges = tuple(midnight(EPOCH + timedelta(days=day), zone) for day in range(first, last + 1))
+    return _Grid(first, DAYS_PER_WEEK, np.arange(first, last) % DAYS_PER_WEEK, asked - first, edges)
+
+
+_Sums = dict[str, FloatArray]  # by measure, one number a bucket
+
+
+def _sums(session: Session, draft: RuleDraft, metric: Metric, edges: Sequence[datetime]) -> dict[str, _Sums]:
+    """By value of the rule's dimension, '' for all sales."""
+    names = sorted(metric.measures)
+    table = rollup_table(draft.grain, draft.dimension or None)
+    inside = [table.c.bucket >= edges[0], table.c.bucket < edges[-1]]
+    values = [""]
+    column: ColumnElement[str] = literal("")
+    if draft.dimension:
+        column = table.c[draft.dimension]
+        one = draft.value
+        values = [one] if one is not None else values_to_feed(session, draft.dimension, edges[-1], (), MOST_SERIES)
+        inside.append(column.in_(values))
+    place = {edge: number for number, edge in enumerate(edges[:-1])}
+    found = {value: {name: np.zeros(len(place)) for name in names} for value in values}
+    rows = session.execute(select(table.c.bucket, column, *(table.c[name] for name in names)).where(*inside))
+    for bucket, value, *figures in rows:
+        for name, amount in zip(names, figures, strict=True):
+            found[value][name][place[bucket]] += amount / scale_of(name)
+    return found
+
+
+def _stream_sums(session: Session, edges: Sequence[datetime]) -> dict[str, _Sums]:
+    """What came in, whatever became of it, by the time of its arrival."""
+    columns = {
+        "accepted": IngestMinute.accepted,
+        "duplicate": IngestMinute.duplicate,
+        "rejected": IngestMinute.rejected,
+    }
+    inside = (IngestMinute.minute >= edges[0], IngestMinute.minute < edges[-1], stream_topics(IngestMinute.topic))
+    asked = select(IngestMinute.minute, *(func.sum(column) for column in columns.values())).where(*inside)
+    found = {name: np.zeros(len(edges) - 1) for name in columns}
+    starts = np.array([edge.timestamp() for edge in edges[:-1]])
+    for minute, *figures in session.execute(asked.group_by(IngestMinute.minute)):
+        place = int(np.searchsorted(starts, minute.timestamp(), side="right")) - 1
+        for name, amount in zip(columns, figures, strict=True):
+            found[name][place] += int(amount)
+    return {"": found}
+
+
+def _values(metric: Metric, figures: _Sums) -> FloatArray:
+    def amount(names: Sequence[str]) -> FloatArray:
+        parts = [(-1 if name.startswith("-") else 1) * figures[name.removeprefix("-")] for name in names]
+        return np.asarray(np.sum(parts, axis=0), float)
+
+    if not metric.denominator:
+        return amount(metric.numerator)
+    divisor = amount(metric.denominator)
+    return np.where(divisor != 0, amount(metric.numerator) / np.where(divisor != 0, divisor, 1.0), np.nan)

@@ -1,0 +1,158 @@
+"""One rule of detection: what it watches, and how. `/rules/new` makes one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash
+from dash import ALL, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
+from dash.exceptions import PreventUpdate
+
+from nebuloviz.errors import NebuloVizError
+from nebuloviz.i18n import _, lazy
+from nebuloviz.permissions import Permission
+from nebuloviz.web.access import protected_callback, register_page
+from nebuloviz.web.charts import part_answer, refusal
+from nebuloviz.web.components import card, link_button, page, page_header, sent_values, skeleton_table, toast
+from nebuloviz.web.context import act, ask, may, services
+from nebuloviz.web.navigation import URL_ID, news, stay_on_page
+from nebuloviz.web.reading import asking
+from nebuloviz.web.views import rules as views
+from nebuloviz.web.views.notifications import segment_words
+
+_STORE, _VERSION, _CHANGED = "rule-id", "rule-version", "rule-changed"
+_VALUES = 50  # of each dimension that can be chosen from
+
+
+def layout(rule_id: str = "", **_query: str) -> Component:
+    stay_on_page()
+    new = rule_id == views.NEW
+    known = int(rule_id) if rule_id.isdecimal() and len(rule_id) < 18 else 0
+    return page(
+        [
+            dcc.Store(id=_STORE, data=views.NEW if new else known),
+            dcc.Store(id=_VERSION),
+            dcc.Store(id=_CHANGED),
+            html.Div(_header(_("New rule") if new else _("Rule")), id="rule-head", className="nv-span-12"),
+            html.Div(id="rule-message", className="nv-span-12", role="status"),
+            card(_("What is watched, and how"), html.Div(skeleton_table(6, 2), id="rule-form"), span=12),
+            html.Div(id="rule-rest", className="nv-span-12"),
+        ],
+        filtered=False,
+    )
+
+
+def _header(title: Any) -> Component:
+    return page_header(title, actions=[link_button(_("All rules"), "/rules", icon_name="signpost-split")])
+
+
+@protected_callback(
+    Permission.ALERTS_READ,
+    Output("rule-head", "children"),
+    Output("rule-form", "children"),
+    Output("rule-rest", "children"),
+    Output(_VERSION, "data"),
+    Input(_STORE, "data"),
+    Input(_CHANGED, "data"),
+)
+def show(rule: Any, _changed: Any) -> tuple[Any, ...]:
+    with asking(None):
+
+        def build() -> tuple[Any, ...]:
+            manageable = may(Permission.ALERTS_MANAGE)
+            if rule == views.NEW:
+                form = views.rule_form(views.usual_draft(), _segments(), new=True, manageable=manageable)
+                return _header(_("New rule")), form, None, None
+            view = ask(services().rules.rule, _number(rule))
+            form = views.rule_form(view.draft, _segments(), new=False, manageable=manageable)
+            rest = card(_("About this rule"), views.actions(view), span=12) if manageable else None
+            return _header(html.Span([html.Bdi(view.draft.name), " ", views.state(view)])), form, rest, view.version
+
+        answer = part_answer(build)
+        return answer if isinstance(answer, tuple) else (no_update, answer, None, None)
+
+
+def _number(rule: object) -> int:
+    return rule if isinstance(rule, int) else 0
+
+
+def _segments() -> dict[str, str]:
+    """`dimension==value` -> its words, of the largest values that the reader may see."""
+    data = services().data
+    return {
+        f"{name}=={value}": segment_words(name, label)
+        for name in ask(data.dimensions_in_use)
+        if views.can_be_watched(name)
+        for value, label in ask(data.values, name, "", _VALUES)
+    }
+
+
+@protected_callback(
+    Permission.ALERTS_READ,
+    Output("rule-parameters", "children"),
+    Input(views.field_id(ALL), "value"),
+    State(views.field_id(ALL), "id"),
+    State(views.parameter_id(ALL), "value"),
+    State(views.parameter_id(ALL), "id"),
+    prevent_initial_call=True,
+)
+def show_parameters(values: Any, ids: Any, numbers: Any, names: Any) -> Any:
+    """Another detector goes by other numbers."""
+    detector = sent_values(ids, values).get("detector")
+    known = {parameter.name for parameter in views.kind_of(detector).parameters}
+    if detector is None or set(sent_values(names, numbers)) == known:
+        raise PreventUpdate
+    return views.parameter_fields(views.kind_of(detector).name, {})
+
+
+@protected_callback(
+    Permission.ALERTS_READ,
+    Output(_STORE, "data"),
+    Output(_CHANGED, "data"),
+    Output("rule-message", "children"),
+    Input("rule-save", "n_clicks"),
+    State(views.field_id(ALL), "id"),
+    State(views.field_id(ALL), "value"),
+    State(views.parameter_id(ALL), "id"),
+    State(views.parameter_id(ALL), "value"),
+    State(_STORE, "data"),
+    State(_VERSION, "data"),
+    prevent_initial_call=True,
+)
+def save(clicks: Any, *said: Any) -> tuple[Any, ...]:
+    """Make the rule, or store what has been changed; what somebody else changed meanwhile is not overwritten."""
+    if not clicks:
+        raise PreventUpdate
+    *form, rule, version = said
+    draft = views.draft_of(*form)
+    service = services().rules
+    try:
+        if rule == views.NEW:
+            made = act(service.create, draft)
+            return made.id, no_update, toast(_("{name} watches from now on.", name=made.draft.name), "good")
+        act(service.change, _number(rule), version if isinstance(version, int) else -1, draft)
+    except NebuloVizError as error:
+        return no_update, no_update, refusal(error)
+    return no_update, news(), toast(_("Saved; it holds from now on."), "good")
+
+
+@protected_callback(
+    Permission.ALERTS_READ,
+    Output("rule-message", "children", allow_duplicate=True),
+    Input("rule-delete", "submit_n_clicks"),
+    State(_STORE, "data"),
+    prevent_initial_call=True,
+)
+def delete(clicks: Any, rule: Any) -> Any:
+    if not clicks:
+        raise PreventUpdate
+    try:
+        act(services().rules.delete, _number(rule))
+    except NebuloVizError as error:
+        return refusal(error)
+    dash.set_props(URL_ID, {"pathname": "/rules"})
+    return no_update
+
+
+register_page(__name__, path_template="/rules/<rule_id>", permission=Permission.ALERTS_READ, name=lazy("Rule"))
