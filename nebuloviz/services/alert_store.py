@@ -156,7 +156,7 @@ def resolve_all(session: Session, detector: str, at: datetime) -> None:
     for alert_id in session.scalars(
         select(Alert.id).where(Alert.detector == detector, Alert.state != "resolved")
     ).all():
-        _resolve(session, alert_id, at)
+        resolve(session, alert_id, at)
 
 
 def resolve_past(session: Session, detector: str, until: datetime, at: datetime) -> None:
