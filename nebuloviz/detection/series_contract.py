@@ -32,7 +32,7 @@ def check_series_detector(kind: type[SeriesDetector]) -> None:
 
 
 def says_what_it_is(kind: type[SeriesDetector]) -> None:
-    for words in (getattr(kind, "name", ""), str(getattr(kind, "label", ""))):
+    for words in (getattr(kind, "name", ""), getattr(kind, "label", "")):
         promise(bool(words), "it has a name and a label")
     for each in kind.parameters:
         inside = each.default is None or each.least <= each.default <= each.most

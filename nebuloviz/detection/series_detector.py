@@ -14,7 +14,6 @@ from typing import ClassVar
 import numpy as np
 
 from nebuloviz.detection.series import FloatArray, IntArray
-from nebuloviz.i18n import LazyText
 
 _MOST_SCORE = 100.0
 
@@ -90,11 +89,11 @@ class Judgement:
 class Parameter:
     """A number that whoever makes a rule chooses, from `least` to `most`. Without a default it may be left out.
 
-    `label` may be text that is translated, or plain. `of_metric`: it is in the unit of the rule's metric.
+    `of_metric`: it is in the unit of the rule's metric.
     """
 
     name: str
-    label: LazyText | str
+    label: str
     default: float | None = None
     least: float = 0.0
     most: float = 1e12
@@ -104,6 +103,8 @@ class Parameter:
 
 class SeriesDetector(ABC):
     """Judges each bucket of a course by itself and what came before it.
+
+    `label` and `about` say in English what it is called and what it does; where there is a translation of them, readers see that.
 
     Causal: what it says of a bucket depends on that bucket and on the `memory_weeks` weeks before it, and on nothing else: the
     same bucket gets the same judgement when it closes, in a backtest, and whatever else is asked for at the same time. It learns
@@ -115,8 +116,8 @@ class SeriesDetector(ABC):
     """
 
     name: ClassVar[str]
-    label: ClassVar[LazyText | str]
-    about: ClassVar[LazyText | str] = ""
+    label: ClassVar[str]
+    about: ClassVar[str] = ""
     parameters: ClassVar[tuple[Parameter, ...]] = ()
     memory_weeks: ClassVar[int] = 8
 

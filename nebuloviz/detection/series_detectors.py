@@ -14,7 +14,6 @@ from nebuloviz.detection.forest import ForestDetector
 from nebuloviz.detection.series import BoolArray, FloatArray, IntArray
 from nebuloviz.detection.series_detector import Course, Judgement, Parameter, SeriesDetector
 from nebuloviz.detection.tail import DAYS_FIT, HOURS_FIT, tail_from_daily_maxima
-from nebuloviz.i18n import lazy
 
 if TYPE_CHECKING:  # which many who only ask for the detectors' names need not load
     import pandas as pd
@@ -28,11 +27,11 @@ class Threshold(SeriesDetector):
     """Below one number, or above another; either may be left out."""
 
     name = "threshold"
-    label = lazy("Threshold")
-    about = lazy("Alerts when a value falls below one number or rises above another.")
+    label = "Threshold"
+    about = "Alerts when a value falls below one number or rises above another."
     parameters = (
-        Parameter("below", lazy("Alert below"), least=-1e12, of_metric=True),
-        Parameter("above", lazy("Alert above"), least=-1e12, of_metric=True),
+        Parameter("below", "Alert below", least=-1e12, of_metric=True),
+        Parameter("above", "Alert above", least=-1e12, of_metric=True),
     )
     memory_weeks = 5
 
@@ -48,12 +47,12 @@ class SameWeekday(SeriesDetector):
     """A change against the median at the same hour of the same weekday, or on the same weekday, of the last four weeks."""
 
     name = "same_weekday"
-    label = lazy("Change against the same weekday")
-    about = lazy("Compares with the same weekday, by the hour at the same hour, of the last four weeks.")
+    label = "Change against the same weekday"
+    about = "Compares with the same weekday, by the hour at the same hour, of the last four weeks."
     parameters = (
-        Parameter("fall", lazy("Alert on a fall by, in percent"), 40.0, 1.0, 100.0),
-        Parameter("rise", lazy("Alert on a rise by, in percent"), 80.0, 1.0, 10_000.0),
-        Parameter("least", lazy("Only where at least this much is due"), 0.0, 0.0, of_metric=True),
+        Parameter("fall", "Alert on a fall by, in percent", 40.0, 1.0, 100.0),
+        Parameter("rise", "Alert on a rise by, in percent", 80.0, 1.0, 10_000.0),
+        Parameter("least", "Only where at least this much is due", 0.0, 0.0, of_metric=True),
     )
     memory_weeks = 6
 
@@ -72,9 +71,9 @@ class ForecastInterval(SeriesDetector):
     """
 
     name = "forecast_interval"
-    label = lazy("Forecast interval")
-    about = lazy("Forecasts each value and alerts when it leaves the range that such forecasts keep to.")
-    parameters = (Parameter("percent", lazy("Share of values that are normal, in percent"), 99.5, 50.0, 99.99),)
+    label = "Forecast interval"
+    about = "Forecasts each value and alerts when it leaves the range that such forecasts keep to."
+    parameters = (Parameter("percent", "Share of values that are normal, in percent", 99.5, 50.0, 99.99),)
     memory_weeks = 20
     _WEEKS = 6
     _ERRORS_WEEKS = 10
@@ -106,9 +105,9 @@ class Silence(SeriesDetector):
     """
 
     name = "silence"
-    label = lazy("Nothing comes any more")
-    about = lazy("Alerts when a segment is missing or the stream has gone stale: nothing, where something is usual.")
-    parameters = (Parameter("buckets", lazy("After so many hours or days without any"), 3.0, 1.0, 168.0, whole=True),)
+    label = "Nothing comes any more"
+    about = "Alerts when a segment is missing or the stream has gone stale: nothing, where something is usual."
+    parameters = (Parameter("buckets", "After so many hours or days without any", 3.0, 1.0, 168.0, whole=True),)
     memory_weeks = 6
     _USUALLY = 3
 
@@ -143,9 +142,9 @@ class Scored(SeriesDetector):
     """
 
     name = "isolation_forest"
-    label = lazy("Isolation forest")
-    about = lazy("Learns each week what is normal, and sets its bar by the false alerts that you accept.")
-    parameters = (Parameter("false_alerts", lazy("Acceptable false alerts a week"), 0.5, 0.001, 20.0),)
+    label = "Isolation forest"
+    about = "Learns each week what is normal, and sets its bar by the false alerts that you accept."
+    parameters = (Parameter("false_alerts", "Acceptable false alerts a week", 0.5, 0.001, 20.0),)
     memory_weeks = 20
     scorer: ClassVar[type[Detector]] = ForestDetector
     _LEARNED_WEEKS = 8

@@ -34,6 +34,7 @@ from nebuloviz.services.interfaces import (
     RuleView,
 )
 from nebuloviz.services.rule_series import detector_of
+from nebuloviz.services.rule_words import detector_words
 from nebuloviz.services.scope import scope_filters
 
 MOST_RULES = 50
@@ -160,7 +161,9 @@ def _number(parameter: Parameter, value: float | None) -> float | None:
     inside = value is not None and math.isfinite(value) and parameter.least <= value <= parameter.most
     if not inside or (parameter.whole and value != int(value or 0)):
         bounds = {"least": number(parameter.least), "most": number(parameter.most)}
-        raise InvalidInput(_("{name}: a number from {least} to {most}.", name=str(parameter.label), **bounds))
+        raise InvalidInput(
+            _("{name}: a number from {least} to {most}.", name=detector_words(parameter.label), **bounds)
+        )
     return value
 
 

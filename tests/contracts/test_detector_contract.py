@@ -127,7 +127,7 @@ class TestABrokenDetector:
 
 
 class _Unlabelled(SameWeekday):
-    label = ""  # type: ignore[assignment]  # plain text is as good
+    label = ""
 
 
 class _Foreseeing(SameWeekday):

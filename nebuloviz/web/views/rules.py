@@ -16,6 +16,7 @@ from nebuloviz.metrics.line_figures import figure
 from nebuloviz.metrics.registry import dimension
 from nebuloviz.models import ROLLED_DIMENSIONS
 from nebuloviz.services.interfaces import RuleDraft, RuleGrain, RuleView
+from nebuloviz.services.rule_words import detector_words
 from nebuloviz.services.rules import rule_metrics
 from nebuloviz.web.components import (
     badge,
@@ -91,12 +92,12 @@ def _segment(draft: RuleDraft) -> Component | str:
 
 
 def detector_label(name: str) -> str:
-    return next((str(kind.label) for kind in series_detectors() if kind.name == name), name)
+    return next((detector_words(kind.label) for kind in series_detectors() if kind.name == name), name)
 
 
 def _numbers(draft: RuleDraft) -> list[Component]:
     """The parameters that are given, a line each."""
-    labels = {each.name: str(each.label) for each in (kind_of(draft.detector).parameters)}
+    labels = {each.name: detector_words(each.label) for each in (kind_of(draft.detector).parameters)}
     return [
         html.Div(f"{labels.get(name, name)}: {number(value)}") for name, value in draft.parameters if value is not None
     ]
@@ -125,7 +126,12 @@ def rule_form(draft: RuleDraft, segments: Mapping[str, str], *, new: bool, manag
         _list("metric", _("Metric"), {slug: str(figure(slug).label) for slug in rule_metrics()}, draft.metric),
         _list("segment", _("Segment"), _segments(draft, segments), segment_of(draft), searchable=True),
         _list("grain", _("Judged by"), {slug: str(words) for slug, words in GRAIN_WORDS.items()}, draft.grain),
-        _list("detector", _("Detector"), {kind.name: str(kind.label) for kind in series_detectors()}, draft.detector),
+        _list(
+            "detector",
+            _("Detector"),
+            {kind.name: detector_words(kind.label) for kind in series_detectors()},
+            draft.detector,
+        ),
         html.Div(
             dbc.Switch(id=field_id("enabled"), label=_("On"), value=draft.enabled, className="nv-switch"),
             className="nv-field nv-field-end",
@@ -165,7 +171,7 @@ def parameter_fields(detector: str, values: Mapping[str, float | None]) -> Compo
     """What the detector does, and its numbers; those of `values` that it does not know are left out."""
     kind = kind_of(detector)
     fields = [_parameter(each, values.get(each.name, each.default)) for each in kind.parameters]
-    about: list[Component | str] = [icon("info-circle"), " ", str(kind.about)] if str(kind.about) else []
+    about: list[Component | str] = [icon("info-circle"), " ", detector_words(kind.about)] if kind.about else []
     return html.Div(
         [html.P(about, className="nv-help"), html.Div(fields, className="nv-mapping nv-mapping-wide")],
         className="nv-stack",
@@ -175,7 +181,7 @@ def parameter_fields(detector: str, values: Mapping[str, float | None]) -> Compo
 def _parameter(parameter: Parameter, value: float | None) -> Component:
     return number_field(
         parameter_id(parameter.name),
-        str(parameter.label),
+        detector_words(parameter.label),
         value,
         least=parameter.least,
         most=parameter.most,
