@@ -283,9 +283,9 @@
     }
   }
 
-  /* A search field gets the focus; a dropdown opens, for its search field is inside. */
+  /* A search field gets the focus; a dropdown opens, for its search field is inside. Without either shell.js opens the filters. */
   function focusSearch() {
-    const search = document.querySelector("[data-nv-search] input, [data-nv-search] button, .nv-filterbar .dash-dropdown");
+    const search = document.querySelector("[data-nv-search] input, [data-nv-search] button");
     if (!search) {
       return;
     }

@@ -153,14 +153,15 @@
     function (event) {
       const menu = document.getElementById("filter-panel");
       const busy = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) || document.querySelector("dialog[open]");
-      if (event.key === "/" && menu && !busy && !document.querySelector("[data-nv-search]")) {
+      if (event.key === "/" && menu && menu.offsetParent && !busy && !document.querySelector("[data-nv-search]")) {
         event.preventDefault();
+        event.stopPropagation();
         if (!menu.open) {
           menu.querySelector("summary").click();
         }
         const list = menu.querySelector(".nv-select-values");
         if (list) {
-          list.focus();
+          window.setTimeout(() => list.click()); // by then the key is up to nobody: a list that has the focus would take it for a search
         }
       }
     },

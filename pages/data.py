@@ -99,7 +99,11 @@ def _letter_actions() -> list[Component]:
         reasons,
         button(_("Try again"), id="data-retry", icon_name="arrow-clockwise"),
         button(_("Correct"), id="data-correct", icon_name="pencil"),
-        button(_("Discard"), id="data-discard", icon_name="trash", kind="quiet"),
+        dcc.ConfirmDialogProvider(
+            button(_("Discard"), icon_name="trash", kind="quiet"),
+            id="data-discard",
+            message=_("Discard the chosen records? They will not be tried again."),
+        ),
     ]
 
 
@@ -310,7 +314,7 @@ def letters_seen(_ticks: int | None, seen: Any, selected: Any) -> Any:
     Output("data-letters-message", "children"),
     Output("data-correction-place", "children", allow_duplicate=True),
     Input("data-retry", "n_clicks"),
-    Input("data-discard", "n_clicks"),
+    Input("data-discard", "submit_n_clicks"),
     State(_GRID, "selectedRows"),
     State(_LETTERS_CHANGED, "data"),
     prevent_initial_call=True,

@@ -27,7 +27,6 @@ from nebuloviz.web.views import common
 from nebuloviz.web.views.grids import frame_grid
 
 MOST_COMBINATIONS = 400
-MOST_POINTS = 200
 _TABLE_HEIGHT = 520
 _SLUG = re.compile(r"[a-z][a-z_]*")
 
@@ -134,7 +133,7 @@ def _heat_query(asked: Asking, state: PageState) -> Query:
 
 
 def _pair_query(asked: Asking, state: PageState) -> Query:
-    return asked.query(metrics=pair(state), dimensions=state.by[:1], limit=MOST_POINTS, order=f"-{state.metric}")
+    return asked.query(metrics=pair(state), dimensions=state.by[:1], limit=state.top, order=f"-{state.metric}")
 
 
 def _pair_title(state: PageState) -> str:

@@ -110,7 +110,10 @@ def _slot_header(title: str, part: Callable[[str], Id], head: Children) -> html.
 def _slot_parts(name: str, title: str, part: Callable[[str], Id], shown: Mapping[str, Any]) -> list[Component]:
     """Note, figure and the table behind it."""
     graph = dcc.Graph(
-        id=part("figure"), config=config(f"nebuloviz-{name}"), className="nv-graph", **given(figure=shown["figure"])
+        id=part("figure"),
+        config=config(f"nebuloviz-{name}", mode_bar=False),
+        className="nv-graph",
+        **given(figure=shown["figure"]),
     )
     named = given(aria_label=title)
     return [

@@ -138,12 +138,16 @@ def colors_of(dimension: str, values: Iterable[str], theme: Theme = "light") -> 
     return colors
 
 
+#: How much stronger the palette is when it is gone through for the second and the third time.
+_SHADES = (0.45, 0.7)
+
+
 def _slot(dimension: str, value: str) -> int:
     return zlib.crc32(f"{dimension}\0{value}".encode("utf-8", "surrogatepass")) % len(LIGHT.series)
 
 
 def _paint(slot: int, of: Tokens, lap: int = 0) -> str:
-    return of.series[slot] if lap == 0 else mix(of.series[slot], of.text, 0.45)
+    return of.series[slot] if lap == 0 else mix(of.series[slot], of.text, _SHADES[min(lap, len(_SHADES)) - 1])
 
 
 def mix(color: str, into: str, share: float) -> str:

@@ -219,7 +219,7 @@ class TestRejected:
 
     def test_are_put_away(self, page: Any, shop: Shop, browser: Browser, drawn: Drawn) -> None:
         shop.ingest.letters = {1: dead_letter(1), 2: dead_letter(2)}
-        browser.triggers("data-discard.n_clicks", 1)
+        browser.triggers("data-discard.submit_n_clicks", 1)
         changed, message, form = page.settle(None, 1, [{"id": 2}, {"id": "x"}, None], 0)
         assert (changed, form) == (1, None)
         assert "1 record put away." in drawn(message)

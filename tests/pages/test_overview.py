@@ -155,10 +155,12 @@ class TestTrend:
         assert found["body"] == "nv-slot nv-ready"
 
     def test_hours_that_have_not_begun_are_missing_and_not_zero(self, page: Any) -> None:
-        lines = traces(answer(page, "trend", "?range=today"), "scatter")
-        running = next(trace for trace in lines if trace.name == "So far")
-        not_begun = running.y[2:]  # behind the last hour that has ended and the one that is running
-        assert [value for value in not_begun if value is not None and not math.isnan(value)] == []
+        found = answer(page, "trend", "?range=today")
+        (running,) = traces(found, "bar")
+        assert len(running.y) == 1
+        points = next(trace for trace in traces(found, "scatter") if trace.mode == "markers")
+        behind = points.y[list(points.x).index(running.x[0]) + 1 :]
+        assert all(math.isnan(value) for value in behind)
 
     @pytest.mark.parametrize(("search", "ringed"), [("", True), ("&f.category=Dairy", False), ("&m=orders", False)])
     def test_rings_the_alerts_of_exactly_what_is_shown(self, page: Any, shop: Shop, search: str, ringed: bool) -> None:

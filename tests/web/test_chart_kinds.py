@@ -63,7 +63,7 @@ class TestWhatAChartAsks:
             (SPLIT, "table", {"grain": "day", "comparison": "previous", "limit": 10}),
             (_of_ratio(SPLIT), "line", {"other": False, "order": "-margin"}),
             (BY_ONE, "bar", {"grain": None, "comparison": "previous", "limit": 10, "other": True}),
-            (BY_ONE, "scatter", {"metrics": ("revenue", "orders"), "limit": 200, "other": False}),
+            (BY_ONE, "scatter", {"metrics": ("revenue", "orders"), "limit": 10, "other": False}),
             (BY_TWO, "heatmap", {"dimensions": ("store", "channel"), "comparison": None, "limit": 400}),
             (BY_TWO, "table", {"dimensions": ("store", "channel"), "comparison": "previous", "limit": 400}),
         ],

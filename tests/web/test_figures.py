@@ -181,13 +181,17 @@ class TestTrend:
         drawn = figures.trend(days(3, zone="Asia/Kolkata"), REVENUE, "day")
         assert points(drawn).x[0] == datetime(2026, 9, 28)
 
-    def test_the_unfinished_bucket_is_dotted_open_and_called_so_far(self) -> None:
-        drawn = figures.trend(with_all(days(5)), REVENUE, "day")
-        solid, dotted = trace(drawn, name="Revenue"), trace(drawn, name="So far")
+    def test_the_unfinished_bucket_is_a_hatched_bar_called_so_far(self) -> None:
+        frame = with_all(days(5))
+        drawn = figures.trend(frame, REVENUE, "day")
+        solid, bar = trace(drawn, name="Revenue"), trace(drawn, name="So far")
         assert len(solid.x) == 4
-        assert "px" in dotted.line.dash
-        assert set(dotted.x) == {points(drawn).x[-1], None}, "no line falls from the last finished bucket"
-        assert list(dotted.y) == [0, points(drawn).y[-1], None]
+        assert (bar.type, bar.marker.pattern.shape) == ("bar", "/")
+        assert list(bar.x) == [points(drawn).x[-1]], "no line falls from the last finished bucket"
+        assert list(bar.y) == [points(drawn).y[-1]]
+        (expected,) = drawn.layout.shapes
+        assert [expected.y0, expected.y1] == frame[["revenue:low", "revenue:high"]].iloc[-1].tolist()
+        assert drawn.layout.xaxis.range[1] > expected.x1, "the whole bar is seen"
         assert "so far" in points(drawn).customdata[-1][3]
         assert points(drawn).marker.color[-1] == LIGHT.raised
 

@@ -15,7 +15,7 @@ from nebuloviz.i18n import _, bucket_label
 from nebuloviz.metrics.registry import Metric, dimension
 from nebuloviz.services.shown import value_labels
 from nebuloviz.web.components.basic import Child, Children, Id, button, given, icon
-from nebuloviz.web.figures import value_text
+from nebuloviz.web.figures import range_text, value_text
 
 MOST_TABLE_ROWS = 500
 
@@ -130,6 +130,8 @@ def _columns(
         if f"{metric.slug}:comparison" in frame:
             words = f"{metric.label}, {comparison or _('before')}"
             columns.append((words, True, _number_cell(metric, f"{metric.slug}:comparison")))
+        if f"{metric.slug}:low" in frame:
+            columns.append((_("Expected range"), True, functools.partial(_range_cell, metric)))
     return columns
 
 
@@ -140,6 +142,10 @@ def _time_cell(grain: str, row: dict[str, Any]) -> html.Th:
 
 def _name_cell(slug: str, labels: Mapping[str, str], row: dict[str, Any]) -> html.Td:
     return html.Td(html.Bdi(labels[row[slug]]))
+
+
+def _range_cell(metric: Metric, row: dict[str, Any]) -> html.Td:
+    return html.Td(range_text(metric, row), className="nv-num")
 
 
 def _number_cell(metric: Metric, column: str) -> Any:

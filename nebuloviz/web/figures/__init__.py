@@ -21,7 +21,7 @@ from nebuloviz.web.figures.base import (
 from nebuloviz.web.figures.parts import bars, heat_map, treemap
 from nebuloviz.web.figures.relation import scatter
 from nebuloviz.web.figures.stacks import stacked
-from nebuloviz.web.figures.text import escape, title_of, with_unit
+from nebuloviz.web.figures.text import escape, range_text, title_of, with_unit
 from nebuloviz.web.figures.trends import sparkline, trend
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "empty",
     "escape",
     "heat_map",
+    "range_text",
     "scatter",
     "severity_word",
     "sparkline",

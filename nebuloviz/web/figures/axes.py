@@ -34,17 +34,20 @@ def wall(buckets: pd.Series[Any]) -> list[datetime]:
     return [bucket.to_pydatetime().replace(tzinfo=None) for bucket in buckets]
 
 
-def time_axis(buckets: Sequence[datetime], grain: str, *, bars: bool = False) -> dict[str, Any]:
+def time_axis(
+    buckets: Sequence[datetime], grain: str, *, bars: bool = False, room: timedelta | None = None
+) -> dict[str, Any]:
     """An x axis over `buckets` (wall clock, ascending, at least one) with at most seven labelled ticks.
 
-    It ends at the first and the last bucket, but for `bars`, which are as wide as a bucket.
+    It ends at the first and the last bucket, but for `bars`, which are as wide as a bucket; with `room` behind the last one.
     """
     ticks, slack = _ticks(list(dict.fromkeys(buckets)), grain), (buckets[-1] - buckets[0]) / 80
+    end = buckets[-1] + max(slack, room or slack)
     return {
         "type": "date",
         # By itself Plotly gives points a margin that parts the first one from the axis.
         "ticklabelstandoff": 8,
-        "range": [buckets[0] - slack, buckets[-1] + slack] if slack and not bars else None,
+        "range": [buckets[0] - slack, end] if slack and not bars else None,
         "tickmode": "array",
         "tickvals": ticks,
         "ticktext": _labels(ticks, grain),

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from nebuloviz.i18n import (
     Preferences,
@@ -113,6 +114,15 @@ def with_unit(named: str, metric: Metric) -> str:
     """`named`, what a chart of `metric` shows, and the unit: "Revenue per hour and weekday, USD"."""
     unit = unit_text(metric)
     return _("{metric}, {unit}", metric=named, unit=unit) if unit else named
+
+
+def range_text(metric: Metric, row: Mapping[Any, Any]) -> str:
+    """The expected range of a row, a dash where nothing was expected."""
+    *_ignored, low, high = metric_columns(metric)
+    least, most = float(row[low]), float(row[high])
+    if not (math.isfinite(least) and math.isfinite(most)):
+        return value_text(metric, None)
+    return _("{low} to {high}", low=value_text(metric, least), high=value_text(metric, most))
 
 
 def metric_columns(metric: Metric) -> tuple[str, str, str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Literal
 
 import pandas as pd
@@ -32,6 +33,7 @@ from nebuloviz.web.theme import alpha, comparison_color
 MOST_DIRECT_LABELS = 4
 #: Plot height, in pixels, that labels beside lines are kept apart for.
 _USUAL_HEIGHT, _LABEL_HEIGHT, _LABEL_SIZE = 240, 15, 11
+_BAR_SHARE = 0.6  # of a bucket's room, for the bar of one that is still running
 _RINGS: dict[Severity, tuple[str, int]] = {
     "low": ("circle-open", 10),
     "medium": ("circle-open", 12),
@@ -79,7 +81,9 @@ def trend(  # noqa: PLR0913 - each is something else to draw
         pointed = replace(line, rows=joined(line.rows, coming, metric))
         _add_points(drawn, pointed, metric, style, anomalies if number == 0 else ())
     starts = sorted({*wall(frame["bucket"]), *(wall(coming["bucket"]) if coming is not None else ())})
-    drawn.x_axis(time_axis(starts, grain), spikecolor=style.tokens.line_strong)
+    running = not split and not metric.denominator and _ended(series[0].rows) < len(series[0].rows)
+    room = _bar_width(series[0].rows["bucket"]) * 0.6 if running else None
+    drawn.x_axis(time_axis(starts, grain, room=room), spikecolor=style.tokens.line_strong)
     values = [*_values(frame, metric, anomalies), *ahead_values(coming)]
     drawn.y_axis(value_axis(metric, values, zero=metric.unit != "ratio" or kind == "area"))
     _name_series(drawn, series, metric, style)
@@ -158,33 +162,49 @@ def _add_line(drawn: Drawing, line: Series, metric: Metric, style: Style, *, fil
             fillcolor=alpha(line.color, 0.14) if filled else None,
             name=escape(line.label or str(metric.label)),
         )
-    if ended < len(at):
-        x, y = _so_far(at, values, ended, rising=not metric.denominator)
-        drawn.add(
-            "scatter",
-            x=x,
-            y=y,
-            mode="lines",
-            hoverinfo="skip",
-            legendgroup=line.label or None,
-            line={"color": comparison_color(line.color, style.theme), "width": 1.5, "dash": "2px,3px"},
-            name=_("So far"),
-        )
+    if ended < len(at) and metric.denominator:
+        x, y = at[max(ended - 1, 0) :], values[max(ended - 1, 0) :]
+        dots = {"color": comparison_color(line.color, style.theme), "width": 1.5, "dash": "2px,3px"}
+        common: dict[str, Any] = {"mode": "lines", "hoverinfo": "skip", "legendgroup": line.label or None}
+        drawn.add("scatter", x=x, y=y, line=dots, name=_("So far"), **common)
+    elif ended < len(at) and not line.label:
+        _add_running(drawn, line, metric, style)
 
 
-def _so_far(at: list[Any], values: list[Any], ended: int, *, rising: bool) -> tuple[list[Any], list[Any]]:
-    """The dotted line of unfinished buckets as x and y.
+def _add_running(drawn: Drawing, line: Series, metric: Metric, style: Style) -> None:
+    """Sums that still grow: a line down to them would look like a crash, so they fill up from zero, like bars.
 
-    A sum is still `rising`: a line down to it would look like a crash, so each bucket fills up from zero like a bar. A ratio
-    is what it is, and goes on from the last bucket that has ended.
+    Behind each the range that is expected of it by its end.
     """
-    if not rising:
-        first = max(ended - 1, 0)
-        return at[first:], values[first:]
-    return (
-        [x for moment in at[ended:] for x in (moment, moment, None)],
-        [y for value in values[ended:] for y in (0, value, None)],
+    rows, width = line.rows.iloc[_ended(line.rows) :].dropna(subset=[metric.slug]), _bar_width(line.rows["bucket"])
+    *_ignored, low, high = metric_columns(metric)
+    if low in rows:
+        for at, least, most in zip(wall(rows["bucket"]), rows[low].tolist(), rows[high].tolist(), strict=True):
+            if math.isfinite(least) and math.isfinite(most):
+                box = {"x0": at - width / 2, "x1": at + width / 2, "y0": least, "y1": most}
+                drawn.layout.setdefault("shapes", []).append(
+                    {"type": "rect", "layer": "below", "fillcolor": style.tokens.band, "line": {"width": 0}, **box}
+                )
+    drawn.add(
+        "bar",
+        x=wall(rows["bucket"]),
+        y=rows[metric.slug].tolist(),
+        width=width.total_seconds() * 1000,
+        marker={
+            "color": comparison_color(line.color, style.theme),
+            "line": {"color": line.color, "width": 1},
+            "pattern": {"shape": "/", "size": 6, "solidity": 0.45, "fillmode": "replace"},
+        },
+        hoverinfo="skip",
+        name=_("So far"),
     )
+
+
+def _bar_width(buckets: pd.Series[Any]) -> timedelta:
+    """How wide the bar of a running bucket is: narrower than its bucket, so that neighbours stay apart."""
+    apart = buckets.iloc[-1] - buckets.iloc[-2] if len(buckets) > 1 else pd.Timedelta(days=1)
+    width: timedelta = (apart * _BAR_SHARE).to_pytimedelta()
+    return width
 
 
 def _ended(rows: pd.DataFrame) -> int:

@@ -221,7 +221,7 @@ def course(frame: Frame, expected: pd.DataFrame | None, alert: AlertView, style:
     return ChartView(
         title,
         trend(banded, shown, grain_of(alert), anomalies=marks, style=style),
-        common.table_of(frame, data, title),
+        common.table_of(frame, banded, title),
         course_words(alert),
         common.downloads(frame.query, title),
     )

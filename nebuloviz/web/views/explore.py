@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _
+from nebuloviz.i18n import _, number
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import metric
 from nebuloviz.services.interfaces import AlertView, Forecast, Frame
@@ -74,13 +74,26 @@ def chart_view(
     if isinstance(drawn, Component):
         return ChartView(title, instead=drawn, links=links)
     subtitle: Children = common.by_words(query.grain) if query.grain else None
-    table = ahead.with_forecast(common.table_of(frame, data, title), coming)
+    banded = common.with_expected(data, expected, state.metric) if expects(state) else data
+    table = ahead.with_forecast(common.table_of(frame, banded, title), coming)
+    if query.grain and query.dimensions:
+        subtitle = _told_apart(query, state)
     if expects(state):
         subtitle = ahead.subtitle(query, state, coming, "/explore", frame.as_of)
     if shape is not None:
         table = partial(common.matrix_table, matrix_of(frame, shape, state.top), metric(state.metric), title)
         subtitle = _("Mean of the range") if shape == "week" else subtitle
     return ChartView(title, drawn, table, subtitle, links)
+
+
+def _told_apart(query: Query, state: PageState) -> str:
+    """The grain of lines by a dimension, and what they leave out though it exists, or was chosen."""
+    words = common.by_words(query.grain or "day")
+    if query.limit and not query.other:
+        words = _("{words} · the largest {count}, without the rest", words=words, count=number(query.limit))
+    if state.comparison and not query.comparison:
+        words = _("{words} · not compared, as it is told apart", words=words)
+    return words
 
 
 def with_axis(state: PageState, axis: str) -> PageState:

@@ -27,7 +27,7 @@ from nebuloviz.i18n import (
 from nebuloviz.metrics.registry import Metric, dimension, metric
 from nebuloviz.services.interfaces import Frame, SaleLine, SalePage
 from nebuloviz.services.shown import value_labels
-from nebuloviz.web.figures import value_text
+from nebuloviz.web.figures import range_text, value_text
 from nebuloviz.web.question import comparison_words
 
 BLOCK = 100
@@ -35,7 +35,7 @@ _NUMERIC = "rightAligned"
 
 #: Fields of a sale line in the order in which they are shown: heading, whether numeric, width.
 LINE_COLUMNS: tuple[tuple[str, LazyText, bool, int], ...] = (
-    ("sold_at", lazy("Time"), False, 170),
+    ("sold_at", lazy("Time"), False, 200),
     ("product", lazy("Product"), False, 220),
     ("category", lazy("Category"), False, 130),
     ("quantity", lazy("Quantity"), True, 100),
@@ -206,6 +206,8 @@ def _frame_columns(frame: Frame, data: pd.DataFrame) -> list[tuple[str, bool, _C
         if f"{slug}:comparison" in data:
             words = _("{metric}, {comparison}", metric=shown.label, comparison=comparison_words(query.comparison))
             columns.append((words, True, _number_cells(shown, f"{slug}:comparison")))
+        if f"{slug}:low" in data:
+            columns.append((_("Expected range"), True, _range_cells(shown)))
     return columns
 
 
@@ -234,6 +236,14 @@ def _number_cells(shown: Metric, column: str) -> _Cells:
     return cells
 
 
+def _range_cells(shown: Metric) -> _Cells:
+    def cells(row: Mapping[Any, Any]) -> tuple[Any, str]:
+        least = float(row[f"{shown.slug}:low"])
+        return (least if math.isfinite(least) else None), range_text(shown, row)
+
+    return cells
+
+
 def _options() -> dict[str, Any]:
     language = current().language
     return {
@@ -244,6 +254,7 @@ def _options() -> dict[str, Any]:
         "suppressCellFocus": False,
         "tooltipShowDelay": 400,
         "enableCellTextSelection": True,
+        "alwaysShowHorizontalScroll": True,
     }
 
 

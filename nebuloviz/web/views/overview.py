@@ -161,7 +161,7 @@ def trend_view(
     return ChartView(
         title,
         trend(banded, metric(slug), grain, anomalies=marks, ahead=ahead.frame_of(coming), style=style),
-        ahead.with_forecast(common.table_of(frame, data, title), coming),
+        ahead.with_forecast(common.table_of(frame, banded, title), coming),
         ahead.subtitle(query, state, coming, "/", now),
         common.downloads(query, title),
     )
