@@ -128,7 +128,7 @@ def course(number: int, _stamp: str, theme: str, table_clicks: int | None) -> di
                 metrics=(metric_behind(alert.metric),),
                 start=start,
                 end=end,
-                grain=views.grain_of(alert),
+                grain=alert.grain,
                 filters=views.filters_of(alert),
                 comparison="weekdays",
             )

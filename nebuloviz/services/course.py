@@ -8,26 +8,29 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from nebuloviz.errors import NebuloVizError
-from nebuloviz.i18n import _, moment_range
+from nebuloviz.i18n import LazyText, _, current, moment_range
 from nebuloviz.metrics.line_figures import metric_behind
-from nebuloviz.metrics.query import Filter, Query
+from nebuloviz.metrics.query import Filter, Grain, Query
 from nebuloviz.metrics.registry import metric
 from nebuloviz.permissions import Actor
 from nebuloviz.services.interfaces import AlertView, Services
 from nebuloviz.services.line_picture import Course, png
 
-BEFORE, AFTER = timedelta(days=3), timedelta(hours=6)
+#: Before and after an alert, by the grain of its buckets.
+_AROUND = {"hour": (timedelta(days=3), timedelta(hours=6)), "day": (timedelta(days=28), timedelta(days=1))}
 
 
 def course_of(session: Session, actor: Actor, services: Services, alert: AlertView, now: datetime) -> tuple[bytes, str]:
     """The picture, and a line that says what it shows; both empty where the figures are not to be had."""
-    slug = metric_behind(alert.metric)
+    slug, grain = metric_behind(alert.metric), alert.grain
+    before, after = _AROUND[grain]
     try:
         query = Query(
             metrics=(slug,),
-            start=alert.bucket_start - BEFORE,
-            end=max(min(alert.bucket_end + AFTER, now), alert.bucket_end),
-            grain="hour",
+            start=alert.bucket_start - before,
+            end=max(min(alert.bucket_end + after, now), alert.bucket_end),
+            grain=grain,
+            time_zone=current().time_zone,
             filters=tuple(Filter(name, "in", (value,)) for name, value in alert.dimensions.items()),
         )
         frame = services.data.frame(session, actor, query).data
@@ -44,7 +47,18 @@ def course_of(session: Session, actor: Actor, services: Services, alert: AlertVi
     inside = (frame["bucket"] >= alert.bucket_start) & (frame["bucket"] < alert.bucket_end)
     picture = png(Course(frame[slug].to_numpy(dtype=float), low, high, np.flatnonzero(inside).tolist()))
     when = moment_range(query.start, query.end)
-    words = _("{metric} by hour, {when}; the band is what was expected.", metric=metric(slug).label, when=when)
-    return picture, words if expected is not None else _(
-        "{metric} by hour, {when}.", metric=metric(slug).label, when=when
-    )
+    return picture, _words(metric(slug).label, grain, when, banded=expected is not None)
+
+
+def _words(name: LazyText, grain: Grain, when: str, *, banded: bool) -> str:
+    if grain == "day":
+        banded_words, words = (
+            _("{metric} by day, {when}; the band is what was expected."),
+            _("{metric} by day, {when}."),
+        )
+    else:
+        banded_words, words = (
+            _("{metric} by hour, {when}; the band is what was expected."),
+            _("{metric} by hour, {when}."),
+        )
+    return (banded_words if banded else words).format(metric=name, when=when)

@@ -237,6 +237,8 @@ class FigureInsights(AIInsights):
         for slug in (each for each in in_use if dimension_of(each).rolled):
             query = asked.query.with_(metrics=("revenue",), dimensions=(slug,), order="-revenue", limit=_MAX_VALUES)
             data = self._data.frame(asked.session, asked.actor, query).data
+            if len(data) < 2:  # it would only repeat what is said of the whole
+                continue
             data = data[~data[slug].isin([OTHER, ""])]
             moves = (data["revenue"] - data["revenue:comparison"].fillna(0.0)).dropna()
             for index in moves.abs().nlargest(1).index:

@@ -236,7 +236,10 @@ class TestSilence:
     @pytest.mark.console_errors("ERR_CONNECTION_REFUSED", "the server did not respond")
     def test_one_that_is_gone_is_told_of_at_once_and_what_is_chosen_comes_later(self, visit: Visit) -> None:
         page = visit("/")
-        silence, content = page.get_by_text("The server does not answer."), page.locator(".nv-content > :has(> #_pages_content)")
+        silence, content = (
+            page.get_by_text("The server does not answer."),
+            page.locator(".nv-content > :has(> #_pages_content)"),
+        )
         subtitle = page.locator(".nv-page-subtitle")
         expect(subtitle).to_contain_text("Last 28 days")
         expect(silence).to_be_hidden()

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from nebuloviz.detection.series import SeriesKey
 from nebuloviz.models import AlertOutbox, NotificationItem, User
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services import alert_store
+from nebuloviz.services.course import course_of
 from nebuloviz.services.delivery import FIRST_PAUSE, MOST_ATTEMPTS
 from nebuloviz.services.interfaces import ChannelDraft, NotificationRule
 from tests.receivers import Hooked, Mailbox, hook, mailbox
@@ -76,6 +78,14 @@ class TestOutbox:
 
 
 class TestMail:
+    def test_has_a_picture_of_the_grain_of_its_alert(self, room: Newsroom) -> None:
+        services, number = room.parts.services, room.alert()
+        with room.database.session() as session:
+            of_an_hour = services.alerts.get(session, SYSTEM, number)
+            of_a_day = replace(of_an_hour, bucket_start=of_an_hour.bucket_end - timedelta(days=1))
+            said = [course_of(session, SYSTEM, services, alert, room.now)[1] for alert in (of_an_hour, of_a_day)]
+        assert [" by hour, " in said[0], " by day, " in said[1]] == [True, True]
+
     def test_is_in_the_reader_s_language_zone_and_form_with_a_picture(self, room: Newsroom, box: Mailbox) -> None:
         room.channel(room.user("anna", language="de", time_zone="Asia/Kolkata"))
         alert = room.alert(region="Nord <1>")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
-from nebuloviz.metrics.query import Filter, Query
+from nebuloviz.metrics.query import Filter, Grain, Query
 from nebuloviz.permissions import Actor
 
 if TYPE_CHECKING:  # importing pandas costs half a second, and the command line may not need it
@@ -50,6 +50,11 @@ class AlertView:
     incident_id: int = 0
     judged_start: datetime | None = None
     judged_end: datetime | None = None
+
+    @property
+    def grain(self) -> Grain:
+        """The grain of its own buckets, in which its series is best looked at."""
+        return "day" if self.bucket_end - self.bucket_start >= timedelta(days=1) else "hour"
 
     @property
     def judged(self) -> tuple[datetime, datetime]:

@@ -35,15 +35,21 @@ def tile(  # noqa: PLR0913 - all but two are named options
     note: Child = None,
     age: Component | None = None,
     selected: bool = False,
+    letters: int = 0,
     id: Id = None,
 ) -> dcc.Link:
     """A metric's figure, its change against `before` with the words of the `comparison`, a sparkline, and the data's `age`.
 
     The whole tile is a link to `href`, which asks Explore the same question. `note` stands beside the age, such as 'so far';
-    `missing` says why there is no comparison.
+    `missing` says why there is no comparison. `letters`: of the longest figure of those that stand beside it in one size.
     """
     shown = tile_text(metric, value)
-    figure = html.Div(shown, className="nv-tile-figure nv-num", title=value_text(metric, value), style=_fitting(shown))
+    figure = html.Div(
+        shown,
+        className="nv-tile-figure nv-num",
+        title=value_text(metric, value),
+        style=_fitting(max(letters, figure_letters(metric, value))),
+    )
     parts: list[Component] = [
         html.Div(str(metric.label), className="nv-tile-label"),
         figure,
@@ -61,9 +67,13 @@ def tile(  # noqa: PLR0913 - all but two are named options
     )
 
 
-def _fitting(figure: str) -> dict[str, str]:
-    """What tells the style sheet how much smaller a long figure must be, such as one with a currency of three letters."""
-    seen = sum(unicodedata.category(letter) != "Cf" for letter in figure)
+def figure_letters(metric: Metric, value: float | None) -> int:
+    """How many letters a tile's figure has that are seen."""
+    return sum(unicodedata.category(letter) != "Cf" for letter in tile_text(metric, value))
+
+
+def _fitting(seen: int) -> dict[str, str]:
+    """What tells the style sheet how much smaller long figures must be, such as those with a currency of three letters."""
     return {"--nv-figure-letters": str(seen)} if seen > _USUAL_LETTERS else {}
 
 

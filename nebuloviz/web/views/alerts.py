@@ -13,7 +13,7 @@ from dash.development.base_component import Component
 from nebuloviz.detection.alerts import rule_of
 from nebuloviz.i18n import _, format_datetime, ngettext, number, percent, relative
 from nebuloviz.metrics.line_figures import figure, metric_behind
-from nebuloviz.metrics.query import Filter, Grain
+from nebuloviz.metrics.query import Filter
 from nebuloviz.metrics.registry import metric
 from nebuloviz.services.interfaces import AlertView, Contribution, Explanation, Frame, IncidentView
 from nebuloviz.services.shown import happened, told_apart
@@ -176,15 +176,10 @@ def _member(alert: AlertView) -> Component:
     )
 
 
-def grain_of(alert: AlertView) -> Grain:
-    """The grain of the alert's own buckets."""
-    return "day" if alert.bucket_end - alert.bucket_start >= timedelta(days=1) else "hour"
-
-
 def around(alert: AlertView) -> tuple[datetime, datetime]:
     """The time around the alert that its chart shows."""
     before, after = (
-        (timedelta(days=28), timedelta(days=3)) if grain_of(alert) == "day" else (timedelta(days=4), timedelta(days=1))
+        (timedelta(days=28), timedelta(days=3)) if alert.grain == "day" else (timedelta(days=4), timedelta(days=1))
     )
     return alert.bucket_start - before, alert.bucket_end + after
 
@@ -197,7 +192,7 @@ def explore_state(alert: AlertView) -> PageState:
     """Explore's state for the alert's own series, around its time."""
     start, end = around(alert)
     state = PageState(filters=filters_of(alert), metrics=(metric_behind(alert.metric),), comparison="weekdays")
-    return state.within(start, end).with_(grain=grain_of(alert))
+    return state.within(start, end).with_(grain=alert.grain)
 
 
 def head(alert: AlertView, now: datetime, *, together: int = 1, counted: float | None = None) -> Component:
@@ -217,10 +212,10 @@ def course(frame: Frame, expected: pd.DataFrame | None, alert: AlertView, style:
     title = title_of(shown)
     data = happened(frame)
     banded = common.with_expected(data, expected, shown.slug)
-    marks = common.anomaly_marks(data, [alert], shown.slug, grain_of(alert))
+    marks = common.anomaly_marks(data, [alert], shown.slug, alert.grain)
     return ChartView(
         title,
-        trend(banded, shown, grain_of(alert), anomalies=marks, style=style),
+        trend(banded, shown, alert.grain, anomalies=marks, style=style),
         common.table_of(frame, banded, title),
         course_words(alert),
         common.downloads(frame.query, title),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -51,6 +52,8 @@ LINE_COLUMNS: tuple[tuple[str, LazyText, bool, int], ...] = (
     ("product_id", lazy("Product number"), False, 140),
     ("sale_id", lazy("Sale"), False, 200),
 )
+#: Fields whose words are often cut: at their own end, which in an Arabic page is not always that of the page.
+_CUT = ("product", "category")
 #: Prices below it, such as that of a thousandth of a gallon, are shown as exactly as they are stored.
 _SMALL_PRICE = 0.1
 _STORED_DIGITS = 4
@@ -74,9 +77,14 @@ _LINE_TEXTS: Mapping[str, Callable[[Any], str]] = {
 def line_row(line: SaleLine) -> dict[str, str]:
     """A sale line in the reader's own form, as the grid shows it."""
     raw = {field: getattr(line, field) for field, *_rest in LINE_COLUMNS}
-    return {field: _LINE_TEXTS.get(field, str)(value) for field, value in raw.items()} | {
-        "product": line.product or line.product_id
-    }
+    row = {field: _LINE_TEXTS.get(field, str)(value) for field, value in raw.items()}
+    row["product"] = line.product or line.product_id
+    return row | {f"{field}_ltr": "1" if _runs_to_the_right(row[field]) else "" for field in _CUT}
+
+
+def _runs_to_the_right(text: str) -> bool:
+    """Whether no letter of `text` belongs to a script that is written to the left."""
+    return not any(unicodedata.bidirectional(letter) in {"R", "AL"} for letter in text)
 
 
 def lines_grid(id: Any, present: Sequence[str]) -> Component:
@@ -109,6 +117,7 @@ def _line_columns(present: Sequence[str]) -> list[dict[str, Any]]:
             "width": width,
             "type": _NUMERIC if numeric else None,
             "sortingOrder": ["desc", "asc", None],
+            **({"cellClassRules": {"nv-ltr": f"params.data && params.data.{field}_ltr"}} if field in _CUT else {}),
         }
         for field, label, numeric, width in LINE_COLUMNS
         if field not in absent

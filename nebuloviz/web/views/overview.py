@@ -28,6 +28,7 @@ from nebuloviz.services.interfaces import (
 from nebuloviz.services.shown import happened, matrix_of
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components import empty_state, feed, feed_item, link_button, ticker, ticker_row, tile, tile_age
+from nebuloviz.web.components.tiles import figure_letters
 from nebuloviz.web.figures import (
     Style,
     bars,
@@ -93,7 +94,8 @@ def tiles(
     if not any(has_something(row, slug) for slug in total.query.metrics):  # which is not known to be zero
         row, missing = row.mask(row.index.isin(total.query.metrics), math.nan), missing or _("no sales")
     notes = (_("so far") if unfinished else None, age_of(total.query.end, freshness, now), missing)
-    return [_tile(metric(slug), row, data, state, style, notes) for slug in shown]
+    letters = max(figure_letters(metric(slug), float(row[slug])) for slug in shown)
+    return [_tile(metric(slug), row, data, state, style, notes, letters) for slug in shown]
 
 
 def missing_comparison(query: Query, freshness: Freshness) -> str:
@@ -121,6 +123,7 @@ def _tile(
     state: PageState,
     style: Style,
     notes: tuple[str | None, Age, str],
+    letters: int,
 ) -> Component:
     note, (age, grows), missing = notes
     before = None if missing else row.get(f"{shown.slug}:comparison")
@@ -137,6 +140,7 @@ def _tile(
         note=note,
         age=tile_age(shown, age, grows=grows),
         selected=shown.slug == state.metric,
+        letters=letters,
     )
 
 
