@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import dash
-from dash import ClientsideFunction, Input, Output, State, clientside_callback, dcc, html, no_update
+from dash import ClientsideFunction, Input, Output, State, clientside_callback, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
@@ -14,8 +14,8 @@ from nebuloviz.i18n import _, lazy
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import RoleDraft, RoleView, UserFilter
 from nebuloviz.web.access import protected_callback, register_page
-from nebuloviz.web.charts import part_answer, refusal
-from nebuloviz.web.components import card, link_button, page, page_header, skeleton_table, toast
+from nebuloviz.web.charts import part_answer, refusal, told_beside
+from nebuloviz.web.components import card, link_button, page_header, record_page, toast
 from nebuloviz.web.context import act, ask, current_actor, services
 from nebuloviz.web.navigation import URL_ID, news, stay_on_page
 from nebuloviz.web.reading import asking
@@ -24,23 +24,14 @@ from nebuloviz.web.views import roles as views
 _NEW = "new"  # in the place of the slug of a role that is to be created; no role has it
 _STORE, _COPIED, _VERSION, _CHANGED = "role-slug", "role-copied", "role-version", "role-changed"
 _NAMED_HOLDERS = 100
+_NO_PROBLEMS = (None,) * len(views.WITH_PROBLEMS)
 
 
 def layout(slug: str = "", copy: str = "", **_query: str) -> Component:
     stay_on_page()
-    return page(
-        [
-            dcc.Store(id=_STORE, data=slug),
-            dcc.Store(id=_COPIED, data=copy),
-            dcc.Store(id=_VERSION),
-            dcc.Store(id=_CHANGED),
-            html.Div(_header(_("New role") if slug == _NEW else _("Role")), id="role-head", className="nv-span-12"),
-            html.Div(id="role-message", className="nv-span-12", role="status"),
-            card(_("What it includes"), html.Div(skeleton_table(9, 2), id="role-form"), span=12),
-            html.Div(id="role-rest", className="nv-span-12"),
-        ],
-        filtered=False,
-    )
+    stores = {_STORE: slug, _COPIED: copy, _VERSION: None, _CHANGED: None}
+    header = _header(_("New role") if slug == _NEW else _("Role"))
+    return record_page("role", header, _("What it includes"), stores)
 
 
 def _header(title: Any) -> Component:
@@ -99,6 +90,7 @@ def _rest(role: RoleView) -> Component:
     Output(_STORE, "data"),
     Output(_CHANGED, "data"),
     Output("role-message", "children"),
+    *(Output(views.problem_id(field), "children") for field in views.WITH_PROBLEMS),
     Input("role-save", "n_clicks"),
     State("role-name", "value"),
     State("role-description", "value"),
@@ -107,7 +99,7 @@ def _rest(role: RoleView) -> Component:
     State(_VERSION, "data"),
     prevent_initial_call=True,
 )
-def save(clicks: Any, name: Any, description: Any, permissions: Any, slug: Any, version: Any) -> tuple[Any, Any, Any]:
+def save(clicks: Any, name: Any, description: Any, permissions: Any, slug: Any, version: Any) -> tuple[Any, ...]:
     """Create the role, or store what has been changed; what somebody else changed meanwhile is not overwritten."""
     if not clicks:
         raise PreventUpdate
@@ -115,12 +107,12 @@ def save(clicks: Any, name: Any, description: Any, permissions: Any, slug: Any, 
     try:
         if slug == _NEW:
             role = act(services().roles.create, draft)
-            return role.slug, no_update, toast(_("{name} was created.", name=role.name), "good")
+            return role.slug, no_update, toast(_("{name} was created.", name=role.name), "good"), *_NO_PROBLEMS
         act(services().roles.change, *_which(slug, version), draft)
     except NebuloVizError as error:
-        return no_update, no_update, refusal(error)
+        return no_update, no_update, *told_beside(error, views.WITH_PROBLEMS)
     words = _("Saved; it holds from the next request of whoever has the role.")
-    return no_update, news(), toast(words, "good")
+    return no_update, news(), toast(words, "good"), *_NO_PROBLEMS
 
 
 # In the browser: what was created on /roles/new has an address of its own now.

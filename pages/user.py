@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import dash
-from dash import ALL, ClientsideFunction, Input, Output, State, clientside_callback, ctx, dcc, html, no_update
+from dash import ALL, ClientsideFunction, Input, Output, State, clientside_callback, ctx, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
@@ -15,8 +15,8 @@ from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import PasswordOffer, UserDraft, UserRecord
 from nebuloviz.services.password_mails import MailedOffer, mail_password_link
 from nebuloviz.web.access import protected_callback, register_page
-from nebuloviz.web.charts import part_answer, refusal
-from nebuloviz.web.components import card, link_button, page, page_header, skeleton_table, toast
+from nebuloviz.web.charts import part_answer, refusal, told_beside
+from nebuloviz.web.components import card, link_button, page_header, record_page, toast
 from nebuloviz.web.context import act, ask, current_actor, current_user, origin, services
 from nebuloviz.web.navigation import URL_ID, news, stay_on_page
 from nebuloviz.web.reading import asking
@@ -33,19 +33,9 @@ _NO_PROBLEMS = (None,) * len(views.WITH_PROBLEMS)
 def layout(user_id: str = "", **_query: str) -> Component:
     stay_on_page()
     known = int(user_id) if user_id.isdecimal() and len(user_id) < 18 else _NEW if user_id == "new" else -1
-    return page(
-        [
-            dcc.Store(id=_STORE, data=known),
-            dcc.Store(id=_VERSION),
-            dcc.Store(id=_CHANGED),
-            html.Div(_header(_("User") if known else _("New user")), id="user-head", className="nv-span-12"),
-            html.Div(id="user-message", className="nv-span-12", role="status"),
-            html.Div(id="user-link", className="nv-span-12"),
-            card(_("Role and rows"), html.Div(skeleton_table(5, 3), id="user-form"), span=12),
-            html.Div(id="user-rest", className="nv-span-12"),
-        ],
-        filtered=False,
-    )
+    header = _header(_("User") if known else _("New user"))
+    link = html.Div(id="user-link", className="nv-span-12")
+    return record_page("user", header, _("Role and rows"), {_STORE: known, _VERSION: None, _CHANGED: None}, link)
 
 
 def _header(title: Any) -> Component:
@@ -123,10 +113,8 @@ def save(clicks: Any, ids: Any, values: Any, user_id: Any, version: Any) -> tupl
     try:
         return *_saved(user_id, version, name, draft), *_NO_PROBLEMS
     except NebuloVizError as error:
-        if error.field not in views.WITH_PROBLEMS:
-            return no_update, no_update, refusal(error), no_update, *_NO_PROBLEMS
-        beside = (error.message if field == error.field else None for field in views.WITH_PROBLEMS)
-        return no_update, no_update, None, no_update, *beside
+        message, *beside = told_beside(error, views.WITH_PROBLEMS)
+        return no_update, no_update, message, no_update, *beside
 
 
 def _saved(user_id: object, version: object, name: str, draft: UserDraft) -> tuple[Any, Any, Any, Any]:

@@ -119,12 +119,14 @@ def _checked(actor: Actor, draft: RoleDraft) -> tuple[str, str]:
     """The name, and the permissions as they are stored. Raises InvalidInput, PermissionDenied."""
     name = draft.name.strip()
     if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
-        raise InvalidInput(_("A role needs a name of at most {limit} characters.", limit=LONGEST_NAME))
+        raise InvalidInput(_("A role needs a name of at most {limit} characters.", limit=LONGEST_NAME), field="name")
     if name_key(name) in {name_key(words) for slug in ROLES for words in (slug, role_words(slug))}:
-        raise Conflict(_("There is a role called {name} already.", name=name))
+        raise Conflict(_("There is a role called {name} already.", name=name), field="name")
     description = draft.description.strip()
     if len(description) > LONGEST_DESCRIPTION or not all(each.isprintable() for each in description):
-        raise InvalidInput(_("A description is a line of at most {limit} characters.", limit=LONGEST_DESCRIPTION))
+        raise InvalidInput(
+            _("A description is a line of at most {limit} characters.", limit=LONGEST_DESCRIPTION), field="description"
+        )
     permissions = complete(draft.permissions)
     actor.demand_no_less(permissions)
     return name, " ".join(sorted(permissions))
@@ -151,7 +153,7 @@ def _store(session: Session, row: CustomRole) -> None:
             session.add(row)
             session.flush()
     except IntegrityError:
-        raise Conflict(_("There is a role called {name} already.", name=name)) from None
+        raise Conflict(_("There is a role called {name} already.", name=name), field="name") from None
 
 
 def _ready_made(slug: str, holders: Mapping[str, int]) -> RoleView:

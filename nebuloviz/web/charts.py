@@ -222,6 +222,12 @@ def failure_note(error: NebuloVizError) -> Component:
     )
 
 
+def told_beside(error: NebuloVizError, fields: Sequence[str]) -> tuple[Any, ...]:
+    """What a form says of `error`: above it, and beside each of `fields`; one place says it, the others nothing."""
+    beside = (error.message if field == error.field else None for field in fields)
+    return (None if error.field in fields else refusal(error), *beside)
+
+
 def refusal(error: NebuloVizError) -> Component:
     """What was not done, and why; where somebody else was faster, with the way to what they made of it."""
     anew = html.A(_("Show it as it is now"), href="") if isinstance(error, StaleVersion) else None

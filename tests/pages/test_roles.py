@@ -35,8 +35,9 @@ def page(browser: Browser) -> Any:
 
 
 def saved(page: Any, name: Any, permissions: Any, slug: Any = "new", version: Any = None) -> tuple[Any, Any, Any]:
-    found: tuple[Any, Any, Any] = page.save(1, name, "what for", permissions, slug, version)
-    return found
+    """The role's slug, whether there is news of it, and all that is said, above the form and beside its fields."""
+    kept, changed, *said = page.save(1, name, "what for", permissions, slug, version)
+    return kept, changed, [each for each in said if each is not None]
 
 
 def test_every_permission_has_words() -> None:
@@ -112,10 +113,14 @@ class TestSaving:
             ("x" * 61, [], "at most"),
         ],
     )
-    def test_of_what_cannot_be_says_why(self, page: Any, drawn: Drawn, name: Any, permissions: Any, words: str) -> None:
+    def test_says_beside_a_field_what_cannot_be(
+        self, page: Any, drawn: Drawn, name: Any, permissions: Any, words: str
+    ) -> None:
         slug, changed, message = saved(page, name, permissions)
         assert words in drawn(message)
         assert (slug, changed) == (no_update, no_update)
+        above, beside, *_rest = page.save(1, name, "", permissions, "new", None)[2:]
+        assert (above, words in beside) == (None, True)
 
     @pytest.mark.parametrize("version", [2, None, "1", 1.5])
     def test_of_another_version_is_refused(self, page: Any, drawn: Drawn, version: Any) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import LazyText, _, lazy
 from nebuloviz.web.components.basic import Child, Children, Id, button, given, icon
+from nebuloviz.web.components.cards import card
+from nebuloviz.web.components.states import skeleton_table
 
 #: The id that the skip link leads to.
 CONTENT_ID, MAIN_ID = "nv-content", "nv-main"
@@ -174,6 +177,21 @@ def page(children: Children, *, filtered: bool = True) -> html.Div:
     Without `filtered` the page shows nothing that range, comparison and filters would change, and the bar leaves them out.
     """
     return html.Div(children, className="nv-grid" if filtered else "nv-grid nv-unfiltered")
+
+
+def record_page(name: str, header: Component, title: str, stores: Mapping[str, Any], *between: Component) -> html.Div:
+    """The page of one thing that is looked after, whose parts callbacks fill: `<name>-head`, `-message`, `-form` and `-rest`."""
+    return page(
+        [
+            *(dcc.Store(id=id, data=data) for id, data in stores.items()),
+            html.Div(header, id=f"{name}-head", className="nv-span-12"),
+            html.Div(id=f"{name}-message", className="nv-span-12", role="status"),
+            *between,
+            card(title, html.Div(skeleton_table(6, 3), id=f"{name}-form"), span=12),
+            html.Div(id=f"{name}-rest", className="nv-span-12"),
+        ],
+        filtered=False,
+    )
 
 
 def frame(rail_part: Component, topbar_part: Component, content: Children) -> html.Div:

@@ -16,6 +16,14 @@ from nebuloviz.services.shown import PERMISSION_WORDS, role_words
 from nebuloviz.web.components import badge, button, hidden, link_button, text_field
 from nebuloviz.web.components.basic import given, icon
 
+#: Fields of the form beside which it is said what is wrong with them.
+WITH_PROBLEMS = ("name", "description")
+
+
+def problem_id(field: str) -> str:
+    """Where it is said what is wrong with one of `WITH_PROBLEMS`."""
+    return f"role-problem-{field}"
+
 
 def words_of(role: RoleView) -> str:
     return role_words(role.slug, role.name)
@@ -90,8 +98,16 @@ def role_form(role: RoleView | None, draft: RoleDraft, may_give: Collection[Perm
     fixed = role is not None and role.ready_made
     fields = html.Div(
         [
-            text_field("role-name", _("Name"), draft.name, most=60, disabled=fixed),
-            text_field("role-description", _("Description"), draft.description, most=300, disabled=fixed, wide=True),
+            text_field("role-name", _("Name"), draft.name, most=60, disabled=fixed, problem=problem_id("name")),
+            text_field(
+                "role-description",
+                _("Description"),
+                draft.description,
+                most=300,
+                disabled=fixed,
+                wide=True,
+                problem=problem_id("description"),
+            ),
         ],
         className="nv-mapping",
     )
