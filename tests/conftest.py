@@ -21,7 +21,7 @@ from tests.servers import KafkaServer, PostgresServer, RedisServer, Server
 from tests.servers.postgres_copies import PostgresCopies
 from tests.servers.required import needs_servers
 
-pytest_plugins = ["tests.browser"]
+pytest_plugins = ["tests.browser", "tests.sharing_out"]
 pytest.register_assert_rewrite("tests.ingest.support")  # the oracle says what differs
 
 ServerKind = TypeVar("ServerKind", bound=Server)
@@ -35,8 +35,6 @@ MARKERS = {
 }
 
 
-#: The folders whose files take longest. Where files are shared out among processes, they begin, and the short ones fill up.
-SLOW_FOLDERS = ("deploy", "e2e", "faults", "ingest", "services")
 _LONGEST_ID = 16
 
 # How fast the machine is decides nothing: not whether an example took long, nor whether making it did.
@@ -45,23 +43,17 @@ settings.load_profile("nebuloviz")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by what they use, and put the slow ones first."""
+    """Mark tests by what they use."""
     for item in items:
         for fixture, markers in MARKERS.items():
             if fixture in getattr(item, "fixturenames", ()):
                 for marker in markers:
                     item.add_marker(marker)
-    items.sort(key=_speed)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Long text and bytes are named by their length: readable, and equal in every process, which gzip's time stamps are not."""
     return f"{argname}-of-{len(val)}" if isinstance(val, bytes | str) and len(val) > _LONGEST_ID else None
-
-
-def _speed(item: pytest.Item) -> int:
-    folder = item.path.parent.name
-    return SLOW_FOLDERS.index(folder) if folder in SLOW_FOLDERS else len(SLOW_FOLDERS)
 
 
 def _session_server(kind: type[ServerKind]) -> Iterator[ServerKind]:

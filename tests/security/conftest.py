@@ -1,6 +1,7 @@
 """One running program a kind of database, which all files here attack over HTTP: SQLite alone, and PostgreSQL with Redis."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from nebuloviz.db import Database
 from tests.program import PASSWORD, Program, add_users, environment_of, started
+from tests.servers import PostgresServer, RedisServer
 
 SECRET = "6rYt1Zc0mQ8uWv3Kx5Lb7Ne9Pd2Sg4Hj-tests"
 MAX_UPLOAD_MB = 2
@@ -75,16 +77,43 @@ class Target:
 
 
 @pytest.fixture(scope="session", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
-def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    given = {"secret_key": SECRET, "max_upload_mb": str(MAX_UPLOAD_MB)}
-    if request.param == "postgresql":
-        postgres, redis = request.getfixturevalue("postgres"), request.getfixturevalue("redis_server")
-        name = postgres.create_database(template=request.getfixturevalue("_postgres_template"))
-        given |= {"database_url": postgres.database_url(name), "redis_url": redis.url}
-    environment = environment_of(tmp_path_factory.mktemp("attacked"), **given)
+def target(request: pytest.FixtureRequest) -> Target:
+    """The program to attack. Each kind runs until the session's end: starting it takes seconds, and all files ask for both."""
+    found: Target = request.getfixturevalue(f"_on_{request.param}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def _on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    environment = environment_of(
+        tmp_path_factory.mktemp("attacked"), secret_key=SECRET, max_upload_mb=str(MAX_UPLOAD_MB)
+    )
+    with _attacked(environment, f"sqlite:///{environment['NEBULOVIZ_DATA_DIR']}/nebuloviz.sqlite3") as target:
+        yield target
+
+
+@pytest.fixture(scope="session")
+def _on_postgresql(
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres: PostgresServer,
+    _postgres_template: str,
+    redis_server: RedisServer,
+) -> Iterator[Target]:
+    url = postgres.database_url(postgres.create_database(template=_postgres_template))
+    settings = {
+        "secret_key": SECRET,
+        "max_upload_mb": str(MAX_UPLOAD_MB),
+        "database_url": url,
+        "redis_url": redis_server.url,
+    }
+    with _attacked(environment_of(tmp_path_factory.mktemp("attacked"), **settings), url) as target:
+        yield target
+
+
+@contextmanager
+def _attacked(environment: dict[str, str], url: str) -> Iterator[Target]:
     with started(environment) as program:
         add_users(program)
-        url = given.get("database_url") or f"sqlite:///{environment['NEBULOVIZ_DATA_DIR']}/nebuloviz.sqlite3"
         database = Database(url)
         running = Target(program, database)
         yield running
