@@ -90,6 +90,7 @@ class TestPostgresCopies:
     def copies(self, postgres: PostgresServer, postgres_url: str) -> PostgresCopies:
         ask(postgres_url, "CREATE TABLE seeded (id serial, n int)")
         ask(postgres_url, "INSERT INTO seeded (n) VALUES (7)")
+        ask(postgres_url, "CREATE TABLE parted (n int PRIMARY KEY) PARTITION BY RANGE (n)")
         return PostgresCopies(postgres, postgres_url.rsplit("/", 1)[1])
 
     def test_are_used_again_as_if_they_were_new(self, copies: PostgresCopies, postgres: PostgresServer) -> None:
@@ -97,6 +98,7 @@ class TestPostgresCopies:
         url = postgres.database_url(name)
         ask(url, "INSERT INTO seeded (n) VALUES (8)")
         ask(url, "UPDATE seeded SET n = 9")
+        ask(url, "CREATE TABLE part PARTITION OF parted FOR VALUES FROM (1) TO (2)")
         with closing(psycopg2.connect(url)) as forgotten, forgotten.cursor() as cursor:
             cursor.execute("CREATE TEMPORARY TABLE passing AS SELECT * FROM seeded")
             copies.give_back(name)
@@ -110,6 +112,7 @@ class TestPostgresCopies:
         [
             "DROP TABLE seeded",
             "ALTER TABLE seeded ADD COLUMN more int",
+            "ALTER TABLE seeded ALTER n SET NOT NULL",
             "CREATE INDEX another ON seeded (n)",
             "CREATE TABLE another (n int)",
             "INSERT INTO seeded (n) SELECT generate_series(1, 200000)",
