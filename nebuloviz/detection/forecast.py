@@ -8,6 +8,9 @@ and Candès, 2021, from whom the last step is: the range is widened or narrowed 
 often as they say).
 
 A sum over several days has errors of its own, looked up in the same way; the errors of its days neither add up nor cancel out.
+Of long sums few independent ones are known, so how far the rarest can be off is hardly among them: ranges are stretched by what
+Student's t distribution of so many has over the normal one. A day of which hardly anything is expected, though something may be
+sold, has no ratio worth the name; what such days brought over the level says what it may bring.
 """
 
 from __future__ import annotations
@@ -30,7 +33,11 @@ _MEMORY = 0.6  # what a week counts for beside the one after it
 _ORIGINS = 182  # past days that it is tried from
 _LEAST_ORIGINS = 21
 _CLOSED = 0.01  # of an ordinary day: what is expected of less is a day on which nothing is sold
+_LEAST_QUIET = 5  # past days of which hardly anything was expected, to say what another one may bring
 _WIDTHS = np.linspace(0.6, 2.0, 29)
+#: Of each of `LEVELS`: how many standard deviations a normal range would reach, and how much of the stretch it needs. The inner
+#: one misses often enough for `_width` to see by how much; the misses of the outer one are too few for that.
+_REACHES = {0.8: (1.2816, 0.5), 0.95: (1.96, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -77,12 +84,24 @@ def _outlook(sums: FloatArray, level: FloatArray, shape: FloatArray, span: tuple
     worth = (made > _CLOSED * level[: len(known)] * (end - first)) & (made > 0)
     now = float(expected[-1])
     if level[-1] > 0 and now <= _CLOSED * level[-1] * (end - first):
-        return Outlook(0.0, tuple((0.0, 0.0) for _level in LEVELS))
+        quiet = ~worth & (level[: len(known)] > 0)
+        return _quiet_outlook((came[quiet] / level[: len(known)][quiet])[-_ORIGINS:], float(level[-1]))
     ratios = (came[worth] / made[worth])[-_ORIGINS:]
     if level[-1] <= 0 or len(ratios) < max(_LEAST_ORIGINS, 2 * (end - first)):
         return None
-    inner, outer = (_range(ratios, now, share, end) for share in LEVELS)
+    inner, outer = (_range(ratios, now, share, span) for share in LEVELS)
     return Outlook(now * float(np.median(ratios)), (inner, (min(inner[0], outer[0]), max(inner[1], outer[1]))))
+
+
+def _quiet_outlook(brought: FloatArray, level: float) -> Outlook:
+    """Of days of which hardly anything is expected: what such days have `brought`, over the level. Nothing, where that are too few."""
+    if len(brought) < _LEAST_QUIET:
+        return Outlook(0.0, tuple((0.0, 0.0) for _level in LEVELS))
+    least = min(0.0, float(brought.min()) * level)
+    return Outlook(
+        float(np.median(brought)) * level,
+        tuple((least, float(np.quantile(brought, share)) * level) for share in LEVELS),
+    )
 
 
 def _share(shape: FloatArray, first: int, end: int) -> FloatArray:
@@ -92,14 +111,27 @@ def _share(shape: FloatArray, first: int, end: int) -> FloatArray:
     return total
 
 
-def _range(ratios: FloatArray, expected: float, share: float, gap: int) -> tuple[float, float]:
+def _range(ratios: FloatArray, expected: float, share: float, span: tuple[int, int]) -> tuple[float, float]:
     """`expected` times the quantiles of `ratios` that hold `share` of them between them, as wide as would have been right before."""
+    first, end = span
     tails = np.array([(1 - share) / 2, (1 + share) / 2])
-    low, high = np.quantile(ratios, tails)
-    width = _width(ratios, tails, share, gap)
+    low, high = np.quantile(ratios, tails, method="weibull")
+    width = _width(ratios, tails, share, end) * _stretch(share, len(ratios) / (end - first))
     middle = float(np.median(ratios))
     ends = sorted(expected * (middle + width * (edge - middle)) for edge in (low, high))
     return float(ends[0]), float(ends[1])
+
+
+def _stretch(share: float, independent: float) -> float:
+    """By how much a range is wider for coming from few errors: Student's t over the normal one (Cornish and Fisher's expansion).
+
+    >>> round(_stretch(0.95, 7), 2), round(_stretch(0.95, 182), 2)
+    (1.24, 1.01)
+    """
+    reach, part = _REACHES[share]
+    freedom, square = max(independent - 1, 2.0), reach**2
+    ratio = 1 + (square + 1) / (4 * freedom) + (5 * square**2 + 16 * square + 3) / (96 * freedom**2)
+    return float(ratio**part)
 
 
 def _width(ratios: FloatArray, tails: FloatArray, share: float, gap: int) -> float:
