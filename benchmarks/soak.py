@@ -53,7 +53,7 @@ def figures(minutes: float = 30.0) -> Iterator[Figure]:
         consumer = stack.enter_context(ingesting(postgres.url, kafka.url, topic))
         readers = everybody(address)
         cold = readers[0].times["page"][0]
-        with _Memory({"web": web.pid, "consumer": consumer.pid}) as memory:
+        with Memory({"web": web.pid, "consumer": consumer.pid}) as memory:
             seen = run(readers, address, kafka.url, topic, minutes * 60)
         yield from shown(readers, cold, seen)
         yield from memory.figures()
@@ -61,8 +61,8 @@ def figures(minutes: float = 30.0) -> Iterator[Figure]:
         database.dispose()
 
 
-class _Memory:
-    """Looks at processes every few seconds while the block runs, and at the share of a core that they used during it."""
+class Memory:
+    """Looks at processes every few seconds while the block runs, and at the share of a core that each used during it."""
 
     def __init__(self, pids: dict[str, int]) -> None:
         self._processes = {name: psutil.Process(pid) for name, pid in pids.items()}
@@ -89,13 +89,16 @@ class _Memory:
 
     def figures(self) -> Iterator[Figure]:
         for name, most in (("web", 350), ("consumer", 250)):
-            found = self._found[name]
+            found = max(self._found[name])
             yield Figure(f"CPU of the {name} process", self._busy[name], "of a core", "", None, "")
-            yield Figure(
-                f"memory of the {name} process, most", max(found), "MB", f"{most} MB", max(found) / most, "<= 1"
-            )
-            last, second = _part(found, _PARTS - 1), _part(found, 1)
+            yield Figure(f"memory of the {name} process, most", found, "MB", f"{most} MB", found / most, "<= 1")
+            last, second = self.last_and_second(name)
             yield Figure("  its last fifth", last, "MB", f"its second, {second:.0f} MB", last / second, "<= 1.1")
+
+    def last_and_second(self, name: str) -> tuple[float, float]:
+        """The means of its last fifth and of its second, in MB."""
+        found = self._found[name]
+        return _part(found, _PARTS - 1), _part(found, 1)
 
 
 def _part(found: Sequence[float], number: int) -> float:

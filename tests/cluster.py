@@ -22,7 +22,7 @@ SECRET = "a secret that all processes of the cluster share"
 _CHECKED = re.compile(r"^nebuloviz_detector_checked_timestamp_seconds (\S+)", re.MULTILINE)
 
 
-@dataclass
+@dataclass(eq=False)
 class Member:
     """One process; `url` is where it answers itself, which nginx hides."""
 

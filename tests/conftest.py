@@ -51,6 +51,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                     item.add_marker(marker)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the figures that tests have recorded: they prove nothing, and are good to know."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    for report in reports:
+        if report.when == "call":
+            for name, value in report.user_properties:
+                terminalreporter.write_line(f"{name}: {value}")
+
+
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Long text and bytes are named by their length: readable, and equal in every process, which gzip's time stamps are not."""
     return f"{argname}-of-{len(val)}" if isinstance(val, bytes | str) and len(val) > _LONGEST_ID else None

@@ -18,8 +18,8 @@ _BY_DATABASE = "tests/security"
 _KIND = re.compile(r"[\[-](sqlite|postgresql)[\]-]")
 #: What takes longest, in this order; the rest fills up.
 _FIRST = (
-    "tests/ingest/test_sample_totals.py", "tests/deploy", "tests/security", "tests/e2e", "tests/faults", "tests/web",
-    "tests/ingest", "tests/services", "tests/api",
+    "tests/faults/test_scale.py", "tests/ingest/test_sample_totals.py", "tests/deploy", "tests/security", "tests/e2e", "tests/faults",
+    "tests/web", "tests/ingest", "tests/services", "tests/api",
 )  # fmt: skip
 
 

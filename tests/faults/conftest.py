@@ -85,6 +85,7 @@ class Till:
 
     def close(self) -> None:
         self._producer.close(timeout=5)
+        del self._producer  # with the sockets that it has left open, while those are expected
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from sqlalchemy import select, text
 
 from nebuloviz import db
 from nebuloviz.db import Database
+from nebuloviz.ingest import kafka_source
 from nebuloviz.ingest.consumer import Consumer
 from nebuloviz.ingest.sale import Record
 from nebuloviz.ingest.sinks import DatabaseSink
@@ -22,6 +23,9 @@ from nebuloviz.models import IngestGap, IngestOffset
 from tests.faults.conftest import HORIZON, Running, Till, stored, wait_for
 from tests.ingest.support import Ledger, assert_kept_exactly_once, encoded, line, shop
 from tests.servers import KafkaServer, PostgresServer
+
+#: More than each of a reader's own times, as the test sets them; the longest between two tries to connect is two seconds.
+AWAY_SECONDS = 6.0
 
 
 def sales(n_orders: int, seed: int = 1, first: str = "") -> list[dict[str, object]]:
@@ -35,13 +39,23 @@ def all_stored(database: Database, till: Till) -> Callable[[], bool]:
     return lambda: stored(database) >= till.sent
 
 
+@pytest.mark.parametrize("away_seconds", [0.0, AWAY_SECONDS], ids=["at once", "after all patience"])
 def test_the_broker_goes_away_and_comes_back(
-    start: Running, postgres_database: Database, kafka: KafkaServer, till: Till
+    start: Running,
+    postgres_database: Database,
+    kafka: KafkaServer,
+    till: Till,
+    monkeypatch: pytest.MonkeyPatch,
+    away_seconds: float,
 ) -> None:
+    """Longer than it believes what it knows of the topic, is a member of its group, waits for an answer, or between two tries."""
+    monkeypatch.setattr(kafka_source, "METADATA_MAX_AGE_MS", 500)
+    monkeypatch.setattr(kafka_source, "REQUEST_TIMEOUT_MS", 2_000)
     till.sell(sales(200), 3)
     consumer = start()
     wait_for(lambda: stored(postgres_database) > 0, "it has begun")
     kafka.kill()
+    time.sleep(away_seconds)
     kafka.start()
     till.sell(sales(100, seed=2), 3)
     assert wait_for(all_stored(postgres_database, till), "everything is stored") < 60
@@ -82,9 +96,9 @@ def test_its_sessions_are_killed_again_and_again(start: Running, postgres_databa
 
 def test_members_come_and_go(start: Running, postgres_database: Database, till: Till) -> None:
     start()
-    for round_ in range(4):
+    for round_ in range(10):  # ten come, and ten go
         guest = start()
-        till.sell(sales(60, seed=round_, first=f"{round_}-"), 3)
+        till.sell(sales(30, seed=round_, first=f"{round_}-"), 3)
         wait_for(all_stored(postgres_database, till), "everything is stored")
         guest.stop()
         assert guest.join(15)

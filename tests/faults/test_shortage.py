@@ -77,7 +77,7 @@ def tight_sqlite(sqlite_database: Database) -> Tight:
 
 
 @pytest.fixture
-def tight_postgres(postgres_database: Database, postgres: PostgresServer) -> Tight:
+def tight_postgres(postgres_database: Database, postgres: PostgresServer) -> Iterator[Tight]:
     """The kernel lets it write no file beyond a size, which that of the ids has after rows that were rolled back."""
     with postgres_database.engine.connect() as connection:
         connection.execute(text("ALTER TABLE sale_key SET (autovacuum_enabled = false)"))
@@ -91,7 +91,9 @@ def tight_postgres(postgres_database: Database, postgres: PostgresServer) -> Tig
     def limit(connection: Any, room: int) -> None:
         postgres.limit_files(connection.info.backend_pid, room)
 
-    return Tight(postgres_database, "could not extend file", size + 2 * 8192, limit)
+    yield Tight(postgres_database, "could not extend file", size + 2 * 8192, limit)
+    with postgres_database.engine_begin() as connection:
+        connection.execute(text("ALTER TABLE sale_key RESET (autovacuum_enabled)"))
 
 
 @pytest.mark.parametrize("fixture", ["tight_sqlite", pytest.param("tight_postgres", marks=pytest.mark.servers)])

@@ -1,0 +1,256 @@
+"""Two processes that serve behind nginx, three that ingest, one PostgreSQL, Redis and Kafka: they behave as one, whoever dies."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from sqlalchemy import select
+
+from benchmarks.load import SALES_A_SECOND, Reader, everybody
+from benchmarks.soak import Memory
+from nebuloviz.db import Database
+from nebuloviz.ingest.produce import simulated_sales
+from nebuloviz.models import QUANTITY_SCALE, Lease
+from nebuloviz.services.watch_process import SERIES_TASK
+from tests.cluster import Cluster, Member, scaled_out
+from tests.faults.conftest import Till, stored, wait_for
+from tests.ingest.support import assert_kept_exactly_once, line
+from tests.program import PASSWORD, csrf_token
+from tests.servers import KafkaServer, PostgresServer, RedisServer
+from tests.servers.required import needs_servers
+from tests.services.watched_shop import payloads, write
+
+PARTITIONS, SOAK_SECONDS, AT_ONCE = 6, 120.0, 100
+PATIENCE_SECONDS = 120.0
+FLAT = 1.4  # of what a process held in the second fifth of the soak it may hold so much in the last
+
+
+@pytest.fixture(scope="module")
+def database(postgres: PostgresServer, _postgres_template: str) -> Iterator[Database]:
+    postgres.start()
+    name = postgres.create_database(template=_postgres_template)
+    database = Database(postgres.database_url(name))
+    yield database
+    database.dispose()
+    postgres.start()
+    postgres.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def till(kafka: KafkaServer, database: Database) -> Iterator[Till]:
+    """With seven weeks of a shop behind it; its south sold nothing during a day of this week."""
+    kafka.start()
+    till = Till(kafka, kafka.create_topic(partitions=PARTITIONS))
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    quiet = now - timedelta(days=3)
+    past = payloads(now - timedelta(weeks=7), quiet) + payloads(quiet, quiet + timedelta(days=1), ["south"])
+    past += payloads(quiet + timedelta(days=1), now)
+    write(database, past, datetime.now(UTC))
+    till.ledger.add(map(orjson.loads, past))
+    till.ledger.sent["shop", 0] = len(past)
+    yield till
+    till.close()
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    database: Database,
+    redis_server: RedisServer,
+    kafka: KafkaServer,
+    till: Till,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Cluster]:
+    redis_server.start()
+    redis_server.flush()
+    url, folder = database.url.render_as_string(hide_password=False), tmp_path_factory.mktemp("cluster")
+    with needs_servers(), scaled_out(folder, url, redis_server.url, kafka.url, till.topic) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def apis(cluster: Cluster) -> Iterator[list[httpx.Client]]:
+    """A program signed in at each process that serves."""
+    clients = [api(app.url) for app in cluster.serving]
+    yield clients
+    for client in clients:
+        client.close()
+
+
+def api(url: str) -> httpx.Client:
+    client = httpx.Client(base_url=url, timeout=60)
+    answer = client.post("/api/v1/auth/token", json={"username": "admin", "password": PASSWORD})
+    client.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
+    return client
+
+
+def sell(till: Till, count: int, name: str) -> None:
+    """Sales of the last minute, round all partitions."""
+    at = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
+    ids = [f"{name}-{number}" for number in range(count)]
+    till.sell([line(sale_id=each, order_id=each, sold_at=at) for each in ids], PARTITIONS)
+
+
+def wrong_password(app: Member, username: str) -> int:
+    """The answer to a sign-in that fails, or is not even tried any more."""
+    elsewhere = {"X-Forwarded-For": f"198.18.0.{len(username)}"}
+    with httpx.Client(base_url=app.url, timeout=60, headers=elsewhere) as stranger:
+        form = {"username": username, "password": "wrong", "csrf_token": csrf_token(stranger.get("/login"))}
+        return stranger.post("/login", data=form).status_code
+
+
+def shows_all(client: httpx.Client, till: Till) -> Callable[[], bool]:
+    """Whether an answer has every unit that was ever sold."""
+    now = datetime.now(UTC)
+    ends = {"start": (now - timedelta(weeks=8)).date().isoformat(), "end": (now + timedelta(days=1)).date().isoformat()}
+
+    def shows() -> bool:
+        answer = client.post("/api/v1/query", json={"metrics": ["units"], **ends}).raise_for_status()
+        sold = sum(quantity for quantity, _ in till.ledger.sales.values()) / QUANTITY_SCALE
+        return bool(answer.json()["rows"][0][-1] == sold)
+
+    return shows
+
+
+def alerts_on_the_south(client: httpx.Client) -> dict[tuple[str, str], dict[str, Any]]:
+    """By series and time, of the day on which it sold nothing: later hours may close while the test looks."""
+    young = datetime.now(UTC) - timedelta(days=1)
+    answer = client.get("/api/v1/alerts", params={"limit": 500, "end": young.isoformat()})
+    items = answer.raise_for_status().json()["items"]
+    old = [item for item in items if datetime.fromisoformat(item["bucket_end"]) < young]
+    found = {(item["series"], item["bucket_start"]): item for item in old}
+    assert len(found) == len(old), "no alert is raised twice"
+    return found
+
+
+def elected(cluster: Cluster, database: Database) -> Member | None:
+    """The member whose name the living lease bears, `host:pid:...`."""
+    with database.session() as session:
+        found = session.execute(select(Lease).where(Lease.name == SERIES_TASK)).scalar_one_or_none()
+    if found is None or found.expires_at <= datetime.now(UTC):
+        return None
+    pid = int(found.holder.split(":")[-2])
+    return next((member for member in cluster.members if member.process.pid == pid), None)
+
+
+def watching(cluster: Cluster) -> Member:
+    """The one that has looked at all series, by the processes' own figures; waits for it."""
+    found: list[Member] = []
+
+    def one() -> bool:
+        found[:] = [member for member in cluster.members if member.watches_series()]
+        return len(found) == 1
+
+    wait_for(one, "one process watches series", PATIENCE_SECONDS)
+    return found[0]
+
+
+@pytest.mark.timeout(600)
+def test_sessions_limits_figures_and_alerts_are_those_of_one_program(
+    cluster: Cluster, till: Till, apis: list[httpx.Client]
+) -> None:
+    with closing(cluster.signed_in()) as browser:
+        for status in (200, 302):
+            for app in cluster.serving:
+                assert browser.get(f"{app.url}/", follow_redirects=False).status_code == status
+            browser.post("/logout")
+    assert [wrong_password(cluster.serving[number % 2], "nobody") for number in range(6)].index(429) == 5
+    one, two = apis
+    for name in ("first", "second"):  # the first answers are kept, and must not outlive the sales that follow
+        sell(till, 30, name)
+        wait_for(shows_all(one, till), "what was sold is seen at one", PATIENCE_SECONDS)
+        assert shows_all(two, till)()
+    wait_for(lambda: bool(alerts_on_the_south(one)), "an alert on the south", PATIENCE_SECONDS)
+    alert = f"/api/v1/alerts/{next(iter(alerts_on_the_south(two).values()))['id']}"
+    known = two.get(alert).headers["ETag"]
+    answer = one.put(f"{alert}/verdict", json={"verdict": "real"}, headers={"If-Match": known})
+    assert answer.raise_for_status().json()["verdict"] == two.get(alert).json()["verdict"] == "real"
+    late = two.put(f"{alert}/verdict", json={"verdict": "false_alarm"}, headers={"If-Match": known})
+    assert late.status_code == 412, "somebody else has said what it was"
+
+
+@pytest.mark.timeout(900)
+def test_two_minutes_of_sales_and_readers_while_processes_are_killed(
+    cluster: Cluster,
+    till: Till,
+    database: Database,
+    apis: list[httpx.Client],
+    record_property: Callable[[str, object], None],
+) -> None:
+    """500 sales a second, 25 readers; whoever is elected is killed, and one of the other kind, and both come back."""
+    first = watching(cluster)
+    raised = alerts_on_the_south(apis[0])
+    other = next(member for member in cluster.members if member.kind != first.kind)
+    steady = [member for member in cluster.members if member not in {first, other}]
+    readers = everybody(cluster.url, PASSWORD)
+    before, until = till.sent, time.monotonic() + SOAK_SECONDS
+    working = [threading.Thread(target=reader.read, args=(until,)) for reader in readers]
+    working.append(threading.Thread(target=keep_selling, args=(till,)))
+    with Memory({member.log.stem: member.process.pid for member in steady}) as memory:
+        for thread in working:
+            thread.start()
+        for victim in (first, other):
+            wait_for(lambda n=till.sent: stored(database) > n + 5_000, "sales go on", PATIENCE_SECONDS)  # type: ignore[misc]
+            victim.kill()
+            left = {None, victim}
+            took = wait_for(lambda but=left: elected(cluster, database) not in but, "one is elected", PATIENCE_SECONDS)  # type: ignore[misc]
+            record_property(f"one is elected after the end of a process that can {victim.kind}, s", f"{took:.1f}")
+            victim.start()
+            victim.ready()
+        for thread in working:
+            thread.join()
+    wait_for(lambda: stored(database) >= till.sent, "nothing waits any more", PATIENCE_SECONDS)
+    record_property("sales", till.sent - before)
+    for what, seconds in answers_of(readers).items():
+        record_property(f"{what}, p95 of {len(seconds)}, s", f"{sorted(seconds)[int(0.95 * (len(seconds) - 1))]:.2f}")
+    for member in steady:
+        last, second = memory.last_and_second(member.log.stem)
+        record_property(
+            f"memory of {member.log.stem} in the second and the last fifth, MB", f"{second:.0f}, {last:.0f}"
+        )
+        assert last <= FLAT * second
+    assert max(reader.refused for reader in readers) <= 1, "what was under way in the one that served"
+    assert sum(reader.denied for reader in readers) == 0
+    assert_kept_exactly_once(database, till.ledger)
+    assert all(shows_all(client, till)() for client in apis)
+    watching(cluster)
+    assert alerts_on_the_south(apis[0]) == alerts_on_the_south(apis[1]) == raised
+
+
+def keep_selling(till: Till) -> None:
+    """At an even pace; the lines of an order go to several partitions, and so to several processes."""
+    sales, start = simulated_sales(seed=1), time.monotonic()
+    for number in range(1, int(SALES_A_SECOND * SOAK_SECONDS) // AT_ONCE + 1):
+        till.sell(list(islice(sales, AT_ONCE)), PARTITIONS)
+        time.sleep(max(0.0, start + number * AT_ONCE / SALES_A_SECOND - time.monotonic()))
+
+
+def answers_of(readers: list[Reader]) -> dict[str, list[float]]:
+    """What they asked, and the seconds that they waited for it."""
+    return {
+        "the stamp": [seconds for reader in readers for seconds in reader.times["stamp"]],
+        "the whole page after news": [seconds for reader in readers for seconds in reader.times["page"][1:]],
+    }
+
+
+@pytest.mark.timeout(300)
+def test_without_redis_it_is_slower_and_never_wrong(
+    cluster: Cluster, till: Till, database: Database, apis: list[httpx.Client], redis_server: RedisServer
+) -> None:
+    with closing(cluster.signed_in()) as browser:
+        redis_server.kill()
+        try:
+            assert browser.get("/").status_code == 200
+            sell(till, 30, "without Redis")
+            wait_for(lambda: stored(database) >= till.sent, "everything is stored", PATIENCE_SECONDS)
+            for client in apis:
+                wait_for(shows_all(client, till), "nobody can be told of it, and all ask again soon", PATIENCE_SECONDS)
+            assert [wrong_password(cluster.serving[1], "somebody") for _ in range(6)].index(429) == 5
+        finally:
+            redis_server.start()
