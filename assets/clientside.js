@@ -313,7 +313,7 @@
     } else if (event.key === "?") {
       openHelp();
     } else if (event.key === "t") {
-      const button = document.querySelector("[data-nv-theme]");
+      const button = document.querySelector("button[data-nv-theme]");
       button ? button.click() : toggleTheme();
     } else {
       return;
