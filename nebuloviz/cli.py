@@ -142,16 +142,25 @@ def _settings(**overrides: object) -> Settings:
     return loaded
 
 
+def _checked_settings(**overrides: object) -> Settings:
+    """For what runs on: a secret that will not do is refused at once, before all that it takes to run is loaded."""
+    loaded = _settings(**overrides)
+    loaded.secret()
+    return loaded
+
+
 def _serve(options: argparse.Namespace) -> int:
+    checked = _checked_settings(host=options.host, port=options.port, demo="off" if options.no_demo else None)
     from nebuloviz.serving import serve
 
-    return serve(_settings(host=options.host, port=options.port, demo="off" if options.no_demo else None))
+    return serve(checked)
 
 
 def _ingest(_options: argparse.Namespace) -> int:
+    checked = _checked_settings()
     from nebuloviz.bootstrap.consuming import consume
 
-    return consume(_settings())
+    return consume(checked)
 
 
 def _mapping(pairs: Sequence[str]) -> dict[str, str]:
