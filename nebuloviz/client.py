@@ -25,6 +25,16 @@ if TYPE_CHECKING:  # half a second to load, and only for those who want a DataFr
 _PREFIX = "/api/v1"
 _SALES_AT_ONCE = 10_000
 _DAYS = 28
+#: Columns of a forecast, and their types.
+_FORECAST = {
+    "start": "time",
+    "end": "time",
+    "value": "number",
+    "low_80": "number",
+    "high_80": "number",
+    "low_95": "number",
+    "high_95": "number",
+}
 
 Texts = str | Sequence[str]
 Moment = str | date | datetime
@@ -130,12 +140,54 @@ class Client:
         answer = self._ask("POST", "/query", json=body)
         return Answer(tuple(answer["columns"]), tuple(tuple(row) for row in answer["rows"]))
 
+    def forecast(
+        self,
+        metric: str,
+        *,
+        grain: str = "day",
+        buckets: int = 15,
+        time_zone: str | None = None,
+        where: Mapping[str, Texts] | None = None,
+    ) -> Answer:
+        """What the bucket under way and those after it are expected to bring, with ranges; no rows where too little is known."""
+        asked = {"metric": metric, "grain": grain, "buckets": buckets, "filter": _chosen(where)}
+        found = self._ask("GET", "/forecast", params=asked | _zone(time_zone))
+        columns = tuple({"name": name, "type": kind, "unit": found["unit"]} for name, kind in _FORECAST.items())
+        return Answer(columns, tuple(tuple(point[name] for name in _FORECAST) for point in found["points"]))
+
+    def insights(
+        self,
+        *,
+        start: Moment,
+        end: Moment,
+        comparison: str = "previous",
+        time_zone: str | None = None,
+        where: Mapping[str, Texts] | None = None,
+        limit: int = 5,
+    ) -> list[dict[str, Any]]:
+        """What stands out in a range against its comparison, in the user's language, weightiest first."""
+        asked = {"start": _text(start), "end": _text(end), "comparison": comparison, "filter": _chosen(where)}
+        found = self._ask("GET", "/insights", params=asked | {"limit": limit} | _zone(time_zone))
+        items: list[dict[str, Any]] = found["items"]
+        return items
+
+    def digest(
+        self, day: date | None = None, *, time_zone: str | None = None, where: Mapping[str, Texts] | None = None
+    ) -> dict[str, Any]:
+        """What is to be said of a day (yesterday), of the week that it ends, and of what is ahead."""
+        named = {"day": day.isoformat()} if day else {}
+        found: dict[str, Any] = self._ask(
+            "GET", "/insights/digest", params=named | {"filter": _chosen(where)} | _zone(time_zone)
+        )
+        return found
+
     def sales(
         self, *, start: Moment, end: Moment, where: Mapping[str, Texts] | None = None
     ) -> Iterator[dict[str, Any]]:
         """Stored sale lines, newest first, page after page."""
-        chosen = [f"{name}={value}" for name, values in (where or {}).items() for value in _list(values)]
-        return self._pages("/sales", {"start": _text(start), "end": _text(end), "filter": chosen, "limit": 1000})
+        return self._pages(
+            "/sales", {"start": _text(start), "end": _text(end), "filter": _chosen(where), "limit": 1000}
+        )
 
     def alerts(self, *, state: Texts = (), severity: Texts = ()) -> Iterator[dict[str, Any]]:
         """Alerts, newest first, page after page."""
@@ -229,6 +281,14 @@ def _checked(answer: httpx.Response) -> Any:
     except (ValueError, KeyError, TypeError):  # a proxy's own words
         told = "http_error", answer.text[:300], ()
     raise ApiError(answer.status_code, *told)
+
+
+def _chosen(where: Mapping[str, Texts] | None) -> list[str]:
+    return [f"{name}={value}" for name, values in (where or {}).items() for value in _list(values)]
+
+
+def _zone(name: str | None) -> dict[str, str]:
+    return {} if name is None else {"time_zone": name}
 
 
 def _list(texts: Texts) -> list[str]:

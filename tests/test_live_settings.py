@@ -1,5 +1,6 @@
 """Settings that administrators decide, taken up by running processes."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,15 @@ import pytest
 from nebuloviz import migrate
 from nebuloviz.bootstrap.core import prepare_database
 from nebuloviz.bootstrap.storage import database
-from nebuloviz.bootstrap.watches import _Decided, start_watching, watch_sales
+from nebuloviz.bootstrap.watches import _Decided, series_watcher, start_watching, watch_sales
 from nebuloviz.child import Child
 from nebuloviz.db import Database
 from nebuloviz.ingest.consumer import OnWritten
 from nebuloviz.ingest.installation import CURRENCY, settled
 from nebuloviz.permissions import SYSTEM
+from nebuloviz.services.audit import DatabaseAudit
+from nebuloviz.services.business_calendar import DatabaseCalendar
+from nebuloviz.services.interfaces import CalendarDraft
 from nebuloviz.services.stored_settings import DatabaseSettings
 from nebuloviz.services.watch_process import Judged
 from nebuloviz.settings import Settings, load
@@ -54,6 +58,16 @@ class TestTheProcessThatWatches:
         assert not decided.changed()
         decide(loaded, stored, watched_series=3)
         assert decided.changed()
+
+    def test_takes_up_what_is_entered_in_the_calendar(self, loaded: Settings, stored: Database) -> None:
+        decided = _Decided(loaded, stored)
+        assert not decided.changed()
+        with stored.transaction() as session:
+            draft = CalendarDraft("closure", "Stocktaking", date(2026, 11, 30))
+            DatabaseCalendar(DatabaseAudit()).add(session, SYSTEM, draft)
+        assert decided.changed()
+        watcher = series_watcher(loaded, stored)
+        assert watcher._settings.calendar.closed_days == {date(2026, 11, 30)}
 
     def test_judges_nothing_while_it_is_off_and_ends_when_it_is_on_so_that_another_begins(
         self, loaded: Settings, stored: Database

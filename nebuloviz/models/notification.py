@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Date, ForeignKey, Index, Integer, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from nebuloviz.models.base import Base
@@ -39,6 +39,8 @@ class NotificationChannel(Base):
     rules: Mapped[str] = mapped_column(Text, default="[]")  # JSON, as `notification_rules` writes it
     group_minutes: Mapped[int] = mapped_column(Integer)  # at most one message in so many
     most_per_hour: Mapped[int] = mapped_column(Integer)
+    digest_at: Mapped[int | None] = mapped_column(Integer)  # minutes of the recipient's day; None: no digest
+    digest_day: Mapped[date | None] = mapped_column(Date)  # of the recipient's days the one that it was last sent on
     version: Mapped[int] = mapped_column(BigInteger, default=1)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     tried_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -62,6 +64,7 @@ class NotificationMessage(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     reason: Mapped[str] = mapped_column(Text, default="")  # why the last try failed, by a slug
+    about: Mapped[str] = mapped_column(Text, default="alerts", server_default="alerts")  # alerts | digest
     status: Mapped[int] = mapped_column(Integer, default=0)  # what a webhook answered last; 0: nothing
 
 

@@ -88,6 +88,7 @@ _FIELD_WORDS = {
     "description": lazy("Description"),
     "detector": lazy("Detector"),
     "dimension": lazy("Parts by"),
+    "digest_at": lazy("Daily digest, by e-mail"),
     "display_name": lazy("Name shown"),
     "duplicates": lazy("Duplicate"),
     "email": lazy("E-mail"),

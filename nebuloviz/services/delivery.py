@@ -32,11 +32,12 @@ from nebuloviz.permissions import SYSTEM, Actor
 from nebuloviz.services import lease
 from nebuloviz.services.auth import view_of
 from nebuloviz.services.course import course_of
+from nebuloviz.services.digest_texts import DigestNews
 from nebuloviz.services.interfaces import AlertView, NotificationRule, Parcel, Services
 from nebuloviz.services.notification_rules import from_json, told_at, wants
 from nebuloviz.services.notification_texts import AlertNews, Told, by_weight
 from nebuloviz.services.notifications import new_key
-from nebuloviz.services.parcels import parcel
+from nebuloviz.services.parcels import addressee, parcel
 from nebuloviz.services.reader import preferences_of
 from nebuloviz.services.sealing import Seal
 
@@ -93,8 +94,11 @@ class Deliverer:
         more = self._as_elected(now, self._fan_out) if news else False
         with self._database.session() as session:
             ready = _ready(session, now)
+            digested = session.scalar(select(exists().where(_HAS_DIGEST)))
         if ready:
             self._as_elected(now, self._gather)
+        if digested:
+            self._as_elected(now, self._digest)
         return more
 
     def stop(self) -> None:
@@ -146,15 +150,22 @@ class Deliverer:
             if not channel.enabled:
                 session.execute(delete(NotificationItem).where(mine))
                 continue
-            message = NotificationMessage(
-                channel_id=channel.id, key=new_key(), state="waiting", attempts=0, next_at=now, created_at=now,
-                reason="", status=0,
-            )  # fmt: skip
-            session.add(message)
-            session.flush()
+            message = _new_message(session, channel, now, "alerts")
             ids = session.scalars(select(NotificationItem.id).where(mine).order_by(NotificationItem.id).limit(_ITEMS))
             told = update(NotificationItem).where(NotificationItem.id.in_(ids.all()))
             session.execute(told.values(message_id=message.id))
+        return False
+
+    def _digest(self, session: Session, now: datetime) -> bool:
+        """A message for each channel whose recipient's day has come to the minute of the digest, once a day."""
+        for channel in session.scalars(select(NotificationChannel).where(_HAS_DIGEST)):
+            recipient = self._recipient(session, channel)
+            if recipient is None or channel.digest_at is None:
+                continue
+            here = now.astimezone(zone(recipient.preferences.time_zone))
+            if channel.digest_day != here.date() and here.hour * 60 + here.minute >= channel.digest_at:
+                channel.digest_day = here.date()
+                _new_message(session, channel, now, "digest")
         return False
 
     # ------------------------------------------------------------ sending
@@ -209,11 +220,24 @@ class Deliverer:
             if recipient is None:
                 return None
             with use(recipient.preferences):
+                if message.about == "digest":
+                    return self._digest_mail(session, recipient, message.key)
                 told = self._told(session, recipient, items, now)
                 if not told:
                     return None
                 news = AlertNews(message.key, told, self._services.settings.current, now)
                 return parcel(self._seal, channel, recipient.address, news)
+
+    def _digest_mail(self, session: Session, recipient: _Recipient, key: str) -> Parcel | None:
+        """Of yesterday, as the recipient sees it; None for whoever may not read figures any more."""
+        to, services = addressee(recipient.channel, recipient.address), self._services
+        try:
+            found = services.insights.digest(
+                session, recipient.actor, time_zone=recipient.preferences.time_zone or "UTC"
+            )
+        except PermissionDenied:
+            return None
+        return DigestNews(key, found, services.settings.current).mail(to)
 
     def _told(
         self, session: Session, recipient: _Recipient, items: Iterable[NotificationItem], now: datetime
@@ -277,6 +301,21 @@ def _same(message: NotificationMessage) -> ColumnElement[bool]:
         & (NotificationMessage.attempts == message.attempts)
         & (NotificationMessage.state == "waiting")
     )
+
+
+_HAS_DIGEST = (
+    NotificationChannel.digest_at.is_not(None) & NotificationChannel.enabled & (NotificationChannel.kind == "mail")
+)
+
+
+def _new_message(session: Session, channel: NotificationChannel, now: datetime, about: str) -> NotificationMessage:
+    message = NotificationMessage(
+        channel_id=channel.id, key=new_key(), state="waiting", attempts=0, next_at=now, created_at=now,
+        about=about, reason="", status=0,
+    )  # fmt: skip
+    session.add(message)
+    session.flush()
+    return message
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:

@@ -156,7 +156,11 @@ class DatabaseNotifications(NotificationService):
             raise InvalidInput(_("Messages are grouped for at most a day."))
         if not 1 <= draft.most_per_hour <= MOST_PER_HOUR:
             raise InvalidInput(_("From 1 to {limit} messages an hour.", limit=number(MOST_PER_HOUR)))
-        row.name, row.enabled = name, draft.enabled
+        if draft.digest_at is not None and not (
+            row.kind == "mail" and 0 <= draft.digest_at < notification_rules.DAY_MINUTES
+        ):
+            raise InvalidInput(_("A digest comes by e-mail, at a time of the day."))
+        row.name, row.enabled, row.digest_at = name, draft.enabled, draft.digest_at
         row.target = self._target(session, row, target)
         row.rules = notification_rules.to_json(notification_rules.checked(draft.rules))
         row.group_minutes, row.most_per_hour = draft.group_minutes, draft.most_per_hour
@@ -204,6 +208,7 @@ class DatabaseNotifications(NotificationService):
             row.enabled,
             row.group_minutes,
             row.most_per_hour,
+            row.digest_at,
         )
         shown = row.target if row.kind == "mail" else self._host(row)
         return ChannelView(row.id, cast("ChannelKind", row.kind), row.user_id is None, shown, draft, row.version)
@@ -265,4 +270,5 @@ def _message(row: NotificationMessage, channel: NotificationChannel, alerts: int
         done_at=row.done_at,
         reason=row.reason,
         status=row.status,
+        about=row.about,
     )

@@ -26,6 +26,13 @@ def notification_seal(settings: Settings) -> Seal:
     return Seal(settings.secret(), "notifications")
 
 
+def addressee(channel: NotificationChannel, address: str) -> str:
+    """To whom a channel's mails go; its owner has that `address`. Raises NotSent where there is none."""
+    if not (channel.target or address):
+        raise not_sent("no_address")
+    return channel.target or address
+
+
 def parcel(seal: Seal, channel: NotificationChannel, address: str, contents: Contents) -> Parcel:
     """What is handed over; `address` is that of the channel's owner, '' for none.
 
@@ -33,9 +40,7 @@ def parcel(seal: Seal, channel: NotificationChannel, address: str, contents: Con
         NotSent: it has nowhere to go.
     """
     if channel.kind == "mail":
-        if not (channel.target or address):
-            raise not_sent("no_address")
-        return contents.mail(channel.target or address)
+        return contents.mail(addressee(channel, address))
     url, secret = seal.open(channel.target), seal.open(channel.secret) if channel.secret else ""
     if url is None or secret is None:
         raise not_sent("sealed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar
 
 import httpx
@@ -373,6 +373,16 @@ class TestClient:
         assert {line["category"] for line in client.sales(start=START, end=END, where={"category": ["Dairy"]})} == {
             "Dairy"
         }
+
+    def test_what_stands_out_and_what_is_ahead(self, api: Api, client: Client) -> None:
+        with api.client("data_scientist") as plain:
+            asked = {"start": START, "end": END, "filter": "category=Dairy", "time_zone": "Europe/Berlin"}
+            items = plain.get("/api/v1/insights", params=asked).json()["items"]
+        assert client.insights(start=START, end=END, time_zone="Europe/Berlin", where={"category": "Dairy"}) == items
+        assert client.digest(date.fromisoformat(START[:10]), where={"category": "Dairy"})["day"] == START[:10]
+        coming = client.forecast("revenue", grain="week", buckets=2, time_zone="UTC", where={"category": "Dairy"})
+        assert list(coming.to_frame().columns) == ["start", "end", "value", "low_80", "high_80", "low_95", "high_95"]
+        assert coming.rows == ()  # of eight sales nothing can be told
 
     def test_sales_are_written_once(self, client: Client) -> None:
         sales = [sale(900 + number) for number in range(3)]

@@ -38,6 +38,7 @@ WRONG: list[dict[str, Any]] = [
     ),
     *({"group_minutes": minutes} for minutes in (-1, 1441)),
     {"most_per_hour": 0},
+    *({"digest_at": minute} for minute in (-1, 1440, 420)),  # which a webhook has none of
     *(
         {"target": url}
         for url in ("ftp://hooks.example.com/", "https://u:p@hooks.example.com/", "https:///x", "x\r\ny")

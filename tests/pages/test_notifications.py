@@ -116,7 +116,7 @@ class TestForm:
         _head, form, _rest, _version = page.show(saved(page)[0], None)
         fields = [part for part in form._traverse() if isinstance(getattr(part, "id", None), dict)]
         sent = [part for part in fields if hasattr(part, "value")]
-        assert len(sent) == len(RULE) + 4
+        assert len(sent) == len(RULE) + 5
         for part in sent:
             _check_value({"id": part.id, "property": "value", "value": part.value})
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import orjson
 import pytest
 from sqlalchemy import func, select
 
@@ -20,6 +22,7 @@ from nebuloviz.services.delivery import FIRST_PAUSE, MOST_ATTEMPTS
 from nebuloviz.services.interfaces import ChannelDraft, NotificationRule
 from tests.receivers import Hooked, Mailbox, hook, mailbox
 from tests.services.newsroom import Newsroom, newsroom
+from tests.services.watched_shop import write
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,53 @@ class TestOutbox:
             room.parts.services.alerts.acknowledge(session, SYSTEM, number)
             room.parts.services.alerts.resolve(session, SYSTEM, number)
         assert self.news(room.database) == ["raised", "over"]
+
+
+class TestDigest:
+    def test_comes_once_a_day_at_the_readers_hour_in_their_language_within_their_scope(
+        self, room: Newsroom, box: Mailbox
+    ) -> None:
+        anna = room.user("anna", language="de", time_zone="Asia/Kolkata", scope=(("region", ("north",)),))
+        yesterday = room.now.astimezone(ZoneInfo("Asia/Kolkata")).replace(hour=0, minute=0) - timedelta(hours=12)
+        for weeks, north in ((1, 100), (0, 250)):
+            sales = [
+                {
+                    "sale_id": f"{weeks}{region}", "order_id": f"{weeks}{region}", "product_id": "p", "quantity": 1,
+                    "sold_at": yesterday - timedelta(weeks=weeks), "unit_price": price, "region": region, "currency": "EUR",
+                }
+                for region, price in (("north", north), ("south", 7777))
+            ]  # fmt: skip
+            write(room.database, [orjson.dumps(sale) for sale in sales], room.now)
+        room.now = yesterday + timedelta(hours=12 + 24 + 7)  # seven in the morning of the reader's today
+        room.channel(anna, digest_at=7 * 60 + 30)
+        room.deliver()
+        assert not box.messages
+        room.pass_(minutes=31)
+        room.deliver()
+        room.pass_(hours=2)
+        room.deliver()
+        [mail] = box.messages
+        [message] = room.messages()
+        assert (message.about, message.state) == ("digest", "sent")
+        assert (mail["To"], mail["Subject"][:16]) == ("anna@example.com", "Tageszusammenfas")
+        for kind in ("plain", "html"):
+            body = mail.get_body((kind,))
+            assert body is not None
+            words = body.get_content()
+            assert "250" in words
+            assert "7.7" not in words
+            assert "https://sales.example.com/insights" in words
+        room.pass_(hours=22)
+        room.deliver()
+        assert [each.about for each in room.messages()] == ["digest", "digest"]
+
+    def test_is_not_for_who_may_not_read_or_is_gone(self, room: Newsroom, box: Mailbox) -> None:
+        room.channel(room.user("bert"), digest_at=0)
+        with room.database.transaction() as session:
+            for user in session.scalars(select(User)):
+                user.disabled = True
+        room.deliver()
+        assert (list(box.messages), room.messages()) == ([], [])
 
 
 class TestMail:

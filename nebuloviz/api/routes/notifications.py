@@ -80,7 +80,8 @@ async def messages(
 
 def _draft(body: ChannelBody) -> ChannelDraft:
     rules = tuple(_rule(rule) for rule in body.rules)
-    return ChannelDraft(body.name, body.target, rules, body.enabled, body.group_minutes, body.most_per_hour)
+    digest = None if body.digest_at is None else minutes_of(body.digest_at)
+    return ChannelDraft(body.name, body.target, rules, body.enabled, body.group_minutes, body.most_per_hour, digest)
 
 
 def _rule(rule: Rule) -> NotificationRule:
@@ -108,6 +109,7 @@ def _item(view: ChannelView) -> ChannelItem:
         enabled=draft.enabled,
         group_minutes=draft.group_minutes,
         most_per_hour=draft.most_per_hour,
+        digest_at=None if draft.digest_at is None else clock_of(draft.digest_at),
         version=view.version,
     )
 

@@ -41,6 +41,9 @@ class ChannelBody(Incoming):
     enabled: bool = True
     group_minutes: Annotated[int, Field(ge=0, le=1440, description="At most one message in so many.")] = 5
     most_per_hour: Annotated[int, Field(ge=1, le=60)] = 12
+    digest_at: Annotated[
+        Clock | None, Field(description="When a mail channel sends the daily digest, on its recipient's clock.")
+    ] = None
 
 
 class NewChannelBody(ChannelBody):
@@ -60,6 +63,7 @@ class ChannelItem(Outgoing):
     enabled: bool
     group_minutes: int
     most_per_hour: int
+    digest_at: str | None
     version: int
 
 
@@ -90,6 +94,7 @@ class MessageItem(Outgoing):
     done_at: datetime | None
     reason: str
     status: int
+    about: str
 
 
 class MessageList(Outgoing):

@@ -43,6 +43,7 @@ class ChannelDraft:
     """What somebody decides of a channel. An alert that fits any of `rules` is told; at most one message in `group_minutes`.
 
     `target` is a webhook's URL, which '' leaves as it is; or the address of a shared channel's mails: a user's own go to the user's.
+    `digest_at`: at which minute of the recipient's day the digest is mailed; None: it is not.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ChannelDraft:
     enabled: bool = True
     group_minutes: int = 5
     most_per_hour: int = 12
+    digest_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class NewChannel:
 class MessageView:
     """What became of a message: `waiting` (then it is tried at `next_at`), `sent`, `failed` or `dropped`. Times are UTC.
 
-    `reason` is a slug of `notification_words.REASONS`, '' where nothing went wrong; `status` what a webhook answered, 0 for nothing.
+    `about` is `alerts`, so many of them, or `digest`. `reason` is a slug of `notification_words.REASONS`, '' where nothing went
+    wrong; `status` what a webhook answered, 0 for nothing.
     """
 
     id: int
@@ -93,6 +96,7 @@ class MessageView:
     done_at: datetime | None
     reason: str
     status: int
+    about: str = "alerts"
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ _STATES: dict[str, tuple[Any, Kind, str]] = {
 _GROUPS = (0, 5, 15, 60, 240, DAY_MINUTES)
 _MOST = (1, 2, 4, 6, 12, 30, 60)
 _STEP_MINUTES = 30
+_NO_DIGEST = -1
 _DAYS = frozenset("0123456")
 
 
@@ -105,7 +106,7 @@ def _message_row(message: MessageView) -> Component:
                 className="nv-cell-time",
             ),
             html.Th([icon(_KIND_ICONS[message.kind]), " ", html.Bdi(message.channel)], scope="row"),
-            html.Td(number(message.alerts), className="nv-num"),
+            html.Td(_("Digest") if message.about == "digest" else number(message.alerts), className="nv-num"),
             html.Td(badge(str(words), kind, icon_name=icon_name)),
             html.Td(number(message.attempts), className="nv-num"),
             html.Td(_outcome_words(message), className="nv-muted nv-cell-words"),
@@ -166,6 +167,7 @@ def channel_form(view: ChannelView | None, segments: Mapping[str, str], *, manag
             _options(_MOST, draft.most_per_hour, number),
             draft.most_per_hour,
         ),
+        _list(field_id("digest_at"), _("Daily digest, by e-mail"), _digest_times(draft), _digest_choice(draft)),
         _switch(field_id("enabled"), _("On"), on=draft.enabled),
     ]
     rules = html.Div(rule_cards(draft.rules, segments), id="notification-rules", className="nv-stack")
@@ -263,6 +265,18 @@ def _clock(rule: NotificationRule) -> list[int]:
     return sorted({*range(0, DAY_MINUTES, _STEP_MINUTES), rule.begin, rule.end})
 
 
+def _digest_times(draft: ChannelDraft) -> list[dict[str, Any]]:
+    times = sorted({*range(0, DAY_MINUTES, _STEP_MINUTES), *([] if draft.digest_at is None else [draft.digest_at])})
+    return [
+        {"label": _("No digest"), "value": _NO_DIGEST},
+        *({"label": clock_words(each), "value": each} for each in times),
+    ]
+
+
+def _digest_choice(draft: ChannelDraft) -> int:
+    return _NO_DIGEST if draft.digest_at is None else draft.digest_at
+
+
 def _group_words(minutes: int) -> str:
     if minutes == 0:
         return _("for each alert, at once")
@@ -325,6 +339,7 @@ def draft_of(ids: object, values: object, rule_ids: object, rule_values: object)
     """What the form says; whatever else a browser says is left out."""
     said = sent_values(ids, values)
     usual = ChannelDraft("")
+    digest = _number(said.get("digest_at"), _NO_DIGEST)
     return ChannelDraft(
         _text(said.get("name")),
         _text(said.get("target")),
@@ -332,6 +347,7 @@ def draft_of(ids: object, values: object, rule_ids: object, rule_values: object)
         bool(said.get("enabled")),
         _number(said.get("group_minutes"), usual.group_minutes),
         _number(said.get("most_per_hour"), usual.most_per_hour),
+        None if digest == _NO_DIGEST else digest,
     )
 
 

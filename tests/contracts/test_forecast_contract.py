@@ -1,4 +1,4 @@
-"""What forecasts promise, on both databases."""
+"""What every `ForecastService` promises, on both databases."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.permissions import SYSTEM, Actor
 from nebuloviz.services.data import SalesDataService
 from nebuloviz.services.forecasts import DayForecasts
-from nebuloviz.services.interfaces import Forecast
+from nebuloviz.services.interfaces import Forecast, ForecastService
 from tests.services.watched_shop import write
 
 NOW = datetime(2026, 6, 17, 12, tzinfo=UTC)  # a Wednesday; its month began on a Monday
@@ -36,13 +36,14 @@ def lines(days: int, until: datetime = MIDNIGHT + timedelta(days=1)) -> list[byt
     return found
 
 
-@pytest.fixture
-def ask(database: Database) -> Ask:
+@pytest.fixture(params=[DayForecasts])
+def ask(request: pytest.FixtureRequest, database: Database) -> Ask:
     def forecast(sold: list[bytes], query: Query = QUERY, ahead: int = 3, actor: Actor = SYSTEM) -> Forecast | None:
         write(database, sold, NOW)
         data = SalesDataService(Cache(secret="of no importance here"), ZoneInfo("UTC"), lambda: NOW)
         with database.session() as session:
-            return DayForecasts(data, lambda: NOW).forecast(session, actor, query, ahead)
+            service: ForecastService = request.param(data, lambda: NOW)
+            return service.forecast(session, actor, query, ahead)
 
     return forecast
 
