@@ -203,6 +203,7 @@
     document.querySelectorAll(".nv-graph .js-plotly-plot").forEach(function (graph) {
       if (graph.on && !graph.nebulovizWatched) {
         graph.nebulovizWatched = true;
+        noteZoom(graph); // of a reader who was faster
         graph.on("plotly_relayout", function () {
           noteZoom(graph);
         });

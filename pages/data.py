@@ -46,7 +46,8 @@ def layout(**_query: str) -> Component:
                 [
                     html.Div(id="data-letters-message", role="status"),
                     html.Div(id="data-correction-place"),
-                    html.Div(skeleton_table(5, 5), id="data-letters"),
+                    # a tick may ask for the table's choice before there is a table
+                    html.Div([skeleton_table(5, 5), html.Div(id=_GRID, hidden=True)], id="data-letters"),
                 ],
                 actions=_letter_actions(),
                 span=12,

@@ -14,7 +14,7 @@ from nebuloviz.metrics.registry import METRICS, dimension, metric
 from nebuloviz.permissions import Permission
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.chart_kinds import pair
-from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, part_answer, part_id, table_input
+from nebuloviz.web.charts import ChartView, chart_answer, chart_outputs, chart_slot, part_answer, part_id, table_input
 from nebuloviz.web.components import card, dropdown_texts, page, page_header
 from nebuloviz.web.components.basic import given, icon
 from nebuloviz.web.context import ask, may, services
@@ -168,6 +168,8 @@ def draw(search: str | None, _stamp: str, theme: str, table_clicks: int | None) 
             coming = asked.forecast(query) if more else None
             frame, style = asked.frame(query), asked.style(*state.by)
             sold = common.is_empty(frame) and asked.sold(query)
+            if common.is_empty(frame) and not ask(services().data.freshness).lines:
+                return ChartView(views.chart_of(state).title(state), instead=common.no_sales_yet())
             return views.chart_view(frame, expected, alerts, state, style, coming=coming, sold=sold)
 
         return chart_answer(build, table_clicks)
@@ -216,7 +218,8 @@ def show_lines(search: str | None) -> tuple[Any, Any]:
             total = ask(services().data.sales, query, None, 1).total
             used = ask(services().data.dimensions_in_use)
             if not total:
-                return common.nothing(asked.state, "/explore"), ""
+                begun = ask(services().data.freshness).lines
+                return common.nothing(asked.state, "/explore") if begun else common.no_sales_yet(), ""
             cursors = dcc.Store(id={"type": "explore-cursors", "search": search or ""}, data={})
             links = html.Div(common.line_downloads(query), className="nv-card-links")
             return [links, grids.lines_grid(lines_id(search or ""), used), cursors], common.lines_words(total)

@@ -131,7 +131,7 @@ def fill(_id: str, search: str | None, stamp: str, theme: str) -> tuple[list[Com
             html.Div(
                 page_header(_("Overview"), subtitle=html.Span(subtitle, id="overview-subtitle")), className="nv-span-12"
             ),
-            html.Div(first, id="overview-first", className="nv-span-12"),
+            html.Div(first, id="overview-first", className="nv-first nv-span-12"),
             html.Div(tiles(asked), id="overview-tiles", className="nv-tiles nv-span-12"),
             trend,
             card(_("What stands out"), html.Div(findings(asked), id="overview-findings"), span=4),

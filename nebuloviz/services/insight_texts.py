@@ -60,9 +60,10 @@ def usual_text(own: float, before: Sequence[float], *, of_a_day: bool) -> str:
             **values,
         )
     return ngettext(
-        "That is usual: the same days of {count} such period before brought {low} to {high}.",
-        "That is usual: the same days of the {count} such periods before brought {low} to {high}.",
+        "That is usual: the days that are over brought {own}, those of {count} such period before {low} to {high}.",
+        "That is usual: the days that are over brought {own}, those of the {count} such periods before {low} to {high}.",
         len(before),
+        own=money(own),
         **values,
     )
 

@@ -241,7 +241,11 @@ def course_words(alert: AlertView) -> str:
 def causes(found: Explanation, alert: AlertView) -> Component:
     """The segments that the alert comes from, the most surprising first, as bars with figures, and what is left."""
     if not found.causes:
-        return empty_state(_("No segment stands out"), icon_name="pie-chart", hint=_("All of them moved alike."))
+        title, hint = _("No segment stands out"), _("All of them moved alike.")
+        if figure(alert.metric).denominator:
+            title = _("Segments of this figure do not add up")
+            hint = _("A rate of the whole is not the sum of its parts', so no segment can be said to carry it.")
+        return empty_state(title, icon_name="pie-chart", hint=hint)
     shown, labels = metric(metric_behind(alert.metric)), _labels(found)
     rows = [
         _cause_row(

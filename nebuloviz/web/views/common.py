@@ -195,6 +195,16 @@ def nothing(state: PageState, path: str = "/") -> Component:
     return nothing_matches(filter_words(state.filters), clear=clear)
 
 
+def no_sales_yet() -> Component:
+    """What stands in the place of figures while there is not a single sale."""
+    return empty_state(
+        _("No sales yet"),
+        link_button(_("Import a file or watch the stream"), "/data", icon_name="database", kind="primary"),
+        icon_name="inbox",
+        hint=_("As soon as the first sale is stored, this page shows it."),
+    )
+
+
 def nothing_known(shown: Metric) -> Component:
     """Why sales that there are have nothing to show of a metric, and what would change that."""
     data = link_button(_("Import a file or watch the stream"), "/data", icon_name="database")

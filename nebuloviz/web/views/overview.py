@@ -272,9 +272,4 @@ def first_load(freshness: Freshness, imports: Sequence[ImportView]) -> Component
         return html.Div(running, className="nv-card nv-running")
     if freshness.lines:
         return None
-    return empty_state(
-        _("No sales yet"),
-        link_button(_("Import a file or watch the stream"), "/data", icon_name="database", kind="primary"),
-        icon_name="inbox",
-        hint=_("As soon as the first sale is stored, this page shows it."),
-    )
+    return common.no_sales_yet()
