@@ -28,6 +28,9 @@ EXAMPLES = int(
     os.environ.get("NEBULOVIZ_TEST_EXAMPLES", USUAL_EXAMPLES)
 )  # of each operation and mode; more for a thorough look
 
+#: What a thorough look takes is known to nobody; a usual one ends in the time of any test.
+PATIENT = pytest.mark.timeout(0 if EXAMPLES > USUAL_EXAMPLES else None)
+
 # What a query means goes beyond what a schema can say: an end after its start, an order that is among the columns.
 REFUSED_WITH_REASON = positive_data_acceptance
 
@@ -87,6 +90,7 @@ def is_sent(value: object) -> bool:
     return inside is None or any(map(is_sent, inside))
 
 
+@PATIENT
 @pytest.mark.parametrize("operation", operations(), ids=lambda operation: operation.label)
 @pytest.mark.parametrize("mode", GenerationMode)
 def test_api_is_as_described(api: Api, operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode) -> None:

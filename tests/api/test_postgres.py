@@ -9,7 +9,7 @@ from schemathesis import GenerationMode
 from nebuloviz.settings import load
 from tests.api.conftest import PASSWORD, Api, running_api
 from tests.api.test_data import END, START, sale
-from tests.api.test_openapi import EXAMPLES, USUAL_EXAMPLES, operations, send_all
+from tests.api.test_openapi import EXAMPLES, PATIENT, USUAL_EXAMPLES, operations, send_all
 from tests.servers import PostgresServer
 
 QUERY = {"metrics": ["lines", "revenue"], "dimensions": ["category"], "start": START, "end": END, "order": "category"}
@@ -68,6 +68,7 @@ def test_connections_that_rested_through_a_restart_are_made_anew(api: Api, postg
         assert client.get("/api/v1/alerts").status_code == 200
 
 
+@PATIENT
 def test_it_is_as_described_here_too(api: Api) -> None:
     """A look at every operation; `NEBULOVIZ_TEST_EXAMPLES` makes it a thorough one, as for `test_openapi`."""
     for operation in operations():
