@@ -31,6 +31,7 @@ from nebuloviz.api.routes import (
     me,
     notifications,
     roles,
+    rules,
     sales,
     status,
     stream,
@@ -97,7 +98,7 @@ def _add_routes(app: FastAPI) -> None:
     """
     guards = [Depends(signed_in), Depends(refuse_unknown_parameters)]
     parts = (
-        data, insights, forecasts, me, exports, alerts, notifications, detectors, calendar,
+        data, insights, forecasts, me, exports, alerts, notifications, detectors, rules, calendar,
         sales, imports, stream, users, roles, tokens, audit, settings_routes, status,
     )  # fmt: skip
     for part in parts:
