@@ -11,20 +11,15 @@ import gzip
 import hashlib
 import io
 import json
-import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
-import openpyxl
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
-from openpyxl.packaging.manifest import Manifest
-from openpyxl.xml.constants import ARC_CONTENT_TYPES, WORKSHEET_TYPE
-from openpyxl.xml.functions import fromstring
 
 from nebuloviz.errors import InvalidInput, NebuloVizError
 from nebuloviz.i18n import gettext as _
@@ -36,11 +31,6 @@ MAX_CELL_CHARACTERS: Final = 1 << 20
 #: A compressed file that grows by more than this is no table but a bomb; real ones grow ten- to fiftyfold.
 MAX_EXPANSION: Final = 200
 MIN_EXPANSION_BYTES: Final = 16 << 20
-MAX_WORKBOOK_BYTES: Final = 1 << 30
-MAX_WORKBOOK_HELD_BYTES: Final = (
-    64 << 20
-)  # of texts and styles, which have to be in memory, at several times their size
-MAX_SHEET_ROWS: Final = 1 << 20  # Excel's own limit
 _DELIMITERS = (",", ";", "\t", "|")
 _SNIFFED_BYTES = 1 << 16
 _ROWS_AT_ONCE = 10_000
@@ -98,7 +88,9 @@ def open_table(path: Path) -> TableFile:
         if magic == b"PAR1":
             return _ParquetTable(path)
         if magic == b"PK\x03\x04":
-            return _WorkbookTable(path)
+            from nebuloviz.ingest.workbooks import WorkbookTable  # noqa: PLC0415 - loads openpyxl
+
+            return WorkbookTable(path)
         return _text_table(path)
 
 
@@ -146,7 +138,7 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
 
 
-def _named(cells: Iterable[Any], where: str) -> tuple[str, ...]:
+def column_names(cells: Iterable[Any], where: str) -> tuple[str, ...]:
     """Column names from a header row: trimmed, blanks and repeats made unique.
 
     Raises:
@@ -297,7 +289,7 @@ class _DelimitedTable(TableFile):
         self._delimiter = max(_DELIMITERS, key=text.count)
         if text.count(self._delimiter) > MAX_COLUMNS:
             raise InvalidInput(_("{name} has more than {limit} columns.", name=path.name, limit=number(MAX_COLUMNS)))
-        self.columns = _named(next(csv.reader([text], delimiter=self._delimiter)), path.name)
+        self.columns = column_names(next(csv.reader([text], delimiter=self._delimiter)), path.name)
         self.n_rows = max(n_lines - 1, 0)
 
     def _rows(self) -> Iterator[Row]:
@@ -353,14 +345,14 @@ class _ParquetTable(TableFile):
             names = parquet.schema_arrow.names
             self.n_rows = parquet.metadata.num_rows
         self._names = names
-        self.columns = _named(names, path.name)
+        self.columns = column_names(names, path.name)
 
     def _rows(self) -> Iterator[Row]:
         with pq.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 16) as parquet:
             for batch in parquet.iter_batches(_ROWS_AT_ONCE):
                 columns = [_plain_column(column) for column in batch.columns]
                 for cells in zip(*columns, strict=True):
-                    yield Row(cells, _as_json(cells))
+                    yield Row(cells, as_json(cells))
 
 
 def _plain_column(column: pa.Array) -> list[Any]:
@@ -382,83 +374,8 @@ def _plain_value(value: pa.Scalar) -> Any:
         return f"{value.value} as {value.type}"
 
 
-class _WorkbookTable(TableFile):
-    """The first sheet of an Excel workbook."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with zipfile.ZipFile(path) as archive:
-            expanded = sum(item.file_size for item in archive.infolist())
-            if "xl/workbook.xml" not in archive.namelist():
-                raise InvalidInput(_("{name} is a ZIP archive but no Excel workbook.", name=path.name))
-        if expanded > max(path.stat().st_size * MAX_EXPANSION, MIN_EXPANSION_BYTES) or expanded > MAX_WORKBOOK_BYTES:
-            raise InvalidInput(
-                _("{name} expands to {size} bytes and is not read.", name=path.name, size=number(expanded))
-            )
-        held = _held_bytes(path)
-        if held > MAX_WORKBOOK_HELD_BYTES:
-            raise InvalidInput(
-                _(
-                    "{name} holds {size} bytes of texts and styles; save it as CSV, which may hold more.",
-                    name=path.name,
-                    size=number(held),
-                )
-            )
-        with self._sheet() as sheet:
-            self.n_rows = max((sheet.max_row or 1) - 1, 0)
-            header = next(self._filled(sheet), ())[: MAX_COLUMNS + 1]
-        self.columns = _named(_trimmed(header), path.name)
-
-    @contextmanager
-    def _sheet(self) -> Iterator[Any]:
-        with self.path.open("rb") as file:  # which openpyxl itself would leave open where it fails
-            book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-            if not book.worksheets:
-                raise InvalidInput(_("{name} has no sheet with cells.", name=self.path.name))
-            yield book.worksheets[0]
-
-    def _rows(self) -> Iterator[Row]:
-        with self._sheet() as sheet:
-            filled = self._filled(sheet, len(self.columns))
-            next(filled, None)
-            for cells in filled:
-                yield Row(cells, _as_json(cells))
-
-    def _filled(self, sheet: Any, n_columns: int | None = None) -> Iterator[tuple[Any, ...]]:
-        """The first cells, or all, of each row that has any; the size that a sheet gives itself is not believed."""
-        sheet.reset_dimensions()
-        for place, cells in enumerate(sheet.iter_rows(max_col=n_columns, values_only=True), 1):
-            if place > MAX_SHEET_ROWS:
-                raise InvalidInput(
-                    _("{name} has a row beyond number {limit}.", name=self.path.name, limit=number(MAX_SHEET_ROWS))
-                )
-            if any(cell is not None for cell in cells):
-                yield cells
-
-
-def _held_bytes(path: Path) -> int:
-    """The size of all parts of a workbook but the sheets, which alone are read as a stream. What a part is, it says of itself."""
-    with zipfile.ZipFile(path) as archive:
-        parts = archive.infolist()
-        manifest = Manifest.from_tree(fromstring(archive.read(ARC_CONTENT_TYPES)))
-    kinds: dict[str, set[str]] = {}
-    for override in manifest.Override:
-        kinds.setdefault(override.PartName.lstrip("/"), set()).add(override.ContentType)
-    return sum(
-        item.file_size
-        for item in parts
-        if not (item.filename.startswith("xl/worksheets/") and kinds.get(item.filename) == {WORKSHEET_TYPE})
-    )
-
-
-def _trimmed(cells: Sequence[Any]) -> Sequence[Any]:
-    end = len(cells)
-    while end and cells[end - 1] is None:
-        end -= 1
-    return cells[:end]
-
-
-def _as_json(cells: Sequence[Any]) -> bytes:
+def as_json(cells: Sequence[Any]) -> bytes:
+    """The bytes of a row of a format whose rows have none of their own."""
     try:
         return orjson.dumps(list(cells), default=str, option=orjson.OPT_PASSTHROUGH_SUBCLASS)
     except TypeError:  # a number of more than 64 bits

@@ -75,7 +75,7 @@ def read_live(parent: Parent, plan: Plan, currency: str, folder: Path | None, of
 
 def look_into(parent: Parent, path: Path) -> None:
     """Tell the `Preview` of a file of sales. Raises InvalidInput for one that cannot be read."""
-    from nebuloviz.ingest.importing import preview  # noqa: PLC0415 - loads pyarrow and openpyxl
+    from nebuloviz.ingest.importing import preview  # noqa: PLC0415 - loads pyarrow
 
     _bound_memory()
     parent.tell(preview(path))

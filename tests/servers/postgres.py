@@ -87,7 +87,7 @@ class PostgresServer(Server):
     def create_database(self, template: str = "template0") -> str:
         """Name of a new database, empty or a copy of `template` (which nobody may be connected to).
 
-        Copied as files: with neither fsync nor full pages that takes a ninth of the work that copying page by page does.
+        Copied as files: without fsync that is a fraction of the work that copying page by page is.
         """
         name = f"test_{uuid4().hex[:12]}"
         self.execute("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)

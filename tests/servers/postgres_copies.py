@@ -1,4 +1,4 @@
-"""Copies of one database that are used again and again: to empty one costs a tenth of making and dropping another."""
+"""Copies of one database that are used again and again: to empty one costs a fraction of making and dropping another."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
