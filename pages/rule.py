@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import dash
-from dash import ALL, Input, Output, State, dcc, html, no_update
+from dash import ALL, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
 from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _, lazy
 from nebuloviz.permissions import Permission
+from nebuloviz.services.interfaces import RuleDraft
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer, refusal
 from nebuloviz.web.components import card, link_button, page, page_header, sent_values, skeleton_table, toast
 from nebuloviz.web.context import act, ask, may, services
-from nebuloviz.web.navigation import URL_ID, news, stay_on_page
+from nebuloviz.web.navigation import THEME_ID, URL_ID, news, stay_on_page
 from nebuloviz.web.reading import asking
+from nebuloviz.web.views import backtests
 from nebuloviz.web.views import rules as views
 from nebuloviz.web.views.notifications import segment_words
 
 _STORE, _VERSION, _CHANGED = "rule-id", "rule-version", "rule-changed"
+_TRIED, _TICK = "rule-backtest-changed", "rule-backtest-tick"
+_FORM = (
+    State(views.field_id(ALL), "id"),
+    State(views.field_id(ALL), "value"),
+    State(views.parameter_id(ALL), "id"),
+    State(views.parameter_id(ALL), "value"),
+)
 _VALUES = 50  # of each dimension that can be chosen from
 
 
@@ -37,6 +47,9 @@ def layout(rule_id: str = "", **_query: str) -> Component:
             html.Div(_header(_("New rule") if new else _("Rule")), id="rule-head", className="nv-span-12"),
             html.Div(id="rule-message", className="nv-span-12", role="status"),
             card(_("What is watched, and how"), html.Div(skeleton_table(6, 2), id="rule-form"), span=12),
+            dcc.Store(id=_TRIED),
+            dcc.Interval(id=_TICK, interval=1000, disabled=True),
+            *([card(_("Backtest"), backtests.backtest_form(), span=12)] if may(Permission.ALERTS_MANAGE) else []),
             html.Div(id="rule-rest", className="nv-span-12"),
         ],
         filtered=False,
@@ -112,10 +125,7 @@ def show_parameters(values: Any, ids: Any, numbers: Any, names: Any) -> Any:
     Output(_CHANGED, "data"),
     Output("rule-message", "children"),
     Input("rule-save", "n_clicks"),
-    State(views.field_id(ALL), "id"),
-    State(views.field_id(ALL), "value"),
-    State(views.parameter_id(ALL), "id"),
-    State(views.parameter_id(ALL), "value"),
+    *_FORM,
     State(_STORE, "data"),
     State(_VERSION, "data"),
     prevent_initial_call=True,
@@ -125,7 +135,10 @@ def save(clicks: Any, *said: Any) -> tuple[Any, ...]:
     if not clicks:
         raise PreventUpdate
     *form, rule, version = said
-    draft = views.draft_of(*form)
+    return _saved(views.draft_of(*form), rule, version)
+
+
+def _saved(draft: RuleDraft, rule: object, version: object) -> tuple[Any, ...]:
     service = services().rules
     try:
         if rule == views.NEW:
@@ -153,6 +166,119 @@ def delete(clicks: Any, rule: Any) -> Any:
         return refusal(error)
     dash.set_props(URL_ID, {"pathname": "/rules"})
     return no_update
+
+
+@protected_callback(
+    Permission.ALERTS_READ,
+    Output("rule-other-parameters", "children"),
+    Input("rule-other-detector", "value"),
+    prevent_initial_call=True,
+)
+def show_other(detector: Any) -> Any:
+    return backtests.other_parameters(detector)
+
+
+@protected_callback(
+    Permission.ALERTS_READ,
+    Output("rule-backtest-result", "children"),
+    Output(_TICK, "disabled"),
+    Input(_TRIED, "data"),
+    Input(_TICK, "n_intervals"),
+    Input(THEME_ID, "data"),
+)
+def show_backtest(_tried: Any, _ticks: Any, theme: Any) -> tuple[Any, Any]:
+    """The last one, wherever it was started; asked again each second while it runs."""
+    with asking(None, theme) as asked:
+
+        def build() -> tuple[Any, Any]:
+            if not may(Permission.ALERTS_MANAGE):
+                return None, True
+            found = ask(services().backtests.latest)
+            return backtests.result(found, asked.style()), found is None or found.state != "running"
+
+        answer = part_answer(build)
+        return answer if isinstance(answer, tuple) else (answer, True)
+
+
+@protected_callback(
+    Permission.ALERTS_READ,
+    Output(_TRIED, "data"),
+    Output("rule-backtest-message", "children"),
+    Input("rule-backtest-start", "n_clicks"),
+    *_FORM,
+    State("rule-backtest-weeks", "value"),
+    State("rule-other-detector", "value"),
+    State(backtests.other_parameter_id(ALL), "id"),
+    State(backtests.other_parameter_id(ALL), "value"),
+    prevent_initial_call=True,
+)
+def start_backtest(clicks: Any, *said: Any) -> tuple[Any, Any]:
+    if not clicks:
+        raise PreventUpdate
+    *form, weeks, other, other_ids, other_values = said
+    draft = views.draft_of(*form)
+    drafts = [draft]
+    if other:
+        numbers = views.draft_of([], [], other_ids, other_values).parameters
+        drafts.append(replace(draft, detector=views.kind_of(other).name, parameters=numbers))
+    try:
+        act(services().backtests.start, drafts, weeks if isinstance(weeks, int) else 0)
+    except NebuloVizError as error:
+        return no_update, refusal(error)
+    return news(), None
+
+
+@protected_callback(
+    Permission.ALERTS_READ,
+    Output(_TRIED, "data", allow_duplicate=True),
+    Input("rule-backtest-stop", "n_clicks"),
+    prevent_initial_call=True,
+)
+def stop_backtest(clicks: Any) -> Any:
+    found = ask(services().backtests.latest) if clicks else None
+    if found is None:
+        raise PreventUpdate
+    act(services().backtests.stop, found.id)
+    return news()
+
+
+@protected_callback(
+    Permission.ALERTS_READ,
+    Output(_TRIED, "data", allow_duplicate=True),
+    Input(backtests.label_id(ALL, ALL, ALL), "n_clicks"),
+    prevent_initial_call=True,
+)
+def label(clicks: Any) -> Any:
+    """Say what a would-be alert was."""
+    pressed = isinstance(clicks, list) and any(clicks)
+    chosen = backtests.chosen(ask(services().backtests.latest), ctx.triggered_id) if pressed else None
+    if chosen is None:
+        raise PreventUpdate
+    view, alert, verdict = chosen
+    act(services().backtests.label, view.id, alert, verdict)
+    return news()
+
+
+@protected_callback(
+    Permission.ALERTS_READ,
+    Output(_STORE, "data", allow_duplicate=True),
+    Output(_CHANGED, "data", allow_duplicate=True),
+    Output("rule-message", "children", allow_duplicate=True),
+    Input(backtests.use_id(ALL), "n_clicks"),
+    *_FORM,
+    State(_STORE, "data"),
+    State(_VERSION, "data"),
+    prevent_initial_call=True,
+)
+def use(clicks: Any, *said: Any) -> tuple[Any, ...]:
+    """Make the setting that was tried the live rule, under the name that is entered."""
+    *form, rule, version = said
+    found = ask(services().backtests.latest) if isinstance(clicks, list) and any(clicks) else None
+    side = backtests.side_of(found, ctx.triggered_id)
+    if side is None:
+        raise PreventUpdate
+    name = views.draft_of(*form).name or views.detector_label(side.draft.detector)
+    return _saved(replace(side.draft, name=name, enabled=True), rule, version)
 
 
 register_page(__name__, path_template="/rules/<rule_id>", permission=Permission.ALERTS_READ, name=lazy("Rule"))

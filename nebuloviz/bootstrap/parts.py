@@ -10,6 +10,7 @@ from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
+from nebuloviz.services.backtests import RuleBacktests
 from nebuloviz.services.business_calendar import DatabaseCalendar
 from nebuloviz.services.checkup import Checkup
 from nebuloviz.services.customer_sets import CustomerSetBuilder
@@ -41,6 +42,7 @@ class Parts(Core):
     counters: Counters
     auth: DatabaseAuth
     ingest: SalesIngestService
+    backtests: RuleBacktests
     status: Checkup
     services: Services
     deliverer: Deliverer
@@ -71,6 +73,7 @@ def parts(settings: Settings) -> Parts:
     notifications = DatabaseNotifications(settings, mail, audit, decided.live)
     status = Checkup(settings, base.database, base.cache, decided.live)
     users, roles = DatabaseUsers(auth, audit), DatabaseRoles(audit)
+    backtests = RuleBacktests(base.database, zone, audit, settings.extensions_dir)
     services = Services(
         auth,
         data,
@@ -92,8 +95,16 @@ def parts(settings: Settings) -> Parts:
         status,
         DatabaseCalendar(audit),
         DatabaseRules(audit),
+        backtests,
     )
     deliverer = Deliverer(base.database, services, notification_seal(settings))
     return Parts(
-        **vars(base), counters=counters, auth=auth, ingest=ingest, status=status, services=services, deliverer=deliverer
+        **vars(base),
+        counters=counters,
+        auth=auth,
+        ingest=ingest,
+        backtests=backtests,
+        status=status,
+        services=services,
+        deliverer=deliverer,
     )

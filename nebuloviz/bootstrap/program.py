@@ -104,6 +104,7 @@ class Program:
             self._watches.stop()
         for repeater in self._repeaters:
             repeater.stop()
+        self.parts.backtests.close(max(0.1, deadline - time.monotonic()))
         self.parts.ingest.stop(max(0.1, deadline - time.monotonic()))
         if self._intake is not None:
             self._intake.join(max(0.1, deadline - time.monotonic()))

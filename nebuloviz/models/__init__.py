@@ -16,7 +16,7 @@ from nebuloviz.models.rollup import (
     DayVersion,
     Rollup,
 )
-from nebuloviz.models.rule import AlertRule
+from nebuloviz.models.rule import AlertRule, Backtest, BucketLabel
 from nebuloviz.models.sale import Installation, OrderDays, Product, SaleKey, SaleRow, SpreadOrder
 from nebuloviz.models.settings import SettingsVersion, StoredSetting
 from nebuloviz.models.types import EPOCH, MONEY_SCALE, QUANTITY_SCALE, UtcDateTime, microseconds, money
@@ -37,8 +37,10 @@ __all__ = [
     "AlertRule",
     "ApiToken",
     "AuditEntry",
+    "Backtest",
     "Base",
     "BrowserSession",
+    "BucketLabel",
     "CalendarEntry",
     "CustomRole",
     "CustomerNumber",

@@ -26,6 +26,7 @@ ACTION_WORDS = {
     AuditAction.ALERT_SNOOZED: lazy("Snoozed an alert"),
     AuditAction.ALERT_UNJUDGED: lazy("Took back what an alert was said to be"),
     AuditAction.AUDIT_EXPORTED: lazy("Exported the audit log"),
+    AuditAction.BACKTEST_LABELLED: lazy("Said what a backtest had found"),
     AuditAction.BACKUP_MADE: lazy("Made a backup"),
     AuditAction.BACKUP_RESTORED: lazy("Restored a backup"),
     AuditAction.CALENDAR_CHANGED: lazy("Changed an entry of the calendar"),

@@ -13,7 +13,7 @@ from nebuloviz.detection.series import SeriesKey, hour_of_time
 from nebuloviz.errors import Conflict, InvalidInput
 from nebuloviz.i18n import gettext as _
 from nebuloviz.metrics.query import Filter
-from nebuloviz.models import Alert, AlertFeedback
+from nebuloviz.models import Alert, AlertFeedback, BucketLabel
 from nebuloviz.permissions import Actor
 from nebuloviz.services.alert_life import FURTHEST, AlertLife, Step
 from nebuloviz.services.alert_rows import STATES, passes, view_of
@@ -99,6 +99,22 @@ def lessons(session: Session, detector: str, now: datetime) -> tuple[Lesson, ...
     remembered = (AlertFeedback.verdict == Verdict.FALSE_ALARM) | (AlertFeedback.at > now - REMEMBERED)
     found = _rows(session, AlertFeedback.id, Alert.detector == detector, remembered)
     return tuple(_lesson(row, alert) for row, alert in found)
+
+
+def labels(session: Session, now: datetime) -> tuple[Lesson, ...]:
+    """What was said in backtests to be no example of what is normal. That a setting was wrong there says nothing of another."""
+    taught = BucketLabel.verdict.in_((Verdict.REAL, Verdict.EXPECTED)) & (BucketLabel.at > now - REMEMBERED)
+    return tuple(
+        Lesson(
+            number=-row.id,
+            verdict=Verdict(row.verdict),
+            key=SeriesKey.parse(row.series),
+            start=hour_of_time(row.bucket_start),
+            end=hour_of_time(row.bucket_end + _PAST_HOUR),
+            known_from=hour_of_time(row.at),
+        )
+        for row in session.scalars(select(BucketLabel).where(taught))
+    )
 
 
 def _rows(session: Session, order: object, *conditions: ColumnElement[bool]) -> Iterable[tuple[AlertFeedback, Alert]]:

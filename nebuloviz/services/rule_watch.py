@@ -23,7 +23,7 @@ from nebuloviz.models import AlertRule
 from nebuloviz.observability import DETECTOR_SECONDS, timed
 from nebuloviz.services import lease
 from nebuloviz.services.alert_store import apply, open_alerts
-from nebuloviz.services.feedback import lessons
+from nebuloviz.services.feedback import labels, lessons
 from nebuloviz.services.interfaces import RuleDraft
 from nebuloviz.services.rule_series import WatchedCourse, bucket_before, closed_until, detector_of, watched_courses
 from nebuloviz.services.rules import draft_of
@@ -71,6 +71,7 @@ class RuleWatcher:
             detector = series_detector(draft.detector)(parameters=dict(draft.parameters))
             courses = watched_courses(session, draft, start, end, self._zone, detector.memory_weeks)
             own, others = lessons(session, detector_of(draft, rule_id), now), lessons(session, HOURS, now)
+            others = (*others, *labels(session, now))
         found: list[tuple[WatchedCourse, list[Finding | None]]] = []
         for each in (course.taught((*own, *others)) for course in courses):
             with timed(DETECTOR_SECONDS, detector="rules", step="score"):

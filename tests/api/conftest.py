@@ -21,6 +21,7 @@ from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
+from nebuloviz.services.backtests import RuleBacktests
 from nebuloviz.services.business_calendar import DatabaseCalendar
 from nebuloviz.services.checkup import Checkup
 from nebuloviz.services.data import SalesDataService
@@ -133,6 +134,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
         Checkup(settings, database, cache, decided.live),
         DatabaseCalendar(audit),
         DatabaseRules(audit),
+        RuleBacktests(database, ZoneInfo("UTC"), audit),
     )
     with database.transaction() as session:
         for role in ROLES:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from dash import Dash
@@ -18,6 +19,7 @@ from nebuloviz.i18n import Preferences, set_current, use
 from nebuloviz.permissions import ROLES
 from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.auth import DatabaseAuth
+from nebuloviz.services.backtests import RuleBacktests
 from nebuloviz.services.business_calendar import DatabaseCalendar
 from nebuloviz.services.forecasts import DayForecasts
 from nebuloviz.services.interfaces import Services, UserView
@@ -86,6 +88,7 @@ def services_of(settings: Settings, shop: Shop) -> Services:
         shop.status,
         DatabaseCalendar(shop.audit),
         DatabaseRules(shop.audit),
+        RuleBacktests(Database("sqlite://"), ZoneInfo("UTC"), shop.audit),
     )
 
 

@@ -105,7 +105,19 @@ from nebuloviz.services.interfaces.profile import (
     SessionView,
 )
 from nebuloviz.services.interfaces.roles import RoleDraft, RoleService, RoleView
-from nebuloviz.services.interfaces.rules import RULE_GRAINS, RuleDraft, RuleGrain, RuleService, RuleView
+from nebuloviz.services.interfaces.rules import (
+    BACKTEST_WEEKS,
+    RULE_GRAINS,
+    BacktestCourse,
+    BacktestService,
+    BacktestSide,
+    BacktestView,
+    RuleDraft,
+    RuleGrain,
+    RuleService,
+    RuleView,
+    WouldBeAlert,
+)
 from nebuloviz.services.interfaces.second_factor import (
     Enrolment,
     SecondFactorService,
@@ -129,6 +141,7 @@ from nebuloviz.services.interfaces.users import (
 from nebuloviz.services.interfaces.viewing import ViewingService
 
 __all__ = [
+    "BACKTEST_WEEKS",
     "CHANNEL_KINDS",
     "ENTRY_KINDS",
     "EXPECTED_REASONS",
@@ -156,6 +169,10 @@ __all__ = [
     "AuditPage",
     "AuditService",
     "AuthService",
+    "BacktestCourse",
+    "BacktestService",
+    "BacktestSide",
+    "BacktestView",
     "CalendarDraft",
     "CalendarEntryView",
     "CalendarService",
@@ -238,6 +255,7 @@ __all__ = [
     "ViewingService",
     "Visitor",
     "WatchedView",
+    "WouldBeAlert",
     "can_be_forecast",
     "user_subject",
 ]
@@ -267,3 +285,4 @@ class Services:
     status: StatusService
     calendar: CalendarService
     rules: RuleService
+    backtests: BacktestService

@@ -26,6 +26,7 @@ class AuditAction(StrEnum):
     ALERT_SNOOZED = "alert:snooze"
     ALERT_UNJUDGED = "alert:unjudge"
     AUDIT_EXPORTED = "audit:export"
+    BACKTEST_LABELLED = "backtest:label"
     BACKUP_MADE = "backup:make"
     BACKUP_RESTORED = "backup:restore"
     CALENDAR_CHANGED = "calendar:change"

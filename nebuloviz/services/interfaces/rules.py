@@ -84,3 +84,84 @@ class RuleService(ABC):
     @abstractmethod
     def delete(self, session: Session, actor: Actor, rule_id: int) -> None:
         """Its alerts stay, resolved. Raises NotFound."""
+
+
+BACKTEST_WEEKS = (2, 4, 8, 13, 26)
+
+
+@dataclass(frozen=True)
+class WouldBeAlert:
+    """An alert that a setting would have raised. `label` is what somebody says that it was, a verdict as on an alert; '' for none."""
+
+    series: str
+    start: datetime
+    end: datetime
+    observed: float
+    expected: float | None
+    severity: str
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class BacktestCourse:
+    """A series over the range: what each bucket came to, and the range that was normal by a setting; None for what is not known."""
+
+    series: str
+    starts: tuple[datetime, ...]
+    values: tuple[float | None, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class BacktestSide:
+    """One setting: its alerts in order of time, the latest `MOST_ALERTS` of `count`; and the courses of the series with the most."""
+
+    draft: RuleDraft
+    count: int = 0
+    alerts: tuple[WouldBeAlert, ...] = ()
+    courses: tuple[BacktestCourse, ...] = ()
+
+
+@dataclass(frozen=True)
+class BacktestView:
+    """`state` is running, done, failed or stopped; `done` of `total` series were looked at, 0 while that is unknown."""
+
+    id: int
+    state: str
+    start: datetime
+    end: datetime
+    done: int
+    total: int
+    message: str
+    sides: tuple[BacktestSide, ...]
+
+
+class BacktestService(ABC):
+    """Tries settings of a rule on the past, in a process of its own: closing the page changes nothing. Everybody sees their own."""
+
+    @abstractmethod
+    def start(self, session: Session, actor: Actor, drafts: Sequence[RuleDraft], weeks: int) -> BacktestView:
+        """One or two settings of the same metric, segment and grain, over the last `weeks`. Needs `alerts:manage`.
+
+        Raises:
+            InvalidInput: as `RuleService.create`; or no such range.
+            Conflict: another one of the actor's is running.
+        """
+
+    @abstractmethod
+    def latest(self, session: Session, actor: Actor) -> BacktestView | None:
+        """The actor's last one. Needs `alerts:manage`."""
+
+    @abstractmethod
+    def stop(self, session: Session, actor: Actor, backtest_id: int) -> None:
+        """End it before its time. Raises NotFound."""
+
+    @abstractmethod
+    def label(self, session: Session, actor: Actor, backtest_id: int, alert: WouldBeAlert, verdict: str) -> None:
+        """Say what a would-be alert was; '' takes it back. Rules take it as a verdict on an alert of theirs, from now on.
+
+        Raises:
+            InvalidInput: no such verdict.
+            NotFound: no such backtest, or it found no such alert.
+        """

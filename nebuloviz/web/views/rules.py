@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dash_bootstrap_components as dbc
@@ -60,12 +60,12 @@ def rule_table(rules: Sequence[RuleView]) -> Component:
 
 def _row(view: RuleView) -> Component:
     draft = view.draft
-    words = [str(figure(draft.metric).label), " · ", _segment(draft), " · ", str(GRAIN_WORDS[draft.grain])]
+    words = [str(figure(draft.metric).label), " · ", segment_words(draft), " · ", str(GRAIN_WORDS[draft.grain])]
     return html.Tr(
         [
             html.Th(dcc.Link(html.Bdi(draft.name), href=f"/rules/{view.id}"), scope="row"),
             html.Td(words, className="nv-cell-words"),
-            html.Td([html.Div(detector_label(draft.detector)), html.Div(_numbers(draft), className="nv-muted")]),
+            html.Td([html.Div(detector_label(draft.detector)), html.Div(numbers(draft), className="nv-muted")]),
             html.Td(number(view.alerts), className="nv-num"),
             html.Td(format_datetime(view.judged_until) if view.judged_until else _("Nothing yet")),
             html.Td(state(view)),
@@ -83,7 +83,7 @@ def state(view: RuleView) -> Component:
     return badge(_("On"), "good", icon_name="check-circle")
 
 
-def _segment(draft: RuleDraft) -> Component | str:
+def segment_words(draft: RuleDraft) -> Component | str:
     if not draft.dimension:
         return _("All sales")
     if draft.value is None:
@@ -95,7 +95,7 @@ def detector_label(name: str) -> str:
     return next((detector_words(kind.label) for kind in series_detectors() if kind.name == name), name)
 
 
-def _numbers(draft: RuleDraft) -> list[Component]:
+def numbers(draft: RuleDraft) -> list[Component]:
     """The parameters that are given, a line each."""
     labels = {each.name: detector_words(each.label) for each in (kind_of(draft.detector).parameters)}
     return [
@@ -167,10 +167,12 @@ def segment_of(draft: RuleDraft) -> str:
     return f"{draft.dimension}={EACH}" if draft.value is None else f"{draft.dimension}=={draft.value}"
 
 
-def parameter_fields(detector: str, values: Mapping[str, float | None]) -> Component:
+def parameter_fields(
+    detector: str, values: Mapping[str, float | None], id_of: Callable[[str], dict[str, Any]] = parameter_id
+) -> Component:
     """What the detector does, and its numbers; those of `values` that it does not know are left out."""
     kind = kind_of(detector)
-    fields = [_parameter(each, values.get(each.name, each.default)) for each in kind.parameters]
+    fields = [_parameter(id_of(each.name), each, values.get(each.name, each.default)) for each in kind.parameters]
     about: list[Component | str] = [icon("info-circle"), " ", detector_words(kind.about)] if kind.about else []
     return html.Div(
         [html.P(about, className="nv-help"), html.Div(fields, className="nv-mapping nv-mapping-wide")],
@@ -178,9 +180,9 @@ def parameter_fields(detector: str, values: Mapping[str, float | None]) -> Compo
     )
 
 
-def _parameter(parameter: Parameter, value: float | None) -> Component:
+def _parameter(id: dict[str, Any], parameter: Parameter, value: float | None) -> Component:
     return number_field(
-        parameter_id(parameter.name),
+        id,
         detector_words(parameter.label),
         value,
         least=parameter.least,

@@ -1,0 +1,214 @@
+"""A rule's settings tried on the past: what is asked, how far it is, and what would have been alerted, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from nebuloviz.detection.lessons import Verdict
+from nebuloviz.detection.registry import series_detectors
+from nebuloviz.detection.series import SeriesKey
+from nebuloviz.i18n import _, lazy, moment_range, ngettext, number
+from nebuloviz.metrics.line_figures import figure
+from nebuloviz.services.interfaces import BACKTEST_WEEKS, BacktestCourse, BacktestSide, BacktestView, WouldBeAlert
+from nebuloviz.services.rule_words import detector_words
+from nebuloviz.services.shown import value_label
+from nebuloviz.web.components import button, empty_state, list_field, progress, severity_badge, table
+from nebuloviz.web.components.basic import given
+from nebuloviz.web.figures import AnomalyMark, Style, config, title_of, trend, value_text
+from nebuloviz.web.views import rules
+
+NOTHING = ""
+LISTED = 30  # of a setting's alerts, the latest
+USUAL_WEEKS = 4
+_VERDICTS = {
+    Verdict.REAL: (lazy("Real"), "check-circle"),
+    Verdict.EXPECTED: (lazy("Expected"), "calendar-check"),
+    Verdict.FALSE_ALARM: (lazy("False alarm"), "x-circle"),
+}
+_WHY = {
+    "too_long": lazy("It took longer than five minutes. Choose a shorter range, or fewer series."),
+    "lost": lazy("The process that carried it out has ended. Start it again."),
+}
+
+
+def other_parameter_id(name: Any) -> dict[str, Any]:
+    return {"type": "rule-other-parameter", "of": name}
+
+
+def label_id(side: Any, alert: Any, verdict: Any) -> dict[str, Any]:
+    return {"type": "rule-label", "side": side, "alert": alert, "of": verdict}
+
+
+def use_id(side: Any) -> dict[str, Any]:
+    return {"type": "rule-use", "side": side}
+
+
+def backtest_form() -> Component:
+    """On which range, and beside which other setting of the same series."""
+    weeks = [
+        {"label": ngettext("the last {count} week", "the last {count} weeks", each, count=number(each)), "value": each}
+        for each in BACKTEST_WEEKS
+    ]
+    others = [{"label": _("Nothing"), "value": NOTHING}]
+    others += [{"label": detector_words(kind.label), "value": kind.name} for kind in series_detectors()]
+    fields = [
+        list_field("rule-backtest-weeks", _("Past range"), weeks, USUAL_WEEKS, clearable=False, searchable=False),
+        list_field("rule-other-detector", _("Beside it"), others, NOTHING, clearable=False, searchable=False),
+    ]
+    start = button(_("Try it on the past"), id="rule-backtest-start", icon_name="clock-history")
+    return html.Div(
+        [
+            html.P(
+                _("What the setting above, saved or not, would have alerted on; and another one beside it."),
+                className="nv-help",
+            ),
+            html.Div(fields, className="nv-mapping nv-mapping-wide"),
+            html.Div(id="rule-other-parameters"),
+            html.Div([start], className="nv-form-actions"),
+            html.Div(id="rule-backtest-message", role="status"),
+            html.Div(html.Div(id="rule-backtest-result"), **given(aria_live="polite")),
+        ],
+        className="nv-stack",
+    )
+
+
+def other_parameters(detector: object) -> Component | None:
+    """The numbers of the setting beside it."""
+    if not any(kind.name == detector for kind in series_detectors()):
+        return None
+    return rules.parameter_fields(str(detector), {}, other_parameter_id)
+
+
+def result(view: BacktestView | None, style: Style) -> Component | None:
+    """How far it is, or what came of it."""
+    if view is None:
+        return None
+    if view.state == "running":
+        stop = button(_("Stop"), id="rule-backtest-stop", icon_name="stop-circle")
+        bar = progress(view.done, view.total or None, label=_("Looking at the past"), unit=_("series"))
+        return html.Div([bar, html.Div([stop], className="nv-form-actions")], className="nv-stack")
+    if view.state == "stopped":
+        return empty_state(_("Stopped"), icon_name="stop-circle", hint=_("Nothing was looked at to its end."))
+    if view.state == "failed":
+        why = _WHY.get(view.message)
+        return empty_state(
+            _("It could not be carried out"), icon_name="exclamation-octagon", hint=str(why or view.message)
+        )
+    sides = [_side(number, side, view, style) for number, side in enumerate(view.sides)]
+    return html.Div(sides, className="nv-stack")
+
+
+def _side(place: int, side: BacktestSide, view: BacktestView, style: Style) -> Component:
+    draft = side.draft
+    would = ngettext(
+        "Would have alerted {count} time", "Would have alerted {count} times", side.count, count=number(side.count)
+    )
+    save = button(_("Save as the live rule"), id=use_id(place), icon_name="check2", kind="primary")
+    setting = [html.Strong(rules.detector_label(draft.detector)), html.Div(rules.numbers(draft), className="nv-muted")]
+    about = [
+        str(figure(draft.metric).label),
+        " · ",
+        rules.segment_words(draft),
+        " · ",
+        moment_range(view.start, view.end),
+    ]
+    parts: list[Component | None] = [
+        html.Div([html.H3(would, className="nv-card-title"), save], className="nv-row nv-between"),
+        html.Div(setting),
+        html.P(about, className="nv-help"),
+        _labelled(side),
+        *(_chart(course, side, style) for course in side.courses[:2]),
+        _alerts(place, side) if side.alerts else None,
+    ]
+    return html.Section(parts, className="nv-stack nv-rule", **given(aria_label=would))
+
+
+def _labelled(side: BacktestSide) -> Component | None:
+    """What people have said of these."""
+    counts = {verdict: sum(alert.label == verdict for alert in side.alerts) for verdict in _VERDICTS}
+    said = [f"{_VERDICTS[verdict][0]}: {number(count)}" for verdict, count in counts.items() if count]
+    return html.P(" · ".join(said)) if said else None
+
+
+def _chart(course: BacktestCourse, side: BacktestSide, style: Style) -> Component:
+    metric = figure(side.draft.metric)
+    columns = {"bucket": pd.DatetimeIndex(course.starts), metric.slug: course.values}
+    frame = pd.DataFrame(columns | {f"{metric.slug}:low": course.low, f"{metric.slug}:high": course.high})
+    numbers = list(frame.columns[1:])
+    frame[numbers] = frame[numbers].astype(float)
+    values = dict(zip(course.starts, course.values, strict=True))
+    marks = [
+        AnomalyMark(alert.start, float(values[alert.start] or 0), alert.severity, 0, _words(alert))  # type: ignore[arg-type]
+        for alert in side.alerts
+        if alert.series == course.series and alert.start in values
+    ]
+    drawn = trend(frame, metric, side.draft.grain, anomalies=marks, style=style)
+    name = f"{title_of(metric)} · {_series_words(course.series)}"
+    graph = dcc.Graph(figure=drawn, config=config(), style={"blockSize": "240px"})
+    return html.Figure([html.Figcaption(name, className="nv-label"), graph], className="nv-stack")
+
+
+def _alerts(place: int, side: BacktestSide) -> Component:
+    latest = list(enumerate(side.alerts))[-LISTED:][::-1]
+    heads = (_("When"), _("Segment"), _("What it would have said"), _("Severity"), _("What was it?"))
+    return table(_("Alerts that would have been"), heads, [_row(place, number, each) for number, each in latest])
+
+
+def _row(place: int, number: int, alert: WouldBeAlert) -> Component:
+    said = [
+        button(
+            str(words), id=label_id(place, number, str(verdict)), icon_name=icon_name, kind="quiet",
+            **given(aria_pressed=str(alert.label == verdict).lower()),
+        )
+        for verdict, (words, icon_name) in _VERDICTS.items()
+    ]  # fmt: skip
+    return html.Tr(
+        [
+            html.Th(moment_range(alert.start, alert.end), scope="row"),
+            html.Td(html.Bdi(_series_words(alert.series))),
+            html.Td(_words(alert)),
+            html.Td(severity_badge(alert.severity)),
+            html.Td(html.Div(said, className="nv-row")),
+        ]
+    )
+
+
+def _words(alert: WouldBeAlert) -> str:
+    metric = figure(SeriesKey.parse(alert.series).metric)
+    observed = value_text(metric, alert.observed)
+    if alert.expected is None:
+        return observed
+    return _("{observed}, usually {expected}", observed=observed, expected=value_text(metric, alert.expected))
+
+
+def _series_words(series: str) -> str:
+    return " · ".join(value_label(value) for _name, value in SeriesKey.parse(series).dimensions) or _("All sales")
+
+
+def chosen(view: BacktestView | None, id: object) -> tuple[BacktestView, WouldBeAlert, str] | None:
+    """The alert that a label's button is about, and what is said of it: pressing a pressed one takes it back."""
+    if view is None or not isinstance(id, dict):
+        return None
+    place, verdict = id.get("alert"), str(id.get("of"))
+    alerts: Sequence[WouldBeAlert] = found.alerts if (found := side_of(view, id)) else ()
+    if not _inside(place, alerts):
+        return None
+    alert = alerts[int(str(place))]
+    return view, alert, "" if alert.label == verdict else verdict
+
+
+def side_of(view: BacktestView | None, id: object) -> BacktestSide | None:
+    """The setting that a button to save one is about."""
+    place = id.get("side") if isinstance(id, dict) else None
+    if view is None or not isinstance(place, int) or not _inside(place, view.sides):
+        return None
+    return view.sides[place]
+
+
+def _inside(place: object, items: Sequence[object]) -> bool:
+    return isinstance(place, int) and 0 <= place < len(items)
