@@ -17,7 +17,7 @@ def upgrade() -> None:
     op.create_table(
         "backtest",
         sa.Column("id", BigKey, primary_key=True, autoincrement=True),
-        sa.Column("user_id", sa.BigInteger(), sa.ForeignKey("app_user.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("user_id", BigKey, sa.ForeignKey("app_user.id", ondelete="CASCADE"), nullable=False),
         sa.Column("asked", sa.Text(), nullable=False),
         sa.Column("start", UtcDateTime(), nullable=False),
         sa.Column("end", UtcDateTime(), nullable=False),

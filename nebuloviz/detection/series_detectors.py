@@ -90,7 +90,7 @@ class ForecastInterval(SeriesDetector):
         with np.errstate(divide="ignore", invalid="ignore"):
             level = (got.rolling(window, 1).sum() / due.rolling(window, 1).sum()).to_numpy()
         expected = usual * np.clip(np.where(np.isfinite(level), level, 1.0), 0.2, 5.0)
-        root = np.sqrt(np.maximum(np.abs(expected), 1e-12))
+        root = _root_of(expected, 4 * course.season)
         errors = ((values - expected) / root).shift(1).rolling(self._ERRORS_WEEKS * course.season, self._FEWEST)
         outside = (1 - self.number("percent") / 100) / 2
         low, high = (errors.quantile(share).to_numpy() for share in (outside, 1 - outside))
@@ -175,8 +175,7 @@ class Scored(SeriesDetector):
         import pandas as pd  # noqa: PLC0415 - see above
 
         off = pd.Series(course.values - usual)
-        unit: FloatArray = pd.Series(np.abs(usual)).rolling(4 * course.season, 1).median().to_numpy(np.float64)
-        scale: FloatArray = np.sqrt(np.maximum(np.maximum(np.abs(usual), 0.05 * unit), 1e-9))
+        scale = _root_of(usual, 4 * course.season)
         views = [off.rolling(window).sum() / np.sqrt(window) / scale for window in self._WINDOWS]
         views.append((off - off.shift(1)) / scale)
         spreads = [_spread_before(view, 4 * course.season, course.season) for view in views]
@@ -192,6 +191,15 @@ class Scored(SeriesDetector):
         by_hour = season > _WEEK_DAYS
         tail = tail_from_daily_maxima(maxima, _WEEK_DAYS, HOURS_FIT if by_hour else DAYS_FIT)
         return np.zeros(len(rows)) if tail is None else tail.surprise(fitted.score(rows))
+
+
+def _root_of(due: FloatArray, window: int) -> FloatArray:
+    """The root of what is due, by which chance grows; of hours with hardly anything due, that of a twentieth of the usual."""
+    import pandas as pd  # noqa: PLC0415 - see above
+
+    size = np.abs(due)
+    mean = pd.Series(size).rolling(window, 1).mean().to_numpy(np.float64)
+    return np.asarray(np.sqrt(np.maximum(np.maximum(size, 0.05 * mean), 1e-9)), np.float64)
 
 
 def _spread_before(view: pd.Series[float], window: int, at_least: int) -> pd.Series[float]:

@@ -17,7 +17,7 @@ from nebuloviz.detection.registry import series_detector
 from nebuloviz.detection.series_detector import Parameter
 from nebuloviz.errors import ConfigurationError, Conflict, InvalidInput, NotFound, StaleVersion
 from nebuloviz.i18n import gettext as _
-from nebuloviz.i18n import number
+from nebuloviz.i18n import number, quantity
 from nebuloviz.metrics.line_figures import STREAM_FIGURES
 from nebuloviz.metrics.registry import METRICS
 from nebuloviz.models import MEASURES, ROLLED_DIMENSIONS, Alert, AlertRule
@@ -160,7 +160,7 @@ def _number(parameter: Parameter, value: float | None) -> float | None:
         return None
     inside = value is not None and math.isfinite(value) and parameter.least <= value <= parameter.most
     if not inside or (parameter.whole and value != int(value or 0)):
-        bounds = {"least": number(parameter.least), "most": number(parameter.most)}
+        bounds = {"least": quantity(parameter.least), "most": quantity(parameter.most)}
         raise InvalidInput(
             _("{name}: a number from {least} to {most}.", name=detector_words(parameter.label), **bounds)
         )

@@ -58,6 +58,14 @@ class TestWhatIsFound:
         assert len(found(made(name, **wide.get(name, {})), shop(growth=0.03))) <= 1
 
 
+class TestARange:
+    @pytest.mark.parametrize("name", ["forecast_interval", "isolation_forest"])
+    def test_stays_in_the_size_of_what_is_sold_where_nights_bring_next_to_nothing(self, name: str) -> None:
+        course = shop(dict.fromkeys(range(400, 1400, 37), 1.0))
+        high = made(name).judge(course).high[course.asked :]
+        assert np.nanmax(high) < 200
+
+
 class TestSilence:
     def test_waits_for_the_hours_that_were_chosen_and_not_at_night(self) -> None:
         quiet = dict.fromkeys(range(30, 40), 0.0)

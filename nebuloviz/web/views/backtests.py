@@ -23,8 +23,9 @@ from nebuloviz.web.figures import AnomalyMark, Style, config, title_of, trend, v
 from nebuloviz.web.views import rules
 
 NOTHING = ""
-LISTED = 30  # of a setting's alerts, the latest
+LISTED = 15  # of a setting's alerts, the latest
 USUAL_WEEKS = 4
+_CHART_HEIGHT = 260
 _VERDICTS = {
     Verdict.REAL: (lazy("Real"), "check-circle"),
     Verdict.EXPECTED: (lazy("Expected"), "calendar-check"),
@@ -100,7 +101,7 @@ def result(view: BacktestView | None, style: Style) -> Component | None:
             _("It could not be carried out"), icon_name="exclamation-octagon", hint=str(why or view.message)
         )
     sides = [_side(number, side, view, style) for number, side in enumerate(view.sides)]
-    return html.Div(sides, className="nv-stack")
+    return html.Div(sides, className="nv-grid")
 
 
 def _side(place: int, side: BacktestSide, view: BacktestView, style: Style) -> Component:
@@ -125,7 +126,8 @@ def _side(place: int, side: BacktestSide, view: BacktestView, style: Style) -> C
         *(_chart(course, side, style) for course in side.courses[:2]),
         _alerts(place, side) if side.alerts else None,
     ]
-    return html.Section(parts, className="nv-stack nv-rule", **given(aria_label=would))
+    wide = "nv-span-6" if len(view.sides) > 1 else "nv-span-12"
+    return html.Section(parts, className=f"nv-stack nv-rule {wide}", **given(aria_label=would))
 
 
 def _labelled(side: BacktestSide) -> Component | None:
@@ -149,31 +151,34 @@ def _chart(course: BacktestCourse, side: BacktestSide, style: Style) -> Componen
     ]
     drawn = trend(frame, metric, side.draft.grain, anomalies=marks, style=style)
     name = f"{title_of(metric)} · {_series_words(course.series)}"
-    graph = dcc.Graph(figure=drawn, config=config(), style={"blockSize": "240px"})
+    graph = dcc.Graph(figure=drawn, config=config(), style={"height": _CHART_HEIGHT})
     return html.Figure([html.Figcaption(name, className="nv-label"), graph], className="nv-stack")
 
 
 def _alerts(place: int, side: BacktestSide) -> Component:
     latest = list(enumerate(side.alerts))[-LISTED:][::-1]
-    heads = (_("When"), _("Segment"), _("What it would have said"), _("Severity"), _("What was it?"))
+    heads = (_("When"), _("Severity"), _("What was it?"))
     return table(_("Alerts that would have been"), heads, [_row(place, number, each) for number, each in latest])
 
 
 def _row(place: int, number: int, alert: WouldBeAlert) -> Component:
     said = [
         button(
-            str(words), id=label_id(place, number, str(verdict)), icon_name=icon_name, kind="quiet",
+            str(words), id=label_id(place, number, str(verdict)), icon_name=icon_name, kind="quiet", icon_only=True,
             **given(aria_pressed=str(alert.label == verdict).lower()),
         )
         for verdict, (words, icon_name) in _VERDICTS.items()
     ]  # fmt: skip
+    about: list[Component | str] = [html.Bdi(_series_words(alert.series)), ": ", _words(alert)]
     return html.Tr(
         [
-            html.Th(moment_range(alert.start, alert.end), scope="row"),
-            html.Td(html.Bdi(_series_words(alert.series))),
-            html.Td(_words(alert)),
+            html.Th(
+                [moment_range(alert.start, alert.end), html.Div(about, className="nv-muted")],
+                scope="row",
+                className="nv-cell-words",
+            ),
             html.Td(severity_badge(alert.severity)),
-            html.Td(html.Div(said, className="nv-row")),
+            html.Td(html.Span(said)),
         ]
     )
 

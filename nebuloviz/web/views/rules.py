@@ -11,7 +11,7 @@ from dash.development.base_component import Component
 
 from nebuloviz.detection.registry import series_detectors
 from nebuloviz.detection.series_detector import Parameter, SeriesDetector
-from nebuloviz.i18n import _, format_datetime, lazy, number
+from nebuloviz.i18n import _, format_datetime, lazy, number, quantity
 from nebuloviz.metrics.line_figures import figure
 from nebuloviz.metrics.registry import dimension
 from nebuloviz.models import ROLLED_DIMENSIONS
@@ -99,7 +99,9 @@ def numbers(draft: RuleDraft) -> list[Component]:
     """The parameters that are given, a line each."""
     labels = {each.name: detector_words(each.label) for each in (kind_of(draft.detector).parameters)}
     return [
-        html.Div(f"{labels.get(name, name)}: {number(value)}") for name, value in draft.parameters if value is not None
+        html.Div(f"{labels.get(name, name)}: {quantity(value)}")
+        for name, value in draft.parameters
+        if value is not None
     ]
 
 
