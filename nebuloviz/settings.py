@@ -185,6 +185,15 @@ class Settings(BaseSettings):
     closed_days_file: Path | None = Field(
         None, description="CSV with a column `date` of planned closures that must not alert. Empty: none known."
     )
+    reword_url: str = Field(
+        "",
+        description="OpenAI-compatible endpoint that rewords the digest, such as `https://llm.example.com/v1`. Empty: none does.",
+    )
+    reword_hosts: str = Field(
+        "", description="Hosts that insights may be sent to for that, apart by commas; they may be private ones."
+    )
+    reword_model: str = Field("", description="Model that the endpoint is asked for.")
+    reword_key: SecretStr | None = Field(None, description="Key that the endpoint is asked with.")
     extensions_dir: Path | None = Field(
         None,
         description="Folder whose Python files are loaded at start: metrics, dimensions, charts, pages, detectors of your own.",

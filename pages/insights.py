@@ -48,7 +48,8 @@ def show_digest(search: str | None) -> tuple[Any, Any]:
 def digest(asked: Asking) -> tuple[list[Component], str]:
     """The cards, and the line below the page's title."""
     zone = zone_of_state(asked.state)
-    found = ask(services().insights.digest, time_zone=zone.key, filters=asked.state.filters)
+    insights = services().insights
+    found = insights.reworded(ask(insights.digest, time_zone=zone.key, filters=asked.state.filters))
     return views.digest_cards(found), views.subtitle(found, day_of(asked.now, zone))
 
 

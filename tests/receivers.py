@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -53,11 +53,15 @@ def mailbox() -> Iterator[Mailbox]:
 
 @dataclass
 class Hooked:
-    """What a hook was sent: path, headers and body of each; it answers by `answers`, one after the other, and then by 204."""
+    """What a hook was sent: path, headers and body of each; it answers by `answers`, one after the other, and then by 204.
+
+    After the head of an answer comes what `content` says, piece by piece.
+    """
 
     url: str = ""
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    content: Callable[[], Iterable[bytes]] = tuple
 
     @property
     def keys(self) -> list[str]:
@@ -77,6 +81,9 @@ def hook() -> Iterator[Hooked]:
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
+            with suppress(OSError):  # who asked has left
+                for piece in taken.content():
+                    self.wfile.write(piece)
 
         def log_message(self, *_args: object) -> None:
             """Says nothing."""

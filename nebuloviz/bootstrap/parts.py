@@ -25,6 +25,7 @@ from nebuloviz.services.mail import SmtpMail
 from nebuloviz.services.notifications import DatabaseNotifications
 from nebuloviz.services.parcels import notification_seal
 from nebuloviz.services.profile import DatabaseProfiles
+from nebuloviz.services.rewording import rewording
 from nebuloviz.services.roles import DatabaseRoles
 from nebuloviz.services.rules import DatabaseRules
 from nebuloviz.services.second_factor import DatabaseSecondFactor
@@ -78,7 +79,7 @@ def parts(settings: Settings) -> Parts:
         auth,
         data,
         alerts,
-        FigureInsights(data, alerts, forecasts),
+        FigureInsights(data, alerts, forecasts, reword=rewording(settings)),
         ingest,
         audit,
         users,

@@ -80,11 +80,17 @@ class FigureInsights(AIInsights):
         alerts: AlertService,
         forecasts: ForecastService,
         now: Callable[[], datetime] = utc_now,
+        *,
+        reword: Callable[[Digest], Digest] | None = None,
     ) -> None:
         self._data = data
         self._alerts = alerts
+        self._reword = reword
         self._forecasts = forecasts
         self._now = now
+
+    def reworded(self, found: Digest) -> Digest:
+        return found if self._reword is None else self._reword(found)
 
     @require(Permission.DATA_READ)
     def insights(self, session: Session, actor: Actor, query: Query, limit: int = 5) -> Sequence[Insight]:

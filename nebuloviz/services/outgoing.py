@@ -15,9 +15,11 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from http.client import HTTPException, HTTPResponse
+from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from nebuloviz import __version__
@@ -34,6 +36,10 @@ SIGNATURE_HEADER = "X-NebuloViz-Signature"
 _URL = re.compile(r"[!-~]+")
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)[ \r\n]")
 _WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
+
+_T = TypeVar("_T")
+#: Sends a request by a connection, and makes something of the answer.
+Exchange = Callable[[socket.socket, bytes], _T]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -149,23 +155,39 @@ class Outgoing:
             target = target_of(hook.url)
         except InvalidInput as error:
             raise not_sent("url") from error
-        status = self._answer(target, _request(target, hook, self._now()))
+        status = self._answer(target, _request(target, hook, self._now()), _exchange)
         if 300 <= status < 400:
             raise not_sent("redirect", status)
         if not 200 <= status < 300:
             raise not_sent("answer", status, again=status >= 500 or status in _WORTH_ANOTHER_TRY)
 
-    def _answer(self, target: Target, request: bytes) -> int:
-        """The status of the answer; of several addresses the first counts that can be reached."""
+    def fetch(self, url: str, body: bytes, bearer: str = "") -> bytes:
+        """What is answered to JSON sent there, of at most `LONGEST_ANSWER`.
+
+        Raises:
+            NotSent: says why there is no answer of 200.
+        """
+        try:
+            target = target_of(url)
+        except InvalidInput as error:
+            raise not_sent("url") from error
+        headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+        status, content = self._answer(target, _head(target, len(body), headers) + body, _content)
+        if status != 200:
+            raise not_sent("redirect" if 300 <= status < 400 else "answer", status)
+        return content
+
+    def _answer(self, target: Target, request: bytes, exchange: Exchange[_T]) -> _T:
+        """What `exchange` makes of the answer; of several addresses the first counts that can be reached."""
         deadline = time.monotonic() + self._timeout_seconds
         addresses = self._addresses(target)
         for address in addresses[:-1]:
             try:
-                return _asked(address, target, request, deadline)
+                return _asked(address, target, request, deadline, exchange)
             except NotSent as error:
                 if error.reason != "unreachable":
                     raise
-        return _asked(addresses[-1], target, request, deadline)
+        return _asked(addresses[-1], target, request, deadline, exchange)
 
     def _addresses(self, target: Target) -> list[Address]:
         """Those that the host has now, of which all are public, or all such as the installation allows this host to have."""
@@ -176,8 +198,8 @@ class Outgoing:
         return found
 
 
-def _asked(address: Address, target: Target, request: bytes, deadline: float) -> int:
-    """The status of the answer of what is there. Every step ends at the deadline, when the connection is taken away."""
+def _asked(address: Address, target: Target, request: bytes, deadline: float, exchange: Exchange[_T]) -> _T:
+    """What `exchange` makes of the answer of what is there. Every step ends at the deadline, when the connection is taken away."""
     left = max(0.1, deadline - time.monotonic())
     family, reason = socket.AF_INET6 if address.version == 6 else socket.AF_INET, "unreachable"
     with socket.socket(family, socket.SOCK_STREAM) as plain, _ended_after(left, plain) as late:
@@ -186,9 +208,9 @@ def _asked(address: Address, target: Target, request: bytes, deadline: float) ->
             plain.connect((str(address), target.port))
             reason = "broken"
             if not target.tls:
-                return _exchange(plain, request)
+                return exchange(plain, request)
             with ssl.create_default_context().wrap_socket(plain, server_hostname=target.host) as secure:
-                return _exchange(secure, request)
+                return exchange(secure, request)
         except ssl.SSLCertVerificationError as error:
             raise not_sent("certificate") from error
         except (OSError, NotSent) as error:
@@ -252,19 +274,40 @@ def _exchange(connection: socket.socket, request: bytes) -> int:
     return int(status[1])
 
 
+def _content(connection: socket.socket, request: bytes) -> tuple[int, bytes]:
+    """Send, and read the answer: its status, and what it holds, if that is not too much."""
+    connection.sendall(request)
+    try:
+        with HTTPResponse(connection, method="POST") as answer:
+            answer.begin()
+            content = answer.read(LONGEST_ANSWER + 1)
+            status = answer.status
+    except HTTPException as error:
+        raise not_sent("no_answer") from error
+    if len(content) > LONGEST_ANSWER:
+        raise not_sent("no_answer")
+    return status, content
+
+
 def _request(target: Target, hook: Hook, now: datetime) -> bytes:
+    headers = {"Idempotency-Key": hook.key}
+    if hook.secret:
+        headers[SIGNATURE_HEADER] = signature(hook.secret, hook.body, int(now.timestamp()))
+    return _head(target, len(hook.body), headers) + hook.body
+
+
+def _head(target: Target, size: int, more: Mapping[str, str]) -> bytes:
+    """Of a POST of so many bytes of JSON."""
     headers = {
         "Host": target.authority,
         "User-Agent": f"NebuloViz/{__version__}",
         "Content-Type": "application/json",
-        "Content-Length": str(len(hook.body)),
-        "Idempotency-Key": hook.key,
+        "Content-Length": str(size),
+        **more,
         "Connection": "close",
     }
-    if hook.secret:
-        headers[SIGNATURE_HEADER] = signature(hook.secret, hook.body, int(now.timestamp()))
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"POST {target.path} HTTP/1.1\r\n{head}\r\n".encode("ascii") + hook.body
+    return f"POST {target.path} HTTP/1.1\r\n{head}\r\n".encode("ascii")
 
 
 def signature(secret: str, body: bytes, at: int) -> str:

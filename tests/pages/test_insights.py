@@ -1,12 +1,13 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from nebuloviz.errors import Unavailable
-from nebuloviz.services.interfaces import Insight
+from nebuloviz.services.interfaces import Digest, Insight
 from nebuloviz.web.question import query_of
 from nebuloviz.web.state import PageState
-from tests.fakes import NOW
+from tests.fakes import NOW, FakeInsights
 from tests.pages.conftest import Browser, Drawn, Shop
 
 QUERY = query_of(PageState(), NOW)
@@ -38,6 +39,18 @@ def test_marks_the_finding_to_look_at_first_and_leads_to_what_backs_each(page: A
     first, second, third = (drawn(item) for item in week.children[1].children.children)
     assert [("Look here first" in text) for text in (first, second, third)] == [False, True, False]
     assert ["/explore?" in first, "by=store" in second, "/alerts/1" in third] == [True, True, True]
+
+
+def test_the_digest_is_told_in_other_words_where_there_are_some(page: Any, shop: Shop, drawn: Drawn) -> None:
+    class Reworded(FakeInsights):
+        def reworded(self, found: Digest) -> Digest:
+            return replace(found, of_day=[replace(found.of_day[0], text="It went down.")])
+
+    shop.insights.findings = FINDINGS
+    shop.insights.__class__ = Reworded
+    cards, _subtitle = page.show_digest("")
+    assert "It went down." in drawn(cards[0])
+    assert "/explore?" in drawn(cards[0])
 
 
 def test_says_so_where_nothing_stands_out(page: Any, drawn: Drawn) -> None:

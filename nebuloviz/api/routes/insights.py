@@ -70,7 +70,7 @@ async def digest(
         time_zone=calendar_of(time_zone)["time_zone"],
         filters=filters_of(filter),
     )
-    return DailyDigest.of_findings(found)
+    return DailyDigest.of_findings(await asker.in_thread(asker.services.insights.reworded, found))
 
 
 def _day_of(text: str | None) -> date | None:

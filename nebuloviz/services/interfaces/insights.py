@@ -46,6 +46,13 @@ class Digest:
 class AIInsights(ABC):
     """Says in words what changed and why."""
 
+    def reworded(self, found: Digest) -> Digest:
+        """The same in other words, with the same numbers and names, where there is somebody to ask; else as it is.
+
+        Takes no session: never call it inside a transaction, for it may wait some seconds.
+        """
+        return found
+
     @abstractmethod
     def insights(self, session: Session, actor: Actor, query: Query, limit: int = 5) -> Sequence[Insight]:
         """The most telling findings about `query`'s range against its comparison, in the reader's language, weightiest first."""
