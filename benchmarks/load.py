@@ -66,7 +66,7 @@ class Reader:
     """
 
     def __init__(self, address: str, phase: float, search: str, password: str = PASSWORD) -> None:
-        self._client = httpx.Client(base_url=address, timeout=3 * _PATIENCE_SECONDS)
+        self._client = httpx.Client(base_url=address, timeout=10 * _PATIENCE_SECONDS)
         [csrf] = re.findall(r'name="csrf_token" value="([^"]+)"', self._client.get("/login").text)
         self._client.post("/login", data={"username": "admin", "password": password, "csrf_token": csrf})
         self._known = {each["output"]: each for each in self._client.get("/_dash-dependencies").json()}

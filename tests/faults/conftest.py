@@ -55,7 +55,13 @@ class Till:
     def __init__(self, kafka: KafkaServer, topic: str) -> None:
         self.topic = topic
         self.ledger = Ledger()
-        self._producer = KafkaProducer(bootstrap_servers=kafka.url, acks="all", linger_ms=20, compression_type="lz4")
+        self._producer = KafkaProducer(
+            bootstrap_servers=kafka.url,
+            acks="all",
+            linger_ms=20,
+            compression_type="lz4",
+            reconnect_backoff_max_ms=500,  # and not 30 s, when the broker has been away for longer
+        )
 
     def sell(self, sales: list[dict[str, Any]], partitions: int) -> None:
         """The lines of an order go round the partitions, so that every order is shared between consumers."""

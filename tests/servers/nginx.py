@@ -9,6 +9,7 @@ import httpx
 from tests.servers.base import HOST, Server, find_program
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "scale.md"
+_PATIENCE = "proxy_read_timeout 60s;"  # longer here: how fast the machine is decides nothing
 _AROUND = """
 daemon off;
 pid nginx.pid;
@@ -41,6 +42,8 @@ class NginxServer(Server):
         found = re.search(r"```nginx\n(.*?)```", DOCUMENTED.read_text(encoding="utf-8"), re.DOTALL)
         assert found, f"{DOCUMENTED.name} has the configuration"
         text = found[1].replace("listen 80;", f"listen {HOST}:{self.port};")
+        assert _PATIENCE in text
+        text = text.replace(_PATIENCE, "proxy_read_timeout 600s;")
         for number, address in enumerate(self._addresses, 1):
             assert f"app-{number}:8050" in text
             text = text.replace(f"app-{number}:8050", address)
