@@ -7,6 +7,7 @@
   const THEME_COOKIE = "nebuloviz_theme";
   const TOAST_MS = 8000;
   const SEQUENCE_MS = 1200;
+  const DOUBLE_CLICK_MS = 350; // Plotly itself waits for 300
   const PLACES = { o: "/", e: "/explore", i: "/insights", a: "/alerts", d: "/data" };
 
   /* ------------------------------------------------------------ Where Plotly comes from */
@@ -199,11 +200,32 @@
     }
   }
 
+  /* A click asks for what lies there, two undo the zoom: of a zoomed chart a click waits for whether another follows. */
+  function letDoubleClicksPass(graph) {
+    const emit = graph.emit;
+    let waiting = 0;
+    let doubled = 0;
+    graph.emit = function (name, ...data) {
+      if (name === "plotly_doubleclick") {
+        window.clearTimeout(waiting);
+        doubled = Date.now();
+      } else if (name === "plotly_click" && Date.now() - doubled < DOUBLE_CLICK_MS) {
+        return undefined; // its second half
+      } else if (name === "plotly_click" && graph.nebulovizZoom) {
+        window.clearTimeout(waiting);
+        waiting = window.setTimeout(() => emit.call(graph, name, ...data), DOUBLE_CLICK_MS);
+        return undefined;
+      }
+      return emit.call(graph, name, ...data);
+    };
+  }
+
   function watchGraphs() {
     document.querySelectorAll(".nv-graph .js-plotly-plot").forEach(function (graph) {
       if (graph.on && !graph.nebulovizWatched) {
         graph.nebulovizWatched = true;
         noteZoom(graph); // of a reader who was faster
+        letDoubleClicksPass(graph);
         graph.on("plotly_relayout", function () {
           noteZoom(graph);
         });
