@@ -35,7 +35,7 @@ from nebuloviz.services.interfaces import (
     WouldBeAlert,
 )
 from nebuloviz.services.rule_series import closed_until
-from nebuloviz.services.rules import checked
+from nebuloviz.services.rules import checked, visible
 
 LABELS = (Verdict.REAL, Verdict.EXPECTED, Verdict.FALSE_ALARM)
 MOST_RUNNING = 2  # at once in the installation
@@ -88,7 +88,7 @@ class RuleBacktests(BacktestService):
     def latest(self, session: Session, actor: Actor) -> BacktestView | None:
         own = select(Backtest).where(Backtest.user_id == actor.user_id).order_by(Backtest.id.desc()).limit(1)
         row = session.scalar(own)
-        return None if row is None else self._view(session, row)
+        return self._view(session, row) if row is not None and _is_seen(actor, row) else None
 
     @require(Permission.ALERTS_MANAGE)
     def stop(self, session: Session, actor: Actor, backtest_id: int) -> None:
@@ -167,6 +167,11 @@ def _watched(draft: RuleDraft) -> tuple[str, str, str, str | None]:
 
 def _row(session: Session, actor: Actor, backtest_id: int) -> Backtest:
     row = session.get(Backtest, backtest_id) if 0 < backtest_id < 2**63 else None
-    if row is None or row.user_id != actor.user_id:
+    if row is None or row.user_id != actor.user_id or not _is_seen(actor, row):
         raise NotFound(_("There is no such backtest."))
     return row
+
+
+def _is_seen(actor: Actor, row: Backtest) -> bool:
+    """Its maker may have been given a row scope since, beyond which it lies."""
+    return all(visible(actor, draft) for draft in rule_backtest.drafts_of(row.asked))

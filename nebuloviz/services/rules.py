@@ -53,7 +53,7 @@ class DatabaseRules(RuleService):
     @require(Permission.ALERTS_READ)
     def rules(self, session: Session, actor: Actor) -> Sequence[RuleView]:
         rows = session.scalars(select(AlertRule).order_by(func.lower(AlertRule.name), AlertRule.id))
-        return [self._view(session, row) for row in rows if _visible(actor, draft_of(row))]
+        return [self._view(session, row) for row in rows if visible(actor, draft_of(row))]
 
     @require(Permission.ALERTS_READ)
     def rule(self, session: Session, actor: Actor, rule_id: int) -> RuleView:
@@ -139,7 +139,7 @@ def checked(actor: Actor, draft: RuleDraft) -> RuleDraft:
     if value is not None and (len(value) > _LONGEST_VALUE or "\x00" in value):
         raise InvalidInput(_("Choose at most {limit} values of those that there are.", limit=number(1)))
     draft = replace(draft, name=name, value=value, parameters=_parameters(draft))
-    if not _visible(actor, draft):
+    if not visible(actor, draft):
         raise InvalidInput(_("You see some of the rows alone. Choose one value that lies within them."))
     return draft
 
@@ -167,8 +167,10 @@ def _number(parameter: Parameter, value: float | None) -> float | None:
     return value
 
 
-def _visible(actor: Actor, draft: RuleDraft) -> bool:
-    """Whether the actor may see all that the rule watches."""
+def visible(actor: Actor, draft: RuleDraft) -> bool:
+    """Whether the actor may see all that the rule watches, as role and row scope are now."""
+    if draft.metric in STREAM_FIGURES and not actor.may(Permission.STREAM_READ):
+        return False
     one = {draft.dimension: draft.value} if draft.dimension and draft.value is not None else {}
     return passes(json.dumps(one), scope_filters(actor))
 
@@ -194,6 +196,6 @@ def _subject(row: AlertRule) -> str:
 def _row(session: Session, actor: Actor, rule_id: int, *, locked: bool = False) -> AlertRule:
     found = select(AlertRule).where(AlertRule.id == rule_id)
     row = session.scalar(found.with_for_update() if locked else found) if 0 < rule_id < 2**63 else None
-    if row is None or not _visible(actor, draft_of(row)):
+    if row is None or not visible(actor, draft_of(row)):
         raise NotFound(_("There is no such rule."))
     return row

@@ -142,6 +142,15 @@ class TestABacktest:
             with pytest.raises(PermissionDenied):
                 service.start(session, viewer, [BELOW], 2)
 
+    def test_is_gone_for_a_maker_who_sees_less_since(self, shop: Shop, service: RuleBacktests, anna: Actor) -> None:
+        view = asked(shop, service, anna, BELOW)
+        confined = replace(anna, scope=(("region", ("north",)),))
+        with shop.database.session() as session:
+            assert service.latest(session, confined) is None
+            with pytest.raises(NotFound):
+                service.stop(session, confined, view.id)
+        assert latest(shop, service, anna).id == view.id
+
 
 class TestALabel:
     def test_is_seen_in_every_backtest_and_is_taken_back(self, shop: Shop, service: RuleBacktests, anna: Actor) -> None:
