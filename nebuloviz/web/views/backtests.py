@@ -178,7 +178,7 @@ def _row(place: int, number: int, alert: WouldBeAlert) -> Component:
                 className="nv-cell-words",
             ),
             html.Td(severity_badge(alert.severity)),
-            html.Td(html.Span(said)),
+            html.Td(html.Span(said), className="nv-cell-time"),
         ]
     )
 
