@@ -19,7 +19,7 @@ _KIND = re.compile(r"[\[-](sqlite|postgresql)[\]-]")
 #: What takes longest, in this order; the rest fills up.
 _FIRST = (
     "tests/faults/test_scale.py", "tests/ingest/test_sample_totals.py", "tests/deploy", "tests/security", "tests/e2e", "tests/faults",
-    "tests/web", "tests/ingest", "tests/services", "tests/api",
+    "tests/web", "tests/ingest", "tests/services", "tests/api", "tests/test_",
 )  # fmt: skip
 
 

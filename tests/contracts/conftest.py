@@ -1,11 +1,11 @@
 """What the suites of users, sign-ins and second factors share."""
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import delete
 
-from nebuloviz import migrate
 from nebuloviz.db import Database
 from nebuloviz.models import User
 from tests.contracts.people import Clock
@@ -16,12 +16,12 @@ from tests.servers import PostgresServer
 def kept_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """One database of each kind for all tests of a module; a new one for each would take most of the time."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('people') / 'people.sqlite3'}"
+        template = request.getfixturevalue("_sqlite_template")
+        url = f"sqlite:///{shutil.copy(template, tmp_path_factory.mktemp('people') / 'people.sqlite3')}"
     else:
         server: PostgresServer = request.getfixturevalue("postgres")
-        url = server.database_url(server.create_database())
+        url = server.database_url(request.getfixturevalue("_postgres_copies").take())
     database = Database(url)
-    migrate.upgrade(database)
     yield database
     database.dispose()
 
