@@ -2,11 +2,13 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,9 +16,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
+from nebuloviz import migrate
 from nebuloviz.db import Database
 from nebuloviz.models import Alert, AlertEvent
+from nebuloviz.settings import load
 from tests.fakes import sale_lines
+from tests.services.watched_shop import Shop
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "a long password of the tests"
@@ -60,11 +65,18 @@ def program(environment: dict[str, str]) -> Iterator[Program]:
         command("import", str(sales)), env=environment, cwd=ROOT, check=True, capture_output=True, timeout=180
     )
     add_alerts(Path(environment["NEBULOVIZ_DATA_DIR"]) / "nebuloviz.sqlite3")
-    log = sales.with_name("program.log")
+    with served(environment) as url:
+        yield Program(url, sales)
+
+
+@contextmanager
+def served(environment: dict[str, str]) -> Iterator[str]:
+    """The program at work; its address."""
+    log = Path(environment["NEBULOVIZ_DATA_DIR"]) / "program.log"
     with log.open("w") as said:
         process = subprocess.Popen(command("serve"), env=environment, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
     try:
-        yield Program(address(process, log), sales)
+        yield address(process, log)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
@@ -109,13 +121,57 @@ def visit(program: Program, new_page: Callable[..., Page]) -> Visit:
     """`visit("/explore")` signs in as admin and opens the page; keyword arguments are the browser context's."""
 
     def open_page(path: str = "/", **options: object) -> Page:
-        page = new_page(**options)
-        page.set_default_timeout(PATIENCE_MS)
-        page.goto(program.url + path)
-        sign_in(page)
-        return page
+        return signed_in(new_page(**options), program.url + path)
 
     return open_page
+
+
+def signed_in(page: Page, url: str) -> Page:
+    """The page at `url`, as admin."""
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(url)
+    sign_in(page)
+    return page
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A program over a shop whose south has sold nothing for some hours, which the watch has noticed; its clock is the test's.
+
+    `before` is its database as it was then, without what anybody says later.
+    """
+
+    url: str
+    shop: Shop
+    before: Path
+
+
+@pytest.fixture
+def watched(environment: dict[str, str], tmp_path: Path) -> Iterator[Watched]:
+    settings = load(data_dir=tmp_path, currency="EUR")
+    database = Database(settings.resolved_database_url)
+    migrate.upgrade(database)
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    shop = Shop(database, sold_until=today - timedelta(weeks=6))
+    shop.sell(today - timedelta(hours=14))  # yesterday at ten
+    shop.sell_hours(6, without=["south"])
+    shop.sell(today)
+    watch(shop, settings.secret())
+    database.dispose()  # with that, all of it is in one file
+    before = Path(shutil.copy(tmp_path / "nebuloviz.sqlite3", tmp_path / "before.sqlite3"))
+    with served(
+        environment | {"NEBULOVIZ_DATA_DIR": str(tmp_path), "NEBULOVIZ_WATCH": "off", "NEBULOVIZ_CURRENCY": "EUR"}
+    ) as url:
+        yield Watched(url, shop, before)
+    database.dispose()
+
+
+def watch(shop: Shop, secret: str) -> None:
+    """What the process that watches does, at the shop's time."""
+    watcher = shop.watcher(secret=secret)
+    while watcher.step():
+        pass
+    watcher.stop()
 
 
 def sign_in(page: Page) -> None:

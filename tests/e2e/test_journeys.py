@@ -4,14 +4,20 @@ import csv
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
+from sqlalchemy import func, select
 
+from nebuloviz.db import Database
 from nebuloviz.i18n import Preferences, use
 from nebuloviz.i18n import gettext as _
+from nebuloviz.models import Alert
+from nebuloviz.settings import load
 
 expect.set_options(timeout=45_000)
 pytestmark = pytest.mark.timeout(300)
@@ -104,6 +110,41 @@ class TestFromSignInToAlerts:
         page.get_by_role("button", name="Acknowledge").click()
         expect(page.locator("#alert-history")).to_contain_text("Acknowledged by admin")
         expect(page.locator("#alert-history")).to_contain_text("the fridge was <b>off</b>")
+
+
+class TestFromAnAlertToQuiet:
+    def test_what_was_said_to_be_expected_is_not_heard_of_again(
+        self, watched: Any, new_page: Callable[..., Page]
+    ) -> None:
+        """The watch is the real one, with the clock of the test: two days later the south is shut again, for a day."""
+        from tests.e2e.conftest import signed_in, watch  # noqa: PLC0415 - pytest imports conftest files under its own rules
+
+        page = signed_in(new_page(), f"{watched.url}/alerts?range=7d")
+        rows = page.locator(".nv-alert-row")
+        expect(rows).to_have_count(1)
+        rows.first.click()
+        expect(page.locator("#alert-head")).to_contain_text("below expected")
+        expect(page.locator("#alert-segments tbody tr").first).to_contain_text("south")
+        page.locator("#alert-until").click()
+        page.get_by_text("For a week", exact=True).click()
+        page.get_by_role("button", name="Expected", exact=True).click()
+        expect(page.locator("#alert-history")).to_contain_text("Promotion by admin")
+        page.get_by_role("link", name="All that was taught").click()
+        expect(page.locator("#taught-list")).to_contain_text("No alerts and no example until")
+
+        told, untold = watched.shop, replace(watched.shop, database=Database(f"sqlite:///{watched.before}"))
+        for shop in (told, untold):
+            shop.sell_hours(2 * 24 + 8)
+            shop.sell_hours(12, without=["south"])
+            shop.sell_hours(4)
+            watch(shop, load(data_dir=watched.before.parent).secret())
+        with untold.database.session() as session:
+            assert [alert.series for alert in session.scalars(select(Alert).offset(1))], "unsaid, it is heard of again"
+        page.goto(f"{watched.url}/alerts?range=7d")
+        expect(page.locator("#alerts-list .nv-state")).to_be_visible()
+        with told.database.session() as session:
+            assert session.scalar(select(func.count()).select_from(Alert)) == 1
+        untold.database.dispose()
 
 
 class TestInArabic:
