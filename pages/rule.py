@@ -49,7 +49,11 @@ def layout(rule_id: str = "", **_query: str) -> Component:
             card(_("What is watched, and how"), html.Div(skeleton_table(6, 2), id="rule-form"), span=12),
             dcc.Store(id=_TRIED),
             dcc.Interval(id=_TICK, interval=1000, disabled=True),
-            *([card(_("Backtest"), backtests.backtest_form(), span=12)] if may(Permission.ALERTS_MANAGE) else []),
+            html.Div(
+                card(_("Backtest"), backtests.backtest_form(), span=12),
+                className="nv-span-12",
+                hidden=not may(Permission.ALERTS_MANAGE),  # all of it is there: a callback looks for all that it fills
+            ),
             html.Div(id="rule-rest", className="nv-span-12"),
         ],
         filtered=False,
