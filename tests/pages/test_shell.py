@@ -52,7 +52,7 @@ class TestLayout:
         shop.data.failure = Unavailable("The database does not answer.")
         assert "nv-rail" in drawn(shell.layout())
 
-    @pytest.mark.parametrize(("role", "pages"), [("viewer", 5), ("analyst", 6), ("admin", 11)])
+    @pytest.mark.parametrize(("role", "pages"), [("viewer", 6), ("analyst", 7), ("admin", 12)])
     def test_the_rail_has_what_the_reader_may_see(self, browser: Browser, pages: int) -> None:
         entries = shell.nav_items(PageState.from_search("?range=7d&by=store"), 3)
         assert len(entries) == pages
