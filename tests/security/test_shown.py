@@ -65,6 +65,14 @@ def shop(target: Target) -> Target:
         alert.incident_id = alert.id
         session.add(AlertEvent(alert_id=alert.id, at=hour, kind="raised"))
         target.alert_id = alert.id
+    manager, at = target.api("admin"), f"/api/v1/alerts/{target.alert_id}"
+    day = (NOW + timedelta(days=1)).date().isoformat()
+    entry = {"kind": "promotion", "name": NAMES[1], "first": day, "dimension": "category", "value": NAMES[0]}
+    for said in (
+        manager.post(f"{at}/comment", json={"text": NAMES[1]}),
+        manager.post("/api/v1/calendar/entries", json=entry),
+    ):
+        assert said.is_success, said.text
     return target
 
 
@@ -120,4 +128,12 @@ def test_names_are_shown_to_the_letter(shop: Target, visit: Callable[[str], Page
         if box:  # else it has been drawn again meanwhile
             page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
             page.wait_for_timeout(200)
+        check(page)
+
+
+def test_what_people_say_is_shown_to_the_letter(shop: Target, visit: Callable[[str], Page]) -> None:
+    page = visit(f"/alerts/{shop.alert_id}")
+    for path in (f"/alerts/{shop.alert_id}", f"/incidents/{shop.alert_id}", "/calendar"):
+        page.goto(shop.url + path)
+        expect(page.locator("main")).to_contain_text(re.compile(r"<(b>bold|img src=x|a href|svg/onload)"))
         check(page)
