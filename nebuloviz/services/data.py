@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -36,17 +35,14 @@ from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.customer_sets import CustomerSetBuilder
 from nebuloviz.services.frames import build_frame, product_names
 from nebuloviz.services.interfaces import DataService, Frame, Freshness, Made, SalePage
+from nebuloviz.services.pace import Pace
 from nebuloviz.services.sale_pages import sale_page
 from nebuloviz.services.scope import scope_filters, within_scope
 
 _RECENT = timedelta(days=90)
 _VALUES_SECONDS = 60
 _FOUND = 500
-#: So long the answer to "is there news?" holds: many pages ask, and all that ask within it are given the same view.
-_STAMP_SECONDS = 1
 _VIEW_SECONDS = 10
-#: Python computes one thing at a time, so that more of them at once would only make small questions wait, and take memory.
-_DRAWN_AT_ONCE = 2
 _DAYS = Base.metadata.tables["rollup_day"]
 
 
@@ -67,7 +63,7 @@ class SalesDataService(DataService):
         self._zone = zone
         self._now = now
         self._sets = sets
-        self._drawing = threading.BoundedSemaphore(_DRAWN_AT_ONCE)
+        self._pace = Pace()
 
     @require(Permission.DATA_READ)
     def frame(self, session: Session, actor: Actor, query: Query) -> Frame:
@@ -106,12 +102,13 @@ class SalesDataService(DataService):
         stamp = self.stamp(session, actor)
         session.rollback()  # gives its connection back: `draw` asks with sessions of its own
         key = f"view|{since}|{stamp}|{actor.scope}|{','.join(sorted(actor.permissions))}|{name}"
-
-        def compute() -> Made:
-            with self._drawing:
-                return draw()
-
-        return self._cache.get_or_compute(SALES, key, compute, depends=(), ttl_seconds=_VIEW_SECONDS)
+        kept: Made | None = self._cache.kept(SALES, key, depends=())
+        if kept is not None:
+            return kept
+        with self._pace.turn():  # whoever had the turn before may have drawn it
+            return self._cache.get_or_compute(
+                SALES, key, lambda: self._pace.timed(draw), depends=(), ttl_seconds=_VIEW_SECONDS
+            )
 
     @require(Permission.SALES_READ)
     def sales(
@@ -183,7 +180,9 @@ class SalesDataService(DataService):
             with _up_to_date(session) as current:
                 return _stamp(current)
 
-        return self._cache.get_or_compute(SALES, "stamp", compute, ttl_seconds=_STAMP_SECONDS)
+        pause = self._pace.seconds()
+        key = f"stamp|{int(self._now().timestamp()) // pause}"
+        return self._cache.get_or_compute(SALES, key, compute, depends=(), ttl_seconds=pause)
 
     def _days(self, query: Query) -> tuple[Path, ...]:
         """The cache's nodes of all days whose sales are in the answer."""

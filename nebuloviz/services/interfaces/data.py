@@ -155,4 +155,4 @@ class DataService(ABC):
 
     @abstractmethod
     def stamp(self, session: Session, actor: Actor) -> str:
-        """A short text that changes, within a second, when sales or alerts have changed; cheap enough to ask every few seconds."""
+        """A short text that changes, within seconds, when sales or alerts have changed; cheap enough to ask every few seconds."""
