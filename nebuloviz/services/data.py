@@ -177,10 +177,11 @@ class SalesDataService(DataService):
     @require(Permission.DATA_READ)
     def stamp(self, session: Session, actor: Actor) -> str:  # noqa: ARG002 - a stamp of more than one may see gives nothing away
         def compute() -> str:
+            self._pace.news()
             with _up_to_date(session) as current:
                 return _stamp(current)
 
-        pause = self._pace.seconds()
+        pause = self._pace.seconds
         key = f"stamp|{int(self._now().timestamp()) // pause}"
         return self._cache.get_or_compute(SALES, key, compute, depends=(), ttl_seconds=pause)
 

@@ -12,25 +12,34 @@ Made = TypeVar("Made")
 
 #: Python computes one thing at a time: more of them at once would only make small questions wait, and take memory.
 _AT_ONCE = 2
-_LEAST_SECONDS, _MOST_SECONDS = 1, 10
-#: News comes at most once in so many times what it takes to draw a view; a page has eight.
-_VIEWS = 20
-_WEIGHT = 0.1  # of the newest view in the mean
+_LEAST_SECONDS, _MOST_SECONDS = 1, 15
+#: Of a thread's time, for views that are drawn again because of news.
+_SHARE = 0.5
 
 
 class Pace:
-    """One process's: idle, pages hear of news every second; where many are open and drawing takes long, less often.
+    """One process's: pages hear of news every second, but less often where drawing what they show would take most of its time.
 
-    All pages that hear of the same news are given the same views, so that their number matters little.
+    All pages that hear of the same news are given the same views, so that not their number matters, but how many differ.
     """
 
     def __init__(self) -> None:
         self._turns = threading.BoundedSemaphore(_AT_ONCE)
-        self._mean = 0.0
+        self._lock = threading.Lock()
+        self._drawn_seconds = 0.0
+        self._seconds = _LEAST_SECONDS
 
+    @property
     def seconds(self) -> int:
         """How long the answer to "is there news?" holds."""
-        return round(min(max(_LEAST_SECONDS, _VIEWS * self._mean), _MOST_SECONDS))
+        return self._seconds
+
+    def news(self) -> None:
+        """To be told when it is asked for anew: what was drawn since the last time says how long the next answer should hold."""
+        with self._lock:
+            fitting = min(max(_LEAST_SECONDS, round(self._drawn_seconds / _SHARE)), _MOST_SECONDS)
+            self._seconds = max(fitting, self._seconds - 1)  # at ease: news that is heard of late is asked for late
+            self._drawn_seconds = 0.0
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -39,9 +48,10 @@ class Pace:
             yield
 
     def timed(self, draw: Callable[[], Made]) -> Made:
-        """What `draw` makes; how long it took counts."""
-        start = time.monotonic()
+        """What `draw` makes; how much of this thread's time it took counts."""
+        start = time.thread_time()
         try:
             return draw()
         finally:
-            self._mean += _WEIGHT * (time.monotonic() - start - self._mean)
+            with self._lock:
+                self._drawn_seconds += time.thread_time() - start

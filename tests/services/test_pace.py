@@ -1,20 +1,28 @@
 import threading
+import time
 
 from nebuloviz.services.pace import Pace
 
 
-def test_news_comes_every_second_while_drawing_is_quick_and_less_often_while_it_is_not() -> None:
+def work(seconds: float) -> str:
+    """Takes so much of this thread's time."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+    return "drawn"
+
+
+def test_news_comes_less_often_while_drawing_takes_long_and_every_second_once_it_does_not() -> None:
     pace = Pace()
-    assert pace.seconds() == 1
-    assert pace.timed(lambda: "drawn") == "drawn"
-    assert pace.seconds() == 1
-    pace._mean = 0.2
-    assert pace.seconds() == 4
-    pace._mean = 60.0
-    assert pace.seconds() == 10
-    for _ in range(200):
-        pace.timed(lambda: None)
-    assert pace.seconds() == 1
+    assert pace.seconds == 1
+    assert pace.timed(lambda: work(1.5)) == "drawn"
+    pace.news()
+    assert pace.seconds == 3
+    found = []
+    for _ in range(3):
+        pace.news()
+        found.append(pace.seconds)
+    assert found == [2, 1, 1]
 
 
 def test_two_views_are_drawn_at_a_time() -> None:
