@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ from dash import ALL, MATCH, Input, Output, State, ctx, dcc, html, no_update, se
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
+from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _, lazy
 from nebuloviz.metrics.registry import dimension, metric
 from nebuloviz.permissions import Permission
@@ -17,11 +18,13 @@ from nebuloviz.services.interfaces import AlertFilter, ImportView
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import (
     ChartView,
+    Failures,
     Outline,
     chart_answer,
     chart_outline,
     chart_outputs,
     chart_slot,
+    is_looked_at,
     part_answer,
     part_id,
     table_input,
@@ -39,7 +42,7 @@ from nebuloviz.web.context import ask, may, services
 from nebuloviz.web.figures import clicked, title_of
 from nebuloviz.web.navigation import REFRESH, STAMP_ID, THEME_ID, URL_ID, go, stay_on_page
 from nebuloviz.web.question import bounds, comparison_words, range_words
-from nebuloviz.web.reading import Asking, asking
+from nebuloviz.web.reading import Asking, NotWhole, asking
 from nebuloviz.web.state import PageState
 from nebuloviz.web.views import common
 from nebuloviz.web.views import insights as insight_views
@@ -115,16 +118,9 @@ def fill(_id: str, search: str | None, stamp: str, theme: str) -> tuple[list[Com
     """The whole page as `search` asks for it, and what it was made for."""
     with asking(search, theme) as asked:
         subtitle, first = head(asked)
+        whole = shown(asked)
         trend, *charts = [
-            chart_slot(
-                CHART,
-                title,
-                of=of,
-                span=span,
-                height=height,
-                outline=outline,
-                answer=drawn(asked, of),
-            )
+            chart_slot(CHART, title, of=of, span=span, height=height, outline=outline, answer=chart_of(whole, of))
             for of, title, span, height, outline in places()
         ]
         content = [
@@ -132,9 +128,9 @@ def fill(_id: str, search: str | None, stamp: str, theme: str) -> tuple[list[Com
                 page_header(_("Overview"), subtitle=html.Span(subtitle, id="overview-subtitle")), className="nv-span-12"
             ),
             html.Div(first, id="overview-first", className="nv-first nv-span-12"),
-            html.Div(tiles(asked), id="overview-tiles", className="nv-tiles nv-span-12"),
+            html.Div(whole["tiles"], id="overview-tiles", className="nv-tiles nv-span-12"),
             trend,
-            card(_("What stands out"), html.Div(findings(asked), id="overview-findings"), span=4),
+            card(_("What stands out"), html.Div(whole["findings"], id="overview-findings"), span=4),
             *charts,
             *_live_cards(search),
         ]
@@ -175,10 +171,16 @@ def refresh(
     if set(ctx.triggered_prop_ids) == {f"{_FILLED_ID}.data"} and filled == [search, stamp, theme]:
         raise PreventUpdate
     with asking(search, theme) as asked:
-        answers = [drawn(asked, id["of"], clicks) for id, clicks in zip(ids, views_clicked, strict=True)]
+        whole = shown(asked)
+        answers = [
+            chart_of(whole, id["of"])
+            if f"{id['of']} body" in whole and not is_looked_at(clicks)
+            else chart_answer(partial(chart, asked, id["of"]), clicks)
+            for id, clicks in zip(ids, views_clicked, strict=True)
+        ]
         subtitle, first = head(asked)
         charts = {part: [answer[part] for answer in answers] for part in chart_outputs(CHART, ALL)}
-        return {"subtitle": subtitle, "first": first, "tiles": tiles(asked), "findings": findings(asked), **charts}
+        return {"subtitle": subtitle, "first": first, "tiles": whole["tiles"], "findings": whole["findings"], **charts}
 
 
 @protected_callback(
@@ -193,7 +195,7 @@ def refresh(
 def show_table(table_clicks: int | None, search: str | None, theme: str, id: dict[str, str]) -> Any:
     """The table behind a chart, once somebody looks at it."""
     with asking(search, theme) as asked:
-        return drawn(asked, id["of"], table_clicks)["table"]
+        return chart_answer(partial(chart, asked, id["of"]), table_clicks)["table"]
 
 
 def head(asked: Asking) -> tuple[str, Any]:
@@ -208,30 +210,42 @@ def running() -> Sequence[ImportView]:
     return ask(services().ingest.imports, 5) if may(Permission.STREAM_READ) else ()
 
 
-def tiles(asked: Asking) -> Any:
-    def build() -> list[Component]:
-        total = asked.frame(asked.query(metrics=views.tile_metrics()))
-        series = asked.frame(asked.query(metrics=views.tile_metrics(), grain="fitting", comparison=None))
-        return views.tiles(total, series, asked.state, asked.style(), ask(services().data.freshness), asked.now)
+def shown(asked: Asking) -> dict[str, Any]:
+    """What the page shows of figures, drawn once for all who read alike: tiles, findings, and of each chart its parts."""
 
-    return kept(asked, "tiles", build)
+    def draw() -> dict[str, Any]:
+        failures: Failures = []
+        whole = {name: part_answer(partial(build, asked), failures) for name, build in PARTS.items()}
+        try:
+            for of, *_place in places():
+                answer = chart_answer(partial(chart, asked, of), failures=failures)
+                whole |= {f"{of} {part}": value for part, value in answer.items() if value is not no_update}
+        except NebuloVizError as error:  # which charts there are cannot be said; those that stand say it for themselves
+            failures.append(error)
+        if failures:
+            raise NotWhole(whole)
+        return whole
+
+    return asked.kept("overview", draw)
 
 
-def findings(asked: Asking) -> Any:
+def chart_of(whole: Mapping[str, Any], of: str) -> dict[str, Any]:
+    """What fills the chart `of` that name, of what `shown` gives."""
+    return {part: whole.get(f"{of} {part}", no_update) for part in chart_outputs(CHART)}
+
+
+def tiles(asked: Asking) -> list[Component]:
+    total = asked.frame(asked.query(metrics=views.tile_metrics()))
+    series = asked.frame(asked.query(metrics=views.tile_metrics(), grain="fitting", comparison=None))
+    return views.tiles(total, series, asked.state, asked.style(), ask(services().data.freshness), asked.now)
+
+
+def findings(asked: Asking) -> Children:
     query = asked.query(comparison=asked.state.comparison or "previous")
-    return kept(
-        asked, "findings", lambda: insight_views.findings(ask(services().insights.insights, query, views.FINDINGS))
-    )
+    return insight_views.findings(ask(services().insights.insights, query, views.FINDINGS))
 
 
-def kept(asked: Asking, part: str, build: Callable[[], Children]) -> Any:
-    """A part that all who read alike share; see `Asking.kept`."""
-    return part_answer(lambda: asked.kept(f"overview {part}", lambda: {part: build()})[part])
-
-
-def drawn(asked: Asking, of: str, table_clicks: int | None = None) -> dict[str, Any]:
-    """What the chart `of` that name is filled with."""
-    return chart_answer(partial(chart, asked, of), table_clicks, partial(asked.kept, f"overview {of}"))
+PARTS: dict[str, Callable[[Asking], Children]] = {"tiles": tiles, "findings": findings}
 
 
 def chart(asked: Asking, of: str) -> ChartView:
@@ -318,7 +332,7 @@ def newest_alerts(_stamp: str, search: str | None) -> Any:
             resolved = ask(services().alerts.counts, AlertFilter(start=start, end=end))["resolved"]
             return views.no_alerts(asked.state, resolved, ask(services().alerts.detectors), running())
 
-        return part_answer(build)
+        return part_answer(lambda: asked.kept("overview feed", lambda: {"feed": build()})["feed"])
 
 
 @protected_callback(

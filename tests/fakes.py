@@ -576,11 +576,14 @@ def _passes(item: AlertView, one: Filter) -> bool:
 
 @dataclass
 class FakeInsights(AIInsights):
-    """Says `findings`."""
+    """Says `findings`; `failure`, once set, is raised instead."""
 
     findings: Sequence[Insight] = ()
+    failure: NebuloVizError | None = None
 
     def insights(self, session: Session, actor: Actor, query: Query, limit: int = 5) -> Sequence[Insight]:
+        if self.failure:
+            raise self.failure
         return sorted(self.findings, key=lambda each: -each.weight)[:limit]
 
     def digest(

@@ -164,26 +164,26 @@ def chart_outputs(name: str, of: Any = None) -> dict[str, Output]:
     }
 
 
-Draw = Callable[[], Mapping[str, Any]]
+Failures = list[NebuloVizError]
 
 
 def chart_answer(
-    build: Callable[[], ChartView],
-    table_clicks: int | None = None,
-    keep: Callable[[Draw], Mapping[str, Any]] | None = None,
+    build: Callable[[], ChartView], table_clicks: int | None = None, failures: Failures | None = None
 ) -> dict[str, Any]:
     """What `build` shows; or, where it fails, the old figure with a note on what failed and what to do.
 
-    After an odd number of `table_clicks` the table is what is looked at; else `keep` may know what is drawn already.
+    After an odd number of `table_clicks` the table is what is looked at. A failure is added to `failures`.
     """
-    looked_at = (table_clicks or 0) % 2 == 1
     untouched = dict.fromkeys(("figure", "head", "table", "note", "body", "style"), no_update)
     try:
-        if looked_at or keep is None:
-            return untouched | _drawn(build(), looked_at=looked_at)
-        return untouched | dict(keep(lambda: _drawn(build(), looked_at=False)))
+        return untouched | _drawn(build(), looked_at=is_looked_at(table_clicks))
     except NebuloVizError as error:
-        return untouched | {"note": failure_note(error), "body": OLD}
+        return untouched | {"note": _failed(error, failures), "body": OLD}
+
+
+def is_looked_at(table_clicks: int | None) -> bool:
+    """Whether it is the table behind a chart that is seen after so many clicks."""
+    return (table_clicks or 0) % 2 == 1
 
 
 def _drawn(view: ChartView, *, looked_at: bool) -> dict[str, Any]:
@@ -205,12 +205,18 @@ def _tall(height: int) -> dict[str, str]:
     return {"minBlockSize": f"{height}px"}
 
 
-def part_answer(build: Callable[[], Children]) -> Any:
-    """What `build` shows, for a part that is no chart; or, where it fails, a note on what failed and what to do."""
+def part_answer(build: Callable[[], Children], failures: Failures | None = None) -> Any:
+    """What `build` shows, for a part that is no chart; or, where it fails, a note, and the failure is added to `failures`."""
     try:
         return build()
     except NebuloVizError as error:
-        return failure_note(error)
+        return _failed(error, failures)
+
+
+def _failed(error: NebuloVizError, failures: Failures | None) -> Component:
+    if failures is not None:
+        failures.append(error)
+    return failure_note(error)
 
 
 def failure_note(error: NebuloVizError) -> Component:

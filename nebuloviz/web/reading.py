@@ -12,7 +12,7 @@ import orjson
 import pandas as pd
 from plotly.io.json import to_json_plotly
 
-from nebuloviz.errors import NebuloVizError
+from nebuloviz.errors import NebuloVizError, Unavailable
 from nebuloviz.i18n import current, use
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import metric
@@ -45,6 +45,14 @@ def segments_to_choose() -> dict[str, str]:
 def now() -> datetime:
     """The time of this request, in UTC."""
     return datetime.now(UTC)
+
+
+class NotWhole(Exception):
+    """A part could not be drawn: for this reader the rest is shown, but it is kept for nobody."""
+
+    def __init__(self, drawn: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.drawn = drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +94,19 @@ class Asking:
     def frame(self, query: Query) -> Frame:
         return ask(services().data.frame, query)
 
-    def kept(self, part: str, draw: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        """What `draw` gives for this part of the page, each value as the JSON that the browser gets.
+    def kept(self, page: str, draw: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """What `draw` gives for `page`, each value as the JSON that the browser gets.
 
-        It is drawn once for all readers who ask the same, may see the same and read alike. What it raises is raised.
+        It is drawn once for all readers who ask the same, may see the same and read alike; unless it raises `NotWhole`.
         """
-        name = f"{part}|{self.state.to_search()}|{self.theme}|{current()}"
-        texts = ask(services().data.view, name, lambda: {key: _json(value) for key, value in draw().items()})
+        name = f"{page}|{self.state.to_search()}|{self.theme}|{current()}"
+        try:
+            try:
+                texts = ask(services().data.view, name, lambda: _json(draw()))
+            except Unavailable:  # nobody can say whether there is news; each part says for itself what it lacks
+                texts = _json(draw())
+        except NotWhole as found:
+            texts = _json(found.drawn)
         return {key: orjson.Fragment(text) for key, text in texts.items()}
 
     def sold(self, query: Query) -> bool:
@@ -133,8 +147,8 @@ class Asking:
         return Style(self.theme, order, words, revision=revision + self.state.to_search())
 
 
-def _json(value: object) -> bytes:
-    return str(to_json_plotly(value)).encode()
+def _json(drawn: Mapping[str, Any]) -> dict[str, bytes]:
+    return {name: str(to_json_plotly(value)).encode() for name, value in drawn.items()}
 
 
 def _currency() -> str:

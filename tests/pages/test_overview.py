@@ -144,7 +144,17 @@ class TestTiles:
 
     def test_stay_out_of_the_way_when_the_database_does_not_answer(self, page: Any, shop: Shop, drawn: Drawn) -> None:
         shop.data.failure = Unavailable("The database does not answer.")
-        assert "The database does not answer." in drawn(part(page.tiles))
+        whole = part(page.shown)
+        assert "The database does not answer." in drawn(whole["tiles"])
+        shop.data.failure = None
+        assert "The database does not answer." not in drawn(part(page.shown))
+
+    def test_the_rest_is_shown_when_one_of_them_cannot_be(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        shop.insights.failure = Unavailable("Nobody knows.")
+        whole = part(page.shown)
+        assert "Nobody knows." in drawn(whole["findings"])
+        assert "Revenue" in drawn(whole["tiles"])
+        assert "trend figure" in whole
 
 
 class TestTrend:
