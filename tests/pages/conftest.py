@@ -113,7 +113,9 @@ def writable(migrated_sqlite_url: str) -> Iterator[Database]:
 @pytest.fixture
 def shop(dashboard: tuple[Dash, Settings, Database], kept: Database, _lines: Any) -> Shop:
     app, settings, _none = dashboard
-    shop = Shop(data=fakes.FakeDataService(_lines.copy(), datetime.now(UTC)))
+    now, lines = datetime.now(UTC), _lines.copy()
+    lines.loc[lines.index[-1], "sold_at"] = now  # so that there is a sale of today, even right after midnight
+    shop = Shop(data=fakes.FakeDataService(lines, now))
     install_context(app.server, Context(services_of(settings, shop), kept, settings))
     return shop
 

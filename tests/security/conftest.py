@@ -100,6 +100,8 @@ def _on_postgresql(
     redis_server: RedisServer,
 ) -> Iterator[Target]:
     url = postgres.database_url(postgres.create_database(template=_postgres_template))
+    redis_server.start()
+    redis_server.flush()  # of failed sign-ins to other programs
     settings = {
         "secret_key": SECRET,
         "max_upload_mb": str(MAX_UPLOAD_MB),
