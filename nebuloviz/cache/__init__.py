@@ -14,7 +14,7 @@ import logging
 import pickle
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -109,7 +109,14 @@ class Cache:
 
         Call it after the change is committed. Never raises because Redis is away: everything is stale once it is back.
         """
-        self._store.bump(sorted({name for path in paths for name in generations_changed(path)}))
+        self._store.bump(_changed(paths))
+
+    def notice(self, *paths: Path) -> None:
+        """As `invalidate`, of what another process has changed: makes stale what this one keeps by itself.
+
+        In Redis nothing changes, as whoever made the change has said so there.
+        """
+        self._store.notice(_changed(paths))
 
     def health(self) -> Health:
         """Whether the configured store answers."""
@@ -191,6 +198,10 @@ class Cache:
         if len(payload) <= self._max_entry_bytes:
             self._store.write(wanted.entry, payload, wanted.ttl_seconds)
         return payload
+
+
+def _changed(paths: Iterable[Path]) -> list[str]:
+    return sorted({name for path in paths for name in generations_changed(path)})
 
 
 def _nodes(path: Path, depends: Sequence[Path] | None) -> tuple[Path, ...]:

@@ -42,6 +42,9 @@ class Store(Protocol):
     def bump(self, generations: Names) -> None:
         """Give each of the generations a value that it never had."""
 
+    def notice(self, generations: Names) -> None:
+        """As `bump`, of a change by another process: nothing where that one has told all."""
+
     def try_lock(self, entry: str, seconds: int) -> bool:
         """Whether this caller may compute the entry now; no one else may until `unlock`, or for `seconds`."""
 
@@ -80,6 +83,9 @@ class LocalStore:
 
     def bump(self, generations: Names) -> None:
         self._generations.update(dict.fromkeys(generations, next(self._next)))
+
+    def notice(self, generations: Names) -> None:
+        self.bump(generations)
 
     def try_lock(self, entry: str, seconds: int) -> bool:  # noqa: ARG002 - one process needs no lock across processes
         return True
@@ -190,6 +196,10 @@ class SharedStore:
             if self._away:
                 return self._fallback.bump(generations)
         return self.bump(generations)
+
+    def notice(self, generations: Names) -> None:
+        if self._away:
+            self._fallback.bump(generations)
 
     def try_lock(self, entry: str, seconds: int) -> bool:
         return self._either(lambda store: store.try_lock(entry, seconds))

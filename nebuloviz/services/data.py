@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Engine, Select, SQLColumnExpression, func, or_, select
 from sqlalchemy.orm import Session
 
-from nebuloviz.cache import SALES, Cache, Path, day_nodes
+from nebuloviz.cache import SALES, Cache, Path, day_node, day_nodes
 from nebuloviz.clock import utc_now
 from nebuloviz.db import dialect_of
 from nebuloviz.errors import InvalidQuery
@@ -64,6 +64,7 @@ class SalesDataService(DataService):
         self._now = now
         self._sets = sets
         self._pace = Pace()
+        self._versions: dict[date, int] = {}  # of each day's sales, as pages have heard of them
 
     @require(Permission.DATA_READ)
     def frame(self, session: Session, actor: Actor, query: Query) -> Frame:
@@ -98,17 +99,21 @@ class SalesDataService(DataService):
 
     @require(Permission.DATA_READ)
     def view(self, session: Session, actor: Actor, name: str, draw: Callable[[], Made]) -> Made:
-        since = int(self._now().timestamp()) // _VIEW_SECONDS
-        stamp = self.stamp(session, actor)
-        session.rollback()  # gives its connection back: `draw` asks with sessions of its own
-        key = f"view|{since}|{stamp}|{actor.scope}|{','.join(sorted(actor.permissions))}|{name}"
+        key = self._view_key(session, actor, name)
         kept: Made | None = self._cache.kept(SALES, key, depends=())
         if kept is not None:
             return kept
-        with self._pace.turn():  # whoever had the turn before may have drawn it
+        with self._pace.turn():
+            key = self._view_key(session, actor, name)  # news may have come meanwhile, and have been drawn
             return self._cache.get_or_compute(
                 SALES, key, lambda: self._pace.timed(draw), depends=(), ttl_seconds=_VIEW_SECONDS
             )
+
+    def _view_key(self, session: Session, actor: Actor, name: str) -> str:
+        since = int(self._now().timestamp()) // _VIEW_SECONDS
+        stamp = self.stamp(session, actor)
+        session.rollback()  # gives its connection back: what is drawn asks with sessions of its own
+        return f"view|{since}|{stamp}|{actor.scope}|{','.join(sorted(actor.permissions))}|{name}"
 
     @require(Permission.SALES_READ)
     def sales(
@@ -176,14 +181,17 @@ class SalesDataService(DataService):
 
     @require(Permission.DATA_READ)
     def stamp(self, session: Session, actor: Actor) -> str:  # noqa: ARG002 - a stamp of more than one may see gives nothing away
-        def compute() -> str:
-            self._pace.news()
-            with _up_to_date(session) as current:
-                return _stamp(current)
+        return self._pace.news(self._now(), lambda: self._stamp(session))
 
-        pause = self._pace.seconds
-        key = f"stamp|{int(self._now().timestamp()) // pause}"
-        return self._cache.get_or_compute(SALES, key, compute, depends=(), ttl_seconds=pause)
+    def _stamp(self, session: Session) -> str:
+        """The versions of all days' sales and of all alerts; what other processes have changed is not kept here any longer."""
+        with _up_to_date(session) as current:
+            rows = current.execute(select(DayVersion.day, DayVersion.version))
+            versions = {row.day: row.version for row in rows}
+            alerts = _alert_stamp(current)
+        self._cache.notice(*(day_node(day) for day, number in versions.items() if self._versions.get(day) != number))
+        self._versions = versions
+        return f"{sum(versions.values())}-{alerts}"
 
     def _days(self, query: Query) -> tuple[Path, ...]:
         """The cache's nodes of all days whose sales are in the answer."""
@@ -257,13 +265,11 @@ def _up_to_date(session: Session) -> Iterator[Session]:
         yield session
 
 
-def _stamp(session: Session) -> str:
-    """A sum of the versions of all days' sales and of all alerts."""
-    versions = select(func.coalesce(func.sum(DayVersion.version), 0)).scalar_subquery()
-    alerts = select(func.coalesce(func.sum(Alert.version), 0)).scalar_subquery()
-    latest = select(func.max(Alert.updated_at)).scalar_subquery()
-    sales, changes, changed = session.execute(select(versions, alerts, latest)).one()
-    return f"{sales}-{changes}-{changed.timestamp() if changed else 0:.6f}"
+def _alert_stamp(session: Session) -> str:
+    """A text that changes with any alert."""
+    versions = select(func.coalesce(func.sum(Alert.version), 0)).scalar_subquery()
+    changes, changed = session.execute(select(versions, select(func.max(Alert.updated_at)).scalar_subquery())).one()
+    return f"{changes}-{changed.timestamp() if changed else 0:.6f}"
 
 
 def _products_like(search: str) -> Select[str]:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 Made = TypeVar("Made")
@@ -14,7 +15,7 @@ Made = TypeVar("Made")
 _AT_ONCE = 2
 _LEAST_SECONDS, _MOST_SECONDS = 1, 15
 #: Of a thread's time, for views that are drawn again because of news.
-_SHARE = 0.5
+_SHARE = 1 / 3
 
 
 class Pace:
@@ -25,21 +26,34 @@ class Pace:
 
     def __init__(self) -> None:
         self._turns = threading.BoundedSemaphore(_AT_ONCE)
-        self._lock = threading.Lock()
+        self._asking = threading.Lock()
         self._drawn_seconds = 0.0
-        self._seconds = _LEAST_SECONDS
+        self._known = ""
+        self._until: datetime | None = None
+        self.seconds = _LEAST_SECONDS
 
-    @property
-    def seconds(self) -> int:
-        """How long the answer to "is there news?" holds."""
-        return self._seconds
+    def news(self, now: datetime, ask: Callable[[], str]) -> str:
+        """What `ask` said last, if that was less than `seconds` before `now`; else what it says.
 
-    def news(self) -> None:
-        """To be told when it is asked for anew: what was drawn since the last time says how long the next answer should hold."""
-        with self._lock:
-            fitting = min(max(_LEAST_SECONDS, round(self._drawn_seconds / _SHARE)), _MOST_SECONDS)
-            self._seconds = max(fitting, self._seconds - 1)  # at ease: news that is heard of late is asked for late
-            self._drawn_seconds = 0.0
+        While one asks, others are told what is known.
+        """
+        if self._until is not None and self._until - timedelta(seconds=self.seconds) <= now < self._until:
+            return self._known
+        if not self._asking.acquire(blocking=False):
+            return self._known or ask()
+        try:
+            self._slow_down()
+            self._known = ask()
+            self._until = now + timedelta(seconds=self.seconds)
+            return self._known
+        finally:
+            self._asking.release()
+
+    def _slow_down(self) -> None:
+        """What was drawn since the last news says how long the next should hold; shorter only by little."""
+        fitting = min(max(_LEAST_SECONDS, round(self._drawn_seconds / _SHARE)), _MOST_SECONDS)
+        self.seconds = max(fitting, self.seconds - 1)
+        self._drawn_seconds = 0.0
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -53,5 +67,4 @@ class Pace:
         try:
             return draw()
         finally:
-            with self._lock:
-                self._drawn_seconds += time.thread_time() - start
+            self._drawn_seconds += time.thread_time() - start

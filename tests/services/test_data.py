@@ -110,6 +110,20 @@ class TestTheCache:
             service._cache.invalidate(SALES)
             assert not service.frame(session, SYSTEM, WEEK).data.equals(before)
 
+    def test_hears_with_the_next_news_of_what_another_process_has_stored(self, database: Database) -> None:
+        clock = [NOW]
+        service = SalesDataService(Cache(secret="s" * 40), ZONE, now=lambda: clock[0])
+        sales = shop.lines(200, seed=5, first=NOW - timedelta(days=5))
+        shop.store(database, sales[:100], ZONE)
+        with database.session() as session:
+            heard, before = service.stamp(session, SYSTEM), service.frame(session, SYSTEM, WEEK).data
+        shop.store(database, sales[100:], ZONE, offset=100)
+        clock[0] += timedelta(seconds=1)
+        with database.session() as session:
+            assert service.frame(session, SYSTEM, WEEK).data.equals(before)
+            assert service.stamp(session, SYSTEM) != heard
+            assert not service.frame(session, SYSTEM, WEEK).data.equals(before)
+
     def test_never_keeps_an_answer_from_before_the_last_arrival(
         self, service: SalesDataService, database: Database
     ) -> None:
