@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.detection.opening import OpeningHours
 from nebuloviz.errors import Conflict, InvalidInput, NotFound, PermissionDenied, StaleVersion
-from nebuloviz.i18n import current, number
+from nebuloviz.i18n import current, format_date, number
 from nebuloviz.i18n import gettext as _
 from nebuloviz.i18n.formats import words
 from nebuloviz.metrics.registry import dimension
@@ -96,7 +96,8 @@ class DatabaseCalendar(CalendarService):
     @require(Permission.ALERTS_READ)
     def agenda(self, session: Session, actor: Actor, first: date, last: date) -> Sequence[PlannedDays]:
         if not FIRST_DAY <= first <= last <= LAST_DAY:
-            raise InvalidInput(_("Choose days from {first} to {last}.", first=FIRST_DAY, last=LAST_DAY))
+            ends = {"first": format_date(FIRST_DAY), "last": format_date(LAST_DAY)}
+            raise InvalidInput(_("Choose days from {first} to {last}.", **ends))
         found = planned(session, first, last, current().language)
         return [item for item in found if _is_seen(actor, item)]
 
