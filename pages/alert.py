@@ -28,7 +28,7 @@ from nebuloviz.web.components import (
 )
 from nebuloviz.web.components.basic import badge
 from nebuloviz.web.context import act, ask, may, services
-from nebuloviz.web.navigation import STAMP_ID, THEME_ID, news, stay_on_page
+from nebuloviz.web.navigation import STAMP_ID, THEME_ID, news, number_of, stay_on_page
 from nebuloviz.web.question import comparison_words
 from nebuloviz.web.reading import asking, now
 from nebuloviz.web.views import alert_life as life
@@ -44,7 +44,7 @@ _INPUTS = (Input(_STORE, "data"), Input(STAMP_ID, "data"), Input("alert-version"
 
 def layout(alert_id: str = "", **_query: str) -> Component:
     stay_on_page()
-    known = life.number_of(alert_id)
+    known = number_of(alert_id)
     back = link_button(_("All alerts"), "/alerts", icon_name="bell")
     gone = life.gone(_("There is no such alert"), back, lambda: _alert(known))
     if gone is not None:
@@ -74,7 +74,7 @@ def _lines_card() -> list[Component]:
 
 def _alert(number: object) -> AlertView:
     """The alert of that number. Raises NotFound."""
-    return ask(services().alerts.get, number if isinstance(number, int) else 0)
+    return ask(services().alerts.get, number_of(number))
 
 
 @protected_callback(

@@ -12,13 +12,12 @@ from dash.exceptions import PreventUpdate
 from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _, lazy
 from nebuloviz.permissions import Permission
-from nebuloviz.services.business_calendar import SEGMENT_DIMENSIONS
 from nebuloviz.services.interfaces import CalendarDraft
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer, refusal
 from nebuloviz.web.components import card, link_button, page, page_header, skeleton_table
 from nebuloviz.web.context import act, ask, current_actor, services
-from nebuloviz.web.navigation import URL_ID, stay_on_page
+from nebuloviz.web.navigation import URL_ID, number_of, stay_on_page
 from nebuloviz.web.reading import asking, segments_to_choose
 from nebuloviz.web.views import calendar as views
 
@@ -28,7 +27,7 @@ _STORE, _VERSION = "calendar-id", "calendar-version"
 def layout(entry_id: str = "", **_query: str) -> Component:
     stay_on_page()
     new = entry_id == views.NEW
-    known = int(entry_id) if entry_id.isdecimal() and len(entry_id) < 18 else 0
+    known = number_of(entry_id)
     title = _("New entry") if new else _("Entry")
     back = link_button(_("Calendar"), "/calendar", icon_name="calendar3")
     return page(
@@ -56,9 +55,9 @@ def show(number: Any) -> tuple[Any, ...]:
 
         def build() -> tuple[Any, ...]:
             service, new = services().calendar, number == views.NEW
-            view = None if new else ask(service.entry, number if isinstance(number, int) else 0)
+            view = None if new else ask(service.entry, number_of(number))
             draft = CalendarDraft("closure") if view is None else view.draft
-            segments = {key: words for key, words in segments_to_choose().items() if _is_watched(key)}
+            segments = segments_to_choose(watched=True)
             countries = service.countries()
             form = views.entry_form(draft, segments, countries, confined=bool(current_actor().scope), new=new)
             rest = None if new else views.removal(views.name_of(draft, countries))
@@ -66,10 +65,6 @@ def show(number: Any) -> tuple[Any, ...]:
 
         answer = part_answer(build)
         return answer if isinstance(answer, tuple) else (answer, None, None)
-
-
-def _is_watched(segment: str) -> bool:
-    return segment.partition("=")[0] in SEGMENT_DIMENSIONS
 
 
 @protected_callback(
@@ -137,7 +132,7 @@ def remove(clicks: Any, number: Any, version: Any) -> Any:
 
 
 def _which(number: object, version: object) -> tuple[int, int]:
-    return (number if isinstance(number, int) else 0), (version if isinstance(version, int) else -1)
+    return number_of(number), (version if isinstance(version, int) else -1)
 
 
 def _back() -> Any:

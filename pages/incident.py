@@ -24,7 +24,7 @@ from nebuloviz.web.components import (
 )
 from nebuloviz.web.context import act, ask, may, services
 from nebuloviz.web.deciding import decide_all
-from nebuloviz.web.navigation import STAMP_ID, news, stay_on_page
+from nebuloviz.web.navigation import STAMP_ID, news, number_of, stay_on_page
 from nebuloviz.web.reading import asking
 from nebuloviz.web.views import alert_life as life
 from nebuloviz.web.views import alerts as alert_views
@@ -35,7 +35,7 @@ _STORE, _CHANGED = "incident-id", "incident-changed"
 
 def layout(incident_id: str = "", **_query: str) -> Component:
     stay_on_page()
-    known = life.number_of(incident_id)
+    known = number_of(incident_id)
     back = link_button(_("All alerts"), "/alerts", icon_name="bell")
     gone = life.gone(_("There is no such incident"), back, lambda: _incident(known))
     if gone is not None:
@@ -58,7 +58,7 @@ def layout(incident_id: str = "", **_query: str) -> Component:
 
 def _incident(number_: object) -> IncidentView:
     """The incident of that number. Raises NotFound."""
-    return ask(services().alerts.incident, number_ if isinstance(number_, int) else 0)
+    return ask(services().alerts.incident, number_of(number_))
 
 
 @protected_callback(

@@ -15,7 +15,7 @@ from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer, refusal
 from nebuloviz.web.components import link_button, page, page_header, skeleton_table, toast
 from nebuloviz.web.context import act, ask, may, services
-from nebuloviz.web.navigation import news, stay_on_page
+from nebuloviz.web.navigation import news, number_of, stay_on_page
 from nebuloviz.web.reading import asking
 from nebuloviz.web.views import feedback as views
 
@@ -60,7 +60,7 @@ def take_back(clicks: Any) -> tuple[Any, Any]:
         raise PreventUpdate
     number = asked.get("of")
     try:
-        act(services().alerts.unjudge, number if isinstance(number, int) else 0)
+        act(services().alerts.unjudge, number_of(number))
     except NebuloVizError as error:
         return news(), refusal(error)
     return news(), toast(_("Taken back: the detectors go by it no more."), "good")

@@ -18,7 +18,7 @@ from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer, refusal
 from nebuloviz.web.components import card, link_button, page, page_header, sent_values, skeleton_table, toast
 from nebuloviz.web.context import act, ask, may, services
-from nebuloviz.web.navigation import URL_ID, news, stay_on_page
+from nebuloviz.web.navigation import URL_ID, news, number_of, stay_on_page
 from nebuloviz.web.reading import asking, segments_to_choose
 from nebuloviz.web.views import notifications as views
 from nebuloviz.web.views.settings import outcome
@@ -29,7 +29,7 @@ _STORE, _VERSION, _CHANGED = "notification-id", "notification-version", "notific
 def layout(channel_id: str = "", **_query: str) -> Component:
     stay_on_page()
     new = channel_id == views.NEW
-    known = int(channel_id) if channel_id.isdecimal() and len(channel_id) < 18 else 0
+    known = number_of(channel_id)
     title = _("New channel") if new else _("Channel")
     return page(
         [
@@ -81,7 +81,7 @@ def show(number: Any, _changed: Any) -> tuple[Any, ...]:
 
 
 def _channel(number: object) -> ChannelView:
-    return ask(services().notifications.channel, number if isinstance(number, int) else 0)
+    return ask(services().notifications.channel, number_of(number))
 
 
 @protected_callback(
@@ -156,9 +156,7 @@ def save(clicks: Any, *said: Any) -> tuple[Any, ...]:
                 toast(_("{name} was made. Send a test.", name=made.view.draft.name), "good"),
                 secret,
             )
-        act(
-            service.change, number if isinstance(number, int) else 0, version if isinstance(version, int) else -1, draft
-        )
+        act(service.change, number_of(number), version if isinstance(version, int) else -1, draft)
     except NebuloVizError as error:
         return no_update, no_update, refusal(error), no_update
     return no_update, news(), toast(_("Saved; it holds from now on."), "good"), no_update
@@ -178,7 +176,7 @@ def test_channel(clicks: Any, number: Any) -> Any:
         raise PreventUpdate
     service = services().notifications
     try:
-        service.send(act(service.trial, number if isinstance(number, int) else 0))
+        service.send(act(service.trial, number_of(number)))
     except NebuloVizError as error:
         return outcome(error.message, good=False)
     return outcome(_("Sent, and taken. Look there."), good=True)
@@ -195,7 +193,7 @@ def delete(clicks: Any, number: Any) -> Any:
     if not clicks:
         raise PreventUpdate
     try:
-        act(services().notifications.delete, number if isinstance(number, int) else 0)
+        act(services().notifications.delete, number_of(number))
     except NebuloVizError as error:
         return refusal(error)
     dash.set_props(URL_ID, {"pathname": "/notifications"})

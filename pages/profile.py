@@ -20,7 +20,7 @@ from nebuloviz.web.charts import part_answer, refusal
 from nebuloviz.web.components import button, card, page, page_header, skeleton_table, toast
 from nebuloviz.web.components.basic import given
 from nebuloviz.web.context import act, ask, current_actor, current_user, installation, may, services
-from nebuloviz.web.navigation import SAVED_ID, news, stay_on_page
+from nebuloviz.web.navigation import SAVED_ID, news, number_of, stay_on_page
 from nebuloviz.web.reading import asking, now
 from nebuloviz.web.sessions import remember_theme
 from nebuloviz.web.views import profile as views
@@ -197,7 +197,7 @@ def revoke_token(clicks: Any) -> tuple[Any, Any]:
         raise PreventUpdate
     number_ = str(asked["of"])
     try:
-        act(services().api_tokens.revoke, int(number_) if number_.isdecimal() and len(number_) < 18 else 0)
+        act(services().api_tokens.revoke, number_of(number_))
     except NebuloVizError as error:
         return news(), refusal(error)
     return news(), toast(_("Revoked: programs that use the token are refused from now on."), "good")

@@ -18,11 +18,10 @@ from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer, refusal
 from nebuloviz.web.components import card, link_button, page, page_header, sent_values, skeleton_table, toast
 from nebuloviz.web.context import act, ask, may, services
-from nebuloviz.web.navigation import THEME_ID, URL_ID, news, stay_on_page
-from nebuloviz.web.reading import asking
+from nebuloviz.web.navigation import THEME_ID, URL_ID, news, number_of, stay_on_page
+from nebuloviz.web.reading import asking, segments_to_choose
 from nebuloviz.web.views import backtests
 from nebuloviz.web.views import rules as views
-from nebuloviz.web.views.notifications import segment_words
 
 _STORE, _VERSION, _CHANGED = "rule-id", "rule-version", "rule-changed"
 _TRIED, _TICK = "rule-backtest-changed", "rule-backtest-tick"
@@ -32,13 +31,12 @@ _FORM = (
     State(views.parameter_id(ALL), "id"),
     State(views.parameter_id(ALL), "value"),
 )
-_VALUES = 50  # of each dimension that can be chosen from
 
 
 def layout(rule_id: str = "", **_query: str) -> Component:
     stay_on_page()
     new = rule_id == views.NEW
-    known = int(rule_id) if rule_id.isdecimal() and len(rule_id) < 18 else 0
+    known = number_of(rule_id)
     return page(
         [
             dcc.Store(id=_STORE, data=views.NEW if new else known),
@@ -81,7 +79,7 @@ def show(rule: Any, _changed: Any) -> tuple[Any, ...]:
             if rule == views.NEW:
                 form = views.rule_form(views.usual_draft(), _segments(), new=True, manageable=manageable)
                 return _header(_("New rule")), form, None, None
-            view = ask(services().rules.rule, _number(rule))
+            view = ask(services().rules.rule, number_of(rule))
             form = views.rule_form(view.draft, _segments(), new=False, manageable=manageable)
             rest = card(_("About this rule"), views.actions(view), span=12) if manageable else None
             return _header(html.Span([html.Bdi(view.draft.name), " ", views.state(view)])), form, rest, view.version
@@ -90,19 +88,9 @@ def show(rule: Any, _changed: Any) -> tuple[Any, ...]:
         return answer if isinstance(answer, tuple) else (no_update, answer, None, None)
 
 
-def _number(rule: object) -> int:
-    return rule if isinstance(rule, int) else 0
-
-
 def _segments() -> dict[str, str]:
-    """`dimension==value` -> its words, of the largest values that the reader may see."""
-    data = services().data
-    return {
-        f"{name}=={value}": segment_words(name, label)
-        for name in ask(data.dimensions_in_use)
-        if views.can_be_watched(name)
-        for value, label in ask(data.values, name, "", _VALUES)
-    }
+    """The values that can be watched, as the list has them: see `views.segment_of`."""
+    return {key.replace("=", "==", 1): words for key, words in segments_to_choose(watched=True).items()}
 
 
 @protected_callback(
@@ -148,7 +136,7 @@ def _saved(draft: RuleDraft, rule: object, version: object) -> tuple[Any, ...]:
         if rule == views.NEW:
             made = act(service.create, draft)
             return made.id, no_update, toast(_("{name} watches from now on.", name=made.draft.name), "good")
-        act(service.change, _number(rule), version if isinstance(version, int) else -1, draft)
+        act(service.change, number_of(rule), version if isinstance(version, int) else -1, draft)
     except NebuloVizError as error:
         return no_update, no_update, refusal(error)
     return no_update, news(), toast(_("Saved; it holds from now on."), "good")
@@ -165,7 +153,7 @@ def delete(clicks: Any, rule: Any) -> Any:
     if not clicks:
         raise PreventUpdate
     try:
-        act(services().rules.delete, _number(rule))
+        act(services().rules.delete, number_of(rule))
     except NebuloVizError as error:
         return refusal(error)
     dash.set_props(URL_ID, {"pathname": "/rules"})
@@ -226,7 +214,7 @@ def start_backtest(clicks: Any, *said: Any) -> tuple[Any, Any]:
         numbers = views.draft_of([], [], other_ids, other_values).parameters
         drafts.append(replace(draft, detector=views.kind_of(other).name, parameters=numbers))
     try:
-        act(services().backtests.start, drafts, weeks if isinstance(weeks, int) else 0)
+        act(services().backtests.start, drafts, number_of(weeks))
     except NebuloVizError as error:
         return no_update, refusal(error)
     return news(), None

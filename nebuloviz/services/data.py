@@ -103,7 +103,7 @@ class SalesDataService(DataService):
         kept: Made | None = self._cache.kept(SALES, key, depends=())
         if kept is not None:
             return kept
-        with self._pace.turn():
+        with self._pace.turn:
             key = self._view_key(session, actor, name)  # news may have come meanwhile, and have been drawn
             return self._cache.get_or_compute(
                 SALES, key, lambda: self._pace.timed(draw), depends=(), ttl_seconds=_VIEW_SECONDS

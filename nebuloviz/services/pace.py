@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -25,7 +24,7 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self._turns = threading.BoundedSemaphore(_AT_ONCE)
+        self.turn = threading.BoundedSemaphore(_AT_ONCE)  # to be held while one draws
         self._asking = threading.Lock()
         self._drawn_seconds = 0.0
         self._known = ""
@@ -54,12 +53,6 @@ class Pace:
         fitting = min(max(_LEAST_SECONDS, round(self._drawn_seconds / _SHARE)), _MOST_SECONDS)
         self.seconds = max(fitting, self.seconds - 1)
         self._drawn_seconds = 0.0
-
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Waits until one may draw."""
-        with self._turns:
-            yield
 
     def timed(self, draw: Callable[[], Made]) -> Made:
         """What `draw` makes; how much of this thread's time it took counts."""

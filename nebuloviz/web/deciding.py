@@ -12,6 +12,7 @@ from nebuloviz.services.interfaces import AlertView
 from nebuloviz.web.charts import refusal
 from nebuloviz.web.components import toast
 from nebuloviz.web.context import ask, services
+from nebuloviz.web.navigation import number_of
 
 
 def decide_all(incident_id: object, decide: Callable[[AlertView], object]) -> Component:
@@ -21,7 +22,7 @@ def decide_all(incident_id: object, decide: Callable[[AlertView], object]) -> Co
     """
     done = 0
     try:
-        incident = ask(services().alerts.incident, incident_id if isinstance(incident_id, int) else 0)
+        incident = ask(services().alerts.incident, number_of(incident_id))
         for alert in incident.alerts:
             if alert.state == "resolved":
                 continue

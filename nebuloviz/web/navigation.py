@@ -41,6 +41,13 @@ def turned(trail: object, following: object, *, older: bool, newer: bool) -> lis
     return known[:-1] if newer else []
 
 
+def number_of(said: object) -> int:
+    """The number in a page's address, or that the browser keeps; 0, which nothing has, where it is none."""
+    if isinstance(said, str):
+        return int(said) if said.isdecimal() and len(said) < 18 else 0
+    return said if isinstance(said, int) else 0
+
+
 def stay_on_page() -> None:
     """To be called by a page's layout: ends it where only the URL's query changed, for then the page is there already.
 

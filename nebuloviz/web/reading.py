@@ -15,7 +15,7 @@ from plotly.io.json import to_json_plotly
 from nebuloviz.errors import NebuloVizError, Unavailable
 from nebuloviz.i18n import current, use
 from nebuloviz.metrics.query import Query
-from nebuloviz.metrics.registry import metric
+from nebuloviz.metrics.registry import dimension, metric
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import AlertFilter, AlertView, Forecast, Frame
 from nebuloviz.web.context import ask, may, services
@@ -31,13 +31,16 @@ _CHOSEN_FROM = 50
 COLOURED_VALUES = 50
 
 
-def segments_to_choose() -> dict[str, str]:
-    """`dimension=value` -> its words, of the largest values that the reader may see; products are too many to choose from."""
+def segments_to_choose(*, watched: bool = False) -> dict[str, str]:
+    """`dimension=value` -> its words, of the largest values that the reader may see; products are too many to choose from.
+
+    Where they are to be `watched`, those alone that detectors keep a course of.
+    """
     data = services().data
     return {
         f"{name}={value}": segment_words(name, label)
         for name in ask(data.dimensions_in_use)
-        if name != "product"
+        if name != "product" and (dimension(name).rolled or not watched)
         for value, label in ask(data.values, name, "", _CHOSEN_FROM)
     }
 

@@ -46,7 +46,7 @@ def test_two_views_are_drawn_at_a_time() -> None:
 
     def draw() -> None:
         nonlocal drawing, most
-        with pace.turn():
+        with pace.turn:
             with lock:
                 drawing += 1
                 most = max(most, drawing)

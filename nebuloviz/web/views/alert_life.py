@@ -116,11 +116,6 @@ def _subject(alert: AlertView) -> str:
     return f"{series_words(alert)} · {figure(alert.metric).label}"
 
 
-def number_of(text: str) -> int:
-    """The number in a page's address; 0, which nothing has, where it is none."""
-    return int(text) if text.isdecimal() and len(text) < 18 else 0
-
-
 def gone(title: str, back: Component, look: Callable[[], object]) -> Component | None:
     """The page that says that there is nothing where `look` finds nothing for this reader.
 

@@ -108,11 +108,6 @@ def numbers(draft: RuleDraft) -> list[Component]:
 # ---------------------------------------------------------------- the form of one
 
 
-def can_be_watched(dimension: str) -> bool:
-    """Whether rules can watch a value of it."""
-    return dimension in ROLLED_DIMENSIONS
-
-
 def field_id(name: Any) -> dict[str, Any]:
     return {"type": "rule-field", "of": name}
 
