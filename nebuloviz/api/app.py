@@ -21,6 +21,7 @@ from nebuloviz.api.routes import (
     alerts,
     audit,
     auth,
+    backtests,
     calendar,
     data,
     detectors,
@@ -98,7 +99,7 @@ def _add_routes(app: FastAPI) -> None:
     """
     guards = [Depends(signed_in), Depends(refuse_unknown_parameters)]
     parts = (
-        data, insights, forecasts, me, exports, alerts, notifications, detectors, rules, calendar,
+        data, insights, forecasts, me, exports, alerts, notifications, detectors, rules, backtests, calendar,
         sales, imports, stream, users, roles, tokens, audit, settings_routes, status,
     )  # fmt: skip
     for part in parts:

@@ -91,6 +91,10 @@ class RuleBacktests(BacktestService):
         return self._view(session, row) if row is not None and _is_seen(actor, row) else None
 
     @require(Permission.ALERTS_MANAGE)
+    def backtest(self, session: Session, actor: Actor, backtest_id: int) -> BacktestView:
+        return self._view(session, _row(session, actor, backtest_id))
+
+    @require(Permission.ALERTS_MANAGE)
     def stop(self, session: Session, actor: Actor, backtest_id: int) -> None:
         row = _row(session, actor, backtest_id)
         if row.state == "running":

@@ -13,6 +13,8 @@ def test_an_entry_from_its_making_to_its_end(api: Api) -> None:
     body: dict[str, Any] = {"kind": "closure", "name": "Stocktaking", "first": "2027-01-04", "last": "2027-01-05"}
     with api.client("viewer") as reader:
         assert reader.post(ENTRIES, json=body).status_code == 403
+        german = reader.get("/api/v1/calendar/countries", headers={"Accept-Language": "de"}).json()["items"]
+        assert {"code": "DE", "name": "Deutschland"} in german
     with api.client("analyst") as client:
         created = client.post(ENTRIES, json=body)
         assert created.status_code == 201, created.text

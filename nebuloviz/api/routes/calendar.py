@@ -12,6 +12,8 @@ from nebuloviz.api.deps import Asker, needs
 from nebuloviz.api.reading import StrictRoute
 from nebuloviz.api.schemas.calendar import (
     Agenda,
+    Country,
+    CountryList,
     Day,
     EntryBody,
     EntryItem,
@@ -69,6 +71,13 @@ async def agenda(asker: Reader, first: Annotated[Day, Parameter()], last: Annota
     """Both included; public holidays one by one, by their names."""
     found = await asker.ask(asker.services.calendar.agenda, _day(first), _day(last))
     return Agenda(items=[PlannedItem.model_validate(item) for item in found])
+
+
+@router.get("/countries", summary="Countries whose public holidays are known")
+async def countries(asker: Reader) -> CountryList:
+    """By name, in your language."""
+    known = asker.services.calendar.countries().items()
+    return CountryList(items=[Country(code=code, name=name) for code, name in known])
 
 
 @router.get("/hours", summary="Opening hours")

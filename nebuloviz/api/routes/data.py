@@ -16,6 +16,9 @@ from nebuloviz.api.schemas.data import (
     Catalogue,
     DimensionCatalogue,
     DimensionEntry,
+    ExpectedPoint,
+    ExpectedSeries,
+    FreshnessItem,
     MetricEntry,
     QueryAnswer,
     QueryBody,
@@ -25,10 +28,12 @@ from nebuloviz.api.schemas.data import (
 )
 from nebuloviz.metrics.query import Grain, Query
 from nebuloviz.metrics.registry import DIMENSIONS, METRICS
+from nebuloviz.metrics.registry import metric as metric_of
 from nebuloviz.permissions import Permission
 
 router = APIRouter(tags=["data"], route_class=StrictRoute)
 Reader = Annotated[Asker, Depends(needs(Permission.DATA_READ))]
+AlertReader = Annotated[Asker, Depends(needs(Permission.ALERTS_READ))]
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
@@ -85,18 +90,24 @@ async def query_again(
     return await answered(asker, asked, accept)
 
 
-@router.get("/series", summary="One metric over time", response_model=Series)
-async def series(
-    asker: Reader,
+@router.get("/freshness", summary="How old and how large the data is")
+async def freshness(asker: Reader) -> FreshnessItem:
+    """`stamp` changes when sales or alerts have changed: ask for it rather than for all figures again."""
+    found = await asker.ask(asker.services.data.freshness)
+    stamp = await asker.ask(asker.services.data.stamp)
+    return FreshnessItem.model_validate({**vars(found), "stamp": stamp})
+
+
+def course_of(
     metric: Slug,
     start: Moment,
     end: Moment,
     filter: FilterTexts,
     grain: Grain = "day",
     time_zone: ZoneName = None,
-) -> Response:
-    """Every bucket of the range, those without sales included."""
-    asked = Query(
+) -> Query:
+    """One metric over time, as an address asks for it."""
+    return Query(
         metrics=(metric,),
         start=query_moment("start", start),
         end=query_moment("end", end),
@@ -104,5 +115,27 @@ async def series(
         filters=filters_of(filter),
         **calendar_of(time_zone),
     )
+
+
+Course = Annotated[Query, Depends(course_of)]
+
+
+@router.get("/series", summary="One metric over time", response_model=Series)
+async def series(asker: Reader, asked: Course) -> Response:
+    """Every bucket of the range, those without sales included."""
     content = await asker.ask(asker.services.data.rendered, asked, "series", series_json)
     return Response(content, media_type=JSON)
+
+
+@router.get("/series/expected", summary="What would be normal for a metric over time")
+async def expected_series(asker: AlertReader, asked: Course) -> ExpectedSeries:
+    """The band of the dashboard's charts; no points where no detector watches that series, or has not learned it yet."""
+    unit = metric_of(asked.metrics[0]).unit
+    found = await asker.ask(asker.services.alerts.expected, asked)
+    rows = [] if found is None else found.itertuples(index=False)
+    points = [
+        ExpectedPoint(start=row.bucket, expected=row.expected, low=row.expected_low, high=row.expected_high)
+        for row in rows
+    ]
+    about = {"metric": asked.metrics[0], "unit": unit, "grain": asked.grain, "time_zone": asked.time_zone}
+    return ExpectedSeries.model_validate(about | {"points": points})

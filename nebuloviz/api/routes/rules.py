@@ -16,6 +16,7 @@ from nebuloviz.api.schemas.rules import (
     RuleDetectorList,
     RuleItem,
     RuleList,
+    RuleSetting,
 )
 from nebuloviz.api.versions import IfMatch, show_version
 from nebuloviz.detection.registry import series_detectors
@@ -39,7 +40,7 @@ async def rules(asker: Reader) -> RuleList:
 @router.post("", summary="Make a rule", status_code=201)
 async def add_rule(asker: Manager, body: RuleBody, response: Response) -> RuleItem:
     """It watches from the hour or day on that closed last."""
-    return _versioned(response, await asker.act(asker.services.rules.create, _draft(body)))
+    return _versioned(response, await asker.act(asker.services.rules.create, draft_of(body)))
 
 
 @router.get("/detectors", summary="What rules can go by")
@@ -70,7 +71,7 @@ async def change_rule(
 ) -> RuleItem:
     """Where it watches something else from now on, or nothing, the alerts that it has open are resolved."""
     seen = if_match if if_match is not None else (await asker.ask(asker.services.rules.rule, rule_id)).version
-    return _versioned(response, await asker.act(asker.services.rules.change, rule_id, seen, _draft(body)))
+    return _versioned(response, await asker.act(asker.services.rules.change, rule_id, seen, draft_of(body)))
 
 
 @router.delete("/{rule_id}", summary="Delete a rule", status_code=204)
@@ -79,8 +80,12 @@ async def delete_rule(asker: Manager, rule_id: RuleId) -> None:
     await asker.act(asker.services.rules.delete, rule_id)
 
 
-def _draft(body: RuleBody) -> RuleDraft:
+def draft_of(body: RuleBody) -> RuleDraft:
     return RuleDraft(**{**dict(body), "parameters": tuple(body.parameters.items())})
+
+
+def setting_of(draft: RuleDraft) -> RuleSetting:
+    return RuleSetting.model_validate({**asdict(draft), "parameters": dict(draft.parameters)})
 
 
 def _versioned(response: Response, view: RuleView) -> RuleItem:
@@ -90,4 +95,4 @@ def _versioned(response: Response, view: RuleView) -> RuleItem:
 
 def _item(view: RuleView) -> RuleItem:
     facts = {name: value for name, value in vars(view).items() if name != "draft"}
-    return RuleItem.model_validate({**asdict(view.draft), **facts, "parameters": dict(view.draft.parameters)})
+    return RuleItem.model_validate({**dict(setting_of(view.draft)), **facts})

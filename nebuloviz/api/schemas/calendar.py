@@ -64,6 +64,15 @@ class Agenda(Outgoing):
     items: list[PlannedItem]
 
 
+class Country(Outgoing):
+    code: str
+    name: str
+
+
+class CountryList(Outgoing):
+    items: list[Country]
+
+
 class Opening(Incoming):
     """A `close` before `open` lies on the next day; both the same: closed all day. All day is 00:00 to 24:00."""
 

@@ -94,6 +94,35 @@ class Series(Outgoing):
     points: list[Point]
 
 
+class ExpectedPoint(Outgoing):
+    """Of a bucket: what was to be expected, and between which values nothing is unusual; null while that is not known."""
+
+    start: datetime
+    expected: float | None
+    low: float | None
+    high: float | None
+
+
+class ExpectedSeries(Outgoing):
+    metric: str
+    unit: str
+    grain: Grain
+    time_zone: str
+    points: list[ExpectedPoint]
+
+
+class FreshnessItem(Outgoing):
+    """The newest sale, the newest arrival, and the range that there is; null while there is none. `sample`: its name, where shown."""
+
+    first_sale: datetime | None
+    last_sale: datetime | None
+    last_arrival: datetime | None
+    currency: str
+    lines: int
+    sample: str
+    stamp: str
+
+
 class Value(Outgoing):
     value: str
     label: str

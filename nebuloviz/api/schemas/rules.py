@@ -26,10 +26,9 @@ class RuleBody(Incoming):
     enabled: bool = True
 
 
-class RuleItem(Outgoing):
-    """`alerts` were raised in the last 30 days; `open` are those not resolved. `problem` says why it could not judge, last time."""
+class RuleSetting(Outgoing):
+    """What was decided of a rule, as a rule is made of it."""
 
-    id: int
     name: str
     detector: str
     metric: str
@@ -38,6 +37,12 @@ class RuleItem(Outgoing):
     value: str | None
     parameters: dict[str, float | None]
     enabled: bool
+
+
+class RuleItem(RuleSetting):
+    """`alerts` were raised in the last 30 days; `open` are those not resolved. `problem` says why it could not judge, last time."""
+
+    id: int
     version: int
     made_by: str
     made_at: datetime

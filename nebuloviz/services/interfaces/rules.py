@@ -154,12 +154,18 @@ class BacktestService(ABC):
         """The actor's last one. Needs `alerts:manage`."""
 
     @abstractmethod
+    def backtest(self, session: Session, actor: Actor, backtest_id: int) -> BacktestView:
+        """One of the actor's. Raises NotFound."""
+
+    @abstractmethod
     def stop(self, session: Session, actor: Actor, backtest_id: int) -> None:
         """End it before its time. Raises NotFound."""
 
     @abstractmethod
     def label(self, session: Session, actor: Actor, backtest_id: int, alert: WouldBeAlert, verdict: str) -> None:
-        """Say what a would-be alert was; '' takes it back. Rules take it as a verdict on an alert of theirs, from now on.
+        """Say what a would-be alert was, known by its series and time; '' takes it back.
+
+        Rules take it as a verdict on an alert of theirs, from now on.
 
         Raises:
             InvalidInput: no such verdict.
