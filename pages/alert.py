@@ -133,7 +133,7 @@ def course(number: int, _stamp: str, theme: str, table_clicks: int | None) -> di
                 comparison="weekdays",
             )
             style = replace(asked.style(), comparison=comparison_words("weekdays"))
-            return views.course(asked.frame(query), asked.expected(query), alert, style)
+            return views.course(asked.frame(query), asked.expected(query), alert, style, asked.planned(query))
 
         return chart_answer(build, table_clicks)
 

@@ -166,11 +166,12 @@ def draw(search: str | None, _stamp: str, theme: str, table_clicks: int | None) 
             more = views.expects(state)
             expected, alerts = (asked.expected(query), asked.alerts(query)) if more else (None, ())
             coming = asked.forecast(query) if more else None
+            planned = asked.planned(query, coming) if views.chart_of(state).expected else ()
             frame, style = asked.frame(query), asked.style(*state.by)
             sold = common.is_empty(frame) and asked.sold(query)
             if common.is_empty(frame) and not ask(services().data.freshness).lines:
                 return ChartView(views.chart_of(state).title(state), instead=common.no_sales_yet())
-            return views.chart_view(frame, expected, alerts, state, style, coming=coming, sold=sold)
+            return views.chart_view(frame, expected, alerts, state, style, coming=coming, planned=planned, sold=sold)
 
         return chart_answer(build, table_clicks)
 

@@ -261,7 +261,9 @@ def chart(asked: Asking, of: str) -> ChartView:
 def trend(asked: Asking) -> ChartView:
     query = asked.query(grain="fitting")
     frame, expected, alerts = asked.frame(query), asked.expected(query), asked.alerts(query)
-    return views.trend_view(frame, expected, alerts, asked.state, asked.style(), coming=asked.forecast(query))
+    coming = asked.forecast(query)
+    planned = asked.planned(query, coming)
+    return views.trend_view(frame, expected, alerts, asked.state, asked.style(), coming=coming, planned=planned)
 
 
 def breakdown(asked: Asking, slug: str) -> ChartView:

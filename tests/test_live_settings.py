@@ -3,6 +3,7 @@
 from datetime import date
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -64,7 +65,7 @@ class TestTheProcessThatWatches:
         assert not decided.changed()
         with stored.transaction() as session:
             draft = CalendarDraft("closure", "Stocktaking", date(2026, 11, 30))
-            DatabaseCalendar(DatabaseAudit()).add(session, SYSTEM, draft)
+            DatabaseCalendar(DatabaseAudit(), ZoneInfo("UTC")).add(session, SYSTEM, draft)
         assert decided.changed()
         watcher = series_watcher(loaded, stored)
         assert watcher._settings.calendar.closed_days == {date(2026, 11, 30)}

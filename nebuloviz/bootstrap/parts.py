@@ -94,7 +94,7 @@ def parts(settings: Settings) -> Parts:
         notifications,
         forecasts,
         status,
-        DatabaseCalendar(audit),
+        DatabaseCalendar(audit, zone),
         DatabaseRules(audit),
         backtests,
     )

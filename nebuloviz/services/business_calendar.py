@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import holidays
 from sqlalchemy import delete, func, select
@@ -16,6 +17,8 @@ from nebuloviz.errors import Conflict, InvalidInput, NotFound, PermissionDenied,
 from nebuloviz.i18n import current, format_date, number
 from nebuloviz.i18n import gettext as _
 from nebuloviz.i18n.formats import words
+from nebuloviz.metrics.calendar import ONE_DAY, day_of, midnight
+from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import dimension
 from nebuloviz.models import ROLLED_DIMENSIONS, CalendarEntry, OpeningDay
 from nebuloviz.permissions import Actor, Permission, require
@@ -28,6 +31,7 @@ from nebuloviz.services.interfaces.calendar import (
     CalendarEntryView,
     CalendarService,
     PlannedDays,
+    PlannedTime,
 )
 from nebuloviz.services.notification_rules import clock_of
 from nebuloviz.services.scope import scope_filters
@@ -42,10 +46,11 @@ _WEEK, _DAY_MINUTES = 7, 24 * 60
 
 
 class DatabaseCalendar(CalendarService):
-    """The `CalendarService` over our own tables."""
+    """The `CalendarService` over our own tables. `zone` is that of the business, whose days are meant."""
 
-    def __init__(self, audit: AuditService) -> None:
+    def __init__(self, audit: AuditService, zone: ZoneInfo) -> None:
         self._audit = audit
+        self._zone = zone
 
     @require(Permission.ALERTS_READ)
     def entries(self, session: Session, actor: Actor) -> Sequence[CalendarEntryView]:
@@ -102,6 +107,16 @@ class DatabaseCalendar(CalendarService):
         return [item for item in found if _is_seen(actor, item)]
 
     @require(Permission.ALERTS_READ)
+    def planned(self, session: Session, actor: Actor, query: Query) -> Sequence[PlannedTime]:
+        ends = (query.start, query.end - timedelta(microseconds=1))
+        first, last = (min(max(day_of(end, self._zone), FIRST_DAY), LAST_DAY) for end in ends)
+        return [
+            PlannedTime(midnight(item.first, self._zone), midnight(item.last + ONE_DAY, self._zone), item)
+            for item in planned(session, first, last, current().language)
+            if item.kind != "open" and _is_seen(actor, item) and _is_asked_for(item, query)
+        ]
+
+    @require(Permission.ALERTS_READ)
     def hours(self, session: Session, actor: Actor) -> OpeningHours:  # noqa: ARG002 - `require` looks at the actor
         return week_hours(session)
 
@@ -136,6 +151,12 @@ def known_countries() -> frozenset[str]:
 
 def _is_seen(actor: Actor, item: CalendarEntry | PlannedDays) -> bool:
     return not item.dimension or passes(dimensions_of(item), scope_filters(actor))
+
+
+def _is_asked_for(item: PlannedDays, query: Query) -> bool:
+    """Whether the filters leave any of what it is about."""
+    own = [each for each in query.filters if each.dimension == item.dimension]
+    return all((item.value in each.values) == (each.op == "in") for each in own)
 
 
 def _row(session: Session, actor: Actor, entry_id: int) -> CalendarEntry:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -19,7 +20,18 @@ from nebuloviz.metrics.query import Grain, Query
 from nebuloviz.metrics.registry import METRICS, Metric, metric
 from nebuloviz.services.interfaces import Frame
 from nebuloviz.services.shown import Shape, largest
-from nebuloviz.web.figures import AnomalyMark, Style, bars, heat_map, scatter, stacked, title_of, treemap, trend
+from nebuloviz.web.figures import (
+    AnomalyMark,
+    PlannedMark,
+    Style,
+    bars,
+    heat_map,
+    scatter,
+    stacked,
+    title_of,
+    treemap,
+    trend,
+)
 from nebuloviz.web.figures.grid import columns, matrix
 from nebuloviz.web.reading import Asking
 from nebuloviz.web.state import PageState
@@ -48,7 +60,7 @@ class Drawing:
     """What a chart is drawn from. `data` are the rows of `frame`, with figures missing where a bucket has not begun.
 
     The columns are those of `nebuloviz.services.interfaces.Frame.data`. `expected` is the range that is normal, `ahead` a
-    forecast as `figures.ahead` draws it, or None; `marks` say what was unusual.
+    forecast as `figures.ahead` draws it, or None; `marks` say what was unusual, `planned` what the calendar says.
     """
 
     frame: Frame
@@ -58,6 +70,7 @@ class Drawing:
     expected: pd.DataFrame | None = None
     marks: Sequence[AnomalyMark] = ()
     ahead: pd.DataFrame | None = None
+    planned: Sequence[PlannedMark] = ()
 
     @property
     def metric(self) -> Metric:
@@ -145,15 +158,19 @@ def _pair_title(state: PageState) -> str:
 
 
 def _line(of: Drawing) -> go.Figure:
-    banded = of.data if of.by else common.with_expected(of.data, of.expected, of.metric.slug)
-    return trend(banded, of.metric, of.grain, split=of.by, anomalies=of.marks, ahead=of.ahead, style=of.style)
+    return _trend(of, "line")
 
 
 def _area(of: Drawing) -> go.Figure:
     if of.by:
         return stacked(of.data, of.metric, of.by, of.grain, kind="area", style=of.style)
-    banded = common.with_expected(of.data, of.expected, of.metric.slug)
-    return trend(banded, of.metric, of.grain, kind="area", anomalies=of.marks, ahead=of.ahead, style=of.style)
+    return _trend(of, "area")
+
+
+def _trend(of: Drawing, kind: Literal["line", "area"]) -> go.Figure:
+    banded = of.data if of.by else common.with_expected(of.data, of.expected, of.metric.slug)
+    said: dict[str, Any] = {"anomalies": of.marks, "ahead": of.ahead, "planned": of.planned, "style": of.style}
+    return trend(banded, of.metric, of.grain, split=of.by, kind=kind, **said)
 
 
 def _bar(of: Drawing) -> go.Figure:

@@ -17,7 +17,7 @@ from nebuloviz.i18n import current, use
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import dimension, metric
 from nebuloviz.permissions import Permission
-from nebuloviz.services.interfaces import AlertFilter, AlertView, Forecast, Frame
+from nebuloviz.services.interfaces import AlertFilter, AlertView, Forecast, Frame, PlannedTime
 from nebuloviz.web.context import ask, may, services
 from nebuloviz.web.figures import Style
 from nebuloviz.web.question import AHEAD, comparison_words, looks_ahead, query_of, without_own_filter
@@ -130,6 +130,16 @@ class Asking:
         """What was unusual in the metric and range of `query`, for those who may see alerts."""
         about = AlertFilter(metrics=query.metrics, start=query.start, end=query.end)
         return ask(services().alerts.list, about, None, 200).items if may(Permission.ALERTS_READ) else ()
+
+    def planned(self, query: Query, coming: Forecast | None = None) -> Sequence[PlannedTime]:
+        """What the calendar says of the time of `query` and of what is `coming`: a chart without it is still worth seeing."""
+        if not may(Permission.ALERTS_READ):
+            return ()
+        end = max(query.end, coming.points[-1].end) if coming else query.end
+        try:
+            return ask(services().calendar.planned, query.with_(end=end, comparison=None))
+        except NebuloVizError:
+            return ()
 
     def forecast(self, query: Query) -> Forecast | None:
         """What the time ahead of `query` will bring, where the page asks for it: a chart without it is still worth seeing."""

@@ -132,7 +132,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
         DatabaseNotifications(settings, mail, audit, decided.live),
         DayForecasts(data),
         Checkup(settings, database, cache, decided.live),
-        DatabaseCalendar(audit),
+        DatabaseCalendar(audit, ZoneInfo("UTC")),
         DatabaseRules(audit),
         RuleBacktests(database, ZoneInfo("UTC"), audit),
     )

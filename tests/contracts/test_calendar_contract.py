@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -11,6 +12,7 @@ from nebuloviz.db import Database
 from nebuloviz.detection.calendar import Plan
 from nebuloviz.errors import InvalidInput, NebuloVizError, NotFound, PermissionDenied, StaleVersion
 from nebuloviz.i18n import Preferences, use
+from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.permissions import SYSTEM, Permission
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.business_calendar import DatabaseCalendar
@@ -29,7 +31,7 @@ WEEK = ((540, 1080),) * 5 + ((1080, 120), (0, 0))
 
 @pytest.fixture(params=[DatabaseCalendar])
 def service(request: pytest.FixtureRequest) -> CalendarService:
-    made: CalendarService = request.param(DatabaseAudit())
+    made: CalendarService = request.param(DatabaseAudit(), ZoneInfo("Europe/Berlin"))
     return made
 
 
@@ -175,6 +177,23 @@ def test_whoever_is_confined_to_rows_sees_and_enters_what_is_about_them(
     for attempt, error in refused:
         with pytest.raises(error):
             attempt()
+
+
+def test_a_chart_is_told_what_is_planned_for_what_it_shows(service: CalendarService, act: Callable[..., Any]) -> None:
+    for draft in (SALE, IN_NORTH, IN_SOUTH, CalendarDraft("open", "Open", date(2026, 3, 3))):
+        act(service.add, draft)
+    whole = Query(("revenue",), datetime(2026, 3, 4, tzinfo=UTC), datetime(2026, 3, 5, tzinfo=UTC), grain="hour")
+    north, rest = (replace(whole, filters=(Filter("region", op, ("north",)),)) for op in ("in", "not_in"))
+
+    def told(query: Query, reader: Any = SYSTEM) -> list[str]:
+        return [item.days.name for item in act(service.planned, query, as_=reader)]
+
+    assert told(whole) == ["Spring sale", "Northern sale", "Rebuilding"]
+    assert (told(north), told(rest)) == (["Spring sale", "Northern sale"], ["Spring sale", "Rebuilding"])
+    assert told(whole, NORTH) == ["Spring sale", "Northern sale"]
+    assert told(replace(whole, start=datetime(2026, 3, 1, tzinfo=UTC), end=datetime(2026, 3, 1, 23, tzinfo=UTC))) == []
+    (first, *_rest) = act(service.planned, whole)
+    assert (first.start, first.end) == (datetime(2026, 3, 1, 23, tzinfo=UTC), datetime(2026, 3, 6, 23, tzinfo=UTC))
 
 
 def test_countries_go_by_the_readers_names(service: CalendarService) -> None:

@@ -86,7 +86,7 @@ def services_of(settings: Settings, shop: Shop) -> Services:
         DatabaseNotifications(settings, mail, shop.audit, decided.live),
         DayForecasts(shop.data, lambda: shop.data.now),
         shop.status,
-        DatabaseCalendar(shop.audit),
+        DatabaseCalendar(shop.audit, ZoneInfo("UTC")),
         DatabaseRules(shop.audit),
         RuleBacktests(Database("sqlite://"), ZoneInfo("UTC"), shop.audit),
     )

@@ -1,5 +1,6 @@
 """The pages of the business calendar, with the real service behind them."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.services.interfaces import CalendarDraft
 from nebuloviz.web.context import act, ask, services
+from nebuloviz.web.reading import asking
 from nebuloviz.web.views import calendar as views
 from tests.pages.conftest import Browser, Drawn
 
@@ -53,6 +55,22 @@ def test_what_was_entered_is_listed_and_leads_to_its_form(page: Any, browser: Br
     later, step = page.show_agenda(None, 1, step)
     assert (step, "Nothing is planned" in drawn(later)) == (1, True)
     assert f"/calendar/{view.id}" in drawn(page.show_rest("calendar-entries")[0])
+
+
+def test_charts_show_what_is_planned_for_what_they_are_about(browser: Browser, drawn: Drawn) -> None:
+    from pages import explore, overview  # noqa: PLC0415 - as above
+
+    act(services().calendar.add, SALE)
+    act(services().calendar.add, replace(SALE, kind="closure", name="Rebuilding", dimension="region", value="North"))
+    browser.triggers()
+    with asking("?range=28d") as asked:
+        chart = overview.trend(asked)
+        assert "Closed: Rebuilding (region: North)" in drawn(chart.figure).replace("Region", "region")
+        assert chart.table is not None
+        assert "Rebuilding" in drawn(chart.table())
+    assert "&lt;b&gt;Sale&lt;/b&gt;" in drawn(explore.draw("?range=28d", "1", "light", 1))
+    with asking("?range=28d&f.region=South") as asked:
+        assert [item.days.name for item in asked.planned(asked.query(grain="day"))] == ["<b>Sale</b>"]
 
 
 def test_hours_are_said_and_left_to_be_learned_again(page: Any, drawn: Drawn) -> None:

@@ -16,7 +16,7 @@ from nebuloviz.metrics.registry import metric
 from nebuloviz.services.interfaces import OTHER
 from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web import figures
-from nebuloviz.web.figures import AnomalyMark, Click, JudgedWindow, Style, clicked
+from nebuloviz.web.figures import AnomalyMark, Click, JudgedWindow, PlannedMark, Style, clicked
 from nebuloviz.web.figures.axes import round_ticks
 from nebuloviz.web.figures.text import points_text
 from nebuloviz.web.theme import LIGHT, Theme, contrast
@@ -84,12 +84,18 @@ def rung(value: str) -> AnomalyMark:
     return AnomalyMark(days()["bucket"][3].to_pydatetime(), 1.0, "high", 3, value)
 
 
+def planned(name: str, first: int = 3, last: int = 4, *, closed: bool = False) -> PlannedMark:
+    start, end = (days(60)["bucket"][each].to_pydatetime().replace(tzinfo=None) for each in (first, last + 1))
+    return PlannedMark(start, end, closed, "Closed" if closed else "Promotion", name)
+
+
 #: Each kind of figure, with a foreign text wherever one can stand.
 FIGURES: dict[str, Callable[[str], go.Figure]] = {
     "trend": lambda value: figures.trend(with_all(days()), REVENUE, "day", anomalies=[rung(value)], style=STYLE),
     "ahead": lambda value: figures.trend(
         with_all(days()), REVENUE, "day", anomalies=[rung(value)], ahead=forecast(), style=STYLE
     ),
+    "planned": lambda value: figures.trend(with_all(days()), REVENUE, "day", planned=[planned(value)], style=STYLE),
     "split": lambda value: figures.trend(split(value, "Bakery"), REVENUE, "day", split="category", style=STYLE),
     "many": lambda value: figures.trend(split(value, *"abcdef"), REVENUE, "day", split="category", style=STYLE),
     "sparkline": lambda _value: figures.sparkline(with_all(days()), REVENUE, style=STYLE),
@@ -249,6 +255,28 @@ class TestTrend:
     def test_a_bar_below_zero_leaves_room_for_its_value(self) -> None:
         low, high = figures.bars(parts("a", "b").assign(revenue=[10.0, -5.0]), REVENUE, "category").layout.xaxis.range
         assert low < -5.0 - 0.2 * (high + 5.0)
+
+    def test_what_is_planned_is_tinted_and_named_in_hover_and_legend(self) -> None:
+        marks = [planned("Spring sale"), planned("Stocktaking", 10, 10, closed=True), planned("Next year", 50, 51)]
+        drawn = figures.trend(days(), REVENUE, "day", planned=marks)
+        hovers = [mark[3] for mark in points(drawn).customdata]
+        assert [number for number, hover in enumerate(hovers) if "Promotion: Spring sale" in hover] == [3, 4]
+        assert [number for number, hover in enumerate(hovers) if "Closed: Stocktaking" in hover] == [10]
+        assert {item.name for item in drawn.data if item.name} >= {"Promotion", "Closed"}
+        assert "Next year" not in str(drawn)
+        tints = [shape for shape in drawn.layout.shapes if shape.y1 == 1]
+        noon = timedelta(hours=12)  # a bucket's point stands at its start
+        assert [(shape.x0, shape.x1) for shape in tints] == [(mark.start - noon, mark.end - noon) for mark in marks[:2]]
+        monthly = figures.trend(days(3, grain="MS"), REVENUE, "month", planned=marks)
+        assert not monthly.layout.shapes, "there is something in every month"
+
+    def test_days_and_hours_and_weeks_are_told_what_is_planned_for_most_of_them(self) -> None:
+        sale = planned("Sale", 0, 0)
+        for grain, alias, held in (("hour", "h", 24), ("week", "W-MON", 1)):
+            told = figures.with_planned(days(30, grain=alias), [sale], grain)["planned"]
+            assert (told != "").sum() == held
+        shifted = days(3, "2026-09-27", zone="Asia/Tokyo").assign(bucket=lambda rows: rows["bucket"])
+        assert figures.with_planned(shifted, [sale], "day")["planned"].tolist() == ["", "Promotion: Sale", ""]
 
     def test_an_anomaly_is_a_ring_whose_click_gives_the_alert(self) -> None:
         frame = days(5)

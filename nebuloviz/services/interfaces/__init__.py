@@ -54,6 +54,7 @@ from nebuloviz.services.interfaces.calendar import (
     CalendarService,
     EntryKind,
     PlannedDays,
+    PlannedTime,
 )
 from nebuloviz.services.interfaces.data import (
     OTHER,
@@ -219,6 +220,7 @@ __all__ = [
     "PartitionStatus",
     "PasswordOffer",
     "PlannedDays",
+    "PlannedTime",
     "PostResult",
     "ProfileChanges",
     "ProfileService",

@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Literal
 
 from sqlalchemy.orm import Session
 
 from nebuloviz.detection.opening import OpeningHours
+from nebuloviz.metrics.query import Query
 from nebuloviz.permissions import Actor
 
 EntryKind = Literal["closure", "promotion", "holidays", "open"]
@@ -54,6 +55,15 @@ class PlannedDays:
     entry_id: int
 
 
+@dataclass(frozen=True)
+class PlannedTime:
+    """Planned days as moments: [`start`, `end`)."""
+
+    start: datetime
+    end: datetime
+    days: PlannedDays
+
+
 class CalendarService(ABC):
     """Keeps the calendar. What is entered holds for the detectors within seconds, and for what they learned from, too.
 
@@ -92,6 +102,13 @@ class CalendarService(ABC):
     @abstractmethod
     def agenda(self, session: Session, actor: Actor, first: date, last: date) -> Sequence[PlannedDays]:
         """What is planned in these days, `last` included, in their order; public holidays one by one, in the reader's language."""
+
+    @abstractmethod
+    def planned(self, session: Session, actor: Actor, query: Query) -> Sequence[PlannedTime]:
+        """What is planned for some of what `query` asks for, in its range, in their order.
+
+        Without days on which one is open in spite of a holiday, which are like any others. The days are those of the business.
+        """
 
     @abstractmethod
     def hours(self, session: Session, actor: Actor) -> OpeningHours:

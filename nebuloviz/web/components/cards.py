@@ -132,6 +132,8 @@ def _columns(
             columns.append((words, True, _number_cell(metric, f"{metric.slug}:comparison")))
         if f"{metric.slug}:low" in frame:
             columns.append((_("Expected range"), True, functools.partial(_range_cell, metric)))
+    if "planned" in frame:
+        columns.append((_("Calendar"), False, lambda row: html.Td(html.Bdi(row["planned"]))))
     return columns
 
 

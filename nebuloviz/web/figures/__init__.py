@@ -19,6 +19,7 @@ from nebuloviz.web.figures.base import (
     empty,
 )
 from nebuloviz.web.figures.parts import bars, heat_map, treemap
+from nebuloviz.web.figures.planned import PlannedMark, with_planned
 from nebuloviz.web.figures.relation import scatter
 from nebuloviz.web.figures.stacks import stacked
 from nebuloviz.web.figures.text import escape, range_text, title_of, with_unit
@@ -29,6 +30,7 @@ __all__ = [
     "AnomalyMark",
     "Click",
     "JudgedWindow",
+    "PlannedMark",
     "Severity",
     "Style",
     "bars",
@@ -47,5 +49,6 @@ __all__ = [
     "trend",
     "value_label",
     "value_text",
+    "with_planned",
     "with_unit",
 ]

@@ -19,6 +19,7 @@ from nebuloviz.web.figures.ahead import add_ahead, ahead_text, ahead_values, joi
 from nebuloviz.web.figures.axes import time_axis, value_axis, wall
 from nebuloviz.web.figures.base import AnomalyMark, Drawing, Severity, Style, drawing, empty, mark
 from nebuloviz.web.figures.margins import text_width
+from nebuloviz.web.figures.planned import PlannedMark, add_planned, with_planned
 from nebuloviz.web.figures.series import Series, hover_text, severity_color
 from nebuloviz.web.figures.text import (
     LONGEST_DIRECT_LABEL,
@@ -51,13 +52,15 @@ def trend(  # noqa: PLR0913 - each is something else to draw
     kind: Literal["line", "area"] = "line",
     anomalies: Sequence[AnomalyMark] = (),
     ahead: pd.DataFrame | None = None,
+    planned: Sequence[PlannedMark] = (),
     style: Style | None = None,
 ) -> go.Figure:
     """`metric` over time as a line (or area), one per value of the dimension `split`.
 
     `frame` has `bucket` and the metric's column; drawn where present: `<metric>:comparison` lighter and dashed,
     `<metric>:low` and `<metric>:high` as the band of expected values (without split), `unfinished` dashed with 'so far'.
-    `ahead` is a forecast (see `figures.ahead`), drawn dashed beyond the last bucket that has ended, without split.
+    `ahead` is a forecast (see `figures.ahead`), drawn dashed beyond the last bucket that has ended, without split. `planned` is
+    what the calendar says of that time.
     """
     style = style or Style()
     if frame.empty:
@@ -77,10 +80,13 @@ def trend(  # noqa: PLR0913 - each is something else to draw
     windows = [anomaly for anomaly in anomalies if anomaly.window]
     _add_windows(drawn, windows, frame["bucket"], style)
     _add_rings(drawn, [anomaly for anomaly in anomalies if not anomaly.window], style)
-    for number, line in enumerate(series):
-        pointed = replace(line, rows=joined(line.rows, coming, metric))
-        _add_points(drawn, pointed, metric, style, anomalies if number == 0 else ())
     starts = sorted({*wall(frame["bucket"]), *(wall(coming["bucket"]) if coming is not None else ())})
+    add_planned(drawn, planned, grain, (starts[0], starts[-1]), style)
+    for number, line in enumerate(series):
+        pointed = replace(
+            line, rows=with_planned(joined(line.rows, coming, metric), planned if number == 0 else (), grain)
+        )
+        _add_points(drawn, pointed, metric, style, anomalies if number == 0 else ())
     running = not split and not metric.denominator and _ended(series[0].rows) < len(series[0].rows)
     room = _bar_width(series[0].rows["bucket"]) * 0.6 if running else None
     drawn.x_axis(time_axis(starts, grain, room=room), spikecolor=style.tokens.line_strong)
@@ -244,7 +250,8 @@ def _point(
     row: dict[Any, Any], line: Series, metric: Metric, style: Style, anomalies: Sequence[AnomalyMark]
 ) -> list[Any]:
     bucket = row["bucket"].to_pydatetime()
-    said = ("" if row.get("coming") else hover_text(row, line, metric, style), ahead_text(row, metric))
+    told = "" if row.get("coming") else hover_text(row, line, metric, style)
+    said = (told, ahead_text(row, metric), escape(row.get("planned", "")))
     hover = "<br>".join(filter(None, said))
     anomaly = next((each for each in anomalies if each.holds(bucket)), None)
     if anomaly is None:

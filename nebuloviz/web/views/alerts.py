@@ -15,7 +15,7 @@ from nebuloviz.i18n import _, format_datetime, ngettext, number, percent, relati
 from nebuloviz.metrics.line_figures import figure, metric_behind
 from nebuloviz.metrics.query import Filter
 from nebuloviz.metrics.registry import metric
-from nebuloviz.services.interfaces import AlertView, Contribution, Explanation, Frame, IncidentView
+from nebuloviz.services.interfaces import AlertView, Contribution, Explanation, Frame, IncidentView, PlannedTime
 from nebuloviz.services.shown import happened, told_apart
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components import (
@@ -30,10 +30,10 @@ from nebuloviz.web.components import (
     state_word,
 )
 from nebuloviz.web.components.basic import given, hidden, icon
-from nebuloviz.web.figures import Style, severity_word, title_of, trend, value_text
+from nebuloviz.web.figures import Style, severity_word, title_of, trend, value_text, with_planned
 from nebuloviz.web.question import filter_words
 from nebuloviz.web.state import ALERT_STATES, SEVERITIES, AlertState, PageState, Severity
-from nebuloviz.web.views import common, inbox
+from nebuloviz.web.views import calendar, common, inbox
 
 _Choice = TypeVar("_Choice", AlertState, Severity)
 
@@ -206,17 +206,19 @@ def head(alert: AlertView, now: datetime, *, together: int = 1, counted: float |
     return alert_card(alert, now=now, actions=actions, counted=counted)
 
 
-def course(frame: Frame, expected: pd.DataFrame | None, alert: AlertView, style: Style) -> ChartView:
-    """The series around the alert, with what was expected of it and the alert ringed."""
+def course(
+    frame: Frame, expected: pd.DataFrame | None, alert: AlertView, style: Style, planned: Sequence[PlannedTime] = ()
+) -> ChartView:
+    """The series around the alert, with what was expected of it, what was planned, and the alert ringed."""
     shown = metric(metric_behind(alert.metric))
     title = title_of(shown)
     data = happened(frame)
     banded = common.with_expected(data, expected, shown.slug)
-    marks = common.anomaly_marks(data, [alert], shown.slug, alert.grain)
+    marks, days = common.anomaly_marks(data, [alert], shown.slug, alert.grain), calendar.marks(planned)
     return ChartView(
         title,
-        trend(banded, shown, alert.grain, anomalies=marks, style=style),
-        common.table_of(frame, banded, title),
+        trend(banded, shown, alert.grain, anomalies=marks, planned=days, style=style),
+        common.table_of(frame, with_planned(banded, days, alert.grain), title),
         course_words(alert),
         common.downloads(frame.query, title),
     )

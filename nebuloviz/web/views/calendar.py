@@ -11,8 +11,8 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.detection.opening import OpeningHours
-from nebuloviz.i18n import _, date_range, format_date, lazy, weekday_name
-from nebuloviz.services.interfaces import CalendarDraft, CalendarEntryView, EntryKind, PlannedDays
+from nebuloviz.i18n import _, date_range, format_date, lazy, local, weekday_name
+from nebuloviz.services.interfaces import CalendarDraft, CalendarEntryView, EntryKind, PlannedDays, PlannedTime
 from nebuloviz.services.notification_rules import DAY_MINUTES
 from nebuloviz.services.notification_words import clock_words, week_days
 from nebuloviz.web.components import (
@@ -27,6 +27,7 @@ from nebuloviz.web.components import (
     text_field,
 )
 from nebuloviz.web.components.basic import Kind, given
+from nebuloviz.web.figures import PlannedMark
 from nebuloviz.web.views.notifications import segment_words
 
 NEW = "new"  # in the place of the number of an entry that is to be made
@@ -116,6 +117,21 @@ def _when(first: date | None, last: date | None) -> str:
 
 def _where(dimension: str, value: str) -> str:
     return segment_words(dimension, value) if dimension else _("All sales")
+
+
+def marks(planned: Sequence[PlannedTime]) -> list[PlannedMark]:
+    """As charts over time show them."""
+    return [_mark(item) for item in planned]
+
+
+def _mark(item: PlannedTime) -> PlannedMark:
+    days = item.days
+    start, end = (local(moment).replace(tzinfo=None) for moment in (item.start, item.end))
+    words = _("Public holiday") if days.kind == "holidays" else str(KINDS[days.kind][0])
+    name = days.name
+    if days.dimension:
+        name = _("{name} ({segment})", name=name, segment=segment_words(days.dimension, days.value))
+    return PlannedMark(start, end, days.kind != "promotion", words, name)
 
 
 # ---------------------------------------------------------------- opening hours

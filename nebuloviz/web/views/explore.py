@@ -11,15 +11,15 @@ from dash.development.base_component import Component
 from nebuloviz.i18n import _, number
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import metric
-from nebuloviz.services.interfaces import AlertView, Forecast, Frame
+from nebuloviz.services.interfaces import AlertView, Forecast, Frame, PlannedTime
 from nebuloviz.services.shown import happened, matrix_of
 from nebuloviz.web.chart_kinds import CHARTS, Chart, Drawing
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components.basic import Children
-from nebuloviz.web.figures import Style
+from nebuloviz.web.figures import Style, with_planned
 from nebuloviz.web.reading import Asking
 from nebuloviz.web.state import PageState
-from nebuloviz.web.views import ahead, common
+from nebuloviz.web.views import ahead, calendar, common
 
 
 def charts_for(state: PageState) -> tuple[Chart, ...]:
@@ -48,7 +48,7 @@ def expects(state: PageState) -> bool:
     return state.over_time and not state.by and chart_of(state).expected
 
 
-def chart_view(
+def chart_view(  # noqa: PLR0913 - each is something else to draw
     frame: Frame,
     expected: pd.DataFrame | None,
     alerts: Sequence[AlertView],
@@ -56,10 +56,12 @@ def chart_view(
     style: Style,
     *,
     coming: Forecast | None = None,
+    planned: Sequence[PlannedTime] = (),
     sold: bool = False,
 ) -> ChartView:
     """The chart, its table and its downloads, all of the same rows; `coming` is a forecast that goes on beyond them.
 
+    `planned`: what the calendar says of that time.
     `sold`: there are sales, even where their figures are all zero or unknown.
     """
     chart, query = chart_of(state), frame.query
@@ -70,12 +72,14 @@ def chart_view(
     data, shape = happened(frame), chart.shape(state)
     links = common.downloads(query, title, shape, state.top if shape == "pairs" else None)
     marks = common.marks_about(data, alerts, state, query.grain) if expects(state) else ()
-    drawn = chart.draw(Drawing(frame, data, state, style, expected, marks, ahead.frame_of(coming)))
+    days = calendar.marks(planned)
+    drawn = chart.draw(Drawing(frame, data, state, style, expected, marks, ahead.frame_of(coming), days))
     if isinstance(drawn, Component):
         return ChartView(title, instead=drawn, links=links)
     subtitle: Children = common.by_words(query.grain) if query.grain else None
     banded = common.with_expected(data, expected, state.metric) if expects(state) else data
-    table = ahead.with_forecast(common.table_of(frame, banded, title), coming)
+    told = with_planned(banded, days, query.grain) if query.grain else banded
+    table = ahead.with_forecast(common.table_of(frame, told, title), coming)
     if query.grain and query.dimensions:
         subtitle = _told_apart(query, state)
     if expects(state):

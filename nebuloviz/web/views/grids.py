@@ -217,6 +217,8 @@ def _frame_columns(frame: Frame, data: pd.DataFrame) -> list[tuple[str, bool, _C
             columns.append((words, True, _number_cells(shown, f"{slug}:comparison")))
         if f"{slug}:low" in data:
             columns.append((_("Expected range"), True, _range_cells(shown)))
+    if "planned" in data:
+        columns.append((_("Calendar"), False, lambda row: (row["planned"], row["planned"])))
     return columns
 
 

@@ -23,6 +23,7 @@ from nebuloviz.services.interfaces import (
     Frame,
     Freshness,
     ImportView,
+    PlannedTime,
     SaleLine,
 )
 from nebuloviz.services.shown import happened, matrix_of
@@ -38,11 +39,12 @@ from nebuloviz.web.figures import (
     treemap,
     trend,
     value_text,
+    with_planned,
     with_unit,
 )
 from nebuloviz.web.question import comparison_words
 from nebuloviz.web.state import PageState
-from nebuloviz.web.views import ahead, common
+from nebuloviz.web.views import ahead, calendar, common
 from nebuloviz.web.views.alerts import resolved_words
 from nebuloviz.web.views.data import running_imports
 
@@ -152,8 +154,9 @@ def trend_view(
     style: Style,
     *,
     coming: Forecast | None = None,
+    planned: Sequence[PlannedTime] = (),
 ) -> ChartView:
-    """The metric over time, with what was expected of it, what was unusual, what is not over yet, and what is `coming`."""
+    """The metric over time, with what was expected of it, what was unusual or planned, what is not over yet, and what is `coming`."""
     slug, grain = state.metric, frame.query.grain or "day"
     title = title_of(metric(slug))
     if common.is_empty(frame):
@@ -161,11 +164,11 @@ def trend_view(
     data = happened(frame)
     marks = common.marks_about(data, alerts, state, grain)
     banded = common.with_expected(data, expected, slug)
-    query, now = frame.query, frame.as_of
+    query, now, days = frame.query, frame.as_of, calendar.marks(planned)
     return ChartView(
         title,
-        trend(banded, metric(slug), grain, anomalies=marks, ahead=ahead.frame_of(coming), style=style),
-        ahead.with_forecast(common.table_of(frame, banded, title), coming),
+        trend(banded, metric(slug), grain, anomalies=marks, ahead=ahead.frame_of(coming), planned=days, style=style),
+        ahead.with_forecast(common.table_of(frame, with_planned(banded, days, grain), title), coming),
         ahead.subtitle(query, state, coming, "/", now),
         common.downloads(query, title),
     )
