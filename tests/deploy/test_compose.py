@@ -6,11 +6,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from nebuloviz.cli import _parser
-from tests.deploy.files import DEPLOY, documents, unknown_settings
+from tests.deploy.files import DEPLOY, ROOT, documents, unknown_settings
 from tests.servers.base import find_program
+from tests.servers.required import needs_servers
 
 FILE = DEPLOY / "compose.yaml"
 [COMPOSE] = documents(FILE)
@@ -23,14 +25,27 @@ every_service = pytest.mark.parametrize("name", SERVICES)
 every_one_of_ours = pytest.mark.parametrize("name", OURS)
 
 
-def test_follows_the_compose_specification() -> None:
-    done = subprocess.run(
-        [find_program("check-jsonschema"), "--builtin-schema", "vendor.compose-spec", FILE],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
+def resolved(env_file: Path) -> dict[str, Any]:
+    """What Docker Compose itself makes of the file; it needs no engine for that."""
+    with needs_servers():
+        compose = find_program("docker-compose")
+    command = [compose, "-f", FILE, "--env-file", env_file, "--profile", "*", "config", "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr, "it warns of nothing"
+    found: dict[str, Any] = orjson.loads(done.stdout)
+    return found
+
+
+def test_is_taken_by_docker_compose_with_the_settings_that_the_page_names(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    variables = dict(re.findall(r"^    (NEBULOVIZ_\w+)=(\S+)$", page, re.MULTILINE))
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
+    services = resolved(tmp_path / ".env")["services"]
+    assert set(services) == set(SERVICES)
+    assert len(variables) == 6
+    for name in OURS:
+        assert variables.items() <= services[name]["environment"].items()
 
 
 def test_has_every_part_of_an_installation() -> None:
