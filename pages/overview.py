@@ -213,7 +213,7 @@ def running() -> Sequence[ImportView]:
 def shown(asked: Asking) -> dict[str, Any]:
     """What the page shows of figures, drawn once for all who read alike: tiles, findings, and of each chart its parts."""
 
-    def draw() -> dict[str, Any]:
+    def draw(asked: Asking) -> dict[str, Any]:
         failures: Failures = []
         whole = {name: part_answer(partial(build, asked), failures) for name, build in PARTS.items()}
         try:
@@ -325,7 +325,7 @@ def newest_sales(_stamp: str, search: str | None, known: str | None) -> tuple[An
 def newest_alerts(_stamp: str, search: str | None) -> Any:
     with asking(search) as asked:
 
-        def build() -> list[Component]:
+        def build(asked: Asking) -> list[Component]:
             active = AlertFilter(states=("open", "acknowledged"))
             found = ask(services().alerts.list, active, None, views.FEED_ITEMS).items
             if found:
@@ -334,7 +334,7 @@ def newest_alerts(_stamp: str, search: str | None) -> Any:
             resolved = ask(services().alerts.counts, AlertFilter(start=start, end=end))["resolved"]
             return views.no_alerts(asked.state, resolved, ask(services().alerts.detectors), running())
 
-        return part_answer(lambda: asked.kept("overview feed", lambda: {"feed": build()})["feed"])
+        return part_answer(lambda: asked.kept("overview feed", lambda asked: {"feed": build(asked)})["feed"])
 
 
 @protected_callback(

@@ -153,7 +153,7 @@ class FakeDataService(DataService):
     ) -> bytes:
         return render(self.frame(session, actor, query))
 
-    def view(self, session: Session, actor: Actor, name: str, draw: Callable[[], Made]) -> Made:
+    def view(self, session: Session, actor: Actor, stamp: str, name: str, draw: Callable[[], Made]) -> Made:
         return draw()
 
     def _note(self, query: Query) -> None:

@@ -35,7 +35,6 @@ from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.customer_sets import CustomerSetBuilder
 from nebuloviz.services.frames import build_frame, product_names
 from nebuloviz.services.interfaces import DataService, Frame, Freshness, Made, SalePage
-from nebuloviz.services.pace import Pace
 from nebuloviz.services.sale_pages import sale_page
 from nebuloviz.services.scope import scope_filters, within_scope
 
@@ -63,7 +62,6 @@ class SalesDataService(DataService):
         self._zone = zone
         self._now = now
         self._sets = sets
-        self._pace = Pace()
         self._versions: dict[date, int] = {}  # of each day's sales, as pages have heard of them
 
     @require(Permission.DATA_READ)
@@ -98,22 +96,10 @@ class SalesDataService(DataService):
             raise InvalidQuery(_("The range or its comparison leaves the years 1 to 9999.")) from None
 
     @require(Permission.DATA_READ)
-    def view(self, session: Session, actor: Actor, name: str, draw: Callable[[], Made]) -> Made:
-        key = self._view_key(session, actor, name)
-        kept: Made | None = self._cache.kept(SALES, key, depends=())
-        if kept is not None:
-            return kept
-        with self._pace.turn:
-            key = self._view_key(session, actor, name)  # news may have come meanwhile, and have been drawn
-            return self._cache.get_or_compute(
-                SALES, key, lambda: self._pace.timed(draw), depends=(), ttl_seconds=_VIEW_SECONDS
-            )
-
-    def _view_key(self, session: Session, actor: Actor, name: str) -> str:
-        since = int(self._now().timestamp()) // _VIEW_SECONDS
-        stamp = self.stamp(session, actor)
+    def view(self, session: Session, actor: Actor, stamp: str, name: str, draw: Callable[[], Made]) -> Made:
         session.rollback()  # gives its connection back: what is drawn asks with sessions of its own
-        return f"view|{since}|{stamp}|{actor.scope}|{','.join(sorted(actor.permissions))}|{name}"
+        key = f"view|{stamp}|{actor.scope}|{','.join(sorted(actor.permissions))}|{name}"
+        return self._cache.get_or_compute(SALES, key, draw, depends=(), ttl_seconds=_VIEW_SECONDS)
 
     @require(Permission.SALES_READ)
     def sales(
@@ -181,9 +167,6 @@ class SalesDataService(DataService):
 
     @require(Permission.DATA_READ)
     def stamp(self, session: Session, actor: Actor) -> str:  # noqa: ARG002 - a stamp of more than one may see gives nothing away
-        return self._pace.news(self._now(), lambda: self._stamp(session))
-
-    def _stamp(self, session: Session) -> str:
         """The versions of all days' sales and of all alerts; what other processes have changed is not kept here any longer."""
         with _up_to_date(session) as current:
             rows = current.execute(select(DayVersion.day, DayVersion.version))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Concatenate, ParamSpec, TypeVar
 
 from flask import Flask, current_app, request
@@ -23,6 +23,7 @@ from nebuloviz.permissions import Actor, Permission
 from nebuloviz.services.audit import view_only
 from nebuloviz.services.interfaces import InstallationSettings, Services, UserView
 from nebuloviz.settings import Settings
+from nebuloviz.web.live import LiveViews
 
 _EXTENSION = "nebuloviz"
 
@@ -40,6 +41,7 @@ class Context:
     services: Services
     database: Database
     settings: Settings
+    live: LiveViews = field(default_factory=LiveViews)
 
 
 class SignedIn(UserMixin):  # type: ignore[misc]  # flask-login has no type information
@@ -114,6 +116,32 @@ def ask(method: Callable[Concatenate[Session, Actor, _P], _R], *args: _P.args, *
     """
     with answering(), context().database.session() as session:
         return method(session, current_actor(), *args, **kwargs)
+
+
+def stamp() -> str:
+    """What pages know of whether sales and alerts have changed: a text that does, once what is looked at is drawn anew."""
+    return context().live.news(_ask_for_stamp)
+
+
+def drawn(name: str, draw: Callable[[], _R]) -> _R:
+    """What `draw` makes, once for all who may see the same; for as long as somebody looks at it, again before pages hear of news.
+
+    `name` names all that it depends on but what the user may see.
+
+    Raises:
+        Unavailable: nobody can say whether there is news.
+        NebuloVizError: whatever `draw` raises.
+    """
+    live, actor = context().live, current_actor()
+
+    def as_of(stamp: str) -> _R:
+        return ask(services().data.view, stamp, name, lambda: live.timed(draw))
+
+    return live.view((name, actor.scope, actor.permissions), _ask_for_stamp, as_of)
+
+
+def _ask_for_stamp() -> str:
+    return ask(services().data.stamp)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import dimension, metric
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import AlertFilter, AlertView, Forecast, Frame, PlannedTime
-from nebuloviz.web.context import ask, may, services
+from nebuloviz.web.context import ask, drawn, may, services
 from nebuloviz.web.figures import Style
 from nebuloviz.web.question import AHEAD, comparison_words, looks_ahead, query_of, without_own_filter
 from nebuloviz.web.state import PageState
@@ -97,17 +97,22 @@ class Asking:
     def frame(self, query: Query) -> Frame:
         return ask(services().data.frame, query)
 
-    def kept(self, page: str, draw: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    def kept(self, page: str, draw: Callable[[Asking], Mapping[str, Any]]) -> dict[str, Any]:
         """What `draw` gives for `page`, each value as the JSON that the browser gets.
 
-        It is drawn once for all readers who ask the same, may see the same and read alike; unless it raises `NotWhole`.
+        It is drawn once for all readers who ask the same, may see the same and read alike, and again with news; unless it
+        raises `NotWhole`.
         """
         name = f"{page}|{self.state.to_search()}|{self.theme}|{current()}"
+
+        def as_of_now() -> dict[str, bytes]:
+            return _json(draw(replace(self, now=now())))
+
         try:
             try:
-                texts = ask(services().data.view, name, lambda: _json(draw()))
+                texts = drawn(name, as_of_now)
             except Unavailable:  # nobody can say whether there is news; each part says for itself what it lacks
-                texts = _json(draw())
+                texts = as_of_now()
         except NotWhole as found:
             texts = _json(found.drawn)
         return {key: orjson.Fragment(text) for key, text in texts.items()}

@@ -37,7 +37,7 @@ from nebuloviz.web.components import (
     topbar,
 )
 from nebuloviz.web.components.basic import given, icon
-from nebuloviz.web.context import ERROR_STORE_ID, act, ask, current_user, installation, may, services, settings
+from nebuloviz.web.context import ERROR_STORE_ID, act, ask, current_user, installation, may, services, settings, stamp
 from nebuloviz.web.logo import logo_address
 from nebuloviz.web.navigation import INTERVAL_ID, SAVED_ID, STAMP_ID, THEME_ID, URL_ID
 from nebuloviz.web.reading import now
@@ -103,7 +103,7 @@ def _news() -> tuple[str, str | None, int]:
     """The stamp, when the newest sale arrived (ISO 8601), and how many alerts are open."""
     last = ask(services().data.freshness).last_arrival
     count = ask(services().alerts.counts).get("open", 0) if may(Permission.ALERTS_READ) else 0
-    return ask(services().data.stamp), last.isoformat() if last else None, count
+    return stamp(), last.isoformat() if last else None, count
 
 
 def _machinery(user: UserView, known: tuple[str, str | None, int]) -> list[Component]:
@@ -194,10 +194,10 @@ def _user_menu(user: UserView) -> html.Details:
 )
 def refresh(_ticks: int | None, known: str, arrival: str | None, open_alerts: int) -> tuple[Any, ...]:
     """Ask for the stamp; only where it has changed is anything else asked or redrawn."""
-    if ask(services().data.stamp) == known:
+    if stamp() == known:
         return no_update, no_update, age_of(arrival, now()), no_update
-    stamp, arrival, count = _news()
-    return stamp, arrival, age_of(arrival, now()), no_update if count == open_alerts else count
+    news, arrival, count = _news()
+    return news, arrival, age_of(arrival, now()), no_update if count == open_alerts else count
 
 
 def age_of(arrival: str | None, at: datetime) -> Component:

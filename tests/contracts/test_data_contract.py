@@ -209,7 +209,7 @@ class TestAFrame:
                     case.service.frame(case.session, actor, Query(("lines",), TODAY, TODAY + DAY)).data["lines"].sum()
                 )
 
-            return case.service.view(case.session, actor, name, draw)
+            return case.service.view(case.session, actor, case.service.stamp(case.session, actor), name, draw)
 
         case.have(sale(1), sale(2, category="Bakery"))
         assert [view(SYSTEM), view(replace(SYSTEM, user_id=7))] == [2, 2]
@@ -226,8 +226,8 @@ class TestAFrame:
             raise Unavailable("away")
 
         with pytest.raises(Unavailable):
-            case.service.view(case.session, SYSTEM, "tiles", fail)
-        assert case.service.view(case.session, SYSTEM, "tiles", lambda: 1) == 1
+            case.service.view(case.session, SYSTEM, "1", "tiles", fail)
+        assert case.service.view(case.session, SYSTEM, "1", "tiles", lambda: 1) == 1
 
     def test_describes_its_columns(self, case: Case) -> None:
         case.have(sale(1))

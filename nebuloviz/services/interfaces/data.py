@@ -116,12 +116,11 @@ class DataService(ABC):
         """
 
     @abstractmethod
-    def view(self, session: Session, actor: Actor, name: str, draw: Callable[[], Made]) -> Made:
-        """What `draw` makes of this service's answers, for all who may see the same; kept for seconds, until sales or alerts change.
+    def view(self, session: Session, actor: Actor, stamp: str, name: str, draw: Callable[[], Made]) -> Made:
+        """What `draw` makes of this service's answers as of `stamp`, for all who may see the same; kept for seconds.
 
         `name` names all else that it depends on: what is drawn, the question, and how the reader reads. `draw` asks with
-        sessions of its own: what `session` has read is let go of first. What it raises is raised, and not kept. It may have to
-        wait for its turn, so it is not for an event loop.
+        sessions of its own: what `session` has read is let go of first. What it raises is raised, and not kept.
 
         Raises:
             PermissionDenied: the actor may not read data.
@@ -155,4 +154,4 @@ class DataService(ABC):
 
     @abstractmethod
     def stamp(self, session: Session, actor: Actor) -> str:
-        """A short text that changes, within seconds, when sales or alerts have changed; cheap enough to ask every few seconds."""
+        """A short text that changes when sales or alerts have changed; cheap enough to ask every second."""

@@ -1,0 +1,136 @@
+"""Views that open pages show: drawn once for all who read alike, and with each piece of news again, before pages hear of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Hashable
+from contextvars import Context, copy_context
+from dataclasses import dataclass
+from typing import TypeVar
+
+from nebuloviz.errors import NebuloVizError
+
+Made = TypeVar("Made")
+Stamp = str
+Ask = Callable[[], Stamp]
+
+#: Python computes one thing at a time: more of them at once would only make small questions wait, and take memory.
+_AT_ONCE = 2
+_LEAST_SECONDS, _MOST_SECONDS = 1.0, 15.0
+#: Of a thread's time, for views that are drawn again because of news.
+_SHARE = 1 / 2
+#: Of a thread's time, for what is drawn ahead of one piece of news; what is not, is drawn for the first who looks at it.
+_AHEAD_SECONDS = 3.0
+#: A page that nobody has looked at for so long is closed; and so old a stamp is no news to anybody.
+_OPEN_SECONDS = 30.0
+_MOST_OPEN = 200
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _View:
+    """What somebody looks at: how to draw it as of a stamp, as whoever asked first would see it."""
+
+    draw: Callable[[Stamp], object]
+    context: Context
+    looked_at: float
+
+
+class LiveViews:
+    """One process's. Where drawing all that is looked at would take most of its time, news comes less often.
+
+    `clock` gives seconds that never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._views: dict[Hashable, _View] = {}
+        self._lock = threading.Lock()  # of the views
+        self._turn = threading.BoundedSemaphore(_AT_ONCE)
+        self._asking = threading.Lock()
+        self._drawn_seconds = 0.0
+        self._told = ""
+        self._told_at: float | None = None
+        self.seconds = _LEAST_SECONDS
+
+    def news(self, ask: Ask) -> Stamp:
+        """The stamp as pages know it. From time to time `ask` is asked for another, which is told once views are drawn as of it.
+
+        Raises:
+            NebuloVizError: nobody knows it, and `ask` raised.
+        """
+        age = self._age()
+        if age < self.seconds or not self._asking.acquire(blocking=False):
+            return self._told or ask()
+        if age < _OPEN_SECONDS:
+            work = threading.Thread(target=copy_context().run, args=(self._go_ahead, ask), name="views", daemon=True)
+            work.start()
+            return self._told
+        try:
+            self._tell(ask())
+            return self._told
+        finally:
+            self._asking.release()
+
+    def view(self, key: Hashable, ask: Ask, draw: Callable[[Stamp], Made]) -> Made:
+        """What `draw` makes as of the stamp that pages know. For as long as somebody looks at `key`, it is called with the next."""
+        with self._lock:
+            self._views[key] = _View(draw, copy_context(), self._clock())
+            if len(self._views) > _MOST_OPEN:
+                self._views = dict(self._latest()[: _MOST_OPEN // 2])
+        return draw(self.news(ask))
+
+    def timed(self, draw: Callable[[], Made]) -> Made:
+        """What `draw` makes, in its turn; how much of this thread's time it took counts."""
+        with self._turn:
+            start = time.thread_time()
+            try:
+                return draw()
+            finally:
+                self._drawn_seconds += time.thread_time() - start
+
+    def _age(self) -> float:
+        return float("inf") if self._told_at is None else self._clock() - self._told_at
+
+    def _go_ahead(self, ask: Ask) -> None:
+        """Draw anew what is looked at, and then tell the news. Takes over, and lets go of, the right to ask."""
+        try:
+            stamp = ask()
+            if stamp != self._told:
+                self._draw_ahead(stamp)
+            self._tell(stamp)
+        except NebuloVizError:
+            self._told_at = None  # whoever asks next asks for oneself, and hears why nothing is known
+        except Exception:  # noqa: BLE001 - a thread's own end: what it was is in the log
+            self._told_at = None
+            _log.exception("Views could not be drawn ahead")
+        finally:
+            self._asking.release()
+
+    def _draw_ahead(self, stamp: Stamp) -> None:
+        """What was looked at last comes first, as long as there is time."""
+        opened, end = self._clock() - _OPEN_SECONDS, time.thread_time() + _AHEAD_SECONDS
+        with self._lock:
+            self._views = {key: view for key, view in self._latest() if view.looked_at >= opened}
+            views = list(self._views.values())
+        for view in views:
+            if time.thread_time() > end:
+                break
+            try:
+                view.context.run(view.draw, stamp)
+            except Exception:  # noqa: BLE001 - it is drawn for whoever looks next, who hears of it
+                _log.debug("A view could not be drawn ahead", exc_info=True)
+
+    def _latest(self) -> list[tuple[Hashable, _View]]:
+        """Views by key, those first that were looked at last."""
+        return sorted(self._views.items(), key=lambda item: -item[1].looked_at)
+
+    def _tell(self, stamp: Stamp) -> None:
+        """How much was drawn since the last news says how long this should hold; shorter only by little."""
+        fitting = min(max(_LEAST_SECONDS, self._drawn_seconds / _SHARE), _MOST_SECONDS)
+        self.seconds = max(fitting, self.seconds - 1)
+        self._drawn_seconds = 0.0
+        self._told, self._told_at = stamp, self._clock()

@@ -1,0 +1,154 @@
+import threading
+import time
+from contextvars import ContextVar
+
+import pytest
+
+from nebuloviz.errors import Unavailable
+from nebuloviz.web.live import LiveViews
+
+READER: ContextVar[str] = ContextVar("reader")
+
+
+class Desk:
+    """Views with a clock that stands, and stamps that are numbers."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.live = LiveViews(clock=lambda: self.time)
+        self.asked = 0
+        self.drawn: list[tuple[str, str]] = []
+        self.wrong: Exception | None = None
+
+    def ask(self) -> str:
+        self.asked += 1
+        if self.wrong:
+            raise self.wrong
+        return str(self.asked)
+
+    def news(self) -> str:
+        return self.live.news(self.ask)
+
+    def look(self, name: str) -> str:
+        """What is shown of the view `name`."""
+
+        def draw(stamp: str) -> str:
+            self.drawn.append((name, stamp))
+            return f"{name} as of {stamp}"
+
+        return self.live.view(name, self.ask, draw)
+
+    def after(self, seconds: float) -> str:
+        """What pages are told once `seconds` have passed and what then goes on in the background has ended."""
+        self.time += seconds
+        self.news()
+        for thread in threading.enumerate():
+            if thread.name == "views":
+                thread.join(30)
+        return self.news()
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def work(seconds: float) -> None:
+    """Takes so much of this thread's time."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
+def test_what_is_looked_at_is_drawn_before_pages_hear_of_news(desk: Desk) -> None:
+    assert desk.look("trend") == "trend as of 1"
+    assert desk.look("tiles") == "tiles as of 1"
+    assert desk.news() == "1"
+    desk.drawn.clear()
+    told: list[str] = []
+    desk.live.view("last", desk.ask, lambda _stamp: told.append(desk.live._told))
+    assert desk.after(1) == "2"
+    assert sorted(desk.drawn) == [("tiles", "2"), ("trend", "2")]
+    assert told == ["1", "1"], "the news was told before all was drawn"
+
+
+def test_is_drawn_ahead_as_whoever_looked_would_see_it(desk: Desk) -> None:
+    seen: list[str] = []
+    for name in ("anna", "omar"):
+        token = READER.set(name)
+        desk.live.view(name, desk.ask, lambda _stamp: seen.append(READER.get()))
+        READER.reset(token)
+    desk.after(1)
+    assert sorted(seen) == ["anna", "anna", "omar", "omar"]
+
+
+def test_what_nobody_has_looked_at_for_half_a_minute_is_not_drawn_again(desk: Desk) -> None:
+    desk.look("trend")
+    for _ in range(40):
+        desk.after(1)
+    assert desk.drawn[-1] == ("trend", "31")
+
+
+def test_an_old_stamp_is_nothing_to_go_by(desk: Desk) -> None:
+    assert desk.news() == "1"
+    desk.time += 3600
+    assert desk.look("trend") == "trend as of 2"
+
+
+def test_news_comes_less_often_while_drawing_takes_long_and_every_second_once_it_does_not(desk: Desk) -> None:
+    assert [desk.news(), desk.after(0.5), desk.after(0.5)] == ["1", "1", "2"]
+    desk.live.timed(lambda: work(1.5))
+    assert desk.after(1) == "3"
+    assert 3 <= desk.live.seconds < 4
+    assert [desk.after(1) for _ in range(10)] == ["3", "3", "3", "4", "4", "4", "5", "5", "6", "7"]
+
+
+def test_a_view_that_fails_stops_neither_others_nor_the_news(desk: Desk) -> None:
+    def fail(stamp: str) -> None:
+        if stamp != "1":
+            raise Unavailable("away")
+
+    desk.look("trend")
+    desk.live.view("broken", desk.ask, fail)
+    assert desk.after(1) == "2"
+    assert desk.drawn[-1] == ("trend", "2")
+
+
+def test_who_asks_hears_why_nothing_is_known(desk: Desk) -> None:
+    desk.news()
+    desk.wrong = Unavailable("away")
+    with pytest.raises(Unavailable):
+        desk.after(1)
+    desk.wrong = None
+    assert desk.news() == str(desk.asked)
+
+
+def test_two_views_are_drawn_at_a_time(desk: Desk) -> None:
+    drawing, most, both = 0, 0, threading.Barrier(2)
+    lock = threading.Lock()
+
+    def draw() -> None:
+        nonlocal drawing, most
+        with lock:
+            drawing += 1
+            most = max(most, drawing)
+        both.wait(30)  # there are always two who draw
+        with lock:
+            drawing -= 1
+
+    threads = [threading.Thread(target=desk.live.timed, args=(draw,)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most == 2
+
+
+def test_keeps_no_more_views_than_there_may_be(desk: Desk) -> None:
+    for number in range(1000):
+        desk.time += 0.001
+        desk.look(f"view {number}")
+    assert len(desk.live._views) <= 200
+    desk.drawn.clear()
+    desk.after(1)
+    assert desk.drawn[0][0] == "view 999"
