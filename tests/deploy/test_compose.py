@@ -29,7 +29,18 @@ def resolved(env_file: Path) -> dict[str, Any]:
     """What Docker Compose itself makes of the file; it needs no engine for that."""
     with needs_servers():
         compose = find_program("docker-compose")
-    command = [compose, "-f", FILE, "--env-file", env_file, "--profile", "*", "config", "--format", "json"]
+    command: list[str | Path] = [
+        compose,
+        "-f",
+        FILE,
+        "--env-file",
+        env_file,
+        "--profile",
+        "*",
+        "config",
+        "--format",
+        "json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert not done.stderr, "it warns of nothing"
