@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import hmac
 import itertools
 import logging
@@ -62,6 +63,8 @@ class LocalStore:
     def __init__(self, max_entries: int, max_age_seconds: float) -> None:
         self._entries: Any = _backend({"CACHE_TYPE": "SimpleCache", "CACHE_THRESHOLD": max_entries})
         self._max_age_seconds = max_age_seconds
+        self._ends: list[tuple[float, str]] = []  # a heap: when which entry is over
+        self._lock = threading.Lock()  # of the heap
         self.reachable = True
         self._generations: dict[str, int] = {}
         self._next = itertools.count(1)
@@ -79,7 +82,20 @@ class LocalStore:
 
     def write(self, entry: str, payload: bytes, ttl_seconds: int) -> None:
         age = min(float(ttl_seconds), self._max_age_seconds)
-        self._entries.set(entry, (time.monotonic() + age, payload), timeout=max(1, round(age)))
+        deadline = time.monotonic() + age
+        self._entries.set(entry, (deadline, payload), timeout=max(1, round(age)))
+        self._let_go((deadline, entry))
+
+    def _let_go(self, of_now: tuple[float, str]) -> None:
+        """Forget what is over: flask-caching would keep it until the number of entries is reached, whatever they weigh."""
+        now = time.monotonic()
+        with self._lock:
+            heapq.heappush(self._ends, of_now)
+            while self._ends and self._ends[0][0] <= now:
+                _deadline, entry = heapq.heappop(self._ends)
+                found = self._entries.get(entry)
+                if found is not None and found[0] <= now:  # it has not been written again since
+                    self._entries.delete(entry)
 
     def bump(self, generations: Names) -> None:
         self._generations.update(dict.fromkeys(generations, next(self._next)))
@@ -95,6 +111,7 @@ class LocalStore:
 
     def close(self) -> None:
         self._entries.clear()
+        self._ends.clear()
 
 
 class RedisStore:

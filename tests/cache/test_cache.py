@@ -288,6 +288,15 @@ class TestInProcess:
         threading.Event().wait(0.15)
         assert cache.get_or_compute(SALES, "key", compute) == 2
 
+    def test_what_is_over_takes_no_memory(self) -> None:
+        cache, entries = Cache(secret=SECRET, max_age_seconds=0.05), []
+        for number in range(5):
+            cache.get_or_compute(SALES, "again", lambda: "x", ttl_seconds=60 if number else 0)
+            cache.get_or_compute(SALES, str(number), lambda: "x")
+            entries.append(len(cache._store._entries._cache))  # type: ignore[attr-defined]  # LocalStore, over flask-caching
+            threading.Event().wait(0.06)
+        assert max(entries) <= 2
+
     def test_the_number_of_entries_is_bounded(self) -> None:
         cache, compute = Cache(secret=SECRET, max_entries=10), Counting()
         for n in range(100):
