@@ -94,7 +94,7 @@ class LocalStore:
             while self._ends and self._ends[0][0] <= now:
                 _deadline, entry = heapq.heappop(self._ends)
                 found = self._entries.get(entry)
-                if found is not None and found[0] <= now:  # it has not been written again since
+                if found is None or found[0] <= now:  # it has not been written again since
                     self._entries.delete(entry)
 
     def bump(self, generations: Names) -> None:
