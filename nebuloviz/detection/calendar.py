@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,7 +15,7 @@ import pandas as pd
 
 from nebuloviz.detection.lessons import Aside, within
 from nebuloviz.detection.opening import OpeningHours, is_open
-from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, IntArray
+from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, IntArray, TextArray
 
 if TYPE_CHECKING:  # which imports this
     from nebuloviz.detection.history import Segment
@@ -102,6 +102,18 @@ class Calendar:
             first, last = (each // HOURS_PER_DAY - first_day for each in (aside.first, aside.last))
             planned[max(first, 0) : last, aside.columns(segments)] = True
         return planned
+
+    def promoted(self, wall_hours: IntArray, named: Mapping[str, TextArray]) -> BoolArray:
+        """Which lines have a promotion, of what was sold in these hours, each with its value of the dimensions `named`."""
+        days, found = wall_hours // HOURS_PER_DAY, np.zeros(len(wall_hours), bool)
+        for plan in self.plans:
+            first, last = plan.days
+            inside = (days >= first) & (days < last)
+            if plan.promotion and inside.any():
+                none = np.full(len(days), "", object)
+                of = [named.get(name, none) == value for name, value in plan.segment]
+                found |= np.logical_and.reduce([inside, *of])
+        return found
 
     def is_promoted(self, wall_hour: int, segment: Segment) -> bool:
         """Whether `segment`, or what contains it, has a promotion then."""

@@ -25,7 +25,16 @@ from nebuloviz.detection.price_drops import DropCounter
 from nebuloviz.detection.product_memory import Known, LineFeatures, ProductMemory, judged_places, line_features
 from nebuloviz.detection.repeats import RepeatRule
 from nebuloviz.detection.residuals import WINDOWS
-from nebuloviz.detection.series import HOURS_PER_DAY, FloatArray, IntArray, Lines, SeriesKey, runs, time_of_hour
+from nebuloviz.detection.series import (
+    HOURS_PER_DAY,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Lines,
+    SeriesKey,
+    runs,
+    time_of_hour,
+)
 
 NOVELTY = timedelta(hours=24)
 REFIT_DAYS = 7
@@ -142,11 +151,15 @@ class LineWatch:
         self._open.log_price.append(np.log(judged.unit_price))
         self._open.log_quantity.append(np.log(np.maximum(judged.quantity, 1.0)))
         self._open.features.append(features)
-        self.drops.add(self._wall(self._open.hour), judged, features.price[:, 0])
-        found += self._judge_lines(judged, features, place + offset)
+        promoted = self._promoted(judged)
+        ratio = np.where(promoted, np.maximum(features.price[:, 0], 0.0), features.price[:, 0])
+        self.drops.add(self._wall(self._open.hour), judged, ratio)
+        found += self._judge_lines(judged, features, place + offset, promoted)
         return sorted(found, key=lambda finding: finding.moment)
 
-    def _judge_lines(self, lines: Lines, features: LineFeatures, place: IntArray) -> Iterator[Finding]:
+    def _judge_lines(
+        self, lines: Lines, features: LineFeatures, place: IntArray, promoted: BoolArray
+    ) -> Iterator[Finding]:
         if self.model is None:
             return
         for name, judge, rows in (
@@ -158,15 +171,15 @@ class LineWatch:
                 key = SeriesKey(name, ((self.settings.product_dimension, str(lines.product_id[i])),))
                 usual = _usual_price(features.known, i) if name == PRICE else _usual_quantity(features.known, i)
                 observed = float(lines.unit_price[i] if name == PRICE else lines.quantity[i])
-                if name == PRICE and observed < usual[0] and self._is_promoted(lines, i):
+                if name == PRICE and observed < usual[0] and promoted[i]:
                     continue
                 yield self._finding(key, _moment(lines, i), observed, usual, float(surprise[i]), line=int(place[i]))
 
-    def _is_promoted(self, lines: Lines, i: int) -> bool:
-        """Whether a line is sold in a promotion of its product, or of its region, store and so on."""
-        named = [(self.settings.product_dimension, str(lines.product_id[i]))]
-        named += [(name, str(values[i])) for name, values in lines.dimensions.items()]
-        return self.settings.calendar.is_promoted(self._wall(int(lines.hour[i])), tuple(named))
+    def _promoted(self, lines: Lines) -> BoolArray:
+        """Which lines are sold in a promotion of their product, or of their category, region, store and so on."""
+        calendar = self.settings.calendar
+        named = {**lines.dimensions, self.settings.product_dimension: lines.product_id}
+        return calendar.promoted(calendar.wall_hours(lines.hour), named)
 
     def _judge_repeats(self, lines: Lines, offset: int) -> Iterator[Finding]:
         threshold = self.settings.threshold(REPEATS)

@@ -42,8 +42,8 @@ ALERT_LIFE = timedelta(days=1)  # of an alert that nothing like it follows, and 
 _SETTLE_APART = timedelta(minutes=10)
 _ON_THE_WAY_SECONDS = 1.0  # from where a sale is stored to the queue here
 _PAUSE_SECONDS = 0.25
-_NAMED = ("category", *DIMENSIONS)
-_STORED = attrgetter("sold_at", "order_id", "product_id", "quantity", "unit_price", *DIMENSIONS)
+_NAMED = ("category", *DIMENSIONS)  # what is known of a line: an alert on it names them, and a promotion can be of them
+_STORED = attrgetter("sold_at", "order_id", "product_id", "quantity", "unit_price", *_NAMED)
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 
@@ -209,7 +209,7 @@ def _past_rows(session: Session, day: datetime, part: float) -> list[Sequence[An
     An order's lines are of one moment, so it is learned from whole or not at all.
     """
     columns = (SaleRow.sold_at, SaleRow.order_id, SaleRow.product_id, SaleRow.quantity, SaleRow.unit_price)
-    stored = select(SaleRow.key, *columns, *(getattr(SaleRow, name) for name in DIMENSIONS)).order_by(SaleRow.sold_at)
+    stored = select(SaleRow.key, *columns, *(getattr(SaleRow, name) for name in _NAMED)).order_by(SaleRow.sold_at)
     spans = [(day, day + _DAY)]
     if part < 1:  # an hour at a time: SQLite reads one such range at once, and many joined by OR far slower than all
         spans = [(day + n * _HOUR, day + (n + part) * _HOUR) for n in range(24)]
@@ -221,13 +221,13 @@ def _past_rows(session: Session, day: datetime, part: float) -> list[Sequence[An
 
 def _lines(rows: Sequence[Sequence[Any]]) -> Lines:
     """From rows of sold_at, order_id, product_id, quantity, unit_price and the dimensions, as stored."""
-    columns = list(zip(*rows, strict=True)) if rows else [()] * (5 + len(DIMENSIONS))
-    texts = [np.array(columns[place], dtype=object) for place in (1, 2, *range(5, 5 + len(DIMENSIONS)))]
+    columns = list(zip(*rows, strict=True)) if rows else [()] * (5 + len(_NAMED))
+    texts = [np.array(columns[place], dtype=object) for place in (1, 2, *range(5, 5 + len(_NAMED)))]
     return Lines(
         sold_at=np.array([microseconds(moment) for moment in columns[0]], dtype=np.int64),
         order_id=texts[0],
         product_id=texts[1],
         quantity=np.array(columns[3], dtype=float) / QUANTITY_SCALE,
         unit_price=np.array(columns[4], dtype=float) / MONEY_SCALE,
-        dimensions=dict(zip(DIMENSIONS, texts[2:], strict=True)),
+        dimensions=dict(zip(_NAMED, texts[2:], strict=True)),
     )

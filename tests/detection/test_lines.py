@@ -1,5 +1,6 @@
 import pickle
 from dataclasses import replace
+from datetime import date, timedelta
 from functools import cache
 from itertools import pairwise
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from nebuloviz.detection.alerts import Finding
+from nebuloviz.detection.calendar import Calendar, Plan
 from nebuloviz.detection.line_model import DROPS, PRICE, QUANTITY, REPEATS, LineSettings
 from nebuloviz.detection.lines import LineWatch
 from nebuloviz.detection.price_drops import DropCounter
@@ -128,6 +130,22 @@ class TestPriceDrops:
         found = [f for f in _run(_watch(), replace(rest, unit_price=prices)) if f.detector == DROPS]
         assert found
         assert all(finding.moment.minute == 0 and finding.observed > finding.expected_high for finding in found)
+
+    @pytest.mark.parametrize(("promoted", "quiet"), [("dairy", True), ("bakery", False)])
+    def test_are_not_looked_for_among_the_lines_of_a_promoted_category(self, promoted: str, quiet: bool) -> None:
+        watch, rest = _watch(), _rest()
+        cheap = np.flatnonzero(rest.hour // 24 == rest.hour[0] // 24 + 2)
+        prices, categories = rest.unit_price.copy(), np.full(len(rest), "", object)
+        prices[cheap] *= 0.2
+        categories[cheap] = "dairy"
+        day = date(1970, 1, 1) + timedelta(days=int(rest.hour[cheap[0]]) // 24)
+        plans = (Plan(day, day, (("category", promoted),), promotion=True),)
+        watch.settings = replace(watch.settings, calendar=Calendar(plans=plans))
+        lines = replace(rest, unit_price=prices, dimensions={**rest.dimensions, "category": categories})
+        found = [
+            f for f in _run(watch, lines) if f.detector == DROPS or (f.detector == PRICE and f.observed < f.expected)
+        ]
+        assert (not [f for f in found if f.moment.date() == day]) == quiet
 
 
 class TestRepeatedOrders:

@@ -168,7 +168,7 @@ class TestLearning:
             )  # fmt: skip
             assert (lines.quantity[-1], lines.unit_price[-1]) == (1.5, 0.25)
             assert {name: values[-1] for name, values in lines.dimensions.items()} == {
-                "region": "north", "country": "", "channel": "web", "store": ""
+                "category": "food", "region": "north", "country": "", "channel": "web", "store": ""
             }  # fmt: skip
 
     def test_an_import_that_ends_is_learned_from(self, shop: Shop, watch: LineWatcher) -> None:
