@@ -11,6 +11,9 @@ A sum over several days has errors of its own, looked up in the same way; the er
 Of long sums few independent ones are known, so how far the rarest can be off is hardly among them: ranges are stretched by what
 Student's t distribution of so many has over the normal one. A day of which hardly anything is expected, though something may be
 sold, has no ratio worth the name; what such days brought over the level says what it may bring.
+
+Days that were planned to be closed or to sell more are no example: what is usual of their weekday stands in their place. Nothing is
+expected of closed days ahead. What promotions brought over the usual is what one ahead is taken to bring, its range as much wider.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from nebuloviz.detection.series import FloatArray
+from nebuloviz.detection.series import BoolArray, FloatArray, IntArray
 
 #: How often each range is to hold what comes.
 LEVELS = (0.8, 0.95)
@@ -34,6 +37,9 @@ _ORIGINS = 182  # past days that it is tried from
 _LEAST_ORIGINS = 21
 _CLOSED = 0.01  # of an ordinary day: what is expected of less is a day on which nothing is sold
 _LEAST_QUIET = 5  # past days of which hardly anything was expected, to say what another one may bring
+#: So many past days of promotions it takes to say what one ahead brings; the ends of the range of what they brought.
+_LEAST_PROMOTED, _PROMOTED_ENDS = 5, (0.1, 0.9)
+_NEAR_WEEKS = 4  # that a day which is no example is filled up from
 _WIDTHS = np.linspace(0.6, 2.0, 29)
 #: Of each of `LEVELS`: how many standard deviations a normal range would reach, and how much of the stretch it needs. The inner
 #: one misses often enough for `_width` to see by how much; the misses of the outer one are too few for that.
@@ -47,17 +53,70 @@ class Outlook:
     expected: float
     ranges: tuple[tuple[float, float], ...]
 
+    def times(self, lift: tuple[float, float, float], part: float) -> Outlook:
+        """Where a `part` of it comes to `lift` times as much: at least, most likely, at most."""
+        low, middle, high = (1 + part * (each - 1) for each in lift)
+        return Outlook(self.expected * middle, tuple((least * low, most * high) for least, most in self.ranges))
 
-def outlooks(days: FloatArray, spans: Sequence[tuple[int, int]]) -> list[Outlook | None]:
+
+@dataclass(frozen=True)
+class Planned:
+    """Which days are planned to be `closed`, and which `promoted`: those that are known, and those ahead as far as is asked."""
+
+    closed: BoolArray
+    promoted: BoolArray
+
+    @classmethod
+    def nothing(cls, count: int) -> Planned:
+        return cls(np.zeros(count, bool), np.zeros(count, bool))
+
+
+def outlooks(
+    days: FloatArray, spans: Sequence[tuple[int, int]], planned: Planned | None = None
+) -> list[Outlook | None]:
     """For each of `spans` what its days will come to in all: [`first`, `end`) days after the last of `days`, 0 being the next one.
 
     `days` are consecutive whole days. None where they are too few for a span that lies so far ahead, or nothing is sold.
     """
-    if len(days) < LEAST_DAYS:
+    known = len(days)
+    if known < LEAST_DAYS:
         return [None for _span in spans]
+    planned = planned or Planned.nothing(known + max(end for _first, end in spans))
+    lift, days = lift_of(days, planned), usual(days, planned)
     level, shape = _levels_and_shapes(days)
-    sums = np.concatenate([[0.0], np.cumsum(days)])
-    return [_outlook(sums, level, shape, span) for span in spans]
+    found = []
+    for first, end in spans:
+        ahead = np.arange(first, end)
+        ahead = ahead[~planned.closed[known + ahead]]
+        look = _outlook(days, level, shape, ahead, end)
+        part = _share(shape[-1:], ahead[planned.promoted[known + ahead]]) / np.maximum(_share(shape[-1:], ahead), 1e-12)
+        found.append(look.times(lift, float(part[0])) if look and lift else look)
+    return found
+
+
+def usual(days: FloatArray, planned: Planned) -> FloatArray:
+    """`days`, but for those of which something was planned the mean of the nearest ones of their weekday, one before and one after."""
+    special = (planned.closed | planned.promoted)[: len(days)]
+    found = days.copy()
+    for day in np.flatnonzero(special).tolist():
+        near = []
+        for direction in (-_WEEK, _WEEK):
+            others = (day + direction * week for week in range(1, _NEAR_WEEKS + 1))
+            near += [days[each] for each in others if 0 <= each < len(days) and not special[each]][:1]
+        if near:
+            found[day] = np.mean(near)
+    return found
+
+
+def lift_of(days: FloatArray, planned: Planned) -> tuple[float, float, float] | None:
+    """How many times the usual days of promotions brought: the lower end, the median, the upper end. None of too few of them."""
+    instead = usual(days, planned)
+    promoted = planned.promoted[: len(days)] & ~planned.closed[: len(days)] & (instead > 0)
+    if promoted.sum() < _LEAST_PROMOTED:
+        return None
+    ratios = days[promoted] / instead[promoted]
+    least, most = np.quantile(ratios, _PROMOTED_ENDS)
+    return float(least), float(np.median(ratios)), float(most)
 
 
 def _levels_and_shapes(days: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -74,22 +133,24 @@ def _levels_and_shapes(days: FloatArray) -> tuple[FloatArray, FloatArray]:
     return level, shape
 
 
-def _outlook(sums: FloatArray, level: FloatArray, shape: FloatArray, span: tuple[int, int]) -> Outlook | None:
-    first, end = span
-    expected = level * _share(shape, first, end)
-    origins = np.arange(WEEKS * _WEEK, len(sums))  # the last one is now
-    known = origins[origins + end < len(sums)]
-    came = sums[known + end] - sums[known + first]
+def _outlook(days: FloatArray, level: FloatArray, shape: FloatArray, ahead: IntArray, end: int) -> Outlook | None:
+    """What the days that lie so far `ahead`, before `end`, come to in all."""
+    if not len(ahead):
+        return Outlook(0.0, tuple((0.0, 0.0) for _level in LEVELS))
+    expected, count = level * _share(shape, ahead), len(ahead)
+    origins = np.arange(WEEKS * _WEEK, len(days) + 1)  # the last one is now
+    known = origins[origins + end <= len(days)]
+    came = np.sum([days[known + each] for each in ahead], axis=0)
     made = expected[: len(known)]
-    worth = (made > _CLOSED * level[: len(known)] * (end - first)) & (made > 0)
+    worth = (made > _CLOSED * level[: len(known)] * count) & (made > 0)
     now = float(expected[-1])
-    if level[-1] > 0 and now <= _CLOSED * level[-1] * (end - first):
+    if level[-1] > 0 and now <= _CLOSED * level[-1] * count:
         quiet = ~worth & (level[: len(known)] > 0)
         return _quiet_outlook((came[quiet] / level[: len(known)][quiet])[-_ORIGINS:], float(level[-1]))
     ratios = (came[worth] / made[worth])[-_ORIGINS:]
-    if level[-1] <= 0 or len(ratios) < max(_LEAST_ORIGINS, 2 * (end - first)):
+    if level[-1] <= 0 or len(ratios) < max(_LEAST_ORIGINS, 2 * count):
         return None
-    inner, outer = (_range(ratios, now, share, span) for share in LEVELS)
+    inner, outer = (_range(ratios, now, share, count, end) for share in LEVELS)
     return Outlook(now * float(np.median(ratios)), (inner, (min(inner[0], outer[0]), max(inner[1], outer[1]))))
 
 
@@ -104,19 +165,21 @@ def _quiet_outlook(brought: FloatArray, level: float) -> Outlook:
     )
 
 
-def _share(shape: FloatArray, first: int, end: int) -> FloatArray:
-    """What the days [`first`, `end`) ahead bring over the level, for each origin."""
-    counts = np.bincount(np.arange(first, end) % _WEEK, minlength=_WEEK)
+def _share(shape: FloatArray, ahead: IntArray) -> FloatArray:
+    """What the days so far `ahead` bring over the level, for each origin."""
+    counts = np.bincount(ahead % _WEEK, minlength=_WEEK)
     total: FloatArray = shape @ counts
     return total
 
 
-def _range(ratios: FloatArray, expected: float, share: float, span: tuple[int, int]) -> tuple[float, float]:
-    """`expected` times the quantiles of `ratios` that hold `share` of them between them, as wide as would have been right before."""
-    first, end = span
+def _range(ratios: FloatArray, expected: float, share: float, count: int, end: int) -> tuple[float, float]:
+    """`expected`, of `count` days, times the quantiles of `ratios` that hold `share` of them between them.
+
+    As wide as would have been right before.
+    """
     tails = np.array([(1 - share) / 2, (1 + share) / 2])
     low, high = np.quantile(ratios, tails, method="weibull")
-    width = _width(ratios, tails, share, end) * _stretch(share, len(ratios) / (end - first))
+    width = _width(ratios, tails, share, end) * _stretch(share, len(ratios) / count)
     middle = float(np.median(ratios))
     ends = sorted(expected * (middle + width * (edge - middle)) for edge in (low, high))
     return float(ends[0]), float(ends[1])

@@ -1,6 +1,7 @@
 """What every `ForecastService` promises, on both databases."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ from nebuloviz.cache import Cache
 from nebuloviz.db import Database
 from nebuloviz.errors import PermissionDenied
 from nebuloviz.metrics.query import Filter, Query
+from nebuloviz.models import CalendarEntry
 from nebuloviz.permissions import SYSTEM, Actor
 from nebuloviz.services.data import SalesDataService
 from nebuloviz.services.forecasts import DayForecasts
@@ -74,6 +76,27 @@ def test_today_brings_at_least_what_it_has_brought(ask: Ask) -> None:
     more = orjson.loads(lines(1)[0]) | {"sale_id": "more", "order_id": "more", "amount": 90.0}
     found = ask([*lines(150), orjson.dumps(more)])
     assert values(found)[0] == pytest.approx(101.0)
+
+
+def test_goes_by_the_calendar(ask: Ask, database: Database) -> None:
+    with database.transaction() as session:
+        for kind, days, where in (("closure", 1, "north"), ("promotion", 2, "north"), ("closure", 2, "south")):
+            day = NOW.date() + timedelta(days=days)
+            entry = CalendarEntry(kind=kind, name="x", first=day, last=day, dimension="region", value=where)
+            session.add(entry)
+    north = QUERY.with_(filters=(Filter("region", "in", ("north",)),))
+    sold = lines(150)
+    found = ask(sold, north)
+    assert values(found) == pytest.approx([10.0, 0.0, 16.0])
+    assert found is not None
+    assert found.uncounted, "no promotion was there before"
+    every = ask([], QUERY)
+    assert every is not None
+    assert (values(every)[1], every.uncounted) == (pytest.approx(13.2), False), (
+        "what is planned for a part is not counted"
+    )
+    confined = replace(SYSTEM, scope=(("region", ("north",)),))
+    assert values(ask([], QUERY, 2, confined)) == pytest.approx([10.0, 0.0])
 
 
 def test_is_of_what_the_filters_and_the_readers_scope_leave(ask: Ask) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nebuloviz.detection.forecast import LEAST_DAYS, LEVELS, outlooks
+from nebuloviz.detection.forecast import LEAST_DAYS, LEVELS, Planned, outlooks
 
 WEEK = np.array([10.0, 10.0, 10.0, 12.0, 16.0, 20.0, 8.0])
 DAYS = [(ahead, ahead + 1) for ahead in range(14)]
@@ -59,3 +59,36 @@ def test_ranges_hold_about_as_often_as_they_say() -> None:
             assert look is not None
             held.append([low <= days[now + ahead] <= high for low, high in look.ranges])
     assert np.abs(np.mean(held, axis=0) - LEVELS).max() < 0.03
+
+
+def told(*, closed: tuple[int, ...] = (), promoted: tuple[int, ...] = ()) -> Planned:
+    planned = Planned.nothing(7 * 22)
+    planned.closed[list(closed)], planned.promoted[list(promoted)] = True, True
+    return planned
+
+
+def test_nothing_is_expected_of_closed_days_ahead_and_those_before_are_no_example() -> None:
+    shut = (7 * 18 + 4, 7 * 19 + 4)
+    days = np.tile(WEEK, 20)
+    days[list(shut)] = 0.0
+    day, week, next_friday = outlooks(days, [(4, 5), (0, 7), (11, 12)], told(closed=(*shut, 7 * 20 + 4)))
+    assert day is not None
+    assert (day.expected, day.ranges) == (0.0, ((0.0, 0.0), (0.0, 0.0)))
+    assert week is not None
+    assert week.expected == pytest.approx(WEEK.sum() - WEEK[4])
+    assert next_friday is not None
+    assert next_friday.expected == pytest.approx(WEEK[4])
+
+
+def test_a_promotion_ahead_brings_what_earlier_ones_have_brought() -> None:
+    earlier = tuple(range(7 * 15, 7 * 15 + 6))
+    days = np.tile(WEEK, 20)
+    days[list(earlier)] *= [1.4, 1.5, 1.5, 1.5, 1.5, 1.8]
+    first, second, week = outlooks(days, [(0, 1), (1, 2), (0, 7)], told(promoted=(*earlier, 7 * 20 + 1)))
+    assert [look.expected for look in (first, second, week) if look] == pytest.approx([10.0, 15.0, WEEK.sum() + 5])
+    assert second is not None
+    low, high = second.ranges[0]
+    assert low < 15.0 < high
+    unknown = outlooks(days, [(1, 2)], told(promoted=(earlier[0], 7 * 20 + 1)))[0]
+    assert unknown is not None
+    assert unknown.expected < 11.0

@@ -42,11 +42,16 @@ class ForecastPoint:
 
 @dataclass(frozen=True)
 class Forecast:
-    """The bucket under way and those after it. `days`: from so many whole days of sales."""
+    """The bucket under way and those after it. `days`: from so many whole days of sales.
+
+    Of closed days that the calendar knows nothing is expected, of promotions what earlier ones brought. `uncounted`: there is one
+    ahead, and too few days of earlier ones are known to say what it brings.
+    """
 
     query: Query
     points: tuple[ForecastPoint, ...]
     days: int
+    uncounted: bool = False
 
 
 class ForecastService(ABC):

@@ -42,6 +42,14 @@ def subtitle(query: Query, state: PageState, forecast: Forecast | None, path: st
         return _("{grain}; too few days of sales for a forecast", grain=words)
     name = _("Hide the forecast") if state.ahead else _("Show the forecast")
     link = dcc.Link(name, href=state.with_(ahead=not state.ahead).to_url(path), className="nv-link")
+    if state.ahead and forecast is not None and forecast.uncounted:
+        return [
+            words,
+            " · ",
+            link,
+            " · ",
+            _("a promotion ahead is taken for usual days: too few earlier ones are known"),
+        ]
     return [words, " · ", link]
 
 
