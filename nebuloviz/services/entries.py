@@ -74,7 +74,7 @@ class Text(Kind):
 
 
 def email_form(text: str) -> str:
-    if len(text) <= LONGEST_EMAIL and _EMAIL.fullmatch(text):
+    if len(text) <= LONGEST_EMAIL and text.isprintable() and _EMAIL.fullmatch(text):
         return ""
     return _("This is no e-mail address: {text}", text=text[:80])
 
@@ -93,7 +93,7 @@ def address_form(text: str) -> str:
     """Of the installation itself: scheme and host, without a path."""
     try:
         parts = urlsplit(text)
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return _("Write it like https://sales.example.com.")
     rest = parts.path.strip("/") or parts.query or parts.fragment or parts.username or parts.password

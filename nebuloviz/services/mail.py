@@ -12,12 +12,13 @@ from email.utils import formatdate, make_msgid
 from typing import cast
 from unicodedata import category
 
-from nebuloviz.errors import Conflict, InvalidInput, Unavailable
+from nebuloviz.errors import Conflict, InvalidInput, NotSent, Unavailable
 from nebuloviz.i18n import LazyText, lazy
 from nebuloviz.i18n import gettext as _
 from nebuloviz.services.entries import email_form
 from nebuloviz.services.interfaces import Mail, MailService
 from nebuloviz.services.interfaces.installation import InstallationSettings, Live
+from nebuloviz.services.outgoing import is_private, is_public, resolved
 from nebuloviz.services.sealing import Seal
 
 TIMEOUT_SECONDS = 10.0  # of each step of the talk with the server
@@ -49,6 +50,7 @@ class SmtpMail(MailService):
             raise Unavailable(_("The mail server {host}: {reason}", host=settings.smtp_host, reason=reason)) from error
 
     def _connected(self, settings: InstallationSettings) -> smtplib.SMTP:
+        _refuse_link_local(settings, self._timeout_seconds)
         own_name = settings.smtp_from.rpartition("@")[2]  # asking the system for one may take long
         host, port, timeout = settings.smtp_host, settings.smtp_port, self._timeout_seconds
         if settings.smtp_encryption == "tls":
@@ -64,6 +66,20 @@ class SmtpMail(MailService):
             if password is None:
                 raise Conflict(_("The stored password cannot be read any more; enter it again in the settings."))
             client.login(settings.smtp_user, password)
+
+
+class _NoMailServer(OSError):
+    """What is at its address cannot be one."""
+
+
+def _refuse_link_local(settings: InstallationSettings, timeout_seconds: float) -> None:
+    """A mail server may be public or in a private network, and nowhere else: clouds tell their secrets at link-local addresses."""
+    try:
+        found = resolved(settings.smtp_host, settings.smtp_port, timeout_seconds)
+    except NotSent as error:
+        raise OSError from error
+    if not all(is_public(address) or is_private(address) for address in found):
+        raise _NoMailServer
 
 
 def composed(mail: Mail, settings: InstallationSettings) -> EmailMessage:
@@ -116,6 +132,7 @@ _REASONS: tuple[tuple[type[Exception], LazyText], ...] = (
     (ssl.SSLCertVerificationError, lazy("its certificate is not valid.")),
     (ssl.SSLError, lazy("it does not speak TLS on this port.")),
     (TimeoutError, lazy("it does not answer in time.")),
+    (_NoMailServer, lazy("it has an address that no mail server can have.")),
     (OSError, lazy("it cannot be reached.")),
 )
 

@@ -117,8 +117,8 @@ def is_public(address: Address) -> bool:
     return not any(_within(address, network) for network in _NOT_PUBLIC)
 
 
-def _may_be_allowed(address: Address) -> bool:
-    """Whether a host that the installation names may have it: of this machine, or of a private network."""
+def is_private(address: Address) -> bool:
+    """Whether a host that an administrator names may have it: of this machine, or of a private network."""
     address = _plain(address)
     return any(_within(address, network) for network in _PRIVATE)
 
@@ -191,9 +191,9 @@ class Outgoing:
 
     def _addresses(self, target: Target) -> list[Address]:
         """Those that the host has now, of which all are public, or all such as the installation allows this host to have."""
-        found = _resolved(target, self._timeout_seconds)
+        found = resolved(target.host, target.port, self._timeout_seconds)
         named = target.host in self._private_hosts()
-        if not all(is_public(address) or (named and _may_be_allowed(address)) for address in found):
+        if not all(is_public(address) or (named and is_private(address)) for address in found):
             raise not_sent("private")
         return found
 
@@ -221,13 +221,17 @@ def _asked(address: Address, target: Target, request: bytes, deadline: float, ex
             raise not_sent(reason) from error
 
 
-def _resolved(target: Target, timeout_seconds: float) -> list[Address]:
-    """All addresses of the host. The system's resolver cannot be interrupted, so it is left alone when it takes too long."""
+def resolved(host: str, port: int, timeout_seconds: float) -> list[Address]:
+    """All addresses of a host. The system's resolver cannot be interrupted, so it is left alone when it takes too long.
+
+    Raises:
+        NotSent: it has none.
+    """
     answers: list[list[Address]] = []
 
     def ask() -> None:
         with contextlib.suppress(OSError, UnicodeError, ValueError):
-            infos = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+            infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             answers.append([ipaddress.ip_address(str(info[4][0])) for info in infos])
 
     asking = threading.Thread(target=ask, name="resolve", daemon=True)

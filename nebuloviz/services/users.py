@@ -17,6 +17,7 @@ from nebuloviz.i18n import gettext as _
 from nebuloviz.models import PasswordLink, User
 from nebuloviz.permissions import Actor, Permission, RowScope, require
 from nebuloviz.services.auth import DatabaseAuth, hashed_token, view_of
+from nebuloviz.services.entries import email_form
 from nebuloviz.services.interfaces import (
     AuditAction,
     AuditService,
@@ -44,7 +45,6 @@ from nebuloviz.services.user_rows import add_user, stored_user, subject_of, twin
 from nebuloviz.services.viewing import end_views
 
 LINK_LIFE = timedelta(days=7)
-_LONGEST_EMAIL = 254
 _LONGEST_TOKEN = 100
 
 
@@ -219,19 +219,13 @@ def _checked(roles: Roles, actor: Actor, draft: UserDraft) -> RowScope:
     """The draft's scope, if all of the draft can be kept. Raises InvalidInput, and PermissionDenied for a role beyond the actor."""
     permissions = granted_by(roles, draft.role)
     actor.demand_no_less(permissions)
-    email = draft.email
-    name, at, domain = email.rpartition("@")
-    if email and not (len(email) <= _LONGEST_EMAIL and at and name and domain and _is_one_word(email)):
-        raise InvalidInput(_("This is no e-mail address: {text}", text=email[:80]), field="email")
+    if draft.email and (problem := email_form(draft.email)):
+        raise InvalidInput(problem, field="email")
     scope = checked_scope(draft.scope)
     if scope and Permission.USERS_MANAGE in permissions:
         words = _("An administrator sees everything. Choose another role, or no limits on rows.")
         raise InvalidInput(words, field="role")
     return scope
-
-
-def _is_one_word(text: str) -> bool:
-    return text.isprintable() and not any(letter.isspace() for letter in text)
 
 
 def _for_change(session: Session, actor: Actor, roles: Roles, user_id: int, version: int, *, managing: bool) -> User:

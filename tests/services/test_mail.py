@@ -203,6 +203,13 @@ class TestTrouble:
         with pytest.raises(Unavailable, match="cannot be reached"):
             send(away)
 
+    @pytest.mark.parametrize("host", ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "0.0.0.0", "2852039166"])
+    @pytest.mark.parametrize("encryption", ["none", "tls"])
+    def test_of_an_address_that_clouds_tell_secrets_at(self, host: str, encryption: str) -> None:
+        there = InstallationSettings(smtp_host=host, smtp_encryption=encryption, smtp_from="a@example.com")
+        with pytest.raises(Unavailable, match="no mail server can have"):
+            send(there)
+
     def test_of_a_password_that_another_secret_sealed(self, start: Start) -> None:
         other = Seal(SECRET[::-1], "settings").close("open sesame")
         with pytest.raises(Conflict, match="enter it again"):
