@@ -9,6 +9,7 @@ from sqlalchemy import delete
 
 from nebuloviz.db import Database
 from nebuloviz.errors import Conflict, InvalidInput, NotFound, PermissionDenied, StaleVersion
+from nebuloviz.metrics.line_figures import STREAM_FIGURES
 from nebuloviz.models import AlertRule, AuditEntry
 from nebuloviz.permissions import ROLES, Actor
 from nebuloviz.services.audit import DatabaseAudit
@@ -90,11 +91,22 @@ class TestARule:
         with pytest.raises(PermissionDenied):
             create(database, service, actor=VIEWER)
 
-    def test_on_the_stream_is_for_those_who_may_see_it(self, database: Database, service: RuleService) -> None:
+    @pytest.mark.parametrize("figure", STREAM_FIGURES)
+    def test_on_the_stream_is_for_those_who_may_see_it(
+        self, database: Database, service: RuleService, figure: str
+    ) -> None:
         blind = replace(ANNA, permissions=ROLES["analyst"] - {"stream:read"})
+        draft = replace(DRAFT, metric=figure, dimension="region")
         with pytest.raises(PermissionDenied):
-            create(database, service, replace(DRAFT, metric="records"), blind)
-        assert create(database, service, replace(DRAFT, metric="records", dimension="region")).draft.dimension == ""
+            create(database, service, draft, blind)
+        made, other = create(database, service, draft), create(database, service)
+        assert made.draft.dimension == ""
+        with database.session() as session:
+            assert [view.id for view in service.rules(session, blind)] == [other.id]
+            assert {view.id for view in service.rules(session, ANNA)} == {made.id, other.id}
+        _is_not_there(database, service, blind, made)
+        with database.transaction() as session, pytest.raises(PermissionDenied):
+            service.change(session, blind, other.id, 1, draft)  # into one of them
 
     def test_is_one_of_so_many(self, database: Database, service: RuleService) -> None:
         for place in range(MOST_RULES):
@@ -116,10 +128,15 @@ class TestARowScope:
         own = create(database, service, IN_NORTH, NORTH)
         with database.session() as session:
             assert service.rules(session, NORTH) == [own]
-        for step in (
-            lambda session: service.rule(session, NORTH, other.id),
-            lambda session: service.change(session, NORTH, other.id, 1, IN_NORTH),
-            lambda session: service.delete(session, NORTH, other.id),
-        ):
-            with database.transaction() as session, pytest.raises(NotFound):
-                step(session)
+        _is_not_there(database, service, NORTH, other)
+
+
+def _is_not_there(database: Database, service: RuleService, actor: Actor, rule: RuleView) -> None:
+    """For `actor`, whatever is done with it."""
+    for step in (
+        lambda session: service.rule(session, actor, rule.id),
+        lambda session: service.change(session, actor, rule.id, 1, IN_NORTH),
+        lambda session: service.delete(session, actor, rule.id),
+    ):
+        with database.transaction() as session, pytest.raises(NotFound):
+            step(session)

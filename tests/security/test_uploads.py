@@ -24,7 +24,7 @@ WHEN = YESTERDAY.isoformat()
 COLUMNS = ("sale_id", "order_id", "sold_at", "product_id", "product", "category", "quantity", "amount")
 _numbers = itertools.count()
 
-#: What is over before any database is asked.
+#: What is over before any database is asked, and takes long.
 of_one_database = pytest.mark.parametrize("target", ["sqlite"], indirect=True)
 
 
@@ -102,7 +102,6 @@ def table(*rows: dict[str, str], encoding: str = "utf-8", delimiter: str = ",") 
     return out.getvalue().encode(encoding)
 
 
-@of_one_database
 class TestSize:
     def test_is_limited_whatever_was_announced(self, target: Target) -> None:
         client = target.browser("data_scientist")
@@ -292,7 +291,6 @@ class TestContent:
         assert (again["accepted"], again["duplicate"]) == (0, 20)
 
 
-@of_one_database
 class TestPlaces:
     @pytest.mark.parametrize(
         "upload_id",
