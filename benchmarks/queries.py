@@ -171,9 +171,9 @@ def _straight_from_facts(session: Session, query: Query) -> None:
     measures: frozenset[str] = frozenset().union(*(metric(slug).measures for slug in query.metrics))
     asked = Slice(tuple(spans), query.dimensions, query.filters, measures)
     if sums := sorted(measures - {"customers"}):
-        session.execute(sql.sums(dialect, asked, [reading], sums)).all()
+        sql.sums(dialect, asked, [reading], sums).run(session).all()
     if "customers" in measures:
-        session.execute(sql.distinct(dialect, asked, reading, "customer_id")).all()
+        sql.distinct(dialect, asked, reading, "customer_id").run(session).all()
 
 
 def _milliseconds(call: Callable[..., object], *arguments: object) -> float:

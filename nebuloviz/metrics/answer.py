@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
@@ -17,12 +16,11 @@ from nebuloviz.i18n import gettext as _
 from nebuloviz.i18n import number
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.customer_sets import DistinctCustomers, Missing, read_hour_sets, read_sets
-from nebuloviz.metrics.kept import demand_facts
+from nebuloviz.metrics.kept import Standing, demand_facts
 from nebuloviz.metrics.planner import FACTS, HOUR_MEMBERS, MEMBERS, Key, Part, Piece, Plan, Reading, Slice, plan
 from nebuloviz.metrics.query import REST
 from nebuloviz.metrics.spread import counted_twice
-
-MAX_ROWS = 100_000
+from nebuloviz.metrics.sql import MAX_ROWS
 
 Cells = dict[Key, dict[str, int]]
 
@@ -35,6 +33,7 @@ class Answer:
     """
 
     plan: Plan
+    standing: Standing
     cells: Cells = field(default_factory=lambda: defaultdict(dict))
     missing: set[Missing] = field(default_factory=set)
 
@@ -43,17 +42,17 @@ class Answer:
         figures[measure] = figures.get(measure, 0) + value
 
 
-def measure(session: Session, asked: Slice, zone: ZoneInfo) -> Answer:
-    """Measure `asked` exactly. `zone` is that of the installation.
+def measure(session: Session, asked: Slice, zone: ZoneInfo, standing: Standing | None = None) -> Answer:
+    """Measure `asked` exactly. `zone` is that of the installation; `standing` spares it from being read again.
 
     Raises:
         InvalidQuery: there are more than `MAX_ROWS` figures of a measure; it would take sale lines that have been deleted.
     """
-    answer = Answer(plan(asked, zone))
+    answer = Answer(plan(asked, zone), standing or Standing(session))
     for part in answer.plan.parts:
         if not part.readings:  # spans that hold no time
             continue
-        demand_facts(session, _facts_of(part))
+        demand_facts(answer.standing, _facts_of(part))
         _MEASURE[part.kind](session, asked, part, zone, answer)
     return replace(answer, cells=dict(answer.cells))
 
@@ -64,17 +63,16 @@ def _facts_of(part: Part) -> list[Piece]:
 
 def _sums(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: Answer) -> None:
     """The sums; those of the rest are the whole less what is kept, and a smaller rollup tells the whole."""
-    kept = replace(asked, other=False)
-    statement = sql.sums(dialect_of(session), kept, part.readings, part.measures)
-    for key, name, value in _read(session, kept, part.readings, statement):
-        answer.add(key, name, value)
-        if asked.other:
-            answer.add(_rest(asked, key[0]), name, -value)
+    wholes: tuple[Reading, ...] = ()
     if asked.other:
         whole = replace(asked, dimensions=(), keep=None, other=False, measures=frozenset(part.measures))
-        for (span,), figures in measure(session, whole, zone).cells.items():
-            for name, value in figures.items():
-                answer.add(_rest(asked, span), name, value)
+        wholes = plan(whole, zone).parts[0].readings
+    kept = replace(asked, other=False)
+    statement = sql.sums(dialect_of(session), kept, part.readings, part.measures, wholes)
+    for key, name, value in _read(session, kept, (*part.readings, *wholes), statement):
+        answer.add(key, name, value)
+        if asked.other and key != _rest(asked, key[0]):
+            answer.add(_rest(asked, key[0]), name, -value)
     if "orders" in part.measures:
         _take_off_surplus(session, asked, part, zone, answer)
 
@@ -82,7 +80,7 @@ def _sums(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: An
 def _orders(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: Answer) -> None:
     dialect = dialect_of(session)
     if part.rolled:
-        statement: Any = sql.sums(dialect, asked, part.readings, ("orders",))
+        statement = sql.sums(dialect, asked, part.readings, ("orders",))
     else:
         statement = sql.distinct(dialect, asked, part.readings[0], "order_id")
     for key, _measure, value in _read(session, asked, part.readings, statement):
@@ -92,6 +90,8 @@ def _orders(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: 
 
 
 def _take_off_surplus(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: Answer) -> None:
+    if not answer.standing.orders_spread:
+        return
     for key, surplus in counted_twice(session, asked, part.readings, zone):
         answer.add(key, "orders", -surplus)
 
@@ -109,14 +109,14 @@ def _customers(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answe
         missing, stale = read_hour_sets(session, hours, zone, customers)
         answer.missing.update(missing)
         left += stale
-    demand_facts(session, left)
+    demand_facts(answer.standing, left)
     if left and customers.without_sets:
         _count_customers(session, asked, answer)
         return
     if left:
         reading = Reading(FACTS, _joined(left))
         width = len(asked.columns) + 1
-        for row in session.execute(sql.customers(dialect_of(session), asked, reading)):
+        for row in sql.customers(dialect_of(session), asked, reading).run(session):
             customers.add((reading.pieces[row[0]].span, *row[1:width]), row[-2], row[-1])
     for key, count in customers.counts():
         answer.add(key, "customers", count)
@@ -150,12 +150,12 @@ _MEASURE: dict[str, Callable[[Session, Slice, Part, ZoneInfo, Answer], None]] = 
 
 
 def _read(
-    session: Session, asked: Slice, readings: Sequence[Reading], statement: Any
+    session: Session, asked: Slice, readings: Sequence[Reading], statement: sql.Statement
 ) -> Iterator[tuple[Key, str, int]]:
     """What a statement about these readings gives, by span and dimension values."""
     pieces = [piece for reading in readings for piece in reading.pieces]
     width = len(asked.columns) + 1
-    result = session.execute(statement.limit(MAX_ROWS + 1))
+    result = statement.run(session)
     names = tuple(result.keys())[width:]
     rows = result.all()
     if len(rows) > MAX_ROWS:

@@ -7,11 +7,13 @@ that is skipped by the clocks, at the moment of the change.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import lru_cache
 
 ONE_DAY = timedelta(days=1)
 ONE_HOUR = timedelta(hours=1)
 
 
+@lru_cache(maxsize=4096)
 def midnight(day: date, zone: tzinfo) -> datetime:
     """The first moment of `day` in `zone`, in UTC."""
     return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
@@ -46,7 +48,9 @@ def monday_ceiling(moment: datetime, zone: tzinfo) -> datetime:
 
 def hour_floor(moment: datetime) -> datetime:
     """The beginning of the whole UTC hour that `moment` falls in."""
-    return moment.replace(minute=0, second=0, microsecond=0)
+    if moment.minute or moment.second or moment.microsecond:
+        return moment.replace(minute=0, second=0, microsecond=0)
+    return moment
 
 
 def hour_ceiling(moment: datetime) -> datetime:

@@ -11,19 +11,20 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from pyroaring import BitMap
-from sqlalchemy import ColumnElement, Row, and_, exists, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Date, Row, Select, Text, and_, bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.db import dialect_of, insert
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.calendar import ONE_DAY, ONE_HOUR, day_of, hour_ceiling, midnight
 from nebuloviz.metrics.planner import FACTS, Key, Piece, Reading, Slice
-from nebuloviz.metrics.query import REST
+from nebuloviz.metrics.query import REST, FilterOperator
 from nebuloviz.models import CustomerNumber, DayMembers, DayVersion
 
 DAYS_AT_ONCE = 31
@@ -73,7 +74,7 @@ def read_sets(
     timeline = _Timeline(pieces)
     missing: set[Missing] = set()
     left: list[Piece] = []
-    for day, built, value, members in _sets(session, column, pieces, zone, _wanted_values(asked)):
+    for day, built, value, members in _sets(session, column, pieces, zone, asked):
         start = midnight(day, zone)
         piece = timeline.at(start)
         if piece is None:
@@ -91,7 +92,7 @@ def read_hour_sets(
 ) -> tuple[set[Missing], list[Piece]]:
     """As `read_sets`, of all customers in the whole hours that `pieces` are made of."""
     days: dict[date, dict[str, bytes] | None] = {}
-    for day, built, value, members in _sets(session, HOURS, pieces, zone, []):
+    for day, built, value, members in _sets(session, HOURS, pieces, zone):
         sets = days.setdefault(day, {} if built else None)
         if sets is not None and members is not None and value is not None:
             sets[value] = members
@@ -110,16 +111,43 @@ def read_hour_sets(
 
 
 def _sets(
-    session: Session, column: str, pieces: Sequence[Piece], zone: ZoneInfo, wanted: Sequence[ColumnElement[bool]]
+    session: Session, column: str, pieces: Sequence[Piece], zone: ZoneInfo, asked: Slice | None = None
 ) -> Sequence[Row[date, bool, str | None, bytes | None]]:
-    """By day with sales that the pieces touch: whether its sets by `column` are valid, and those with `wanted` values, if any."""
+    """By day with sales that the pieces touch: whether its sets by `column` are valid, and those of values that `asked` needs.
+
+    Those are the filters', and those kept, as all others are left out or told together.
+    """
+    values: dict[str, Any] = {"column": column}
+    days = _days_of(pieces, zone)
+    for number, (first, last) in enumerate(days):
+        values[f"first_{number}"], values[f"last_{number}"] = first, last
+    filters, keep = (asked.filters, None if asked.other else asked.keep) if asked else ((), None)
+    values |= {f"filter_{number}": item.values for number, item in enumerate(filters)}
+    if keep is not None:
+        values["keep"] = [combination[0] for combination in keep]
+    statement = _sets_statement(len(days), tuple(item.op for item in filters), keep is not None)
+    return session.connection().execute(statement, values).all()
+
+
+@lru_cache(maxsize=256)
+def _sets_statement(n_days: int, filters: tuple[FilterOperator, ...], keep: bool) -> Select[Any]:  # noqa: FBT001 - a key of what is kept
     version, kept, alias = DayVersion.__table__.c, DayMembers.__table__.c, DayMembers.__table__.alias().c
+    column = bindparam("column", type_=Text)
     # Few of a day's values may be wanted, or none that it has: whether the day's sets are made is another question
     built = exists(select(alias.day).where(_valid(alias, version, column))).label("built")
+    wanted: list[ColumnElement[bool]] = []
+    for number, op in enumerate(filters):
+        values: BindParameter[Sequence[str]] = bindparam(f"filter_{number}", expanding=True)
+        wanted.append(kept.value.in_(values) if op == "in" else kept.value.not_in(values))
+    if keep:
+        wanted.append(kept.value.in_(bindparam("keep", expanding=True)))
     valid = and_(_valid(kept, version, column), *wanted)
     found = select(version.day, built, kept.value, kept.members).select_from(DayVersion).outerjoin(DayMembers, valid)
-    days = [and_(version.day >= first, version.day <= last) for first, last in _days_of(pieces, zone)]
-    return session.execute(found.where(or_(*days))).all()
+    days = [
+        and_(version.day >= bindparam(f"first_{n}", type_=Date), version.day <= bindparam(f"last_{n}", type_=Date))
+        for n in range(n_days)
+    ]
+    return found.where(or_(*days))
 
 
 def _days_of(pieces: Sequence[Piece], zone: ZoneInfo) -> list[tuple[date, date]]:
@@ -139,7 +167,7 @@ def _hour_name(hour: datetime) -> str:
     return hour.isoformat()[:13]
 
 
-def _valid(sets: Any, version: Any, column: str) -> ColumnElement[bool]:
+def _valid(sets: Any, version: Any, column: str | BindParameter[str]) -> ColumnElement[bool]:
     """That a row of sets, by `column`, is as new as the day."""
     return and_(sets.day == version.day, sets.version == version.version, sets.dimension == column)
 
@@ -154,17 +182,6 @@ class _Timeline:
     def at(self, moment: datetime) -> Piece | None:
         index = bisect_right(self._starts, moment) - 1
         return self._pieces[index] if index >= 0 and moment < self._pieces[index].end else None
-
-
-def _wanted_values(asked: Slice) -> list[ColumnElement[bool]]:
-    """Which values' sets are needed: the filters', and those kept, as all others are left out or told together."""
-    value = DayMembers.__table__.c.value
-    wanted: list[ColumnElement[bool]] = [
-        value.in_(f.values) if f.op == "in" else value.not_in(f.values) for f in asked.filters
-    ]
-    if asked.keep is not None and not asked.other:
-        wanted.append(value.in_([combination[0] for combination in asked.keep]))
-    return wanted
 
 
 def _key(asked: Slice, span: int, value: str) -> Key:
@@ -212,7 +229,7 @@ def _made(session: Session, column: str, days: Sequence[date], zone: ZoneInfo) -
     _number_customers(session, days_whole)
     found: dict[tuple[date, str], BitMap] = {}
     by = "" if column == HOURS else column
-    for place, value, numbers in session.execute(sql.members(dialect_of(session), Reading(FACTS, tuple(pieces)), by)):
+    for place, value, numbers in sql.members(dialect_of(session), Reading(FACTS, tuple(pieces)), by).run(session):
         day, name = filed[place]
         found[day, name or value] = BitMap(np.fromstring(numbers, dtype=np.uint32, sep=","))
     return found
@@ -230,7 +247,7 @@ def _number_customers(session: Session, reading: Reading) -> None:
     """Give the customers in these pieces a number each, in one go after the largest there is; the caller holds the builders' lock."""
     known = CustomerNumber.__table__.c
     largest = session.scalar(select(func.coalesce(func.max(known.number), -1))) or 0
-    found = session.scalars(sql.unnumbered(dialect_of(session), reading)).all()
+    found = sql.unnumbered(dialect_of(session), reading).run(session).scalars().all()
     rows = [{"customer_id": found_id, "number": largest + 1 + place} for place, found_id in enumerate(found)]
     if rows:
         session.execute(insert(session, CustomerNumber), rows)

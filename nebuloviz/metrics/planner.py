@@ -15,9 +15,10 @@ Sums, orders and customers are planned apart, since they can be added up differe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -32,7 +33,7 @@ from nebuloviz.metrics.calendar import (
     monday_ceiling,
     monday_floor,
 )
-from nebuloviz.metrics.query import Filter
+from nebuloviz.metrics.query import Filter, FilterOperator
 from nebuloviz.metrics.registry import DIMENSIONS, dimension
 from nebuloviz.models import MEASURES, ROLLED_DIMENSIONS, ROLLUPS, Rollup
 
@@ -68,13 +69,23 @@ class Slice:
         return tuple(dimension(slug).column for slug in self.dimensions)
 
     @property
+    def form(self) -> Slice:
+        """Equal for all that differ in nothing but moments, measures and the values of filters and of what is kept."""
+        filters = tuple(_form_of(item.dimension, item.op) for item in self.filters)
+        return Slice((), self.dimensions, filters, frozenset(), None if self.keep is None else (), self.other)
+
+    @property
     def filter_columns(self) -> frozenset[str]:
         """The facts' columns that filters look at."""
         return frozenset(dimension(item.dimension).column for item in self.filters)
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+@cache
+def _form_of(slug: str, op: FilterOperator) -> Filter:
+    return Filter(slug, op, ("",))
+
+
+class Piece(NamedTuple):
     """[`start`, `end`) in UTC, part of the span with this number."""
 
     start: datetime
@@ -236,28 +247,31 @@ def _merged(rollup: Rollup, asked: Slice) -> set[str]:
 def _readings(spans: Iterable[Bucket], levels: Sequence[_Level]) -> tuple[Reading, ...]:
     found: dict[int, list[Piece]] = {}
     for number, span in enumerate(spans):
-        for level, piece in _pieces(Piece(span.start, span.end, number), levels, 0):
-            found.setdefault(level, []).append(piece)
+        _cut(Piece(span.start, span.end, number), levels, 0, found)
     sources: list[Source] = [*(level.source for level in levels), FACTS]
     return tuple(Reading(sources[level], tuple(found[level])) for level in sorted(found))
 
 
-def _pieces(piece: Piece, levels: Sequence[_Level], level: int) -> Iterator[tuple[int, Piece]]:
-    """The piece, cut: its whole cells of this level, and what is before and after them by the finer ones; in order of time."""
-    if piece.start >= piece.end:
+def _cut(piece: Piece, levels: Sequence[_Level], level: int, found: dict[int, list[Piece]]) -> None:
+    """Add the piece to what is found by level: its whole cells of this one, what is before and after them to the finer ones."""
+    start, end, span = piece
+    if start >= end:
         return
-    while level < len(levels) and piece.end - piece.start < levels[level].shortest:
+    length = end - start
+    while level < len(levels) and length < levels[level].shortest:
         level += 1
     if level == len(levels):
-        yield level, piece
+        found.setdefault(level, []).append(piece)
         return
-    start, end = levels[level].ceiling(piece.start), levels[level].floor(piece.end)
-    if start >= end:
-        yield from _pieces(piece, levels, level + 1)
+    first, last = levels[level].ceiling(start), levels[level].floor(end)
+    if first >= last:
+        _cut(piece, levels, level + 1, found)
         return
-    yield from _pieces(Piece(piece.start, start, piece.span), levels, level + 1)
-    yield level, Piece(start, end, piece.span)
-    yield from _pieces(Piece(end, piece.end, piece.span), levels, level + 1)
+    if start < first:
+        _cut(Piece(start, first, span), levels, level + 1, found)
+    found.setdefault(level, []).append(Piece(first, last, span))
+    if last < end:
+        _cut(Piece(last, end, span), levels, level + 1, found)
 
 
 def _explained(part: Part) -> str:

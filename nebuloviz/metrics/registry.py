@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, TypeVar
 
 from sqlalchemy import Text
@@ -148,11 +149,18 @@ def scale_of(measure: str) -> int:
 
 def _amount(names: tuple[str, ...], figures: Mapping[str, int]) -> float:
     """A signed sum of measures in their own units; added as integers where they have one unit, so that cents stay exact."""
+    signed, scale = _terms(names)
+    if scale:
+        return sum([sign * figures.get(name, 0) for sign, name in signed]) / scale
+    return sum([sign * figures.get(name, 0) / scale_of(name) for sign, name in signed])
+
+
+@cache
+def _terms(names: tuple[str, ...]) -> tuple[list[tuple[int, str]], int]:
+    """Each measure and its sign, and the scale of all of them; 0 where they have several."""
     signed = [(-1 if name[0] == "-" else 1, name.removeprefix("-")) for name in names]
     scales = {scale_of(name) for _, name in signed}
-    if len(scales) == 1:
-        return sum(sign * figures.get(name, 0) for sign, name in signed) / scales.pop()
-    return sum(sign * figures.get(name, 0) / scale_of(name) for sign, name in signed)
+    return signed, scales.pop() if len(scales) == 1 else 0
 
 
 _Entry = TypeVar("_Entry", Metric, Dimension)

@@ -13,28 +13,25 @@ from datetime import datetime
 from operator import itemgetter
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.calendar import bucket_of
 from nebuloviz.metrics.planner import Key, Piece, Reading, Slice
 from nebuloviz.metrics.query import REST
-from nebuloviz.models import Rollup, SpreadOrder
+from nebuloviz.models import Rollup
 
 
 def counted_twice(
     session: Session, asked: Slice, readings: Sequence[Reading], zone: ZoneInfo
 ) -> Iterator[tuple[Key, int]]:
-    """How many orders too many the cells of `readings` hold, by span and dimension values."""
-    if not session.scalar(select(exists(select(SpreadOrder.order_id)))):
-        return
+    """How many orders too many the cells of `readings` hold, by span and dimension values; there are orders that do not add up."""
     columns = sorted(
         {*asked.columns, *(name for r in readings if isinstance(r.source, Rollup) for name in r.source.dimensions)}
     )
     reading_at = _Timeline(readings)
     touched: dict[tuple[Key, str], set[Key]] = defaultdict(set)
-    for order_id, sold_at, *found in session.execute(sql.spread_lines(asked, columns)):
+    for order_id, sold_at, *found in sql.spread_lines(asked, columns).run(session):
         place = reading_at(sold_at)
         values = dict(zip(columns, found, strict=True))
         key = place and _key(asked, place[1], values)

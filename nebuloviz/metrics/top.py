@@ -27,8 +27,9 @@ def ranked(
         (part,) = plan(wanted, zone).parts
         if not part.readings:
             return []
-        order = sql.ranking(dialect_of(session), wanted, part.readings, part.measures, by, descending=descending)
-        return [tuple(row) for row in session.execute(order.limit(limit))]
+        dialect = dialect_of(session)
+        order = sql.ranking(dialect, wanted, part.readings, part.measures, by, limit, descending=descending)
+        return [tuple(row) for row in order.run(session)]
     # A combination is one that has lines: a set of customers may be there, and empty
     cells = measure(session, replace(wanted, measures=by.measures | {"lines"}), zone).cells
     values = {key[1:]: by.value(figures) for key, figures in cells.items() if figures.get("lines")}

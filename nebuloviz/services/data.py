@@ -23,7 +23,7 @@ from nebuloviz.metrics.answer import measure
 from nebuloviz.metrics.buckets import Bucket
 from nebuloviz.metrics.calendar import ONE_DAY, day_of
 from nebuloviz.metrics.comparison import comparison_range
-from nebuloviz.metrics.kept import demand_facts, facts_since
+from nebuloviz.metrics.kept import Standing, demand_facts, facts_since
 from nebuloviz.metrics.planner import Piece, Slice
 from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.metrics.registry import DIMENSIONS, Dimension, metric
@@ -113,7 +113,7 @@ class SalesDataService(DataService):
     ) -> SalePage:
         scoped = within_scope(query, actor)
         asked = Slice((Bucket(query.start, query.end),), (), scoped.filters, frozenset({"lines"}))
-        demand_facts(session, (Piece(query.start, query.end, 0),))
+        demand_facts(Standing(session), (Piece(query.start, query.end, 0),))
         total = measure(session, asked, self._zone).cells.get((0,), {}).get("lines", 0)
         return sale_page(session, asked, cursor, limit, order, total)
 

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.errors import InvalidQuery
 from nebuloviz.i18n import gettext as _
 from nebuloviz.i18n import number
-from nebuloviz.metrics.answer import MAX_ROWS, Answer, Cells, measure
+from nebuloviz.metrics.answer import Answer, Cells, measure
 from nebuloviz.metrics.buckets import Bucket, buckets
 from nebuloviz.metrics.comparison import compared
 from nebuloviz.metrics.customer_sets import Missing
 from nebuloviz.metrics.planner import Combination, Key, Slice
 from nebuloviz.metrics.query import REST, Query
 from nebuloviz.metrics.registry import METRICS, Metric, metric
+from nebuloviz.metrics.sql import MAX_ROWS
 from nebuloviz.metrics.top import ranked, sort_combinations
 from nebuloviz.models import Product
 from nebuloviz.services.interfaces import Frame, FrameColumn
@@ -30,7 +32,9 @@ from nebuloviz.services.interfaces import Frame, FrameColumn
 _LINES = (
     "lines"  # asked for with every dimension: a row is there for what has sale lines, whatever the metric makes of them
 )
+_Floats = npt.NDArray[np.float64]
 _NAMES_AT_ONCE = 500
+_NAMES = select(Product.product_id, Product.name).where(Product.product_id.in_(bindparam("ids", expanding=True)))
 
 
 @dataclass(frozen=True)
@@ -84,10 +88,11 @@ def _measured(
 
 def _spans(query: Query, now: datetime) -> tuple[tuple[Bucket, ...], tuple[Bucket, ...] | None]:
     """The parts of the range that are measured, and those that they are compared with."""
-    whole = tuple(
-        Bucket(max(bucket.start, query.start), min(bucket.end, query.end))
-        for bucket in (buckets(query) if query.grain else (Bucket(query.start, query.end),))
-    )
+    whole: tuple[Bucket, ...] = (Bucket(query.start, query.end),)
+    if query.grain:
+        first, *others = buckets(query)
+        *others, last = (first._replace(start=max(first.start, query.start)), *others)
+        whole = (*others, last._replace(end=min(last.end, query.end)))
     return whole, compared(query, whole, now) if query.comparison else None
 
 
@@ -165,17 +170,17 @@ def _frame(session: Session, rows: _Rows, source: str) -> Frame:
         starts = pd.DatetimeIndex([rows.shown[key[0]].start for key in keys], tz="UTC")
         add(FrameColumn("bucket", "time"), starts.tz_convert(query.zone))
     for place, slug in enumerate(query.dimensions, 1):
-        add(FrameColumn(slug, "text"), pd.Series([key[place] for key in keys], dtype="str"))
+        add(FrameColumn(slug, "text"), pd.array([key[place] for key in keys], dtype="str"))
     if "product" in query.dimensions:
         names = product_names(session, data["product"])
-        add(FrameColumn("product:name", "text"), pd.Series([names.get(p, p) for p in data["product"]], dtype="str"))
+        add(FrameColumn("product:name", "text"), pd.array([names.get(p, p) for p in data["product"]], dtype="str"))
     for slug in query.metrics:
         add(FrameColumn(slug, "number", metric(slug).unit), _figures(rows, keys, slug))
     for slug in query.metrics if rows.compared is not None else ():
         add(FrameColumn(f"{slug}:comparison", "number", metric(slug).unit), _earlier_figures(rows, keys, slug))
     if query.grain:
-        add(FrameColumn("unfinished", "boolean"), [rows.shown[key[0]].end > rows.now for key in keys])
-    frame = pd.DataFrame(data)
+        add(FrameColumn("unfinished", "boolean"), np.array([rows.shown[key[0]].end > rows.now for key in keys], bool))
+    frame = pd.DataFrame(data, copy=False)
     return Frame(query, tuple(columns), _in_order(frame, query), rows.now, source)
 
 
@@ -194,28 +199,24 @@ def _keys(rows: _Rows) -> list[Key]:
     return sorted((key for key in present if key[1:] in place), key=lambda key: (spans.index(key[0]), place[key[1:]]))
 
 
-def _figures(rows: _Rows, keys: Sequence[Key], slug: str) -> list[float]:
+def _figures(rows: _Rows, keys: Sequence[Key], slug: str) -> _Floats:
     """A metric's values. What has not begun by `now` and holds nothing is missing rather than 0."""
     value = metric(slug).value
     nothing: dict[str, int] = {}
-    return [
-        _or_nan(value(rows.figures.get(key, nothing)))
-        if key in rows.figures or rows.shown[key[0]].start < rows.now
-        else math.nan
+    figures = [
+        value(rows.figures.get(key, nothing)) if key in rows.figures or rows.shown[key[0]].start < rows.now else None
         for key in keys
     ]
+    return np.array(figures, float)  # None becomes NaN
 
 
-def _earlier_figures(rows: _Rows, keys: Sequence[Key], slug: str) -> list[float]:
+def _earlier_figures(rows: _Rows, keys: Sequence[Key], slug: str) -> _Floats:
     """The same of the comparison; missing where it has no such time (a 31st in a shorter month)."""
     value = metric(slug).value
     cells = rows.compared or {}
     empty = {number for number, span in enumerate(rows.past) if span.start == span.end}
-    return [math.nan if key[0] in empty else _or_nan(value(cells.get(key, {}))) for key in keys]
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value
+    nothing: dict[str, int] = {}
+    return np.array([None if key[0] in empty else value(cells.get(key, nothing)) for key in keys], float)
 
 
 def _in_order(frame: pd.DataFrame, query: Query) -> pd.DataFrame:
@@ -235,7 +236,7 @@ def product_names(session: Session, ids: Iterable[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     for first in range(0, len(wanted), _NAMES_AT_ONCE):
         some = wanted[first : first + _NAMES_AT_ONCE]
-        found = session.execute(select(Product.product_id, Product.name).where(Product.product_id.in_(some)))
+        found = session.connection().execute(_NAMES, {"ids": some})
         names.update((product_id, name) for product_id, name in found if name)
     return names
 
