@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from nebuloviz.bootstrap.core import Core, core
+from nebuloviz.bootstrap.watches import closed_days
 from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.api_tokens import DatabaseApiTokens
 from nebuloviz.services.audit import DatabaseAudit
@@ -74,7 +75,7 @@ def parts(settings: Settings) -> Parts:
     notifications = DatabaseNotifications(settings, mail, audit, decided.live)
     status = Checkup(settings, base.database, base.cache, decided.live)
     users, roles = DatabaseUsers(auth, audit), DatabaseRoles(audit)
-    backtests = RuleBacktests(base.database, zone, audit, settings.extensions_dir)
+    backtests = RuleBacktests(base.database, zone, audit, settings.extensions_dir, closed_days(settings))
     services = Services(
         auth,
         data,

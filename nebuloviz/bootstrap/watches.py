@@ -233,6 +233,8 @@ def _installed_calendar(settings: Settings) -> Calendar:
 
 def closed_days(settings: Settings) -> frozenset[date]:
     """The planned closures. Raises ConfigurationError for a file that cannot be read."""
+    if settings.closed_days_file is None:
+        return frozenset()
     from nebuloviz.detection.calendar import read_closures  # noqa: PLC0415 - see above
 
     try:

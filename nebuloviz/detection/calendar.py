@@ -103,6 +103,22 @@ class Calendar:
             planned[max(first, 0) : last, aside.columns(segments)] = True
         return planned
 
+    def planned_for(self, segment: Segment, wall_hours: IntArray, hours: int) -> tuple[BoolArray, BoolArray]:
+        """Of buckets of so many `hours`, 1 or a day's 24, that begin at `wall_hours`: where a segment is closed, where promoted."""
+        days = wall_hours // HOURS_PER_DAY
+        first, count = int(days.min()), int(np.ptp(days)) + 1
+        shut, promoted = self.is_closed(first, count), np.zeros(count, bool)
+        for aside in self.asides(first, count):
+            if within(segment, aside.segment):
+                begin, end = (max(each // HOURS_PER_DAY - first, 0) for each in (aside.first, aside.last))
+                (promoted if aside.promoted else shut)[begin:end] = True
+        closed = shut[days - first]
+        if self.hours:
+            week = np.array([[is_open(self.hours, day, hour) for hour in range(HOURS_PER_DAY)] for day in range(7)])
+            weekday, hour = (days + _EPOCH_WEEKDAY) % 7, wall_hours % HOURS_PER_DAY
+            closed |= ~(week[weekday, hour] if hours == 1 else np.asarray(week.any(axis=1))[weekday])
+        return closed, promoted[days - first]
+
     def promoted(self, wall_hours: IntArray, named: Mapping[str, TextArray]) -> BoolArray:
         """Which lines have a promotion, of what was sold in these hours, each with its value of the dimensions `named`."""
         days, found = wall_hours // HOURS_PER_DAY, np.zeros(len(wall_hours), bool)

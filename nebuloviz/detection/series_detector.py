@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from nebuloviz.detection.series import FloatArray, IntArray
+from nebuloviz.detection.series import BoolArray, FloatArray, IntArray
 
 _MOST_SCORE = 100.0
 
@@ -23,8 +23,9 @@ class Course:
     """One series in consecutive closed buckets.
 
     `first` is the number of the first bucket (hours or days since 1970), `season` how many make a week (168 or 7), `slots` the
-    place of each in its week on the wall clock, `values` what each came to: NaN where a ratio had nothing to divide by. Buckets
-    before `asked` are there to learn from; what is said of them is not looked at.
+    place of each in its week on the wall clock, `values` what each came to: NaN where a ratio had nothing to divide by, and where
+    the calendar has the shop `closed` (where that is known). Buckets before `asked` are there to learn from; what is said of them
+    is not looked at.
     """
 
     first: int
@@ -32,6 +33,7 @@ class Course:
     slots: IntArray
     values: FloatArray
     asked: int = 0
+    closed: BoolArray | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -39,7 +41,9 @@ class Course:
     def __getitem__(self, part: slice) -> Course:
         """The buckets of `part`, which has no step."""
         start, _stop, _step = part.indices(len(self))
-        return Course(self.first + start, self.season, self.slots[part], self.values[part], max(0, self.asked - start))
+        closed = None if self.closed is None else self.closed[part]
+        asked = max(0, self.asked - start)
+        return Course(self.first + start, self.season, self.slots[part], self.values[part], asked, closed)
 
     def same_slot_before(self, count: int) -> FloatArray:
         """Shaped (buckets, count): the last `count` values at the same place of earlier weeks, the latest first; NaN where none is."""

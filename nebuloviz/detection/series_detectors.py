@@ -116,6 +116,8 @@ class Silence(SeriesDetector):
         before = np.nan_to_num(course.same_slot_before(4))
         due = (before > 0).sum(axis=1) >= self._USUALLY
         silent = ~(np.nan_to_num(course.values) > 0)
+        if course.closed is not None:
+            due &= ~course.closed
         # Hours that are always silent, such as nights, neither count nor break a silence
         run = _run_of(silent & due, reset=~silent)
         found = due & silent & (run >= wanted)

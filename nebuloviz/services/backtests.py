@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -53,12 +53,14 @@ class RuleBacktests(BacktestService):
         zone: ZoneInfo,
         audit: AuditService,
         extensions_dir: Path | None = None,
+        closed_days: frozenset[date] = frozenset(),
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._zone = zone
         self._audit = audit
         self._extensions_dir = extensions_dir
+        self._closed_days = closed_days
         self._now = now
         self._children = Children()
 
@@ -135,7 +137,7 @@ class RuleBacktests(BacktestService):
 
     def _run(self, backtest_id: int) -> None:
         url = self._database.url.render_as_string(hide_password=False)
-        child = Child(rule_backtest.run, url, str(self._zone), self._extensions_dir, backtest_id)
+        child = Child(rule_backtest.run, url, str(self._zone), self._extensions_dir, self._closed_days, backtest_id)
         try:
             with self._children.running(child):
                 for _message in child.messages():

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any, cast
@@ -20,11 +20,13 @@ from nebuloviz.child import Parent
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database, rows_changed
 from nebuloviz.detection.alerts import OpenAlert, Step, next_state
+from nebuloviz.detection.calendar import Calendar
 from nebuloviz.detection.registry import series_detector
 from nebuloviz.detection.series_detector import Judgement
 from nebuloviz.models import Backtest
 from nebuloviz.services.interfaces import BacktestCourse, BacktestSide, RuleDraft, RuleGrain, WouldBeAlert
 from nebuloviz.services.rule_series import WatchedCourse, detector_of, watched_courses
+from nebuloviz.services.watched_calendar import watched_calendar
 
 MOST_ALERTS = 200  # of a setting that are listed
 MOST_COURSES = 6  # of a setting that are drawn
@@ -35,21 +37,32 @@ class Stopped(Exception):
     """Somebody stopped it."""
 
 
-def run(parent: Parent, database_url: str, zone: str, extensions_dir: Path | None, backtest_id: int) -> None:
+def run(
+    parent: Parent,
+    database_url: str,
+    zone: str,
+    extensions_dir: Path | None,
+    closed_days: frozenset[date],
+    backtest_id: int,
+) -> None:
     """The task of a process of its own: try the settings, one series at a time, and say how far it is."""
     extensions.load(extensions_dir)
     database = Database(database_url)
     parent.when_stopped(lambda: _finish(database, backtest_id, state="stopped"))
     try:
-        try_settings(database, ZoneInfo(zone), backtest_id)
+        try_settings(database, ZoneInfo(zone), backtest_id, closed_days)
     finally:
         database.dispose()
 
 
-def try_settings(database: Database, zone: ZoneInfo, backtest_id: int) -> None:
-    """Carry a backtest out, here and now, unless somebody stops it."""
+def try_settings(
+    database: Database, zone: ZoneInfo, backtest_id: int, closed_days: frozenset[date] = frozenset()
+) -> None:
+    """Carry a backtest out, here and now, unless somebody stops it. `closed_days` are closed besides what the calendar says."""
     try:
-        sides = [asdict(side) for side in _sides(database, zone, backtest_id)]
+        with database.session() as session:
+            calendar = watched_calendar(session, str(zone), closed_days, utc_now().year)
+        sides = [asdict(side) for side in _sides(database, calendar, backtest_id)]
         _finish(database, backtest_id, state="done", result=json.dumps(sides, default=_text))
     except Stopped:
         return
@@ -60,14 +73,14 @@ def try_settings(database: Database, zone: ZoneInfo, backtest_id: int) -> None:
         raise
 
 
-def _sides(database: Database, zone: ZoneInfo, backtest_id: int) -> list[BacktestSide]:
+def _sides(database: Database, calendar: Calendar, backtest_id: int) -> list[BacktestSide]:
     deadline = monotonic() + LONGEST.total_seconds()
     with database.session() as session:
         row = session.get_one(Backtest, backtest_id)
         drafts, start, end = drafts_of(row.asked), row.start, row.end
         detectors = [series_detector(draft.detector)(parameters=dict(draft.parameters)) for draft in drafts]
         memory = max(detector.memory_weeks for detector in detectors)
-        courses = watched_courses(session, drafts[0], start, end, zone, memory)
+        courses = watched_courses(session, drafts[0], start, end, calendar, memory)
     sides, total = [], len(courses) * len(drafts)
     for number, (draft, detector) in enumerate(zip(drafts, detectors, strict=True)):
         found: list[tuple[WatchedCourse, Judgement, list[OpenAlert]]] = []

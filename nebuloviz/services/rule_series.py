@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from nebuloviz.detection.alerts import Finding, rule_detector, severity_of
 from nebuloviz.detection.calendar import Calendar
 from nebuloviz.detection.lessons import Lesson, Verdict, within
-from nebuloviz.detection.series import FloatArray, SeriesKey, hour_of_time, time_of_hour
+from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, SeriesKey, hour_of_time, time_of_hour
 from nebuloviz.detection.series_detector import Course, Judgement
 from nebuloviz.ingest.jobs import stream_topics
 from nebuloviz.metrics.calendar import day_of, midnight
@@ -31,21 +31,24 @@ GRACE = timedelta(minutes=3)  # after the hour, for sales under way
 
 @dataclass(frozen=True)
 class WatchedCourse:
-    """A series with the moments between its buckets, of which there is one more than buckets."""
+    """A series with the moments between its buckets, of which there is one more than buckets.
+
+    Where `promoted`, what is above the range says nothing.
+    """
 
     key: SeriesKey
     course: Course
     edges: tuple[datetime, ...]
+    promoted: BoolArray
 
     def findings(self, judged: Judgement, detector: str) -> list[Finding | None]:
         """What was found in each bucket that was asked for, in order."""
         return [self._finding(judged, place, detector) for place in range(self.course.asked, len(self.course))]
 
     def _finding(self, judged: Judgement, place: int, detector: str) -> Finding | None:
-        score = float(judged.score[place])
-        if score <= 0:
+        score, value = float(judged.score[place]), float(self.course.values[place])
+        if score <= 0 or (self.promoted[place] and not value < judged.low[place]):
             return None
-        value = float(self.course.values[place])
         return Finding(
             key=self.key,
             bucket_start=self.edges[place],
@@ -87,10 +90,13 @@ def bucket_before(grain: str, moment: datetime, zone: ZoneInfo) -> datetime:
 
 
 def watched_courses(
-    session: Session, draft: RuleDraft, start: datetime, end: datetime, zone: ZoneInfo, memory_weeks: int
+    session: Session, draft: RuleDraft, start: datetime, end: datetime, calendar: Calendar, memory_weeks: int
 ) -> list[WatchedCourse]:
-    """Each series of the rule over [`start`, `end`), which both are bucket edges, and what its detector remembers before it."""
-    metric = figure(draft.metric)
+    """Each series of the rule over [`start`, `end`), which both are bucket edges, and what its detector remembers before it.
+
+    Closed buckets have no value, nor have those before `start` that were promoted: they are no example.
+    """
+    metric, zone = figure(draft.metric), ZoneInfo(calendar.zone)
     grid = _hours(start, end, zone, memory_weeks) if draft.grain == "hour" else _days(start, end, zone, memory_weeks)
     sums = (
         _stream_sums(session, grid.edges)
@@ -100,9 +106,22 @@ def watched_courses(
     found = []
     for value, figures in sorted(sums.items()):
         key = SeriesKey(metric.slug, ((draft.dimension, value),) if draft.dimension else ())
-        course = Course(grid.first, grid.season, grid.slots, _values(metric, figures), grid.asked)
-        found.append(WatchedCourse(key, course, grid.edges))
+        values, (closed, promoted) = _values(metric, figures), _planned(calendar, metric, key, grid)
+        no_example = promoted & (np.arange(len(values)) < grid.asked)
+        values = np.where(closed | no_example, np.nan, values)
+        course = Course(grid.first, grid.season, grid.slots, values, grid.asked, closed)
+        found.append(WatchedCourse(key, course, grid.edges, promoted))
     return found
+
+
+def _planned(calendar: Calendar, metric: Metric, key: SeriesKey, grid: _Grid) -> tuple[BoolArray, BoolArray]:
+    """Where the series is closed, and where promoted. What is wrong with records is wrong on any day."""
+    if metric.slug in STREAM_FIGURES and metric.denominator:
+        return np.zeros(len(grid.slots), bool), np.zeros(len(grid.slots), bool)
+    numbers = np.arange(grid.first, grid.first + len(grid.slots))
+    if grid.season == HOURS_PER_WEEK:
+        return calendar.planned_for(key.dimensions, calendar.wall_hours(numbers), 1)
+    return calendar.planned_for(key.dimensions, numbers * HOURS_PER_DAY, HOURS_PER_DAY)
 
 
 @dataclass(frozen=True)

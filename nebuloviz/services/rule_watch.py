@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.db import Database
 from nebuloviz.detection.alerts import HOURS, Finding
+from nebuloviz.detection.calendar import Calendar
 from nebuloviz.detection.lessons import Lesson, is_expected, lets_pass
 from nebuloviz.detection.registry import series_detector
 from nebuloviz.models import AlertRule
@@ -36,9 +37,10 @@ _log = logging.getLogger(__name__)
 class RuleWatcher:
     """`step` is for the process that is elected to watch series, when all sales of closed hours should be there."""
 
-    def __init__(self, database: Database, zone: ZoneInfo, holder: str) -> None:
+    def __init__(self, database: Database, calendar: Calendar, holder: str) -> None:
         self._database = database
-        self._zone = zone
+        self._calendar = calendar
+        self._zone = ZoneInfo(calendar.zone)
         self._holder = holder
 
     def step(self, now: datetime) -> None:
@@ -69,7 +71,7 @@ class RuleWatcher:
             end = closed_until(draft.grain, now, self._zone)
             start = self._start(draft, row.judged_until, end)
             detector = series_detector(draft.detector)(parameters=dict(draft.parameters))
-            courses = watched_courses(session, draft, start, end, self._zone, detector.memory_weeks)
+            courses = watched_courses(session, draft, start, end, self._calendar, detector.memory_weeks)
             own, others = lessons(session, detector_of(draft, rule_id), now), lessons(session, HOURS, now)
             others = (*others, *labels(session, now))
         found: list[tuple[WatchedCourse, list[Finding | None]]] = []

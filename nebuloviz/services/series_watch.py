@@ -104,7 +104,7 @@ class SeriesWatcher:
         self._holder = holder or lease.own_name()
         self._days = DayWatcher(database, settings, secret=secret, holder=self._holder)
         self._corrections = Corrections(database, ZoneInfo(settings.calendar.zone), holder=self._holder)
-        self._rules = RuleWatcher(database, ZoneInfo(settings.calendar.zone), self._holder)
+        self._rules = RuleWatcher(database, settings.calendar, self._holder)
         self._running: _Running | None = None  # as last stored; another process may have gone on since
 
     def step(self) -> bool:

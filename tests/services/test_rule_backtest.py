@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select, update
 
+from nebuloviz.detection.calendar import Calendar
 from nebuloviz.errors import Conflict, InvalidInput, NotFound, PermissionDenied
 from nebuloviz.models import Alert, Backtest, BucketLabel, User
 from nebuloviz.permissions import ROLES, Actor
@@ -74,7 +75,7 @@ class TestABacktest:
             DatabaseRules(DatabaseAudit(shop.clock), shop.clock).create(session, anna, replace(draft, name="Live"))
         for hour in range(24):
             shop.sell_hours(1, ["south"] if 12 <= hour < 15 else [])
-            RuleWatcher(shop.database, ZONE, "holder").step(shop.now)
+            RuleWatcher(shop.database, Calendar(), "holder").step(shop.now)
         with shop.database.session() as session:
             rows = session.scalars(select(Alert).where(Alert.detector.startswith("rule")))
             live = {
@@ -184,7 +185,7 @@ class TestALabel:
                 )  # fmt: skip
         shop.sell(NOON)
         shop.sell_hours(1, ["south", "north"])
-        RuleWatcher(shop.database, ZONE, "holder").step(shop.now)
+        RuleWatcher(shop.database, Calendar(), "holder").step(shop.now)
         with shop.database.session() as session:
             rows = session.scalars(select(Alert).where(Alert.detector.startswith("rule"))).all()
         assert [row for row in rows if row.bucket_start == NOON] == []

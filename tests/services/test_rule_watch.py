@@ -1,13 +1,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
 
 from nebuloviz.detection import registry
 from nebuloviz.detection.alerts import rule_of
+from nebuloviz.detection.calendar import Calendar, Plan
 from nebuloviz.detection.series_detector import Course, Judgement
 from nebuloviz.detection.series_detectors import Threshold
 from nebuloviz.models import Alert, AlertOutbox, AlertRule, IngestMinute
@@ -20,7 +20,6 @@ from nebuloviz.services.rules import DatabaseRules
 from nebuloviz.services.watch_process import LEASE_LIFE, SERIES_TASK
 from tests.services.watched_shop import LEARNED, Shop
 
-UTC_ZONE = ZoneInfo("UTC")
 NOON = LEARNED + timedelta(hours=12)
 SOUTH = RuleDraft("South", "threshold", "orders", "hour", "region", "south", (("below", 2.0),))
 SILENT = RuleDraft("Silent", "silence", "orders", "hour", "region", None, (("buckets", 2.0),))
@@ -31,8 +30,8 @@ def make(shop: Shop, draft: RuleDraft) -> int:
         return DatabaseRules(DatabaseAudit(shop.clock), shop.clock).create(session, SYSTEM, draft).id
 
 
-def watch(shop: Shop) -> None:
-    RuleWatcher(shop.database, UTC_ZONE, "holder").step(shop.now)
+def watch(shop: Shop, calendar: Calendar | None = None) -> None:
+    RuleWatcher(shop.database, calendar or Calendar(), "holder").step(shop.now)
 
 
 def raised(shop: Shop, rule_id: int | None = None) -> list[Alert]:
@@ -50,6 +49,38 @@ def sell_and_watch(shop: Shop, hours: int, without: str = "") -> None:
     for _ in range(hours):
         shop.sell_hours(1, [without])
         watch(shop)
+
+
+class TestTheCalendar:
+    @pytest.mark.parametrize(
+        ("calendar", "quiet"),
+        [
+            (Calendar(closed_days=frozenset({NOON.date()})), True),
+            (Calendar(plans=(Plan(NOON.date(), NOON.date(), (("region", "south"),)),)), True),
+            (Calendar(plans=(Plan(NOON.date(), NOON.date(), (("region", "south"),), promotion=True),)), False),
+            (Calendar(hours=((0, 720),) * 7), True),
+            (Calendar(plans=(Plan(NOON.date(), NOON.date(), (("region", "north"),)),)), False),
+        ],
+        ids=["closed", "the segment is closed", "it sells less in a promotion", "after hours", "another is closed"],
+    )
+    def test_no_rule_alerts_of_what_is_closed(self, shop: Shop, calendar: Calendar, quiet: bool) -> None:
+        shop.sell(NOON)
+        for draft in (SOUTH, SILENT):
+            make(shop, draft)
+        for _ in range(2):
+            shop.sell_hours(1, ["south"])
+            watch(shop, calendar)
+        assert (raised(shop) == []) == quiet
+
+    def test_selling_more_in_a_promotion_is_no_finding(self, shop: Shop) -> None:
+        shop.sell(NOON)
+        made = make(shop, replace(SOUTH, parameters=(("above", 2.0),)))
+        shop.sell_hours(1)
+        watch(shop, Calendar(plans=(Plan(NOON.date(), NOON.date(), promotion=True),)))
+        assert raised(shop) == []
+        shop.sell_hours(1)
+        watch(shop)
+        assert len(raised(shop, made)) == 1
 
 
 class TestARule:
