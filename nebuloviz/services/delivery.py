@@ -27,7 +27,7 @@ from nebuloviz.models import (
     NotificationMessage,
     User,
 )
-from nebuloviz.observability import NOTIFICATIONS
+from nebuloviz.observability import NOTIFICATIONS, log_context
 from nebuloviz.permissions import SYSTEM, Actor
 from nebuloviz.services import lease
 from nebuloviz.services.auth import view_of
@@ -178,37 +178,43 @@ class Deliverer:
         claimed = self._claim(now)
         if claimed is None:
             return False
-        if claimed.attempts > MOST_ATTEMPTS:  # each of them ended in a way that nobody foresaw
-            self._mark(claimed, "failed", "unforeseen")
-            return True
+        message, reader = claimed
+        with log_context(request_id=message.key, user_id=str(reader or "")):
+            self._try(message, now)
+        return True
+
+    def _try(self, message: NotificationMessage, now: datetime) -> None:
+        if message.attempts > MOST_ATTEMPTS:  # each of them ended in a way that nobody foresaw
+            self._mark(message, "failed", "unforeseen")
+            return
         try:
-            sent = self._parcel(claimed.id, now)
+            sent = self._parcel(message.id, now)
             failpoints.reach("before_send")
             if sent is not None:
                 self._services.notifications.send(sent)
         except NotSent as error:
-            self._mark_failed(claimed, error)
-            return True
+            self._mark_failed(message, error)
+            return
         failpoints.reach("after_send")
-        self._mark(claimed, "sent" if sent else "dropped", "" if sent else "gone")
+        self._mark(message, "sent" if sent else "dropped", "" if sent else "gone")
         failpoints.reach("after_mark")
-        return True
 
-    def _claim(self, now: datetime) -> NotificationMessage | None:
-        """A message that is due, which nobody else takes up before `CLAIMED` has passed."""
+    def _claim(self, now: datetime) -> tuple[NotificationMessage, int | None] | None:
+        """A message that is due, which nobody else takes up before `CLAIMED` has passed, and whom it is for."""
         waiting = (NotificationMessage.state == "waiting") & (NotificationMessage.next_at <= now)
+        whose = NotificationChannel.id == NotificationMessage.channel_id
+        due = select(NotificationMessage, NotificationChannel.user_id).join(NotificationChannel, whose).where(waiting)
         with self._database.session() as session:
-            found = session.scalar(
-                select(NotificationMessage).where(waiting).order_by(NotificationMessage.next_at).limit(1)
-            )
-        if found is None:
+            row = session.execute(due.order_by(NotificationMessage.next_at).limit(1)).one_or_none()
+        if row is None:
             return None
+        found, reader = row
         values = {"attempts": found.attempts + 1, "next_at": now + CLAIMED}
         with self._database.transaction() as session:
             if not rows_changed(session.execute(update(NotificationMessage).where(_same(found)).values(values))):
                 return None
         found.attempts += 1
-        return found
+        return found, reader
 
     def _parcel(self, message_id: int, now: datetime) -> Parcel | None:
         """What is sent, as its recipient may see it now; None where that is nothing."""

@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from nebuloviz.db import Database
 from nebuloviz.detection.series import SeriesKey
 from nebuloviz.models import AlertOutbox, NotificationItem, User
+from nebuloviz.observability import JsonFormatter
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services import alert_store
 from nebuloviz.services.course import course_of
@@ -266,14 +267,20 @@ class TestTrouble:
         assert program.keys == [message.key] * 3
 
     @pytest.mark.parametrize(("status", "reason"), [(404, "answer"), (302, "redirect")])
-    def test_that_lasts_is_not(self, room: Newsroom, program: Hooked, status: int, reason: str) -> None:
-        room.channel(room.user("anna"), "slack", target=program.url)
+    def test_that_lasts_is_not(
+        self, room: Newsroom, program: Hooked, status: int, reason: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        anna = room.user("anna")
+        room.channel(anna, "slack", target=program.url)
         room.alert()
         program.answers.append((status, {"Location": program.url + "/elsewhere"}))
+        caplog.handler.setFormatter(JsonFormatter())
         room.deliver()
         [message] = room.messages()
         assert (message.state, message.reason, message.status) == ("failed", reason, status)
         assert len(program.requests) == 1
+        [line] = [json.loads(line) for line in caplog.text.splitlines() if message.key in line]
+        assert (line["request_id"], line["user_id"]) == (message.key, str(anna.user_id)), "the log names whose it was"
 
     def test_ends_some_time(self, room: Newsroom, program: Hooked) -> None:
         room.channel(room.user("anna"), "webhook", target=program.url)
