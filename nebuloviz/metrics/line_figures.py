@@ -1,4 +1,4 @@
-"""What alerts are about that no query adds up: figures of single lines and orders, and of the records that come in."""
+"""What alerts are about that no query adds up: figures of single lines and orders, of records that come in, of what sales carry."""
 
 from __future__ import annotations
 
@@ -31,11 +31,46 @@ _STREAM_FIGURES: dict[str, tuple[Metric, str]] = {
         "lines",
     ),
 }
-_FIGURES = _LINE_FIGURES | _STREAM_FIGURES
+#: The measure of lines without a value in some column, and what the slugs of such shares begin with.
+MISSING, _WITHOUT = "missing", "without_"
+#: Of values of a dimension that no sale has had before: the lines that bring them.
+NEW_VALUES = "new_values"
+_MISSING_SHARES = {
+    "customer": lazy("Share of sales without a customer"),
+    "category": lazy("Share of sales without a category"),
+    "region": lazy("Share of sales without a region"),
+    "country": lazy("Share of sales without a country"),
+    "channel": lazy("Share of sales without a channel"),
+    "store": lazy("Share of sales without a store"),
+}
+_SCHEMA_FIGURES: dict[str, tuple[Metric, str]] = {
+    **{
+        f"{_WITHOUT}{name}": (
+            Metric(f"{_WITHOUT}{name}", label, "ratio", (MISSING,), ("lines",), up_is_good=False),
+            "lines",
+        )
+        for name, label in _MISSING_SHARES.items()
+    },
+    NEW_VALUES: (
+        Metric(NEW_VALUES, lazy("Sales with a value never seen before"), "count", ("lines",), up_is_good=None),
+        "lines",
+    ),
+}
+_FIGURES = _LINE_FIGURES | _STREAM_FIGURES | _SCHEMA_FIGURES
 
 #: Their slugs.
 LINE_FIGURES = tuple(_LINE_FIGURES)
 STREAM_FIGURES = tuple(_STREAM_FIGURES)
+SCHEMA_FIGURES = tuple(_SCHEMA_FIGURES)
+
+
+def missing_column(slug: str) -> str:
+    """What the sales lack that a share of them is about.
+
+    >>> missing_column("without_region")
+    'region'
+    """
+    return slug.removeprefix(_WITHOUT)
 
 
 def figure(slug: str) -> Metric:

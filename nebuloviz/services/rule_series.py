@@ -18,10 +18,11 @@ from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, Ser
 from nebuloviz.detection.series_detector import Course, Judgement
 from nebuloviz.ingest.jobs import stream_topics
 from nebuloviz.metrics.calendar import day_of, midnight
-from nebuloviz.metrics.line_figures import STREAM_FIGURES, figure
+from nebuloviz.metrics.line_figures import NEW_VALUES, SCHEMA_FIGURES, STREAM_FIGURES, figure
 from nebuloviz.metrics.registry import Metric, scale_of
 from nebuloviz.models import IngestMinute
 from nebuloviz.services.interfaces import RuleDraft
+from nebuloviz.services.schema_series import Sums, missing_sums, new_value_sums
 from nebuloviz.services.watching import EPOCH, rollup_table, values_to_feed
 
 MOST_SERIES = 30  # of a rule that watches each value of a dimension: the largest
@@ -98,13 +99,8 @@ def watched_courses(
     """
     metric, zone = figure(draft.metric), ZoneInfo(calendar.zone)
     grid = _hours(start, end, zone, memory_weeks) if draft.grain == "hour" else _days(start, end, zone, memory_weeks)
-    sums = (
-        _stream_sums(session, grid.edges)
-        if metric.slug in STREAM_FIGURES
-        else _sums(session, draft, metric, grid.edges)
-    )
     found = []
-    for value, figures in sorted(sums.items()):
+    for value, figures in sorted(_sums_of(session, draft, metric, grid.edges).items()):
         key = SeriesKey(metric.slug, ((draft.dimension, value),) if draft.dimension else ())
         values, (closed, promoted) = _values(metric, figures), _planned(calendar, metric, key, grid)
         no_example = promoted & (np.arange(len(values)) < grid.asked)
@@ -116,7 +112,7 @@ def watched_courses(
 
 def _planned(calendar: Calendar, metric: Metric, key: SeriesKey, grid: _Grid) -> tuple[BoolArray, BoolArray]:
     """Where the series is closed, and where promoted. What is wrong with records is wrong on any day."""
-    if metric.slug in STREAM_FIGURES and metric.denominator:
+    if metric.slug in SCHEMA_FIGURES or (metric.slug in STREAM_FIGURES and metric.denominator):
         return np.zeros(len(grid.slots), bool), np.zeros(len(grid.slots), bool)
     numbers = np.arange(grid.first, grid.first + len(grid.slots))
     if grid.season == HOURS_PER_WEEK:
@@ -148,11 +144,19 @@ def _days(start: datetime, end: datetime, zone: ZoneInfo, memory_weeks: int) -> 
     return _Grid(first, DAYS_PER_WEEK, np.arange(first, last) % DAYS_PER_WEEK, asked - first, edges)
 
 
-_Sums = dict[str, FloatArray]  # by measure, one number a bucket
-
-
-def _sums(session: Session, draft: RuleDraft, metric: Metric, edges: Sequence[datetime]) -> dict[str, _Sums]:
+def _sums_of(session: Session, draft: RuleDraft, metric: Metric, edges: Sequence[datetime]) -> dict[str, Sums]:
     """By value of the rule's dimension, '' for all sales."""
+    if metric.slug in STREAM_FIGURES:
+        return _stream_sums(session, edges)
+    if metric.slug == NEW_VALUES:
+        return new_value_sums(session, draft.dimension, draft.grain, edges, MOST_SERIES)
+    if metric.slug in SCHEMA_FIGURES:
+        return missing_sums(session, metric.slug, draft.grain, edges)
+    return _sums(session, draft, metric, edges)
+
+
+def _sums(session: Session, draft: RuleDraft, metric: Metric, edges: Sequence[datetime]) -> dict[str, Sums]:
+    """The same, from the rollups."""
     names = sorted(metric.measures)
     table = rollup_table(draft.grain, draft.dimension or None)
     inside = [table.c.bucket >= edges[0], table.c.bucket < edges[-1]]
@@ -172,7 +176,7 @@ def _sums(session: Session, draft: RuleDraft, metric: Metric, edges: Sequence[da
     return found
 
 
-def _stream_sums(session: Session, edges: Sequence[datetime]) -> dict[str, _Sums]:
+def _stream_sums(session: Session, edges: Sequence[datetime]) -> dict[str, Sums]:
     """What came in, whatever became of it, by the time of its arrival."""
     columns = {
         "accepted": IngestMinute.accepted,
@@ -190,7 +194,7 @@ def _stream_sums(session: Session, edges: Sequence[datetime]) -> dict[str, _Sums
     return {"": found}
 
 
-def _values(metric: Metric, figures: _Sums) -> FloatArray:
+def _values(metric: Metric, figures: Sums) -> FloatArray:
     def amount(names: Sequence[str]) -> FloatArray:
         parts = [(-1 if name.startswith("-") else 1) * figures[name.removeprefix("-")] for name in names]
         return np.asarray(np.sum(parts, axis=0), float)

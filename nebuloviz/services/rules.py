@@ -18,7 +18,7 @@ from nebuloviz.detection.series_detector import Parameter
 from nebuloviz.errors import ConfigurationError, Conflict, InvalidInput, NotFound, StaleVersion
 from nebuloviz.i18n import gettext as _
 from nebuloviz.i18n import number, quantity
-from nebuloviz.metrics.line_figures import STREAM_FIGURES
+from nebuloviz.metrics.line_figures import NEW_VALUES, SCHEMA_FIGURES, STREAM_FIGURES
 from nebuloviz.metrics.registry import METRICS
 from nebuloviz.models import MEASURES, ROLLED_DIMENSIONS, Alert, AlertRule
 from nebuloviz.permissions import Actor, Permission, require
@@ -107,9 +107,9 @@ class DatabaseRules(RuleService):
 
 
 def rule_metrics() -> tuple[str, ...]:
-    """The metrics that rules can watch: those that sums are kept of, and what is known of the stream."""
+    """The metrics that rules can watch: those that sums are kept of, what is known of the stream, what sales lack or bring anew."""
     summed = [metric.slug for metric in METRICS if metric.measures <= set(MEASURES)]
-    return (*summed, *STREAM_FIGURES)
+    return (*summed, *STREAM_FIGURES, *SCHEMA_FIGURES)
 
 
 def draft_of(row: AlertRule) -> RuleDraft:
@@ -132,7 +132,12 @@ def checked(actor: Actor, draft: RuleDraft) -> RuleDraft:
         raise InvalidInput(_("A rule cannot watch that metric."))
     if draft.metric in STREAM_FIGURES:
         actor.demand(Permission.STREAM_READ)
+    if draft.metric in {*STREAM_FIGURES, *SCHEMA_FIGURES} - {NEW_VALUES}:
         draft = replace(draft, dimension="", value=None)
+    if draft.metric == NEW_VALUES:
+        if not draft.dimension:
+            raise InvalidInput(_("Choose of which dimension: “each region by itself”, for instance."))
+        draft = replace(draft, value=None)
     if draft.dimension not in {"", *ROLLED_DIMENSIONS}:
         raise InvalidInput(_("A rule cannot watch parts by that dimension."))
     value = draft.value if draft.dimension else None

@@ -28,6 +28,7 @@ WRONG: list[dict[str, Any]] = [
     *({"metric": metric} for metric in ("no_such", "customers", "unit_price")),
     *({"dimension": name} for name in ("product", "no_such")),
     {"grain": "minute"},
+    {"metric": "new_values"},
     {"detector": "no_such"},
     {"dimension": "region", "value": "x\x00"},
     *({"parameters": given} for given in ((), (("colour", 1.0),), (("below", float("nan")),), (("below", 1e300),))),

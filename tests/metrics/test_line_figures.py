@@ -2,12 +2,12 @@ import pytest
 
 from nebuloviz.detection.line_model import DROPS, PRICE, QUANTITY, REPEATS
 from nebuloviz.errors import InvalidQuery
-from nebuloviz.metrics.line_figures import figure, metric_behind
+from nebuloviz.metrics.line_figures import SCHEMA_FIGURES, figure, metric_behind
 from nebuloviz.metrics.registry import METRICS, Metric, metric
 
 
-@pytest.mark.parametrize("slug", [PRICE, QUANTITY, DROPS, REPEATS])
-def test_whatever_the_line_detector_finds_has_a_label_and_a_metric_to_chart(slug: str) -> None:
+@pytest.mark.parametrize("slug", [PRICE, QUANTITY, DROPS, REPEATS, *SCHEMA_FIGURES])
+def test_whatever_alerts_are_about_has_a_label_and_a_metric_to_chart(slug: str) -> None:
     assert str(figure(slug).label) != slug
     assert metric(metric_behind(slug)) in METRICS
 

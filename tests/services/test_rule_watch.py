@@ -1,7 +1,8 @@
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+import orjson
 import pytest
 from sqlalchemy import select
 
@@ -15,11 +16,13 @@ from nebuloviz.permissions import SYSTEM
 from nebuloviz.services import lease
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.interfaces import AlertVerdict, RuleDraft
+from nebuloviz.services.rule_series import GRACE
 from nebuloviz.services.rule_watch import RuleWatcher
 from nebuloviz.services.rules import DatabaseRules
 from nebuloviz.services.watch_process import LEASE_LIFE, SERIES_TASK
-from tests.services.watched_shop import LEARNED, Shop
+from tests.services.watched_shop import LEARNED, Shop, payloads, write
 
+HOUR = timedelta(hours=1)
 NOON = LEARNED + timedelta(hours=12)
 SOUTH = RuleDraft("South", "threshold", "orders", "hour", "region", "south", (("below", 2.0),))
 SILENT = RuleDraft("Silent", "silence", "orders", "hour", "region", None, (("buckets", 2.0),))
@@ -49,6 +52,41 @@ def sell_and_watch(shop: Shop, hours: int, without: str = "") -> None:
     for _ in range(hours):
         shop.sell_hours(1, [without])
         watch(shop)
+
+
+def schema(metric: str, dimension: str = "", **parameters: float) -> RuleDraft:
+    return replace(SOUTH, metric=metric, dimension=dimension, value=None, parameters=tuple(parameters.items()))
+
+
+class TestWhatSalesCarry:
+    @pytest.mark.parametrize(("column", "field"), [("region", "region"), ("customer", "customer_id")])
+    def test_a_share_without_a_value_is_watched(self, shop: Shop, column: str, field: str) -> None:
+        shop.sell(NOON)
+        made = make(shop, schema(f"without_{column}", above=0.5))
+        lines = [orjson.loads(line) | {"region": "north", "customer_id": "c"} for line in payloads(NOON, NOON + HOUR)]
+        emptied = [line | {field: ""} if number % 3 else line for number, line in enumerate(lines)]
+        for n, kept in enumerate((lines, emptied)):
+            sold = [line | {"sale_id": f"{n}-{place}", "order_id": f"{n}-{place}"} for place, line in enumerate(kept)]
+            moved = [line | {"sold_at": datetime.fromisoformat(line["sold_at"]) + n * HOUR} for line in sold]
+            shop.now = NOON + (n + 1) * HOUR + GRACE
+            write(shop.database, [orjson.dumps(line) for line in moved], shop.now)
+            watch(shop)
+            assert len(raised(shop, made)) == n
+        (alert,) = raised(shop, made)
+        assert alert.observed == pytest.approx(2 / 3, abs=0.1)
+
+    def test_a_value_never_seen_before_is_named_and_then_it_is_known(self, shop: Shop) -> None:
+        shop.sell(NOON)
+        made = make(shop, schema("new_values", "region", above=0.0))
+        watch(shop)
+        assert raised(shop, made) == []
+        line = orjson.loads(payloads(NOON, NOON + HOUR)[0]) | {"region": "atlantis"}
+        write(shop.database, [orjson.dumps(line)], NOON + HOUR)
+        for _ in range(8):
+            shop.sell_hours(1, ["south", "north", "web"])
+            watch(shop)
+        (alert,) = raised(shop, made)
+        assert (alert.dimensions, alert.bucket_start, alert.state) == ('{"region": "atlantis"}', NOON, "resolved")
 
 
 class TestTheCalendar:

@@ -10,7 +10,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, format_datetime, lazy, ngettext, number, weekday_name
-from nebuloviz.metrics.line_figures import LINE_FIGURES, STREAM_FIGURES, figure
+from nebuloviz.metrics.line_figures import LINE_FIGURES, SCHEMA_FIGURES, STREAM_FIGURES, figure
 from nebuloviz.metrics.registry import METRICS, dimension
 from nebuloviz.services.interfaces import (
     CHANNEL_KINDS,
@@ -248,7 +248,11 @@ def _rule_card(place: int, rule: NotificationRule, segments: Mapping[str, str], 
 
 def _slugs(rule: NotificationRule) -> list[str]:
     """Of the metrics that alerts may be about, and those that the rule names already."""
-    return list(dict.fromkeys([*(metric.slug for metric in METRICS), *LINE_FIGURES, *STREAM_FIGURES, *rule.metrics]))
+    return list(
+        dict.fromkeys(
+            [*(metric.slug for metric in METRICS), *LINE_FIGURES, *STREAM_FIGURES, *SCHEMA_FIGURES, *rule.metrics]
+        )
+    )
 
 
 def _segment_words(key: str) -> str:
