@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.detection.series import SeriesKey
@@ -19,6 +19,7 @@ from nebuloviz.services.interfaces import DataService
 
 RANGE_SPREADS = 3.0  # the range reaches so many robust standard deviations either way, as that of hours does
 FEWEST_DAYS = 14  # that have ended; of fewer nobody can say how far days are from what is expected of them
+LATELY = timedelta(days=91)  # how far they are is learned from so many of the newest days
 _HOUR = timedelta(hours=1)
 _EVER, _NEVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 _HOURS = ["at", "expected", "low", "high"]
@@ -29,7 +30,7 @@ def expected_range(session: Session, actor: Actor, data: DataService, query: Que
 
     What was watched as it is asked for, hours or days, has a range of its own, skewed as single hours are. What adds up from many
     hours is not: its range is that of the root of the sum (whose spread hardly depends on how much is summed), as far as whole
-    days of this very series were from their expectation. None where fewer than a fortnight of days have been expected and ended.
+    days of this very series were lately from their expectation. None where fewer than a fortnight of days have been expected and ended.
     """
     series = series_of(query)
     hours = None if series is None else _stored(session, series, query.start, query.end)
@@ -84,7 +85,8 @@ def _by_bucket(hours: pd.DataFrame, query: Query) -> pd.DataFrame:
 
 def _reach(session: Session, actor: Actor, data: DataService, query: Query, series: str) -> float | None:
     """How far the root of a sum normally is from that of its expectation, at most; None where too little is known."""
-    hours = _stored(session, series)
+    newest = session.scalar(select(func.max(Expectation.bucket)).where(Expectation.series == series))
+    hours = None if newest is None else _stored(session, series, start=newest - LATELY)
     if hours is None:
         return None
     span = {"start": hours["at"].iloc[0].to_pydatetime(), "end": hours["at"].iloc[-1].to_pydatetime() + _HOUR}
