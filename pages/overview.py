@@ -237,7 +237,8 @@ def chart_of(whole: Mapping[str, Any], of: str) -> dict[str, Any]:
 def tiles(asked: Asking) -> list[Component]:
     total = asked.frame(asked.query(metrics=views.tile_metrics()))
     series = asked.frame(asked.query(metrics=views.tile_metrics(), grain="fitting", comparison=None))
-    return views.tiles(total, series, asked.state, asked.style(), ask(services().data.freshness), asked.now)
+    expected = {slug: asked.expected(series.query.with_(metrics=(slug,))) for slug in series.query.metrics}
+    return views.tiles(total, series, expected, asked.state, asked.style(), ask(services().data.freshness), asked.now)
 
 
 def findings(asked: Asking) -> Children:

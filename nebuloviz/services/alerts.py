@@ -33,7 +33,7 @@ from nebuloviz.services.alert_life import (
 from nebuloviz.services.alert_rows import STATES, passes, view_of
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.corrections import query_of, sum_of
-from nebuloviz.services.expected import expected_range
+from nebuloviz.services.expected import ExpectedRanges
 from nebuloviz.services.explaining import explain
 from nebuloviz.services.feedback import Feedback, taught
 from nebuloviz.services.interfaces import (
@@ -63,6 +63,7 @@ class DatabaseAlerts(AlertService):
         self, data: DataService, now: Callable[[], datetime] = utc_now, audit: AuditService | None = None
     ) -> None:
         self._data = data
+        self._ranges = ExpectedRanges(data)
         self._now = now
         self._life = AlertLife(now, audit or DatabaseAudit(now))
         self._feedback = Feedback(self._life, now)
@@ -201,7 +202,7 @@ class DatabaseAlerts(AlertService):
     def expected(self, session: Session, actor: Actor, query: Query) -> pd.DataFrame | None:
         if actor.scope:  # a scoped reader sees other sums than those that were watched
             return None
-        return expected_range(session, actor, self._data, query)
+        return self._ranges.of(session, actor, query)
 
     @require(Permission.ALERTS_READ)
     def counts(self, session: Session, actor: Actor, which: AlertFilter | None = None) -> dict[str, int]:

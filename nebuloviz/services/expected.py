@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from nebuloviz.detection.series import SeriesKey
+from nebuloviz.detection.series import FloatArray, SeriesKey
 from nebuloviz.metrics.buckets import buckets
 from nebuloviz.metrics.query import Query
 from nebuloviz.models import Expectation
@@ -21,31 +22,74 @@ RANGE_SPREADS = 3.0  # the range reaches so many robust standard deviations eith
 FEWEST_DAYS = 14  # that have ended; of fewer nobody can say how far days are from what is expected of them
 LATELY = timedelta(days=91)  # how far they are is learned from so many of the newest days
 _HOUR = timedelta(hours=1)
-_EVER, _NEVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
-_HOURS = ["at", "expected", "low", "high"]
+_MOST_KEPT = 2000
 
 
-def expected_range(session: Session, actor: Actor, data: DataService, query: Query) -> pd.DataFrame | None:
-    """What `AlertService.expected` promises.
+@dataclass(frozen=True, slots=True)
+class _Hours:
+    """What was expected of a series' hours, or days: when each began (seconds since 1970), and its range. In the order of time."""
 
-    What was watched as it is asked for, hours or days, has a range of its own, skewed as single hours are. What adds up from many
-    hours is not: its range is that of the root of the sum (whose spread hardly depends on how much is summed), as far as whole
-    days of this very series were lately from their expectation. None where fewer than a fortnight of days have been expected and ended.
-    """
-    series = series_of(query)
-    hours = None if series is None else _stored(session, series, query.start, query.end)
-    if series is None or hours is None:
-        return None
-    found = _by_bucket(hours, query)
-    if query.grain != "hour" and query.metrics[0] in detectors.METRICS_BY_HOUR:
-        reach = _reach(session, actor, data, query, series)
-        if reach is None:
+    starts: FloatArray
+    expected: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+
+class ExpectedRanges:
+    """What `AlertService.expected` promises. Keeps how far a series' days normally are from what is expected, until an hour closes."""
+
+    def __init__(self, data: DataService) -> None:
+        self._data = data
+        self._reaches: dict[tuple[str, str], tuple[datetime, float | None]] = {}
+
+    def of(self, session: Session, actor: Actor, query: Query) -> pd.DataFrame | None:
+        """The range that is normal for `query`.
+
+        What was watched as it is asked for, hours or days, has a range of its own, skewed as single hours are. What adds up from
+        many hours is not: its range is that of the root of the sum (whose spread hardly depends on how much is summed), as far as
+        whole days of this very series were lately from their expectation. None where fewer than a fortnight of days have been
+        expected and ended.
+        """
+        series = series_of(query)
+        hours = None if series is None else _stored(session, series, query.start, query.end)
+        if series is None or hours is None:
             return None
-        root = np.sqrt(found["expected"])
-        found["expected_low"] = np.maximum(root - reach, 0.0) ** 2
-        found["expected_high"] = (root + reach) ** 2
-    found["bucket"] = found["bucket"].dt.tz_convert(query.zone)
-    return found[["bucket", "expected", "expected_low", "expected_high"]]
+        found = _by_bucket(hours, query)
+        if query.grain != "hour" and query.metrics[0] in detectors.METRICS_BY_HOUR:
+            reach = self._reach(session, actor, query, series)
+            if reach is None:
+                return None
+            root = np.sqrt(found["expected"])
+            found["expected_low"] = np.maximum(root - reach, 0.0) ** 2
+            found["expected_high"] = (root + reach) ** 2
+        return found
+
+    def _reach(self, session: Session, actor: Actor, query: Query, series: str) -> float | None:
+        newest = session.scalar(select(func.max(Expectation.bucket)).where(Expectation.series == series))
+        if newest is None:
+            return None
+        known = self._reaches.get((series, query.time_zone))
+        if known is None or known[0] != newest:
+            if len(self._reaches) >= _MOST_KEPT:
+                self._reaches.clear()
+            known = newest, self._learned(session, actor, query, series, newest)
+            self._reaches[series, query.time_zone] = known
+        return known[1]
+
+    def _learned(self, session: Session, actor: Actor, query: Query, series: str, newest: datetime) -> float | None:
+        """How far the root of a sum normally is from that of its expectation, at most; None where too little is known."""
+        hours = _stored(session, series, newest - LATELY, newest + _HOUR)
+        if hours is None:
+            return None
+        first = datetime.fromtimestamp(hours.starts[0], UTC)
+        by_day = query.with_(start=first, end=newest + _HOUR, grain="day", comparison=None)
+        sold = self._data.frame(session, actor, by_day).data
+        both = _by_bucket(hours, by_day).merge(sold[~sold["unfinished"].astype(bool)], on="bucket")
+        both = both[both["expected"] > 0]  # a closed day says nothing
+        if len(both) < FEWEST_DAYS:
+            return None
+        observed = both[query.metrics[0]].astype(float).clip(lower=0.0)
+        return float(RANGE_SPREADS * 1.4826 * (np.sqrt(observed) - np.sqrt(both["expected"])).abs().median())
 
 
 def series_of(query: Query) -> str | None:
@@ -62,41 +106,29 @@ def series_of(query: Query) -> str | None:
     return str(SeriesKey.of(query.metrics[0], **{only.dimension: only.values[0]}))
 
 
-def _stored(session: Session, series: str, start: datetime = _EVER, end: datetime = _NEVER) -> pd.DataFrame | None:
+def _stored(session: Session, series: str, start: datetime, end: datetime) -> _Hours | None:
     columns = (Expectation.bucket, Expectation.expected, Expectation.low, Expectation.high)
     inside = (Expectation.series == series, Expectation.bucket >= start, Expectation.bucket < end)
     rows = session.execute(select(*columns).where(*inside).order_by(Expectation.bucket)).all()
-    return pd.DataFrame(rows, columns=_HOURS) if rows else None
+    if not rows:
+        return None
+    return _Hours(*np.array([(at.timestamp(), *sums) for at, *sums in rows], dtype=float).T)
 
 
-def _by_bucket(hours: pd.DataFrame, query: Query) -> pd.DataFrame:
+def _by_bucket(hours: _Hours, query: Query) -> pd.DataFrame:
     """Hours added up to the query's buckets; an hour's range stays as it is.
 
     A first bucket of which only the end was watched is left out: the rest of it would be missing from its sum.
     """
-    starts = pd.DatetimeIndex([bucket.start for bucket in buckets(query)])
-    place = starts.searchsorted(pd.DatetimeIndex(hours["at"]), side="right") - 1
-    hours = hours.assign(bucket=starts[place])
-    if hours["at"].iloc[0] >= max(starts[place[0]], pd.Timestamp(query.start)) + _HOUR:
-        hours = hours[hours["bucket"] > starts[place[0]]]
-    folded = hours.groupby("bucket")[["expected", "low", "high"]].sum().reset_index()
-    return folded.rename(columns={"low": "expected_low", "high": "expected_high"})
-
-
-def _reach(session: Session, actor: Actor, data: DataService, query: Query, series: str) -> float | None:
-    """How far the root of a sum normally is from that of its expectation, at most; None where too little is known."""
-    newest = session.scalar(select(func.max(Expectation.bucket)).where(Expectation.series == series))
-    hours = None if newest is None else _stored(session, series, start=newest - LATELY)
-    if hours is None:
-        return None
-    span = {"start": hours["at"].iloc[0].to_pydatetime(), "end": hours["at"].iloc[-1].to_pydatetime() + _HOUR}
-    by_day = query.with_(**span, grain="day", comparison=None)
-    days = _by_bucket(hours, by_day)
-    days["bucket"] = days["bucket"].dt.tz_convert(query.zone)
-    sold = data.frame(session, actor, by_day).data
-    both = days.merge(sold[~sold["unfinished"].astype(bool)], on="bucket")
-    both = both[both["expected"] > 0]  # a closed day says nothing
-    if len(both) < FEWEST_DAYS:
-        return None
-    observed = both[query.metrics[0]].astype(float).clip(lower=0.0)
-    return float(RANGE_SPREADS * 1.4826 * (np.sqrt(observed) - np.sqrt(both["expected"])).abs().median())
+    spans = buckets(query)
+    starts = np.array([span.start.timestamp() for span in spans])
+    place = np.searchsorted(starts, hours.starts, side="right") - 1
+    there = np.unique(place)
+    if hours.starts[0] >= max(starts[place[0]], query.start.timestamp()) + _HOUR.total_seconds():
+        there = there[1:]
+    sums = {
+        name: np.bincount(place, weights=values)[there]
+        for name, values in (("expected", hours.expected), ("expected_low", hours.low), ("expected_high", hours.high))
+    }
+    at = pd.DatetimeIndex([spans[number].start for number in there], tz="UTC").tz_convert(query.zone)
+    return pd.DataFrame({"bucket": at, **sums})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -85,9 +85,18 @@ def has_something(row: pd.Series[Any], slug: str) -> bool:
 
 
 def tiles(
-    total: Frame, series: Frame, state: PageState, style: Style, freshness: Freshness, now: datetime
+    total: Frame,
+    series: Frame,
+    expected: Mapping[str, pd.DataFrame | None],
+    state: PageState,
+    style: Style,
+    freshness: Freshness,
+    now: datetime,
 ) -> list[Component]:
-    """A tile per metric: `total` has one row of figures and what they are compared with, `series` their course."""
+    """A tile per metric: `total` has one row of figures and what they are compared with, `series` their course.
+
+    `expected` is, by metric, what was to be expected of that course.
+    """
     row = total.data.iloc[0]
     data = happened(series)
     unfinished = total.query.start < total.as_of < total.query.end
@@ -97,7 +106,8 @@ def tiles(
         row, missing = row.mask(row.index.isin(total.query.metrics), math.nan), missing or _("no sales")
     notes = (_("so far") if unfinished else None, age_of(total.query.end, freshness, now), missing)
     letters = max(figure_letters(metric(slug), float(row[slug])) for slug in shown)
-    return [_tile(metric(slug), row, data, state, style, notes, letters) for slug in shown]
+    courses = {slug: common.with_expected(data, expected.get(slug), slug) for slug in shown}
+    return [_tile(metric(slug), row, courses[slug], state, style, notes, letters) for slug in shown]
 
 
 def missing_comparison(query: Query, freshness: Freshness) -> str:
@@ -136,9 +146,7 @@ def _tile(
         before=None if before is None else float(before),
         comparison=comparison_words(state.comparison),
         missing=missing,
-        spark=sparkline(data[[*(c for c in ("bucket", "unfinished") if c in data), shown.slug]], shown, style=style)
-        if math.isfinite(row[shown.slug])
-        else None,
+        spark=sparkline(data, shown, style=style) if math.isfinite(row[shown.slug]) else None,
         note=note,
         age=tile_age(shown, age, grows=grows),
         selected=shown.slug == state.metric,
