@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from nebuloviz.i18n import LazyText, _, lazy
+from nebuloviz.errors import InvalidQuery
+from nebuloviz.i18n import LazyText, _, format_datetime, lazy
+from nebuloviz.metrics.line_figures import figure
 from nebuloviz.metrics.registry import DIMENSIONS
 from nebuloviz.permissions import Permission
+from nebuloviz.services.entries import Choice, Choices
 from nebuloviz.services.interfaces import AuditAction, AuditEntryView
 from nebuloviz.services.interfaces.installation import ENTRIES
 from nebuloviz.services.notification_rules import from_values
-from nebuloviz.services.notification_words import rule_words
+from nebuloviz.services.notification_words import clock_words, rule_words
 from nebuloviz.services.shown import permission_words, role_words
-from nebuloviz.settings import SUPPORTED_LANGUAGES
 
 #: What was done, in the past tense of a log.
 ACTION_WORDS = {
@@ -94,6 +97,8 @@ _FIELD_WORDS = {
     "duplicates": lazy("Duplicate"),
     "email": lazy("E-mail"),
     "enabled": lazy("On"),
+    "end": lazy("Until"),
+    "expires_at": lazy("Works until"),
     "filters": lazy("Filters"),
     "first": lazy("First day"),
     "format_region": lazy("Numbers and dates as in"),
@@ -121,6 +126,7 @@ _FIELD_WORDS = {
     "shared": lazy("Shared"),
     "skip_to": lazy("Position"),
     "snoozed_until": lazy("Snoozed until"),
+    "start": lazy("From"),
     "state": lazy("State"),
     "target": lazy("Goes to"),
     "time_zone": lazy("Time zone"),
@@ -144,7 +150,27 @@ _SUBJECT_WORDS: Mapping[str, LazyText] = {
 }
 _NAMED_AS_THEY_ARE = {AuditAction.DATA_EXPORTED, AuditAction.IMPORT_STARTED, AuditAction.STREAM_RESUMED}
 
-_WAYS = {"api": lazy("API"), "browser": lazy("Browser")}
+#: What the values of a field mean.
+_VALUE_WORDS: Mapping[str, Mapping[str, LazyText]] = {
+    "by": {"api": lazy("API"), "browser": lazy("Browser")},
+    "grain": {"hour": lazy("Hour"), "day": lazy("Day")},
+    "kind": {
+        "closure": lazy("Closed"),
+        "holidays": lazy("Public holidays"),
+        "mail": lazy("E-mail"),
+        "open": lazy("Open on a holiday"),
+        "promotion": lazy("Promotion"),
+        "webhook": lazy("Webhook"),
+    },
+    "state": {
+        "acknowledged": lazy("Acknowledged"),
+        "open": lazy("Open"),
+        "resolved": lazy("Resolved"),
+        "snoozed": lazy("Snoozed"),
+    },
+    "verdict": {"expected": lazy("Expected"), "false_alarm": lazy("False alarm"), "real": lazy("Real")},
+}
+_MOMENTS = {"end", "expires_at", "snoozed_until", "start"}
 
 
 def action_words(action: str) -> str:
@@ -193,15 +219,47 @@ def _words_of(field: str, value: Any) -> str:
         return "; ".join(f"{_dimension_words(name)} = {value_words(part)}" for name, part in value.items()) or "–"
     if field == "rules" and isinstance(value, list):
         return "; ".join(map(rule_words, from_values(value)))
-    return _text_words(field, value) if isinstance(value, str) and value else value_words(value)
+    if field == "digest_at" and isinstance(value, int):
+        return clock_words(value)
+    words = _text_words(field, value) if isinstance(value, str) and value else value_words(value)
+    return _choice_words(field, value) or words
+
+
+def _choice_words(field: str, value: Any) -> str:
+    """What was chosen of a setting's list; '' where it is none of these."""
+    kind = ENTRIES[field].kind if field in ENTRIES else None
+    if not isinstance(kind, Choice | Choices):
+        return ""
+    options = kind.options()
+    chosen = [options.get(one) for one in (value if isinstance(value, list) else [value]) if isinstance(one, int | str)]
+    return "" if None in chosen else ", ".join(map(str, chosen))
 
 
 def _text_words(field: str, value: str) -> str:
     if field == "role":
         return role_words(value)
-    if field == "by" and value in _WAYS:
-        return str(_WAYS[value])
-    return SUPPORTED_LANGUAGES.get(value, value) if field == "language" else value
+    if field in _MOMENTS:
+        return _moment_words(value)
+    if field == "metric":
+        return _metric_words(value)
+    if field == "dimension":
+        return _dimension_words(value)
+    known = _VALUE_WORDS.get(field, {})
+    return str(known[value]) if value in known else value
+
+
+def _moment_words(text: str) -> str:
+    try:
+        return format_datetime(datetime.fromisoformat(text))
+    except ValueError:
+        return text
+
+
+def _metric_words(slug: str) -> str:
+    try:
+        return str(figure(slug).label)
+    except InvalidQuery:
+        return slug
 
 
 def _dimension_words(slug: str) -> str:
