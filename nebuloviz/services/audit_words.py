@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from nebuloviz.errors import InvalidQuery
-from nebuloviz.i18n import LazyText, _, format_datetime, lazy
+from nebuloviz.i18n import LazyText, _, current, format_datetime, is_rtl, lazy
 from nebuloviz.metrics.line_figures import figure
 from nebuloviz.metrics.registry import DIMENSIONS
 from nebuloviz.permissions import Permission
@@ -204,7 +204,8 @@ def change_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[st
 def _line(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     sides = [_words_of(name, side[name]) for side in (before, after) if name in side]
     words = _FIELD_WORDS.get(name) or (ENTRIES[name].label if name in ENTRIES else name)
-    return f"{words!s}: {' → '.join(sides)}"
+    arrow = " ← " if is_rtl(current().language) else " → "
+    return f"{words!s}: {arrow.join(sides)}"
 
 
 def _words_of(field: str, value: Any) -> str:

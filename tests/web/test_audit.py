@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
+from nebuloviz.i18n import Preferences, use
 from nebuloviz.permissions import ROLES, Permission
 from nebuloviz.services.audit_words import change_lines
 from nebuloviz.services.interfaces import NotificationRule
@@ -113,3 +114,7 @@ class TestWhatChanged:
     )
     def test_is_told_in_the_words_of_the_pages(self, field: str, value: object, words: str) -> None:
         assert change_lines({}, {field: value}) == [words]
+
+    def test_leads_on_in_the_direction_of_reading(self) -> None:
+        with use(Preferences("ar")):
+            assert change_lines({"role": "viewer"}, {"role": "admin"}) == ["الدور: قارئ ← مدير النظام"]

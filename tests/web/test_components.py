@@ -283,6 +283,19 @@ class TestAChartsPlace:
         assert (figure["layout"]["xaxis"], figure["layout"]["yaxis"]) == ({"visible": False}, {"visible": False})
 
 
+class TestTable:
+    def test_of_many_columns_is_a_list_on_phones_each_cell_behind_its_head(self) -> None:
+        def drawn(*heads: str) -> Any:
+            cells = [html.Th("anna", scope="row"), *(html.Td(words) for words in heads[1:])]
+            return as_json(ui.table("Users", heads, [html.Tr(cells)]))
+
+        cells = [
+            part["props"].get("data-head") for part in parts(drawn("Name", "Role", "State", "")) if part["type"] == "Td"
+        ]
+        assert cells == [None, "Role", "State", None]  # of the head over nothing, and of three cells
+        assert "data-head" not in json.dumps(drawn("Name", "Role", "State"))
+
+
 class TestDataTable:
     def test_has_the_same_data_in_the_same_order(self) -> None:
         table = ui.data_table(frame(), [REVENUE], dimensions=["category"], grain="day")

@@ -18,6 +18,7 @@ from nebuloviz.web.components.basic import Child, Children, Id, button, given, i
 from nebuloviz.web.figures import range_text, value_text
 
 MOST_TABLE_ROWS = 500
+_MOST_BESIDE_ON_PHONES = 3  # columns
 
 
 def card(
@@ -99,14 +100,22 @@ def data_table(
 
 
 def table(caption: str, heads: Sequence[str], rows: Sequence[Component]) -> html.Div:
-    """A table of words: `rows` are `html.Tr`; a head that is '' has none, as over buttons."""
+    """A table of words: `rows` are `html.Tr`; a head that is '' has none, as over buttons.
+
+    On phones a row of many columns becomes a list, each cell behind its head.
+    """
+    stacked = len(heads) > _MOST_BESIDE_ON_PHONES
+    for row in rows if stacked else ():
+        for words, cell in zip(heads, row.children, strict=False):
+            if words and isinstance(cell, html.Td):
+                setattr(cell, "data-head", str(words))
     parts = [
         html.Caption(caption, className="visually-hidden"),
         html.Thead(html.Tr([html.Th(words, scope="col") if words else html.Td() for words in heads])),
         html.Tbody(list(rows)),
     ]
     return html.Div(
-        html.Table(parts, className="nv-table"),
+        html.Table(parts, className="nv-table nv-table-stacked" if stacked else "nv-table"),
         className="nv-table-wrap",
         tabIndex=0,
         role="region",
