@@ -113,7 +113,7 @@ def change_rules(added: Any, removed: Any, ids: Any, values: Any) -> Any:
     asked, rules = ctx.triggered_id, views.rules_of(ids, values)
     if isinstance(asked, dict) and isinstance(removed, list) and any(removed):
         place = asked.get("rule")
-        rules = [rule for number, rule in enumerate(rules) if number != place] or rules
+        rules = [rule for number, rule in enumerate(rules) if number != place]
     elif added and asked == "notification-rule-add" and len(rules) < MOST_RULES:
         rules.append(NotificationRule())
     else:

@@ -12,13 +12,13 @@ from nebuloviz.models.types import BigKey, UtcDateTime
 
 
 class AlertOutbox(Base):
-    """An alert was raised, got worse or is over. Written with the change itself; taken out once it is known whom to tell."""
+    """An alert was raised, got worse, is over or open again. Written with the change; taken out once it is known whom to tell."""
 
     __tablename__ = "alert_outbox"
 
     id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=True)
     alert_id: Mapped[int] = mapped_column(ForeignKey("alert.id", ondelete="CASCADE"))
-    event: Mapped[str] = mapped_column(Text)  # raised | worsened | over
+    event: Mapped[str] = mapped_column(Text)  # raised | worsened | over | reopened
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -69,7 +69,10 @@ class NotificationMessage(Base):
 
 
 class NotificationItem(Base):
-    """An alert that a channel is told of, once that it is there and once that it is over; in a message as soon as it may be sent."""
+    """An alert that a channel is told of, once that it is there and once that it is over; in a message as soon as it may be sent.
+
+    And each time that it was opened again once more, with the number of that time behind the word.
+    """
 
     __tablename__ = "notification_item"
     __table_args__ = (UniqueConstraint("channel_id", "alert_id", "told"),)
@@ -77,7 +80,7 @@ class NotificationItem(Base):
     id: Mapped[int] = mapped_column(BigKey, primary_key=True, autoincrement=True)
     channel_id: Mapped[int] = mapped_column(ForeignKey("notification_channel.id", ondelete="CASCADE"))
     alert_id: Mapped[int] = mapped_column(ForeignKey("alert.id", ondelete="CASCADE"), index=True)
-    told: Mapped[str] = mapped_column(Text)  # open | over
+    told: Mapped[str] = mapped_column(Text)  # open | over | reopened
     due_at: Mapped[datetime] = mapped_column(UtcDateTime)  # later than it happened only where the rule's hours say so
     message_id: Mapped[int | None] = mapped_column(
         ForeignKey("notification_message.id", ondelete="CASCADE"), index=True

@@ -104,6 +104,8 @@ class AlertLife:
         self._note(session, actor, alert, step)
         if step.values.get("state") == "resolved" != before["state"]:
             outbox.note(session, alert.id, "over")
+        if step.values.get("state") == "open":
+            outbox.note(session, alert.id, "reopened")
         differ = [name for name in step.values if before[name] != step.values[name]]
         self._audit.record(
             session,
@@ -155,4 +157,5 @@ class Snoozes:
         with self._database.transaction() as session:
             for woken in session.scalars(update(Alert).where(due).values(opened).returning(Alert.id)).all():
                 session.add(AlertEvent(alert_id=woken, at=now, kind="woke", note=""))
+                outbox.note(session, woken, "reopened")
         return False

@@ -21,6 +21,7 @@ from nebuloviz.errors import NotFound, NotSent, PermissionDenied
 from nebuloviz.i18n import Preferences, use, zone
 from nebuloviz.ingest import failpoints
 from nebuloviz.models import (
+    AlertEvent,
     AlertOutbox,
     NotificationChannel,
     NotificationItem,
@@ -123,13 +124,15 @@ class Deliverer:
         for event in events:
             for recipient in recipients:
                 alert = self._visible(session, recipient, event.alert_id)
-                if alert is not None and event.created_at - alert.bucket_end <= HISTORY:
-                    self._note(session, recipient, alert, over=event.event == "over", now=now)
+                late = alert is not None and event.created_at - alert.bucket_end > HISTORY
+                if alert is not None and not (late and event.event in {"raised", "worsened"}):
+                    self._note(session, recipient, alert, event.event, now)
             session.delete(event)
         return len(events) == _EVENTS
 
-    def _note(self, session: Session, recipient: _Recipient, alert: AlertView, *, over: bool, now: datetime) -> None:
-        """What the recipient is to be told of `alert`: that it is there; that it is over only to whom that was told."""
+    def _note(self, session: Session, recipient: _Recipient, alert: AlertView, event: str, now: datetime) -> None:
+        """What the recipient is to be told of `alert`: that it is there, or again; that it is over only to whom that was told."""
+        over = event == "over"
         rules = [rule for rule in recipient.rules if wants(rule, alert) and (rule.over or not over)]
         known = (NotificationItem.channel_id == recipient.channel.id) & (NotificationItem.alert_id == alert.id)
         if not rules or (over and not session.scalar(select(exists().where(known)))):
@@ -138,7 +141,7 @@ class Deliverer:
         row = {
             "channel_id": recipient.channel.id,
             "alert_id": alert.id,
-            "told": "over" if over else "open",
+            "told": _telling(session, alert.id, event),
             "due_at": due,
         }
         session.execute(insert(session, NotificationItem).values(row).on_conflict_do_nothing())
@@ -248,14 +251,18 @@ class Deliverer:
     def _told(
         self, session: Session, recipient: _Recipient, items: Iterable[NotificationItem], now: datetime
     ) -> list[Told]:
-        """Of an alert that is over by now that alone."""
-        over = {item.alert_id: item.told == "over" for item in sorted(items, key=lambda item: item.told == "over")}
-        views = {number: self._visible(session, recipient, number) for number in over}
-        told = by_weight([Told(view, over[view.id]) for view in views.values() if view])
+        """Of an alert the last that is to be told: where it is over by now, that alone."""
+        last = {item.alert_id: item.told.split()[0] for item in sorted(items, key=lambda item: item.id)}
+        views = {number: self._visible(session, recipient, number) for number in last}
+        told = by_weight(
+            [Told(view, last[view.id] == "over", again=last[view.id] == "reopened") for view in views.values() if view]
+        )
         if recipient.channel.kind != "mail":
             return told
         pictured = [
-            Told(item.alert, item.over, *course_of(session, recipient.actor, self._services, item.alert, now))
+            Told(
+                item.alert, item.over, *course_of(session, recipient.actor, self._services, item.alert, now), item.again
+            )
             for item in told[:MOST_PICTURES]
         ]
         return pictured + told[MOST_PICTURES:]
@@ -298,6 +305,14 @@ class Deliverer:
             return self._services.alerts.get(session, recipient.actor, alert_id)
         except (NotFound, PermissionDenied):
             return None
+
+
+def _telling(session: Session, alert_id: int, event: str) -> str:
+    """What a channel is told once: since the alert was last opened again, if it was."""
+    told = {"over": "over", "reopened": "reopened"}.get(event, "open")
+    again = (AlertEvent.alert_id == alert_id) & AlertEvent.kind.in_(("reopened", "woke"))
+    times = session.scalar(select(func.count()).select_from(AlertEvent).where(again)) or 0
+    return f"{told} {times}" if times and told != "open" else told
 
 
 def _same(message: NotificationMessage) -> ColumnElement[bool]:

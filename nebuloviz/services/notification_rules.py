@@ -75,14 +75,14 @@ def clock_of(minutes: int) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}"
 
 
-def checked(rules: Sequence[NotificationRule]) -> tuple[NotificationRule, ...]:
-    """The rules in the one form that they are kept in.
+def checked(rules: Sequence[NotificationRule], *, needed: bool = True) -> tuple[NotificationRule, ...]:
+    """The rules in the one form that they are kept in. Where none are `needed`, the channel sends something else.
 
     Raises:
         InvalidInput: says what cannot be.
     """
-    if not 0 < len(rules) <= MOST_RULES:
-        raise InvalidInput(_("A channel has 1 to {limit} rules.", limit=number(MOST_RULES)))
+    if len(rules) > MOST_RULES or (needed and not rules):
+        raise InvalidInput(_("A channel has 1 to {limit} rules, or none and a digest.", limit=number(MOST_RULES)))
     return tuple(_checked(rule) for rule in rules)
 
 

@@ -35,12 +35,16 @@ _LINK = '<p style="margin:8px 0 0;font-size:13px"><a href="{address}" style="col
 
 @dataclass(frozen=True)
 class Told:
-    """An alert to be told of, or (`over`) its end. `picture`: a PNG of its course, `course` what that shows; both may be missing."""
+    """An alert to be told of, `again` where it was opened again, or (`over`) its end.
+
+    `picture`: a PNG of its course, `course` what that shows; both may be missing.
+    """
 
     alert: AlertView
     over: bool
     picture: bytes = b""
     course: str = ""
+    again: bool = False
 
 
 def by_weight(told: Sequence[Told]) -> list[Told]:
@@ -127,7 +131,10 @@ def headline(told: Sequence[Told]) -> str:
 
 
 def _kind(item: Told) -> str:
-    return _("Resolved") if item.over else severity_word(item.alert.severity)
+    if item.over:
+        return _("Resolved")
+    severity = severity_word(item.alert.severity)
+    return _("{severity}, open again", severity=severity) if item.again else severity
 
 
 def _when(item: Told) -> str:
@@ -187,7 +194,7 @@ def _fields(item: Told, settings: InstallationSettings) -> dict[str, object]:
     alert = item.alert
     return {
         "id": alert.id,
-        "told": "over" if item.over else "open",
+        "told": "over" if item.over else "reopened" if item.again else "open",
         "severity": alert.severity,
         "state": alert.state,
         "detector": alert.detector,

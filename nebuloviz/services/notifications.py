@@ -162,7 +162,7 @@ class DatabaseNotifications(NotificationService):
             raise InvalidInput(_("A digest comes by e-mail, at a time of the day."))
         row.name, row.enabled, row.digest_at = name, draft.enabled, draft.digest_at
         row.target = self._target(session, row, target)
-        row.rules = notification_rules.to_json(notification_rules.checked(draft.rules))
+        row.rules = notification_rules.to_json(notification_rules.checked(draft.rules, needed=draft.digest_at is None))
         row.group_minutes, row.most_per_hour = draft.group_minutes, draft.most_per_hour
 
     def _target(self, session: Session, row: NotificationChannel, target: str) -> str:

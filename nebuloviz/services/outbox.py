@@ -10,7 +10,7 @@ from nebuloviz.clock import utc_now
 from nebuloviz.ingest import failpoints
 from nebuloviz.models import AlertOutbox
 
-AlertNews = Literal["raised", "worsened", "over"]
+AlertNews = Literal["raised", "worsened", "over", "reopened"]
 
 
 def note(session: Session, alert_id: int, event: AlertNews) -> None:

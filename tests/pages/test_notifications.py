@@ -134,6 +134,8 @@ class TestForm:
         left = drawn(page.change_rules(1, [1, None], ids, values))
         assert left.count('"nv-rule"') == 1
         assert '"value": "critical"' in left
+        browser.triggers('{"rule":0,"type":"notification-rule-remove"}.n_clicks', 1)
+        assert "the digest alone" in drawn(page.change_rules(1, [1], ids[: len(RULE)], values[: len(RULE)]))
         browser.triggers()
         with pytest.raises(PreventUpdate):
             page.change_rules(None, [None], ids, values)

@@ -97,7 +97,8 @@ class TestDigest:
             ]  # fmt: skip
             write(room.database, [orjson.dumps(sale) for sale in sales], room.now)
         room.now = yesterday + timedelta(hours=12 + 24 + 7)  # seven in the morning of the reader's today
-        room.channel(anna, digest_at=7 * 60 + 30)
+        room.channel(anna, digest_at=7 * 60 + 30, rules=())
+        room.alert()
         room.deliver()
         assert not box.messages
         room.pass_(minutes=31)
@@ -208,6 +209,21 @@ class TestRules:
             [(known, "open")],
             [(known, "over")],
         ]
+
+    def test_tell_that_an_alert_is_open_again_and_that_it_is_over_again(self, room: Newsroom, program: Hooked) -> None:
+        rules = (NotificationRule(least="high"),)
+        room.channel(room.user("anna"), "webhook", target=program.url, rules=rules, group_minutes=0)
+        known, _other = room.alert("high"), room.alert("low")
+        room.deliver()
+        alerts = room.parts.services.alerts
+        for _ in range(2):
+            for step in (alerts.resolve, alerts.reopen):
+                with room.database.transaction() as session:
+                    step(session, SYSTEM, known)
+                room.deliver()
+        said = [(item["id"], item["told"]) for body in bodies(program) for item in body["alerts"]]
+        assert said == [(known, each) for each in ("open", *("over", "reopened") * 2)]
+        assert "open again" in str(bodies(program)[-1]["headline"])
 
     def test_tell_nothing_of_what_was_found_long_after(self, room: Newsroom, program: Hooked) -> None:
         room.channel(room.user("anna"), "webhook", target=program.url)

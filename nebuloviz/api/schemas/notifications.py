@@ -37,7 +37,7 @@ class ChannelBody(Incoming):
 
     name: Annotated[Text, Field(min_length=1, max_length=80)]
     target: Annotated[Text, Field(max_length=1000)] = ""
-    rules: Annotated[list[Rule], Field(default_factory=lambda: [Rule()], min_length=1, max_length=10)]
+    rules: Annotated[list[Rule], Field(default_factory=lambda: [Rule()], max_length=10)]
     enabled: bool = True
     group_minutes: Annotated[int, Field(ge=0, le=1440, description="At most one message in so many.")] = 5
     most_per_hour: Annotated[int, Field(ge=1, le=60)] = 12

@@ -42,6 +42,8 @@ class NotificationRule:
 class ChannelDraft:
     """What somebody decides of a channel. An alert that fits any of `rules` is told; at most one message in `group_minutes`.
 
+    Where it sends a digest there may be no rule: then it tells of no alert.
+
     `target` is a webhook's URL, which '' leaves as it is; or the address of a shared channel's mails: a user's own go to the user's.
     `digest_at`: at which minute of the recipient's day the digest is mailed; None: it is not.
     """

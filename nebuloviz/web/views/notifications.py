@@ -74,7 +74,10 @@ def _channel_row(view: ChannelView) -> Component:
     name = dcc.Link(html.Bdi(view.draft.name), href=f"/notifications/{view.id}")
     shared = badge(_("Shared"), "neutral", icon_name="people") if view.shared else None
     state = badge(_("On"), "good", icon_name="check-circle") if view.draft.enabled else badge(_("Off"), "neutral")
-    rules = html.Div([html.Div(rule_words(rule)) for rule in view.draft.rules], className="nv-muted")
+    told = [rule_words(rule) for rule in view.draft.rules]
+    if view.draft.digest_at is not None:
+        told.append(_("Daily digest, {time}", time=clock_words(view.draft.digest_at)))
+    rules = html.Div([html.Div(words) for words in told], className="nv-muted")
     return html.Tr(
         [
             html.Th(html.Div([name, shared], className="nv-row"), scope="row"),
@@ -205,11 +208,17 @@ def target_field(kind: str, view: ChannelView | None, *, shared: bool = False) -
 
 
 def rule_cards(rules: Sequence[NotificationRule], segments: Mapping[str, str]) -> list[Component]:
-    removable = len(rules) > 1
-    return [_rule_card(place, rule, segments, removable=removable) for place, rule in enumerate(rules)]
+    """A card for each rule; without any, what that means."""
+    if not rules:
+        return [
+            html.P(
+                _("No alert is told by this channel: without a rule it sends the digest alone."), className="nv-help"
+            )
+        ]
+    return [_rule_card(place, rule, segments) for place, rule in enumerate(rules)]
 
 
-def _rule_card(place: int, rule: NotificationRule, segments: Mapping[str, str], *, removable: bool) -> Component:
+def _rule_card(place: int, rule: NotificationRule, segments: Mapping[str, str]) -> Component:
     levels = [{"label": severity_word(level), "value": level} for level in SEVERITIES]
     metrics = [{"label": str(figure(slug).label), "value": slug} for slug in _slugs(rule)]
     chosen = [f"{name}={value}" for name, values in rule.segment for value in values]
@@ -237,7 +246,7 @@ def _rule_card(place: int, rule: NotificationRule, segments: Mapping[str, str], 
         _switch(rule_id(place, "over"), _("Tell when it is over, too"), on=rule.over),
         _switch(rule_id(place, "critical_always"), _("Critical ones at any time"), on=rule.critical_always),
     ]  # fmt: skip
-    head = html.Div([html.Span(title, className="nv-label"), remove if removable else None], className="nv-rule-head")
+    head = html.Div([html.Span(title, className="nv-label"), remove], className="nv-rule-head")
     return html.Div(
         [head, html.Div(fields, className="nv-mapping nv-mapping-wide")],
         className="nv-rule",
