@@ -1,6 +1,7 @@
 """Insights in other words, by an OpenAI-compatible endpoint, where an operator wants that: only the words may change.
 
-What comes back is held against what was sent: a sentence whose numbers or names are not the very same is not shown, the original is.
+What comes back is held against what was sent: a sentence whose numbers or names are not the very same, or that cannot be told to
+say that things went the same way, is not shown; the original is.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import replace
 
 from nebuloviz.errors import ConfigurationError, InvalidInput, NotSent
 from nebuloviz.i18n import current
+from nebuloviz.services.directions import same_direction
 from nebuloviz.services.interfaces import Digest, Insight
 from nebuloviz.services.outgoing import Outgoing, target_of
 from nebuloviz.settings import Settings
@@ -98,14 +100,24 @@ def sentences_of(answer: bytes, count: int) -> Texts | None:
 
 
 def says_the_same(item: Insight, text: str) -> bool:
-    """Whether `text` holds the numbers of the finding, each as often and in the same form, and its names, in a line like its own."""
+    """Whether `text` holds the numbers of the finding, each as often and in the same form, its names, and which way it went.
+
+    In a line like its own.
+    """
     names = [value for each in item.query.filters for value in each.values if value in item.text]
     return (
         numbers_of(text) == numbers_of(item.text)
         and all(name in text for name in names)
+        and same_direction(_without(names, item.text), _without(names, text), current().language)
         and 0 < len(text) <= _MOST_LONGER * len(item.text)
         and not any(letter < " " or letter == "\x7f" for letter in text)
     )
+
+
+def _without(names: Sequence[str], text: str) -> str:
+    for name in names:
+        text = text.replace(name, " ")
+    return text
 
 
 def numbers_of(text: str) -> Sequence[str]:

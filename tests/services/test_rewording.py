@@ -12,11 +12,22 @@ from typing import Any
 import pytest
 
 from nebuloviz.errors import ConfigurationError
+from nebuloviz.i18n import Preferences, use
 from nebuloviz.metrics.query import Filter, Query
-from nebuloviz.services.interfaces import Digest, Insight
+from nebuloviz.services.directions import directions, same_direction
+from nebuloviz.services.insight_texts import (
+    cause_text,
+    change_text,
+    driver_text,
+    moved_text,
+    relative,
+    spread_text,
+    usual_text,
+)
+from nebuloviz.services.interfaces import Digest, Insight, SegmentPart
 from nebuloviz.services.outgoing import LONGEST_ANSWER, Outgoing
 from nebuloviz.services.rewording import Rewording, rewording
-from nebuloviz.settings import load
+from nebuloviz.settings import SUPPORTED_LANGUAGES, load
 from tests.receivers import Hooked, hook
 
 DAY = datetime(2026, 6, 1, tzinfo=UTC)
@@ -74,6 +85,9 @@ def test_what_says_the_same_is_taken_and_kept(server: Hooked) -> None:
         "At 1,234, revenue was 12.5 % below the week before.",
         "At €1,234, revenue was 12.5 % below the week before, for the 3rd time.",
         "Revenue was well below the week before.",
+        "At €1,234, revenue was 12.5 % above the week before.",
+        "At €1,234, revenue was not 12.5 % below the week before.",
+        "At €1,234, revenue differed by 12.5 % from the week before.",
         "At €1,234, revenue was 12.5 % below\nthe week before.",
         "At €1,234, revenue was 12.5 % below the week before." + " Really." * 20,
         "",
@@ -82,6 +96,46 @@ def test_what_says_the_same_is_taken_and_kept(server: Hooked) -> None:
 def test_a_sentence_that_says_something_else_is_not_shown(server: Hooked, changed: str) -> None:
     server.content = lambda: [answer((changed, GOOD[1]))]
     assert texts(reworded(server)(FOUND)) == (SAID[0], GOOD[1])
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "same", "turned"),
+    [
+        ("en", "Store Up rose by $3 (2%).", "Store Up grew by $3, or 2%.", "Store Up fell by $3 (2%)."),
+        ("en", "The fall is spread over all sales; no segment stands out.", "No segment stands out: the decline is across all sales.",
+         "The rise is spread over all sales; no segment stands out."),
+        ("de", "Region Nord fiel um 3 € (2 %).", "Region Nord sank um 3 € (2 %).", "Region Nord stieg um 3 € (2 %)."),
+        ("de", "Der Umsatz beträgt 9 €, 2 % mehr gegenüber 8 €.", "Mit 9 € liegt der Umsatz 2 % höher als die 8 € davor.",
+         "Mit 9 € liegt der Umsatz 2 % niedriger als die 8 € davor."),
+        ("es", "Región Norte bajó 3 € (2 %).", "Región Norte cayó 3 € (2 %).", "Región Norte subió 3 € (2 %)."),
+        ("es", "Lo que más los movió fue el número de pedidos: bajada del 2 %.",
+         "El número de pedidos fue lo que más los movió: un descenso del 2 %.",
+         "El número de pedidos fue lo que más los movió: una subida del 2 %."),
+        ("ar", "المنطقة الشمال: انخفاض بمقدار 3 (2%).", "المنطقة الشمال: تراجعت بمقدار 3 (2%).",
+         "المنطقة الشمال: ارتفعت بمقدار 3 (2%)."),
+    ],
+)  # fmt: skip
+def test_which_way_it_went_stays(language: str, said: str, same: str, turned: str) -> None:
+    assert same_direction(said, same, language)
+    assert not same_direction(said, turned, language)
+    assert not same_direction(said, said, "fr"), "of a language whose words are not known nothing is shown"
+
+
+@pytest.mark.parametrize("language", SUPPORTED_LANGUAGES)
+def test_every_change_that_insights_tell_has_a_direction(language: str) -> None:
+    with use(Preferences(language, currency="EUR")):
+        for now, before, way in ((9.0, 5.0, "up"), (5.0, 9.0, "down")):
+            change = relative(now, before)
+            assert change is not None
+            sentences = (
+                change_text(now, before, change), driver_text(change, 0.0), moved_text("region", "7", now, before),
+                cause_text((SegmentPart("region", "7", "7"),), now, before, 2 * (now - before)),
+                spread_text(rose=way == "up"), usual_text(now, [before], of_a_day=True), usual_text(now, [before], of_a_day=False),
+            )  # fmt: skip
+            for sentence in sentences:
+                found = directions(sentence, language)
+                assert found is not None
+                assert (sentence, found[0]) == (sentence, (way,))
 
 
 def test_a_name_that_is_lost_is_not_shown(server: Hooked) -> None:
