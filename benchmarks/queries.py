@@ -173,7 +173,7 @@ def _straight_from_facts(session: Session, query: Query) -> None:
     if sums := sorted(measures - {"customers"}):
         sql.sums(dialect, asked, [reading], sums).run(session).all()
     if "customers" in measures:
-        sql.distinct(dialect, asked, reading, "customer_id").run(session).all()
+        sql.distinct(dialect, asked, reading, "customers").run(session).all()
 
 
 def _milliseconds(call: Callable[..., object], *arguments: object) -> float:

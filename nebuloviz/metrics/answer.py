@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from zoneinfo import ZoneInfo
@@ -37,9 +37,10 @@ class Answer:
     cells: Cells = field(default_factory=lambda: defaultdict(dict))
     missing: set[Missing] = field(default_factory=set)
 
-    def add(self, key: Key, measure: str, value: int) -> None:
-        figures = self.cells[key]
-        figures[measure] = figures.get(measure, 0) + value
+    def add(self, key: Key, figures: Mapping[str, int], sign: int = 1) -> None:
+        known = self.cells[key]
+        for measure, value in figures.items():
+            known[measure] = known.get(measure, 0) + sign * value
 
 
 def measure(session: Session, asked: Slice, zone: ZoneInfo, standing: Standing | None = None) -> Answer:
@@ -69,10 +70,10 @@ def _sums(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: An
         wholes = plan(whole, zone).parts[0].readings
     kept = replace(asked, other=False)
     statement = sql.sums(dialect_of(session), kept, part.readings, part.measures, wholes)
-    for key, name, value in _read(session, kept, (*part.readings, *wholes), statement):
-        answer.add(key, name, value)
+    for key, figures in _read(session, kept, (*part.readings, *wholes), statement):
+        answer.add(key, figures)
         if asked.other and key != _rest(asked, key[0]):
-            answer.add(_rest(asked, key[0]), name, -value)
+            answer.add(_rest(asked, key[0]), figures, -1)
     if "orders" in part.measures:
         _take_off_surplus(session, asked, part, zone, answer)
 
@@ -82,9 +83,9 @@ def _orders(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: 
     if part.rolled:
         statement = sql.sums(dialect, asked, part.readings, ("orders",))
     else:
-        statement = sql.distinct(dialect, asked, part.readings[0], "order_id")
-    for key, _measure, value in _read(session, asked, part.readings, statement):
-        answer.add(key, "orders", value)
+        statement = sql.distinct(dialect, asked, part.readings[0], "orders")
+    for key, figures in _read(session, asked, part.readings, statement):
+        answer.add(key, figures)
     if part.rolled:
         _take_off_surplus(session, asked, part, zone, answer)
 
@@ -93,7 +94,7 @@ def _take_off_surplus(session: Session, asked: Slice, part: Part, zone: ZoneInfo
     if not answer.standing.orders_spread:
         return
     for key, surplus in counted_twice(session, asked, part.readings, zone):
-        answer.add(key, "orders", -surplus)
+        answer.add(key, {"orders": surplus}, -1)
 
 
 def _customers(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: Answer) -> None:
@@ -119,7 +120,7 @@ def _customers(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answe
         for row in sql.customers(dialect_of(session), asked, reading).run(session):
             customers.add((reading.pieces[row[0]].span, *row[1:width]), row[-2], row[-1])
     for key, count in customers.counts():
-        answer.add(key, "customers", count)
+        answer.add(key, {"customers": count})
 
 
 def _joined(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
@@ -137,9 +138,9 @@ def _count_customers(session: Session, asked: Slice, answer: Answer) -> None:
     """From facts alone, counted by the database."""
     pieces = tuple(Piece(s.start, s.end, number) for number, s in enumerate(asked.spans) if s.start < s.end)
     reading = Reading(FACTS, pieces)
-    statement = sql.distinct(dialect_of(session), asked, reading, "customer_id")
-    for key, _measure, value in _read(session, asked, (reading,), statement):
-        answer.add(key, "customers", value)
+    statement = sql.distinct(dialect_of(session), asked, reading, "customers")
+    for key, figures in _read(session, asked, (reading,), statement):
+        answer.add(key, figures)
 
 
 _MEASURE: dict[str, Callable[[Session, Slice, Part, ZoneInfo, Answer], None]] = {
@@ -151,9 +152,9 @@ _MEASURE: dict[str, Callable[[Session, Slice, Part, ZoneInfo, Answer], None]] = 
 
 def _read(
     session: Session, asked: Slice, readings: Sequence[Reading], statement: sql.Statement
-) -> Iterator[tuple[Key, str, int]]:
-    """What a statement about these readings gives, by span and dimension values."""
-    pieces = [piece for reading in readings for piece in reading.pieces]
+) -> Iterator[tuple[Key, dict[str, int]]]:
+    """What a statement about these readings gives: figures by span and dimension values, of which several may be the same."""
+    spans = [piece.span for reading in readings for piece in reading.pieces]
     width = len(asked.columns) + 1
     result = statement.run(session)
     names = tuple(result.keys())[width:]
@@ -163,9 +164,7 @@ def _read(
             _("The answer has more than {limit} rows; choose a coarser grain, or a limit.", limit=number(MAX_ROWS))
         )
     for row in rows:
-        key = (pieces[row[0]].span, *row[1:width])
-        for name, value in zip(names, row[width:], strict=True):
-            yield key, name, value or 0
+        yield (spans[row[0]], *row[1:width]), dict(zip(names, row[width:], strict=True))
 
 
 def _rest(asked: Slice, span: int) -> Key:

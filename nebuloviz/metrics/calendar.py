@@ -48,15 +48,14 @@ def monday_ceiling(moment: datetime, zone: tzinfo) -> datetime:
 
 def hour_floor(moment: datetime) -> datetime:
     """The beginning of the whole UTC hour that `moment` falls in."""
-    if moment.minute or moment.second or moment.microsecond:
-        return moment.replace(minute=0, second=0, microsecond=0)
-    return moment
+    whole = not (moment.minute or moment.second or moment.microsecond)
+    return moment if whole else moment.replace(minute=0, second=0, microsecond=0)
 
 
 def hour_ceiling(moment: datetime) -> datetime:
     """The first whole UTC hour that is not before `moment`."""
     start = hour_floor(moment)
-    return start if start == moment else start + ONE_HOUR
+    return start if start is moment else start + ONE_HOUR
 
 
 def bucket_of(grain: str, moment: datetime, zone: tzinfo) -> datetime:

@@ -246,8 +246,13 @@ def _merged(rollup: Rollup, asked: Slice) -> set[str]:
 
 def _readings(spans: Iterable[Bucket], levels: Sequence[_Level]) -> tuple[Reading, ...]:
     found: dict[int, list[Piece]] = {}
-    for number, span in enumerate(spans):
-        _cut(Piece(span.start, span.end, number), levels, 0, found)
+    finest = len(levels) - 1
+    by_hour = bool(levels) and levels[finest].shortest == ONE_HOUR
+    for number, (start, end) in enumerate(spans):
+        if by_hour and end - start == ONE_HOUR and hour_floor(start) == start:  # there may be hundreds: nothing to cut
+            found.setdefault(finest, []).append(Piece(start, end, number))
+        else:
+            _cut(Piece(start, end, number), levels, 0, found)
     sources: list[Source] = [*(level.source for level in levels), FACTS]
     return tuple(Reading(sources[level], tuple(found[level])) for level in sorted(found))
 

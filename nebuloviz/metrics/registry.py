@@ -150,6 +150,9 @@ def scale_of(measure: str) -> int:
 def _amount(names: tuple[str, ...], figures: Mapping[str, int]) -> float:
     """A signed sum of measures in their own units; added as integers where they have one unit, so that cents stay exact."""
     signed, scale = _terms(names)
+    if len(signed) == 1:
+        [(sign, name)] = signed
+        return sign * figures.get(name, 0) / scale
     if scale:
         return sum([sign * figures.get(name, 0) for sign, name in signed]) / scale
     return sum([sign * figures.get(name, 0) / scale_of(name) for sign, name in signed])

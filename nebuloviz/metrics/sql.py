@@ -64,6 +64,7 @@ _S = SALE.c
 _ZERO: Expression = literal_column("0", Integer)
 #: The measures as aggregates over facts.
 _FACT_SUMS: dict[str, Expression] = {found.name: found for found in measure_columns()}
+_COUNTED = {"orders": _S.order_id, "customers": _S.customer_id}
 _FORMS = 512
 _form = lru_cache(maxsize=_FORMS)
 
@@ -130,28 +131,29 @@ def _sums_in(
     return statement.where(*within, *allowed).group_by(literal_column("piece"), *columns)
 
 
-def distinct(dialect: str, asked: Slice, reading: Reading, what: str) -> Statement:
-    """How many different values the facts' column `what` has, '' not counted, by piece and dimensions.
+def distinct(dialect: str, asked: Slice, reading: Reading, measure: str) -> Statement:
+    """How many different `orders` or `customers` there are, '' not counted, by piece and dimensions.
 
     With `asked.other`, what is not kept is counted together, under `REST`. As to `MAX_ROWS`, see `sums`.
     """
     (read,), values = _moments(dialect, [reading])
-    return Statement(_distinct(dialect, asked.form, read, what), values | _values(asked))
+    return Statement(_distinct(dialect, asked.form, read, measure), values | _values(asked))
 
 
 @_form
-def _distinct(dialect: str, asked: Slice, read: _Read, what: str) -> Select[Any]:
+def _distinct(dialect: str, asked: Slice, read: _Read, measure: str) -> Select[Any]:
+    counted = _COUNTED[measure]
     source, piece, within = _by_piece(dialect, SALE, _S.sold_at, read)
     columns = _shown(SALE, asked)
     different = (
-        select(piece.label("piece"), *columns, _S[what].label("counted"))
+        select(piece.label("piece"), *columns, counted.label("counted"))
         .select_from(source)
-        .where(*within, *conditions(SALE, asked, restrict=not asked.other), _S[what] != "")
+        .where(*within, *conditions(SALE, asked, restrict=not asked.other), counted != "")
         .distinct()
         .subquery()
     )
     keys = [different.c[name] for name in ("piece", *asked.columns)]
-    return select(*keys, func.count().label(what)).group_by(*keys).limit(MAX_ROWS + 1)
+    return select(*keys, func.count().label(measure)).group_by(*keys).limit(MAX_ROWS + 1)
 
 
 def customers(dialect: str, asked: Slice, reading: Reading) -> Statement:
@@ -313,10 +315,12 @@ def _signed_sum(table: FromClause, names: Sequence[str]) -> Expression:
 
 
 def _summed(asked: Slice, reads: Sequence[_Read], measures: Sequence[str]) -> Select[Any]:
-    """The sums over all pieces of all readings by dimensions."""
+    """The sums over all pieces of all readings by dimensions; cells of rollups are grouped once, not by rollup and again together."""
     if len(reads) == 1:
         return _summed_in(asked, reads[0], measures)
-    parts = union_all(*(_summed_in(asked, read, measures) for read in reads)).subquery()
+    parts = union_all(
+        *((_summed_in if read.table == FACTS else _cells_in)(asked, read, measures) for read in reads)
+    ).subquery()
     keys = [parts.c[name] for name in asked.columns]
     summed = [cast(func.sum(parts.c[measure]), BigInteger).label(measure) for measure in measures]
     return select(*keys, *summed).group_by(*keys)
@@ -327,6 +331,12 @@ def _summed_in(asked: Slice, read: _Read, measures: Sequence[str]) -> Select[Any
     columns = [table.c[name] for name in asked.columns]
     figures = [_sum_of(table, measure).label(measure) for measure in measures]
     return select(*columns, *figures).where(_within(time, read), *conditions(table, asked)).group_by(*columns)
+
+
+def _cells_in(asked: Slice, read: _Read, measures: Sequence[str]) -> Select[Any]:
+    table, time = _table_of(read)
+    columns = [table.c[name] for name in (*asked.columns, *measures)]
+    return select(*columns).where(_within(time, read), *conditions(table, asked))
 
 
 def _by_piece(
