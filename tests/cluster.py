@@ -75,11 +75,15 @@ class Member:
 
 @dataclass
 class Cluster:
-    """`url` is nginx's; `serving` and `ingesting` are the processes."""
+    """`serving` and `ingesting` are the processes; people come through `nginx`."""
 
-    url: str
+    nginx: NginxServer
     serving: list[Member]
     ingesting: list[Member]
+
+    @property
+    def url(self) -> str:
+        return self.nginx.url
 
     @property
     def members(self) -> list[Member]:
@@ -128,7 +132,7 @@ def scaled_out(
         for each in members:
             each.ready()
         with _proxy(apps) as nginx:
-            yield Cluster(nginx.url, apps, consumers)
+            yield Cluster(nginx, apps, consumers)
     finally:
         for each in members:
             each.process.terminate()

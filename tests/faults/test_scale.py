@@ -3,9 +3,9 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
 import httpx
@@ -29,6 +29,7 @@ from tests.services.watched_shop import payloads, write
 
 PARTITIONS, SOAK_SECONDS, AT_ONCE = 6, 120.0, 100
 PATIENCE_SECONDS = 120.0
+READING, NOT_REACHED = 4, 0
 FLAT = 1.4  # of what a process held in the second fifth of the soak it may hold so much in the last
 
 
@@ -254,3 +255,58 @@ def test_without_redis_it_is_slower_and_never_wrong(
             assert [wrong_password(cluster.serving[1], "somebody") for _ in range(6)].index(429) == 5
         finally:
             redis_server.start()
+
+
+@pytest.mark.timeout(600)
+def test_nginx_and_postgresql_are_killed_under_readers_and_nobody_is_signed_out(
+    cluster: Cluster,
+    till: Till,
+    database: Database,
+    apis: list[httpx.Client],
+    postgres: PostgresServer,
+    record_property: Callable[[str, object], None],
+) -> None:
+    with ExitStack() as stack:
+        readers = [stack.enter_context(closing(cluster.signed_in())) for _ in range(READING)]
+        for server in (cluster.nginx, postgres):
+            over = threading.Event()
+            seen: list[set[int]] = [set() for _ in readers]
+            reading = [
+                threading.Thread(target=keep_looking, args=each)
+                for each in zip(readers, seen, repeat(over), strict=False)
+            ]
+            for thread in reading:
+                thread.start()
+            wait_for(lambda met=seen: all(200 in each for each in met), "they read", PATIENCE_SECONDS)  # type: ignore[misc]
+            server.kill()
+            sell(till, 300, server.name)
+            wait_for(lambda met=seen: any(each - {200} for each in met), "they are told so", PATIENCE_SECONDS)  # type: ignore[misc]
+            server.start()
+            took = wait_for(lambda: stored(database) >= till.sent, "nothing waits any more", PATIENCE_SECONDS)
+            record_property(f"all is stored after the return of {server.name}, s", f"{took:.1f}")
+            for reader in readers:
+                wait_for(
+                    lambda one=reader: status(one) == 200, "the page is there, and they are signed in", PATIENCE_SECONDS
+                )  # type: ignore[misc]
+            over.set()
+            for thread in reading:
+                thread.join()
+            met = set().union(*seen)
+            assert met <= {NOT_REACHED, 200, *range(500, 505)}, "nobody is sent to sign in again"
+    for client in apis:
+        wait_for(shows_all(client, till), "it shows all", PATIENCE_SECONDS)
+    assert_kept_exactly_once(database, till.ledger)
+
+
+def keep_looking(reader: httpx.Client, seen: set[int], over: threading.Event) -> None:
+    """At the page, again and again; `seen` are the answers."""
+    while not over.wait(0.1):
+        seen.add(status(reader))
+
+
+def status(reader: httpx.Client) -> int:
+    """What the page's address answers; a redirect would lead to the sign-in."""
+    try:
+        return reader.get("/").status_code
+    except httpx.TransportError:
+        return NOT_REACHED

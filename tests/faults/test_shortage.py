@@ -98,7 +98,10 @@ def tight_postgres(postgres_database: Database, postgres: PostgresServer) -> Ite
 
 @pytest.mark.parametrize("fixture", ["tight_sqlite", pytest.param("tight_postgres", marks=pytest.mark.servers)])
 def test_a_full_disk_is_said_and_waited_for(
-    request: pytest.FixtureRequest, fixture: str, caplog: pytest.LogCaptureFixture
+    request: pytest.FixtureRequest,
+    fixture: str,
+    caplog: pytest.LogCaptureFixture,
+    record_property: Callable[[str, object], None],
 ) -> None:
     tight: Tight = request.getfixturevalue(fixture)
     database = tight.database
@@ -110,30 +113,38 @@ def test_a_full_disk_is_said_and_waited_for(
     assert 0 < stored(database) < len(ledger.sales)
     before, seen = resident_bytes(), len(caplog.records)
     wait_for(lambda: len(caplog.records) > seen + 10, "it keeps trying")
-    assert resident_bytes() - before < FLAT_BYTES
+    grown = resident_bytes() - before
+    assert grown < FLAT_BYTES
     tight.room = 1_000_000_000
-    assert wait_for(lambda: consumer.health().ok, "it heals by itself") < 30
+    took = wait_for(lambda: consumer.health().ok, "it heals by itself")
+    record_property("well again once there is room, s", f"{took:.1f}")
+    record_property("grown meanwhile, MB", f"{grown / 1e6:.1f}")
     assert consumer.join(60)
     assert_kept_exactly_once(database, ledger)
 
 
-def test_half_a_second_more_for_each_statement_only_slows_it_down(sqlite_database: Database) -> None:
+@pytest.mark.parametrize("fixture", ["sqlite_database", pytest.param("postgres_database", marks=pytest.mark.servers)])
+def test_half_a_second_more_for_each_statement_only_slows_it_down(
+    request: pytest.FixtureRequest, fixture: str, record_property: Callable[[str, object], None]
+) -> None:
+    database: Database = request.getfixturevalue(fixture)
     slow = [True]
 
-    @event.listens_for(sqlite_database.engine, "before_cursor_execute")
+    @event.listens_for(database.engine, "before_cursor_execute")
     def wait(*_statement: Any) -> None:
         time.sleep(0.5 if slow[0] else 0)
 
     source, ledger = source_of(shop(60, seed=4))
-    n_sold, written = len(ledger.sales), threading.Event()
-    consumer = Consumer(
-        source, DatabaseSink(sqlite_database, ZoneInfo("UTC")), on_written=[lambda _written: written.set()]
-    )
+    n_sold, written, before = len(ledger.sales), threading.Event(), resident_bytes()
+    consumer = Consumer(source, DatabaseSink(database, ZoneInfo("UTC")), on_written=[lambda _written: written.set()])
     consumer.start()
     assert written.wait(90)
     # Of batches of 50, one is stored, one is being written and one is parsed: nothing piles up behind a slow database
     assert sum(source.lag().values()) >= n_sold - 3 * 50
+    grown = resident_bytes() - before
+    record_property("grown while each statement took half a second more, MB", f"{grown / 1e6:.1f}")
+    assert grown < FLAT_BYTES
     slow[0] = False
     assert consumer.join(60)
     assert consumer.exhausted
-    assert_kept_exactly_once(sqlite_database, ledger)
+    assert_kept_exactly_once(database, ledger)
