@@ -37,7 +37,7 @@ def layout(**_query: str) -> Component:
             ),
             html.Div(views.section_links(), className="nv-span-12"),
             html.Div(
-                html.Div(skeleton_table(8, 2), className="nv-card"),
+                html.Div(html.Div(skeleton_table(8, 2), className="nv-card-body"), className="nv-card"),
                 id="settings-sections",
                 className="nv-span-12 nv-sections",
             ),

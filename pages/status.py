@@ -28,7 +28,7 @@ def layout(**_query: str) -> Component:
         [
             html.Div(page_header(_("Status"), subtitle=subtitle, actions=[again]), className="nv-span-12"),
             html.Div(
-                html.Div(skeleton_table(11, 3), className="nv-card"),
+                html.Div(html.Div(skeleton_table(12, 3), className="nv-card-body"), className="nv-card"),
                 id=_FINDINGS,
                 className="nv-span-12",
                 **given(aria_live="polite"),
