@@ -96,7 +96,7 @@ class TestTheParts:
     def test_select_the_pods_that_there_are(self) -> None:
         pods = [workload["spec"]["template"]["metadata"]["labels"] for workload in WORKLOADS]
         selectors = [found["spec"]["selector"]["matchLabels"] for found in of_kind("PodDisruptionBudget")]
-        selectors += [found["spec"]["selector"] for found in of_kind("Service")]
+        selectors += [selector for found in of_kind("Service") if (selector := found["spec"].get("selector"))]
         selectors += [found["spec"]["podSelector"]["matchLabels"] for found in of_kind("NetworkPolicy")]
         assert {pod["app.kubernetes.io/component"] for pod in pods} == COMPONENTS
         for selector in selectors:
@@ -115,6 +115,17 @@ class TestTheParts:
         compose = Path(DEPLOY / "compose.yaml").read_text(encoding="utf-8")
         assert f"'{asked}{{" in adapter
         assert f"--partitions {scaler['spec']['maxReplicas']}" in compose
+
+    def test_show_health_and_figures_to_nobody_outside(self) -> None:
+        [ingress] = of_kind("Ingress")
+        [rule] = ingress["spec"]["rules"]
+        leads = {path["path"]: path["backend"]["service"]["name"] for path in rule["http"]["paths"]}
+        selected = {found["metadata"]["name"]: "selector" in found["spec"] for found in of_kind("Service")}
+        assert {path: selected[service] for path, service in leads.items()} == {
+            "/metrics": False,
+            "/readyz": False,
+            "/": True,
+        }
 
     def test_hold_no_secret(self) -> None:
         assert not of_kind("Secret")

@@ -284,10 +284,8 @@ def test_nginx_and_postgresql_are_killed_under_readers_and_nobody_is_signed_out(
             server.start()
             took = wait_for(lambda: stored(database) >= till.sent, "nothing waits any more", PATIENCE_SECONDS)
             record_property(f"all is stored after the return of {server.name}, s", f"{took:.1f}")
-            for reader in readers:
-                wait_for(
-                    lambda one=reader: status(one) == 200, "the page is there, and they are signed in", PATIENCE_SECONDS
-                )  # type: ignore[misc]
+            back = "the page is there, and they are signed in"
+            wait_for(lambda: all(status(reader) == 200 for reader in readers), back, PATIENCE_SECONDS)
             over.set()
             for thread in reading:
                 thread.join()

@@ -108,8 +108,8 @@ def test_a_full_disk_is_said_and_waited_for(
     source, ledger = source_of(shop(300, seed=3))
     consumer = Consumer(source, DatabaseSink(database, ZoneInfo("UTC")))
     consumer.start()
-    wait_for(lambda: not consumer.health().ok, "it says that nothing can be stored")
-    assert tight.said in consumer.health().detail
+    wait_for(lambda: tight.said in consumer.health().detail, "it says that nothing can be stored")
+    assert not consumer.health().ok
     assert 0 < stored(database) < len(ledger.sales)
     before, seen = resident_bytes(), len(caplog.records)
     wait_for(lambda: len(caplog.records) > seen + 10, "it keeps trying")
