@@ -11,6 +11,7 @@ import pytest
 from dash import no_update
 from dash.exceptions import PreventUpdate
 
+from nebuloviz.db import Database
 from nebuloviz.errors import InvalidQuery, Unavailable
 from nebuloviz.services.interfaces import DetectorView, Freshness, ImportView, Insight
 from nebuloviz.web.charts import chart_answer
@@ -180,15 +181,6 @@ class TestTrend:
         marks = [mark for trace in lines for mark in trace.customdata or () if mark[2] == 5]
         assert bool(marks) is ringed
 
-    def test_goes_on_beyond_now_where_the_url_asks_for_a_forecast(self, page: Any, shop: Shop, drawn: Drawn) -> None:
-        shop.data.lines = sale_lines(150, shop.data.now)
-        plain, ahead = (answer(page, "trend", search, 1) for search in ("?range=7d", "?range=7d&ahead=1"))
-        lasts = [max(x for trace in traces(each, "scatter") for x in trace.x if x) for each in (plain, ahead)]
-        assert lasts[1] - lasts[0] == timedelta(days=14)
-        assert "Show the forecast" in drawn(plain["head"])
-        assert "Hide the forecast" in drawn(ahead["head"])
-        assert drawn(ahead["table"]).count('"type": "Tr"') == 8 + 16
-
     @pytest.mark.parametrize("search", ["?range=yesterday", "?range=7d&m=average_order_value", "?range=today"])
     def test_offers_no_forecast_where_there_can_be_none(self, page: Any, drawn: Drawn, search: str) -> None:
         assert "forecast" not in drawn(answer(page, "trend", search)["head"])
@@ -218,6 +210,22 @@ class TestTrend:
         assert "/export/csv?m=revenue" in head
         assert "/export/xlsx?" in head
         assert "f.category=Dairy" in head
+
+
+class TestForecast:
+    @pytest.fixture
+    def kept(self, writable: Database) -> Database:
+        """A forecast goes by the calendar."""
+        return writable
+
+    def test_goes_on_beyond_now_where_the_url_asks_for_a_forecast(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        shop.data.lines = sale_lines(150, shop.data.now)
+        plain, ahead = (answer(page, "trend", search, 1) for search in ("?range=7d", "?range=7d&ahead=1"))
+        lasts = [max(x for trace in traces(each, "scatter") for x in trace.x if x) for each in (plain, ahead)]
+        assert lasts[1] - lasts[0] == timedelta(days=14)
+        assert "Show the forecast" in drawn(plain["head"])
+        assert "Hide the forecast" in drawn(ahead["head"])
+        assert drawn(ahead["table"]).count('"type": "Tr"') == 8 + 16
 
 
 class TestBreakdown:

@@ -37,8 +37,9 @@ def with_expected(data: pd.DataFrame, expected: pd.DataFrame | None, slug: str) 
     """`data` with the columns `<metric>:low` and `<metric>:high` that a trend draws as a band."""
     if expected is None or expected.empty or "bucket" not in data:
         return data
-    band = expected[["bucket", "expected_low", "expected_high"]]
-    return data.merge(band.set_axis(["bucket", f"{slug}:low", f"{slug}:high"], axis=1), on="bucket", how="left")
+    band = expected.set_index("bucket").reindex(data["bucket"])
+    sides = {"low": band["expected_low"], "high": band["expected_high"]}
+    return data.assign(**{f"{slug}:{side}": values.to_numpy() for side, values in sides.items()})
 
 
 def is_about(alert: AlertView, slug: str, filters: Iterable[Filter]) -> bool:
