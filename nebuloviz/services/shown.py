@@ -137,16 +137,17 @@ def week_matrix(data: pd.DataFrame, slug: str) -> Matrix:
     """
     week, hours = [(current().week_start + step) % 7 for step in range(7)], range(24)
     whole = data[~data["unfinished"].astype(bool)] if "unfinished" in data else data
-    clock = whole["bucket"].dt
-    timed = pd.DataFrame({"weekday": clock.day_of_week, "hour": clock.hour, "value": whole[slug]})
-    means = timed.pivot_table(index="weekday", columns="hour", values="value", aggfunc="mean")
+    clock, values = whole["bucket"].dt.tz_localize(None).dt, whole[slug].to_numpy(dtype=float)
+    place, known = (clock.day_of_week * 24 + clock.hour).to_numpy(), np.isfinite(values)
+    sums, counts = (np.bincount(place[known], weights, 7 * 24) for weights in (values[known], None))
+    means = np.divide(sums, counts, out=np.full(7 * 24, np.nan), where=counts > 0).reshape(7, 24)
     return Matrix(
         _("{metric} per hour and weekday", metric=metric(slug).label),
         [str(day) for day in week],
         [str(hour) for hour in hours],
         [weekday_name(day) for day in week],
         [hour_label(hour) for hour in hours],
-        means.reindex(index=week, columns=hours).to_numpy(dtype=float),
+        means[week],
     )
 
 
