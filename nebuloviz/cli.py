@@ -7,6 +7,7 @@ import getpass
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,11 +80,24 @@ def _add_data(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _add_detection(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    backtest = commands.add_parser("backtest", help="replay a file of sales through the pipeline and write its alerts")
-    backtest.add_argument("--input", type=Path, required=True, help="CSV of sales in order of time, gzipped or not")
+    backtest = commands.add_parser(
+        "backtest",
+        help="replay a file of sales through the pipeline and write its alerts; or try a rule on the stored sales",
+    )
+    backtest.add_argument("--input", type=Path, help="CSV of sales in order of time, gzipped or not")
     backtest.add_argument("--calendar", type=Path, help="CSV with a column `date` of planned closures")
-    backtest.add_argument("--output", type=Path, required=True, help="one alert a line, JSON")
-    backtest.set_defaults(command=_backtest)
+    backtest.add_argument("--output", type=Path, help="one alert a line, JSON")
+    rule = backtest.add_argument_group("a rule on the stored sales, instead of a file")
+    rule.add_argument("--metric", help="such as revenue, orders, without_region")
+    rule.add_argument("--segment", default="", metavar="DIMENSION[=VALUE]", help="one value, or each of a dimension's")
+    rule.add_argument("--grain", choices=("hour", "day"), default="hour")
+    rule.add_argument("--detector", default="isolation_forest", help="as the page Rules names them")
+    about = "one of its numbers, such as false_alerts=0.5"
+    rule.add_argument("--set", type=_number, action="append", default=[], metavar="NAME=VALUE", help=about)
+    rule.add_argument("--from", dest="first", type=date.fromisoformat, metavar="DAY", help="the first day, 2026-10-01")
+    rule.add_argument("--to", dest="last", type=date.fromisoformat, metavar="DAY", help="the last day, included")
+    rule.add_argument("--save", default="", metavar="NAME", help="make it a live rule of this name")
+    backtest.set_defaults(command=_backtest, refuse=backtest.error)
     score = commands.add_parser("score-series", help="score each value of one series by itself and those before it")
     score.add_argument("--input", type=Path, required=True, help="CSV with timestamp,value")
     score.add_argument("--output", type=Path, required=True, help="CSV with timestamp,value,anomaly_score (0 to 1)")
@@ -228,8 +242,36 @@ def _produce(options: argparse.Namespace) -> int:
 def _backtest(options: argparse.Namespace) -> int:
     from nebuloviz.bootstrap.watches import backtest
 
+    if options.metric and options.input is None and options.calendar is None:
+        return _backtest_rule(options)
+    lacking = [name for name in ("input", "output") if getattr(options, name) is None]
+    if lacking:
+        options.refuse(f"the following arguments are required: {', '.join(f'--{name}' for name in lacking)}")
     with _readable(options.input):
         return backtest(_settings(), options.input, options.calendar, options.output)
+
+
+def _backtest_rule(options: argparse.Namespace) -> int:
+    """Try a rule on the stored sales."""
+    from nebuloviz import terminal
+    from nebuloviz.services.interfaces import RuleDraft
+
+    dimension, equals, value = options.segment.partition("=")
+    segment = (dimension, value if equals else None)
+    draft = RuleDraft(
+        options.save or "backtest", options.detector, options.metric, options.grain, *segment, tuple(options.set)
+    )
+    if (options.first is None) != (options.last is None):
+        options.refuse("name both --from and --to, or neither")
+    days = (options.first, options.last) if options.first else None
+    terminal.try_rule(_settings(), draft, days, options.output, save=bool(options.save))
+    return 0
+
+
+def _number(text: str) -> tuple[str, float]:
+    """NAME=VALUE."""
+    name, _equals, value = text.partition("=")
+    return name, float(value)
 
 
 def _score_series(options: argparse.Namespace) -> int:

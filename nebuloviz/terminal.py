@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import orjson
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -13,10 +16,13 @@ from rich.table import Table
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from nebuloviz.bootstrap import rule_trial
 from nebuloviz.bootstrap.parts import Parts
 from nebuloviz.ingest.importing import FileImport, ImportProgress, ImportResult, OnProgress, preview, run_import
 from nebuloviz.ingest.sample_plan import OWN_DATABASE, is_started
 from nebuloviz.models import DeadLetter
+from nebuloviz.services.interfaces import BacktestSide, RuleDraft
+from nebuloviz.settings import Settings
 
 _SHOWN_REJECTS = 20
 _SHOWN_BYTES = 160
@@ -70,6 +76,49 @@ def _bar(console: Console, total: int) -> Iterator[OnProgress]:
             progress.update(task, completed=now.rows, total=now.rows_total, rate=now.rate)
 
         yield tell
+
+
+def try_rule(
+    settings: Settings, draft: RuleDraft, days: tuple[date, date] | None, output: Path | None, *, save: bool
+) -> None:
+    """Say what a rule would have alerted on, behind a progress bar; write that to `output`, and `save` it as a live rule."""
+    console = Console()
+    with _progress_bar(console) as tell:
+        side, span = rule_trial.tried(settings, draft, days, tell)
+    _show_backtest(side, span, settings.time_zone, console)
+    if output:
+        output.write_bytes(b"".join(orjson.dumps(alert, option=orjson.OPT_UTC_Z) + b"\n" for alert in side.alerts))
+    if save:
+        console.print(f"Saved as the live rule {rule_trial.saved(settings, draft)}.")
+
+
+@contextmanager
+def _progress_bar(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """A bar that is told how much is done, of how much in all."""
+    with Progress(
+        BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console, transient=True
+    ) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _show_backtest(side: BacktestSide, span: tuple[datetime, datetime], time_zone: str, console: Console) -> None:
+    """How often the setting would have alerted in `span`, and when, on the clock of `time_zone`."""
+    zone = ZoneInfo(time_zone)
+    first, last = (f"{moment.astimezone(zone):%Y-%m-%d %H:%M}" for moment in span)
+    console.print(f"Would have alerted {side.count:,} times from {first} to {last} ({time_zone}).")
+    if not side.alerts:
+        return
+    table = Table()
+    for head in ("from", "to", "series", "observed", "expected", "severity"):
+        table.add_column(head, no_wrap=head != "series", overflow="fold")
+    for alert in side.alerts:
+        times = (f"{moment.astimezone(zone):%Y-%m-%d %H:%M}" for moment in (alert.start, alert.end))
+        expected = "" if alert.expected is None else f"{alert.expected:,.6g}"
+        table.add_row(*times, escape(alert.series), f"{alert.observed:,.6g}", expected, alert.severity)
+    console.print(table)
+    if side.count > len(side.alerts):
+        console.print(f"These are the latest {len(side.alerts)}.")
 
 
 def _show_rejects(session: Session, result: ImportResult, console: Console) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -78,16 +78,35 @@ def _sides(database: Database, calendar: Calendar, backtest_id: int) -> list[Bac
     with database.session() as session:
         row = session.get_one(Backtest, backtest_id)
         drafts, start, end = drafts_of(row.asked), row.start, row.end
-        detectors = [series_detector(draft.detector)(parameters=dict(draft.parameters)) for draft in drafts]
+
+    def tell(done: int, total: int) -> None:
+        _note(database, backtest_id, done, total)
+        if monotonic() > deadline:
+            raise TimeoutError
+
+    return sides_of_past(database, calendar, drafts, (start, end), tell)
+
+
+def sides_of_past(
+    database: Database,
+    calendar: Calendar,
+    drafts: Sequence[RuleDraft],
+    span: tuple[datetime, datetime],
+    on_progress: Callable[[int, int], None],
+) -> list[BacktestSide]:
+    """What each setting of the same series would have alerted on in `span`, both bucket edges.
+
+    `on_progress` is told how many series were looked at, of how many.
+    """
+    detectors = [series_detector(draft.detector)(parameters=dict(draft.parameters)) for draft in drafts]
+    with database.session() as session:
         memory = max(detector.memory_weeks for detector in detectors)
-        courses = watched_courses(session, drafts[0], start, end, calendar, memory)
+        courses = watched_courses(session, drafts[0], *span, calendar, memory)
     sides, total = [], len(courses) * len(drafts)
     for number, (draft, detector) in enumerate(zip(drafts, detectors, strict=True)):
         found: list[tuple[WatchedCourse, Judgement, list[OpenAlert]]] = []
         for place, each in enumerate(courses):
-            _note(database, backtest_id, number * len(courses) + place, total)
-            if monotonic() > deadline:
-                raise TimeoutError
+            on_progress(number * len(courses) + place, total)
             judged = detector.judge(each.course)
             found.append((each, judged, would_alert(each, judged, draft)))
         sides.append(_side(draft, found))

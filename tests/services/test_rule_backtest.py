@@ -1,16 +1,20 @@
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select, update
 
+from nebuloviz import observability
+from nebuloviz.cli import main
 from nebuloviz.detection.calendar import Calendar
 from nebuloviz.errors import Conflict, InvalidInput, NotFound, PermissionDenied
 from nebuloviz.models import Alert, Backtest, BucketLabel, User
-from nebuloviz.permissions import ROLES, Actor
+from nebuloviz.permissions import ROLES, SYSTEM, Actor
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.backtests import RuleBacktests
 from nebuloviz.services.interfaces import BacktestView, RuleDraft, WouldBeAlert
@@ -64,6 +68,30 @@ def latest(shop: Shop, service: RuleBacktests, actor: Actor) -> BacktestView:
         found = service.latest(session, actor)
     assert found is not None
     return found
+
+
+def test_the_command_line_finds_the_same(
+    shop: Shop, service: RuleBacktests, anna: Actor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    view = tried(shop, service, anna, CHANGE)
+    url = shop.database.url.render_as_string(hide_password=False)
+    for name, value in (("DATABASE_URL", url), ("DATA_DIR", str(tmp_path)), ("TIME_ZONE", "UTC")):
+        monkeypatch.setenv(f"NEBULOVIZ_{name}", value)
+    monkeypatch.setattr(observability, "configure_logging", lambda _settings: None)
+    first, last = view.start.date() + timedelta(days=1), view.end.date() - timedelta(days=1)
+    said = ["--metric", "orders", "--segment", "region", "--detector", "same_weekday", "--set", "fall=90"]
+    days = ["--set", "least=5", "--from", f"{first}", "--to", f"{last}", "--output", str(tmp_path / "found")]
+    assert main(["backtest", *said, *days, "--save", "Live"]) == 0
+    found = [json.loads(line) for line in (tmp_path / "found").read_text().splitlines()]
+    whole = [alert for alert in view.sides[0].alerts if first <= alert.start.date() <= last]
+    assert [(item["series"], datetime.fromisoformat(item["start"])) for item in found] == [
+        (alert.series, alert.start) for alert in whole
+    ]
+    assert f"Would have alerted {len(whole)} times" in capsys.readouterr().out
+    with shop.database.session() as session:
+        (saved,) = DatabaseRules(DatabaseAudit(shop.clock), shop.clock).rules(session, SYSTEM)
+    assert (saved.draft.name, dict(saved.draft.parameters)["fall"]) == ("Live", 90.0)
 
 
 class TestABacktest:
