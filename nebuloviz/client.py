@@ -10,6 +10,7 @@ Needs httpx, and pandas for `to_frame`. All errors of the server are `ApiError`,
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -84,13 +85,14 @@ class Written:
 class Client:
     """One installation, asked with one token: of a sign-in, or a personal one.
 
-    A context manager; methods raise ApiError, and httpx.HTTPError without an answer.
+    A context manager, and closed when nobody has it any more; methods raise ApiError, and httpx.HTTPError without an answer.
     """
 
     def __init__(self, url: str, token: str, *, timeout_seconds: float = 60.0) -> None:
         self._http = httpx.Client(
             base_url=url.rstrip("/"), headers={"Authorization": f"Bearer {token}"}, timeout=timeout_seconds
         )
+        weakref.finalize(self, self._http.close)
 
     @classmethod
     def sign_in(
