@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,6 +20,7 @@ from nebuloviz.errors import InvalidInput, NotSent
 from nebuloviz.services.interfaces import Hook
 from nebuloviz.services.outgoing import LONGEST_ANSWER, SIGNATURE_HEADER, Outgoing, is_public, target_of
 from tests.receivers import Hooked, hook
+from tests.security.conftest import Target
 
 DOCS = Path(__file__).parents[2] / "docs" / "notifications.md"
 
@@ -137,6 +139,35 @@ def test_what_is_no_plain_url_is_refused_before_anybody_is_asked(url: str) -> No
     with pytest.raises(InvalidInput):
         target_of(url)
     assert refused(url).reason == "url"
+
+
+def test_a_running_program_sends_nothing_there_either(target: Target, taken: Hooked) -> None:
+    client, channels, before = target.api("viewer"), "/api/v1/notifications/channels", len(taken.requests)
+    port = urlsplit(taken.url).port
+    for host in (
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "LocalHost",
+        "0.0.0.0",
+        "[::ffff:127.0.0.1]",
+        "[::1]",
+    ):
+        made = client.post(channels, json={"kind": "webhook", "name": "Inside", "target": f"http://{host}:{port}/"})
+        assert made.status_code == 201, host
+        path = f"{channels}/{made.json()['item']['id']}"
+        tried = client.post(f"{path}/test")
+        assert (tried.status_code, tried.json()["code"]) == (503, "not_sent"), host
+        assert client.delete(path).status_code == 204
+    for url in (
+        "file:///etc/passwd",
+        "gopher://127.0.0.1/",
+        f"http://example.com@127.0.0.1:{port}/",
+        "http://a/\r\nX: y",
+    ):
+        assert client.post(channels, json={"kind": "webhook", "name": "x", "target": url}).status_code == 422, url
+    assert len(taken.requests) == before
 
 
 Resolve = Callable[..., None]
