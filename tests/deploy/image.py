@@ -18,7 +18,7 @@ from tests.deploy.dockerfile import RUNTIME, Stage, Step, parse
 from tests.servers.base import MissingServerError, find_program
 from tests.servers.kafka import cache_folder
 
-_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")  # an engine's host may trust more than Debian does
 _ENGINE_ENVIRONMENT = {"HOME": "/root", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -137,8 +137,8 @@ class Builder:
         mount = f"mount -t overlay overlay -o lowerdir={':'.join(map(str, lower))},upperdir={top},workdir={work} {root}"
         mounts = {Path("/etc/resolv.conf"): "/etc/resolv.conf"}
         environment = {**image.environment, **_ENGINE_ENVIRONMENT}
-        if _CERTIFICATES.exists():  # an engine's host may trust more than Debian does
-            mounts[_CERTIFICATES] = "/run/engine.crt"
+        if CERTIFICATES.exists():
+            mounts[CERTIFICATES] = "/run/engine.crt"
             environment["PIP_CERT"] = "/run/engine.crt"
         if target := dict(part.split("=") for part in step.option("mount").split(",") if part).get("target"):
             cache = cache_folder() / "image-cache" / Path(target).name

@@ -1,15 +1,22 @@
-"""docs/operations.md and the runbooks: what they tell an operator to type is there."""
+"""docs/operations.md, its neighbours and the runbooks: what they tell an operator to type is there."""
 
 import re
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from sqlalchemy import inspect, text
 
+from nebuloviz import migrate
 from nebuloviz.cli import _parser
+from nebuloviz.db import Database
 from tests.deploy.files import DEPLOY, ROOT, documents, unknown_settings
+from tests.servers import HOST, PostgresServer
+from tests.servers.base import find_program
 
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
-PAGES = [*(ROOT / "docs" / f"{name}.md" for name in ("operations", "backup", "upgrade")), *RUNBOOKS]
+PAGES = [*(ROOT / "docs" / f"{name}.md" for name in ("operations", "debian", "backup", "upgrade")), *RUNBOOKS]
 TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in PAGES}
 [COMPOSE] = documents(DEPLOY / "compose.yaml")
 PLACEHOLDERS = {"SERVICE"}
@@ -19,8 +26,10 @@ every_page = pytest.mark.parametrize("page", TEXTS)
 
 
 def commands(text: str) -> Iterator[str]:
-    """What stands indented, or in backquotes on one line."""
+    """What stands indented, in boxes, or in backquotes on one line."""
     yield from re.findall(r"^    (\S.*)$", text, re.MULTILINE)
+    for box in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        yield from box.splitlines()
     yield from re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text)
 
 
@@ -28,7 +37,7 @@ def commands(text: str) -> Iterator[str]:
 class TestEveryPage:
     def test_names_commands_of_the_program_that_there_are(self, page: str) -> None:
         for command in commands(TEXTS[page]):
-            for called in re.findall(r"python -m nebuloviz ([^|>`]+)", command):
+            for called in re.findall(r"(?:python -m nebuloviz|/opt/nebuloviz/nv) ([a-z][^|>`]+)", command):
                 words = [{"OFFSET": "1", "PARTITION": "0"}.get(word, word) for word in called.split()]
                 assert _parser().parse_args(words).command
 
@@ -47,6 +56,36 @@ class TestEveryPage:
         made = {"deploy/.env", "deploy/secrets/admin_password", "deploy/secrets/grafana_password"}
         for name in set(re.findall(r"(?<![\w/])deploy/[\w./-]*\w", TEXTS[page])) - made:
             assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("path", sorted((DEPLOY / "systemd").iterdir()), ids=lambda path: path.name)
+def test_the_units_call_a_command_and_give_settings_that_there_are(path: Path) -> None:
+    unit = path.read_text(encoding="utf-8")
+    [called] = re.findall(r"^ExecStart=/opt/nebuloviz/nv (.+)$", unit, re.MULTILINE)
+    assert _parser().parse_args(called.split()).command
+    assert not unknown_settings(dict.fromkeys(re.findall(r"^Environment=(\w+)=", unit, re.MULTILINE), ""))
+
+
+def test_the_dump_brings_back_what_was_whatever_a_newer_version_has_made(
+    postgres: PostgresServer, migrated_postgres_url: str, tmp_path: Path
+) -> None:
+    """The page's own lines, beside the server and not in its container."""
+    postgres.execute("CREATE DATABASE nebuloviz TEMPLATE {}", migrated_postgres_url.rpartition("/")[2])
+    clients = find_program("pg_restore", folders=("/usr/lib/postgresql/*/bin",)).parent
+    environment = {"PATH": f"{clients}:/usr/bin:/bin", "PGHOST": HOST, "PGPORT": str(postgres.port)}
+    database = Database(postgres.database_url("nebuloviz"))
+    try:
+        dump, *restore = re.findall(r"^    docker compose \S+ \S+ exec -T db (.+)$", TEXTS["operations"], re.MULTILINE)
+        subprocess.run(["sh", "-c", dump], cwd=tmp_path, env=environment, check=True)
+        with database.transaction() as session:
+            session.execute(text("CREATE TABLE newer (user_id int REFERENCES app_user)"))
+        for command in restore:
+            subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environment, check=True)
+        assert migrate.current(database) == migrate.head()
+        assert not inspect(database.engine).has_table("newer")
+    finally:
+        database.dispose()
+        postgres.drop_database("nebuloviz")
 
 
 def test_every_runbook_is_listed() -> None:
