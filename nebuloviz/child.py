@@ -240,6 +240,7 @@ def main() -> None:
     """The child: one task from standard input, its messages to standard output; what is printed goes to standard error."""
     for number in (signal.SIGINT, signal.SIGTERM):  # a terminal or supervisor sends them to parent and child alike
         signal.signal(number, signal.SIG_IGN)  # the parent decides
+    process.begin()
     lifeline = os.fdopen(0, "rb", buffering=0)  # unbuffered: a buffer's lock would hold up the end of the process
     parent = Parent(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)

@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nebuloviz import __version__, settings
+from nebuloviz import __version__, process, settings
 from nebuloviz.errors import NebuloVizError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code: 0 done, 1 failed, 2 bad usage or settings."""
+    process.begin()
     options = _parser().parse_args(arguments)
     command: Command = options.command
     try:

@@ -15,11 +15,13 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 
-from nebuloviz import migrate
+from nebuloviz import migrate, process
 from nebuloviz.db import Database
 from tests.servers import KafkaServer, PostgresServer, RedisServer, Server
 from tests.servers.postgres_copies import PostgresCopies
 from tests.servers.required import needs_servers
+
+process.begin()  # as the program does
 
 pytest_plugins = ["tests.browser", "tests.sharing_out"]
 pytest.register_assert_rewrite("tests.ingest.support")  # the oracle says what differs
@@ -49,6 +51,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if fixture in getattr(item, "fixturenames", ()):
                 for marker in markers:
                     item.add_marker(marker)
+
+
+def pytest_collection_finish() -> None:
+    """All that was collected stays: the collector need not walk through it again and again."""
+    process.settle()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

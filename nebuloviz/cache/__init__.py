@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from nebuloviz import __version__
 from nebuloviz.cache.nodes import ROOT, SALES, Path, day_node, day_nodes, generations_below, generations_changed
-from nebuloviz.cache.stores import LocalStore, RedisStore, SharedStore, Store
+from nebuloviz.cache.stores import LocalStore, Store
 from nebuloviz.cache.waiting import may_wait, pause, wait_for
 from nebuloviz.observability import CACHE_REQUESTS, Health
 
@@ -66,7 +66,11 @@ class Cache:
         timeout_seconds: float = 0.25,
     ) -> None:
         local = LocalStore(max_entries, max_age_seconds)
-        self._store: Store = SharedStore(RedisStore(redis_url, secret, timeout_seconds), local) if redis_url else local
+        self._store: Store = local
+        if redis_url:
+            from nebuloviz.cache.shared import RedisStore, SharedStore  # noqa: PLC0415 - a start without Redis is quicker
+
+            self._store = SharedStore(RedisStore(redis_url, secret, timeout_seconds), local)
         self._max_entry_bytes = max_entry_bytes
         self._wait_seconds = wait_seconds
         self._flights: dict[tuple[str, bytes], Future[bytes | None]] = {}

@@ -206,10 +206,16 @@ class TestSingleFlight:
             assert list(pool.map(ask, range(8))) == [1] * 8
 
     def test_a_follower_does_not_wait_for_ever(self, new_cache: Callable[..., Cache]) -> None:
-        cache, release = new_cache(wait_seconds=0.2), threading.Event()
+        cache, started, release = new_cache(wait_seconds=0.2), threading.Event(), threading.Event()
+
+        def hang() -> str:
+            started.set()
+            release.wait()
+            return "late"
+
         with ThreadPoolExecutor(1) as pool:
-            hanging = pool.submit(cache.get_or_compute, SALES, "key", lambda: release.wait(10) and "late")
-            threading.Event().wait(0.05)
+            hanging = pool.submit(cache.get_or_compute, SALES, "key", hang)
+            assert started.wait(60)
             assert cache.get_or_compute(SALES, "key", lambda: "own") == "own"
             release.set()
             assert hanging.result() == "late"

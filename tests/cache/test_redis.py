@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from nebuloviz.cache import ROOT, SALES, Cache, day_node, day_nodes
-from nebuloviz.cache.stores import PREFIX
+from nebuloviz.cache.shared import PREFIX
 from tests.servers import RedisServer
 
 SECRET = "a secret of more than thirty-two characters"
