@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +11,12 @@ from dash import ALL, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
+from nebuloviz.detection.series import SeriesKey
 from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _, lazy
+from nebuloviz.metrics.query import Filter
 from nebuloviz.permissions import Permission
-from nebuloviz.services.interfaces import RuleDraft
+from nebuloviz.services.interfaces import PlannedTime, RuleDraft
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer, refusal
 from nebuloviz.web.components import card, link_button, page, page_header, sent_values, skeleton_table, toast
@@ -186,7 +189,13 @@ def show_backtest(_tried: Any, _ticks: Any, theme: Any) -> tuple[Any, Any]:
             if not may(Permission.ALERTS_MANAGE):
                 return None, True
             found = ask(services().backtests.latest)
-            return backtests.result(found, asked.style()), found is None or found.state != "running"
+
+            def planned(key: SeriesKey) -> Sequence[PlannedTime]:
+                filters = tuple(Filter(name, "in", (value,)) for name, value in key.dimensions)
+                span = {"start": found.start, "end": found.end} if found else {}
+                return asked.planned(asked.query(**span, grain="hour", filters=filters, comparison=None))
+
+            return backtests.result(found, asked.style(), planned), found is None or found.state != "running"
 
         answer = part_answer(build)
         return answer if isinstance(answer, tuple) else (answer, True)

@@ -1,12 +1,26 @@
 """The list of rules and the form of one, over the real service."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from dash.exceptions import PreventUpdate
 
-from nebuloviz.services.interfaces import RuleDraft
+from nebuloviz.detection.series import SeriesKey
+from nebuloviz.i18n import Preferences, use
+from nebuloviz.services.interfaces import (
+    BacktestCourse,
+    BacktestSide,
+    BacktestView,
+    PlannedDays,
+    PlannedTime,
+    RuleDraft,
+    WouldBeAlert,
+)
+from nebuloviz.web.figures import Style
+from nebuloviz.web.views import backtests
 from nebuloviz.web.views import rules as views
+from tests.pages.conftest import Drawn
 
 
 def sent(**values: Any) -> tuple[list[dict[str, Any]], list[Any]]:
@@ -51,3 +65,24 @@ def page(browser: Any) -> Any:
     from pages import rule  # noqa: PLC0415 - see above
 
     return rule
+
+
+def test_a_backtest_is_drawn_on_the_reader_s_clock_with_what_was_planned(drawn: Drawn) -> None:
+    start = datetime(2026, 6, 1, tzinfo=UTC)
+    starts = tuple(start + timedelta(hours=n) for n in range(4))
+    alert = WouldBeAlert("orders|region=north", starts[1], starts[2], 0.0, 9.0, "high")
+    course = BacktestCourse(alert.series, starts, (9.0, 0.0, None, 9.0), (5.0,) * 4, (12.0,) * 4)
+    side = BacktestSide(RuleDraft("", "threshold", "orders"), 1, (alert,), (course,))
+    view = BacktestView(1, "done", start, start + timedelta(hours=4), 1, 1, "", (side,))
+    days = PlannedDays(start.date(), start.date(), "closure", "Stocktaking", "region", "north", 1)
+    asked = []
+
+    def planned(key: SeriesKey) -> list[PlannedTime]:
+        asked.append(key)
+        return [PlannedTime(starts[2], starts[3], days)]
+
+    with use(Preferences("en", "Asia/Kolkata")):
+        shown = drawn(backtests.result(view, Style(), planned))
+    assert "2026-06-01T05:30:00" in shown
+    assert shown.count("Closed: Stocktaking (Region: north)") == 1
+    assert asked == [SeriesKey("orders", (("region", "north"),))]

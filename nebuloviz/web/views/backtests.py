@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,15 +12,22 @@ from dash.development.base_component import Component
 from nebuloviz.detection.lessons import Verdict
 from nebuloviz.detection.registry import series_detectors
 from nebuloviz.detection.series import SeriesKey
-from nebuloviz.i18n import _, lazy, moment_range, ngettext, number
+from nebuloviz.i18n import _, lazy, local, moment_range, ngettext, number
 from nebuloviz.metrics.line_figures import figure
-from nebuloviz.services.interfaces import BACKTEST_WEEKS, BacktestCourse, BacktestSide, BacktestView, WouldBeAlert
+from nebuloviz.services.interfaces import (
+    BACKTEST_WEEKS,
+    BacktestCourse,
+    BacktestSide,
+    BacktestView,
+    PlannedTime,
+    WouldBeAlert,
+)
 from nebuloviz.services.rule_words import detector_words
 from nebuloviz.services.shown import value_label
 from nebuloviz.web.components import button, empty_state, list_field, progress, severity_badge, table
 from nebuloviz.web.components.basic import given
 from nebuloviz.web.figures import AnomalyMark, Style, config, title_of, trend, value_text
-from nebuloviz.web.views import rules
+from nebuloviz.web.views import calendar, rules
 
 NOTHING = ""
 LISTED = 15  # of a setting's alerts, the latest
@@ -85,7 +92,11 @@ def other_parameters(detector: object) -> Component | None:
     return rules.parameter_fields(str(detector), {}, other_parameter_id)
 
 
-def result(view: BacktestView | None, style: Style) -> Component | None:
+#: What was planned for a series, by its key, in the time of the backtest.
+PlannedFor = Callable[[SeriesKey], Sequence[PlannedTime]]
+
+
+def result(view: BacktestView | None, style: Style, planned: PlannedFor = lambda _key: ()) -> Component | None:
     """How far it is, or what came of it."""
     if view is None:
         return None
@@ -100,11 +111,11 @@ def result(view: BacktestView | None, style: Style) -> Component | None:
         return empty_state(
             _("It could not be carried out"), icon_name="exclamation-octagon", hint=str(why or view.message)
         )
-    sides = [_side(number, side, view, style) for number, side in enumerate(view.sides)]
+    sides = [_side(number, side, view, style, planned) for number, side in enumerate(view.sides)]
     return html.Div(sides, className="nv-grid")
 
 
-def _side(place: int, side: BacktestSide, view: BacktestView, style: Style) -> Component:
+def _side(place: int, side: BacktestSide, view: BacktestView, style: Style, planned: PlannedFor) -> Component:
     draft = side.draft
     would = ngettext(
         "Would have alerted {count} time", "Would have alerted {count} times", side.count, count=number(side.count)
@@ -123,7 +134,7 @@ def _side(place: int, side: BacktestSide, view: BacktestView, style: Style) -> C
         html.Div(setting),
         html.P(about, className="nv-help"),
         _labelled(side),
-        *(_chart(course, side, style) for course in side.courses[:2]),
+        *(_chart(course, side, style, planned) for course in side.courses[:2]),
         _alerts(place, side) if side.alerts else None,
     ]
     wide = "nv-span-6" if len(view.sides) > 1 else "nv-span-12"
@@ -137,19 +148,21 @@ def _labelled(side: BacktestSide) -> Component | None:
     return html.P(" · ".join(said)) if said else None
 
 
-def _chart(course: BacktestCourse, side: BacktestSide, style: Style) -> Component:
+def _chart(course: BacktestCourse, side: BacktestSide, style: Style, planned: PlannedFor) -> Component:
     metric = figure(side.draft.metric)
-    columns = {"bucket": pd.DatetimeIndex(course.starts), metric.slug: course.values}
+    here = pd.DatetimeIndex([local(start) for start in course.starts])  # on the reader's clock, as in the list
+    columns = {"bucket": here, metric.slug: course.values}
     frame = pd.DataFrame(columns | {f"{metric.slug}:low": course.low, f"{metric.slug}:high": course.high})
     numbers = list(frame.columns[1:])
     frame[numbers] = frame[numbers].astype(float)
     values = dict(zip(course.starts, course.values, strict=True))
     marks = [
-        AnomalyMark(alert.start, float(values[alert.start] or 0), alert.severity, 0, _words(alert))  # type: ignore[arg-type]
+        AnomalyMark(local(alert.start), float(values[alert.start] or 0), alert.severity, 0, _words(alert))  # type: ignore[arg-type]
         for alert in side.alerts
         if alert.series == course.series and alert.start in values
     ]
-    drawn = trend(frame, metric, side.draft.grain, anomalies=marks, style=style)
+    days = calendar.marks(planned(SeriesKey.parse(course.series)))
+    drawn = trend(frame, metric, side.draft.grain, anomalies=marks, planned=days, style=style)
     name = f"{title_of(metric)} · {_series_words(course.series)}"
     graph = dcc.Graph(figure=drawn, config=config(), style={"height": _CHART_HEIGHT})
     return html.Figure([html.Figcaption(name, className="nv-label"), graph], className="nv-stack")
