@@ -114,10 +114,12 @@ class SalesIngestService(IngestService):
         outcomes: list[Outcome] = []
         left = iter(records)
         while some := list(islice(left, _WRITTEN_AT_ONCE)):
+            # Read before numbers are taken, for which others have to wait until the end of the transaction
+            parsed = [parse_record(record, now, horizon) for record in some]
             start = _next_offsets(session, topic, len(some), now)
             items = [
-                Item(Record(topic, 0, start + place, *record[3:]), parse_record(record, now, horizon))
-                for place, record in enumerate(some)
+                Item(Record(topic, 0, start + place, *record[3:]), sale)
+                for place, (record, sale) in enumerate(zip(some, parsed, strict=True))
             ]
             batch = Batch(topic, 0, start, start + len(items), items)
             written = writer.write(session, batch, now, dead_letters=dead_letters)
@@ -330,10 +332,11 @@ def _result_of(outcomes: Sequence[Outcome]) -> PostResult:
 def _next_offsets(session: Session, topic: str, count: int, now: datetime) -> int:
     """Number records of a topic that has no numbers of its own; the row is locked until the transaction ends."""
     fresh = {"topic": topic, "partition": 0, "next_offset": 0, "updated_at": now}
-    session.execute(insert(session, IngestOffset).values(fresh).on_conflict_do_nothing())
+    connection = session.connection()  # a session would look for what it holds of it
+    connection.execute(insert(session, IngestOffset).values(fresh).on_conflict_do_nothing())
     here = (IngestOffset.topic == topic) & (IngestOffset.partition == 0)
     moved = update(IngestOffset).where(here).values(next_offset=IngestOffset.next_offset + count)
-    return int(session.execute(moved.returning(IngestOffset.next_offset)).scalar_one()) - count
+    return int(connection.execute(moved.returning(IngestOffset.next_offset)).scalar_one()) - count
 
 
 def _reason_text(reason: Reason, detail: str) -> str:
