@@ -6,12 +6,11 @@ them with the style sheet.
 
 from __future__ import annotations
 
-import copy
 import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 import plotly.graph_objects as go
@@ -150,6 +149,7 @@ def _paint(slot: int, of: Tokens, lap: int = 0) -> str:
     return of.series[slot] if lap == 0 else mix(of.series[slot], of.text, _SHADES[min(lap, len(_SHADES)) - 1])
 
 
+@lru_cache(maxsize=4096)
 def mix(color: str, into: str, share: float) -> str:
     """`color` with `share` (0 to 1) of it replaced by `into`; all as #rrggbb."""
     mixed = (round(a + (b - a) * share) for a, b in zip(rgb(color), rgb(into), strict=True))
@@ -171,6 +171,7 @@ def comparison_color(color: str, theme: Theme) -> str:
     return mix(color, THEMES[theme].raised, 0.35)
 
 
+@lru_cache(maxsize=4096)
 def contrast(one: str, two: str) -> float:
     """The WCAG 2.2 contrast ratio of two colours, 1 to 21."""
     lighter, darker = sorted((_luminance(one), _luminance(two)), reverse=True)
@@ -240,12 +241,14 @@ def template(theme: Theme) -> go.layout.Template:
     )
 
 
-def template_json(theme: Theme) -> dict[str, Any]:
-    """`template` as plain data, a copy of its own for each caller."""
-    return copy.deepcopy(_template_json(theme))
+class _Shared(dict[str, Any]):
+    """Plain data that nobody changes, so that a copy is itself: Plotly copies all that a figure is made of, in depth."""
+
+    def __deepcopy__(self, _memo: object) -> _Shared:
+        return self
 
 
 @cache
-def _template_json(theme: Theme) -> dict[str, Any]:
-    plain: dict[str, Any] = template(theme).to_plotly_json()
-    return plain
+def template_json(theme: Theme) -> dict[str, Any]:
+    """`template` as plain data, the same for all figures: not to be changed."""
+    return _Shared(template(theme).to_plotly_json())
