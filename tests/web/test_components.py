@@ -19,7 +19,8 @@ from nebuloviz.settings import SUPPORTED_LANGUAGES
 from nebuloviz.web import components as ui
 from nebuloviz.web import figures
 from nebuloviz.web.charts import ChartView, chart_answer, chart_slot, part_id
-from nebuloviz.web.components.spark import spark_svg
+from nebuloviz.web.components.spark import spark_svg, sparkline
+from nebuloviz.web.figures import Style
 
 REVENUE, DISCOUNT, RETURNS = metric("revenue"), metric("discount_rate"), metric("returns")
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -100,7 +101,7 @@ def everything(text: str = HOSTILE) -> dict[str, Component]:
     chart = figures.trend(frame(), REVENUE, "day")
     table = ui.data_table(frame(), [REVENUE], dimensions=["category"], grain="day")
     return {
-        "tile": ui.tile(REVENUE, 5.0, href="/x", before=4.0, comparison=text, spark=figures.sparkline(frame(), REVENUE), id="t"),
+        "tile": ui.tile(REVENUE, 5.0, href="/x", before=4.0, comparison=text, spark=sparkline(frame(), REVENUE), id="t"),
         "chart": chart_slot("sales", text, of="g", answer=chart_answer(lambda: ChartView(text, chart, lambda: table), 1)),
         "chip": ui.chip("Store", text, id="c"),
         "page_header": ui.page_header(text, subtitle=text, actions=[ui.button(text, id="b", icon_name="share")]),
@@ -241,23 +242,27 @@ class TestSparkImage:
         assert "Graph" not in kinds
 
     def test_spans_its_place_from_the_lowest_to_the_highest(self) -> None:
-        drawn = spark_svg(figures.sparkline(self.days(1.0, 3.0, 2.0), REVENUE))
+        drawn = spark_svg(self.days(1.0, 3.0, 2.0), REVENUE, Style())
         assert 'd="M0.0 38.0L100.0 2.0L200.0 20.0"' in drawn
         assert ET.fromstring(drawn).tag.endswith("svg")  # noqa: S314 - our own text
 
     def test_a_missing_value_is_a_gap(self) -> None:
-        drawn = spark_svg(figures.sparkline(self.days(1.0, 2.0, float("nan"), 2.0, 1.0), REVENUE))
+        drawn = spark_svg(self.days(1.0, 2.0, float("nan"), 2.0, 1.0), REVENUE, Style())
         assert 'd="M0.0 38.0L50.0 2.0M150.0 2.0L200.0 38.0"' in drawn
+
+    def test_shows_no_crash_at_the_end(self) -> None:
+        frame = self.days(1.0, 3.0, 2.0, 0.1).assign(unfinished=[False, False, False, True])
+        assert 'd="M0.0 38.0L100.0 2.0L200.0 20.0"' in spark_svg(frame, REVENUE, Style())
 
     def test_the_expected_range_lies_below_the_line(self) -> None:
         frame = self.days(1.0, 2.0).assign(**{"revenue:low": 0.0, "revenue:high": 4.0})
-        band, line_ = spark_svg(figures.sparkline(frame, REVENUE)).split("<path")[1:]
-        assert "Z" in band
-        assert 'fill="none"' in line_
+        band, line_ = spark_svg(frame, REVENUE, Style()).split("<path")[1:]
+        assert 'd="M0.0 2.0L200.0 2.0L200.0 38.0L0.0 38.0Z"' in band
+        assert 'd="M0.0 29.0L200.0 20.0"' in line_
 
     @pytest.mark.parametrize("values", [(), (5.0,), (5.0, 5.0)])
     def test_little_or_nothing_is_no_error(self, values: tuple[float, ...]) -> None:
-        assert spark_svg(figures.sparkline(self.days(*values), REVENUE)).startswith("<svg")
+        assert spark_svg(self.days(*values), REVENUE, Style()).startswith("<svg")
 
 
 class TestAChartsPlace:

@@ -98,7 +98,6 @@ FIGURES: dict[str, Callable[[str], go.Figure]] = {
     "planned": lambda value: figures.trend(with_all(days()), REVENUE, "day", planned=[planned(value)], style=STYLE),
     "split": lambda value: figures.trend(split(value, "Bakery"), REVENUE, "day", split="category", style=STYLE),
     "many": lambda value: figures.trend(split(value, *"abcdef"), REVENUE, "day", split="category", style=STYLE),
-    "sparkline": lambda _value: figures.sparkline(with_all(days()), REVENUE, style=STYLE),
     "stacked": lambda value: figures.stacked(split(value, "Bakery", OTHER), REVENUE, "category", "day", style=STYLE),
     "area": lambda value: figures.stacked(split(value, OTHER), REVENUE, "category", "day", kind="area", style=STYLE),
     "bars": lambda value: figures.bars(
@@ -142,7 +141,7 @@ class TestEveryFigure:
         assert "<b>Bold" not in seen
         assert "<a" not in seen
         assert "<extra" not in seen.replace("}<extra></extra>", "")
-        assert ("&lt;b&gt;Bold" in seen) is (name not in {"sparkline", "heat_map", "empty"})
+        assert ("&lt;b&gt;Bold" in seen) is (name not in {"heat_map", "empty"})
 
     @pytest.mark.parametrize("name", FIGURES)
     def test_is_what_plotly_accepts(self, name: str) -> None:
@@ -360,16 +359,6 @@ class TestTrend:
     def test_the_hover_names_the_bucket_in_every_language(self, grain: str, language: str) -> None:
         with use(Preferences(language, BERLIN, "USD")):
             assert "%{x|" in figures.trend(days(3), REVENUE, grain).layout.xaxis.unifiedhovertitle.text
-
-
-class TestSparkline:
-    def test_shows_no_crash_at_the_end(self) -> None:
-        drawn = figures.sparkline(with_all(days(10)), REVENUE)
-        assert len(trace(drawn, name="Revenue").x) == 9
-        assert drawn.layout.xaxis.visible is False
-
-    def test_nothing_known_is_an_empty_drawing(self) -> None:
-        assert figures.sparkline(days(0), REVENUE).data == ()
 
 
 class TestBars:

@@ -6,14 +6,12 @@ import math
 import unicodedata
 from typing import Literal
 
-import plotly.graph_objects as go
 from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, change, change_words
 from nebuloviz.metrics.registry import Metric
 from nebuloviz.web.components.basic import Child, Id, given, hidden
-from nebuloviz.web.components.spark import spark_image
 from nebuloviz.web.figures import value_text
 from nebuloviz.web.figures.text import points_text, tile_text
 
@@ -31,14 +29,14 @@ def tile(  # noqa: PLR0913 - all but two are named options
     before: float | None = None,
     comparison: str = "",
     missing: str = "",
-    spark: go.Figure | None = None,
+    spark: Component | None = None,
     note: Child = None,
     age: Component | None = None,
     selected: bool = False,
     letters: int = 0,
     id: Id = None,
 ) -> dcc.Link:
-    """A metric's figure, its change against `before` with the words of the `comparison`, a sparkline, and the data's `age`.
+    """A metric's figure, its change against `before` with the words of the `comparison`, a `spark`line, and the data's `age`.
 
     The whole tile is a link to `href`, which asks Explore the same question. `note` stands beside the age, such as 'so far';
     `missing` says why there is no comparison. `letters`: of the longest figure of those that stand beside it in one size.
@@ -56,7 +54,7 @@ def tile(  # noqa: PLR0913 - all but two are named options
         change_line(metric, value, before, comparison, missing),
     ]
     if spark is not None:
-        parts.append(html.Div(spark_image(spark), className="nv-tile-spark", dir="ltr", **given(aria_hidden="true")))
+        parts.append(html.Div(spark, className="nv-tile-spark", dir="ltr", **given(aria_hidden="true")))
     foot = [age, None if note is None else html.Span(note)]
     parts.append(html.Div([part for part in foot if part is not None], className="nv-tile-foot nv-num"))
     return dcc.Link(

@@ -1,6 +1,6 @@
 """Pure functions: a tidy frame in, a `plotly.graph_objects.Figure` out. They know no ids, callbacks or services.
 
-A frame has the columns of `nebuloviz.services.interfaces.Frame.data`; `trend` and `sparkline` also draw `<metric>:low` and
+A frame has the columns of `nebuloviz.services.interfaces.Frame.data`; `trend` also draws `<metric>:low` and
 `<metric>:high`, the range of expected values. Every mark carries in its customdata what a click on it means; `clicked`
 reads that.
 """
@@ -23,7 +23,7 @@ from nebuloviz.web.figures.planned import PlannedMark, with_planned
 from nebuloviz.web.figures.relation import scatter
 from nebuloviz.web.figures.stacks import stacked
 from nebuloviz.web.figures.text import escape, range_text, title_of, with_unit
-from nebuloviz.web.figures.trends import sparkline, trend
+from nebuloviz.web.figures.trends import trend
 
 __all__ = [
     "CONFIG",
@@ -42,7 +42,6 @@ __all__ = [
     "range_text",
     "scatter",
     "severity_word",
-    "sparkline",
     "stacked",
     "title_of",
     "treemap",

@@ -1,4 +1,4 @@
-"""Lines over time: trend and sparkline."""
+"""Lines over time."""
 
 from __future__ import annotations
 
@@ -360,17 +360,3 @@ def _spread(places: Sequence[float], gap: float) -> list[float]:
     for index in sorted(range(len(places)), key=places.__getitem__):
         moved[index] = last = max(places[index], last + gap)
     return moved
-
-
-def sparkline(frame: pd.DataFrame, metric: Metric, *, style: Style | None = None) -> go.Figure:
-    """`metric` over time without axes or words, with its band of expected values, up to the last bucket that has ended; for a tile."""
-    style = style or Style()
-    drawn = drawing(title_of(metric), style, hovermode=False, margin={"l": 0, "r": 3, "t": 3, "b": 0}, height=40)
-    ended = frame[~frame["unfinished"].astype(bool)] if "unfinished" in frame else frame
-    if not ended.empty:
-        line = Series(ended.sort_values("bucket"), style.tokens.accent)
-        _add_band(drawn, ended, metric, style)
-        _add_line(drawn, line, metric, style, filled=False)
-    drawn.x_axis(visible=False, fixedrange=True)
-    drawn.y_axis(visible=False, fixedrange=True)
-    return drawn.done()

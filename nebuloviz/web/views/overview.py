@@ -29,12 +29,12 @@ from nebuloviz.services.interfaces import (
 from nebuloviz.services.shown import happened, matrix_of
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components import empty_state, feed, feed_item, link_button, ticker, ticker_row, tile, tile_age
+from nebuloviz.web.components.spark import sparkline
 from nebuloviz.web.components.tiles import figure_letters
 from nebuloviz.web.figures import (
     Style,
     bars,
     heat_map,
-    sparkline,
     title_of,
     treemap,
     trend,
