@@ -146,7 +146,7 @@ def user_form(
                         problem=problem_id("role"),
                     ),
                 ],
-                className="nv-mapping",
+                className="nv-mapping nv-mapping-wide",
             ),
             html.H3(_("Sees only"), className="nv-card-title"),
             html.P(
@@ -157,7 +157,7 @@ def user_form(
             ),
             html.Div(
                 [_scope_field(slug, values, scope.get(slug, ())) for slug, values in choices.items()],
-                className="nv-mapping",
+                className="nv-mapping nv-mapping-wide",
             ),
             html.Div(
                 button(_("Save") if user else _("Create"), id="user-save", kind="primary"),
