@@ -141,7 +141,7 @@ class Settings(BaseSettings):
         description="ISO 4217 code of all amounts, settled by the first sale. Empty: that of the first sale that names one.",
     )
     week_start: int = Field(0, ge=0, le=6, description="First day of the week: 0 = Monday ... 6 = Sunday.")
-    refresh_seconds: int = Field(2, ge=1, le=3600, description="How often an open page asks whether anything is new.")
+    refresh_seconds: int = Field(1, ge=1, le=3600, description="How often an open page asks whether anything is new.")
     session_hours: int = Field(12, ge=1, description="A browser session ends after this, whatever happens in it.")
     session_idle_minutes: int = Field(
         120,
