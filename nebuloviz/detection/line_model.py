@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +17,9 @@ from nebuloviz.detection.tail import LINES_FIT, Tail, calibrate, tail_from_daily
 
 _SPREAD_QUANTILE, _SPREAD_SIGMAS = 0.99, 2.576
 _SPREAD_FLOOR = 0.1
+# By how many spreads the oddest quantity of an ordinary day stands out at least, and that of one day in ten. In many shops none
+# stands out on any day, and the first that does a little is no error.
+_ODDEST_OF_A_DAY = (3.0, 4.5)
 _DROP_SPREAD = 0.5  # of 2 (sqrt k - sqrt E) for counts mostly zero, whose own spread is none
 _DROP_PRIOR = (0.5, 25.0)  # invoices with and without a drop that every segment is taken to have had
 
@@ -102,13 +105,13 @@ def fit_lines(price: Sample, quantity: Sample, counts: DropCounts, until: int, s
         version=_version(price, quantity, counts, settings, until),
         trained_until=until,
         price=_judge(price.since(since), settings),
-        quantity=_judge(quantity.since(since), settings),
+        quantity=_judge(quantity.since(since), settings, _ODDEST_OF_A_DAY),
         drops=_drop_judge(counts, share, settings),
         drop_share=share,
     )
 
 
-def _judge(sample: Sample, settings: LineSettings) -> Judge:
+def _judge(sample: Sample, settings: LineSettings, oddest: Sequence[float] = ()) -> Judge:
     known = known_rows(sample.features)
     features, days = sample.features[known], sample.days[known]
     detector = settings.detector(seed=settings.seed)
@@ -120,9 +123,10 @@ def _judge(sample: Sample, settings: LineSettings) -> Judge:
     unique, day = np.unique(days, return_inverse=True)
     maxima = np.full(len(unique), -np.inf)
     np.maximum.at(maxima, day, scores)
-    return Judge(
-        detector, spread, tail_from_daily_maxima(maxima, 7 * len(unique) / (unique[-1] - unique[0] + 1), LINES_FIT)
-    )
+    days_per_week = 7 * len(unique) / (unique[-1] - unique[0] + 1)
+    scores_of_oddest = detector.score(np.outer(oddest, np.ones(features.shape[1]))).tolist() if oddest else None
+    tail = tail_from_daily_maxima(maxima, days_per_week, LINES_FIT, scores_of_oddest)
+    return Judge(detector, spread, tail)
 
 
 def drop_deviations(counts: DropCounts, share: FloatArray) -> FloatArray:

@@ -94,6 +94,7 @@ class LineWatch:
     first_day: int | None = None
     _open: _OpenHour | None = None
     _seen: int = 0
+    _large_amount: float = np.inf  # of one line, as the days before today have it
     _price: _Samples = field(default_factory=lambda: _Samples(2))
     _quantity: _Samples = field(default_factory=lambda: _Samples(2))
     _recent: dict[str, tuple[datetime, float]] = field(default_factory=dict)  # the last novel finding of each detector
@@ -127,6 +128,8 @@ class LineWatch:
             prices, quantities = np.concatenate(done.log_price), np.concatenate(done.log_quantity)
             self.memory.learn(np.concatenate(done.rows), prices, quantities)
             self._keep_samples(done)
+        if self._wall(hour) // HOURS_PER_DAY > self._wall(done.hour) // HOURS_PER_DAY:
+            self._large_amount = self.memory.large_amount()
         return self._judge_drops(done.hour)
 
     def _keep_samples(self, done: _OpenHour) -> None:
@@ -146,7 +149,7 @@ class LineWatch:
         if not len(judged) or self._open is None:
             return found
         rows = self.memory.rows(judged.product_id)
-        features = line_features(judged, self.memory.recall(rows))
+        features = line_features(judged, self.memory.recall(rows), self._large_amount)
         self._open.rows.append(rows)
         self._open.log_price.append(np.log(judged.unit_price))
         self._open.log_quantity.append(np.log(np.maximum(judged.quantity, 1.0)))

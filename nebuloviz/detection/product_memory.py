@@ -12,6 +12,8 @@ from nebuloviz.detection.series import FloatArray, IntArray, Lines, TextArray
 DEPTH = 64  # last lines of a product that are remembered
 MIN_LINES = 5  # fewer say nothing about the next
 _FIRST_ROOM = 1024
+_LARGE = 0.99  # of all lines: what fewer come to is much money
+_FEW_LINES = 2.0  # an invoice of so many lines says half as much of each as a long one
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,12 @@ class ProductMemory:
         )
         return Known(*((column + unknown)[line] for column in columns))
 
+    def large_amount(self) -> float:
+        """The logarithm of what one in a hundred of the remembered lines comes to, or more; infinite where none is remembered."""
+        amounts = self._prices[: len(self)].astype(float) + self._quantities[: len(self)]
+        known = amounts[np.isfinite(amounts)]
+        return float(np.quantile(known, _LARGE)) if len(known) else np.inf
+
     def learn(self, rows: IntArray, log_price: FloatArray, log_quantity: FloatArray) -> None:
         """Remember the lines of one whole hour, in order."""
         order = np.argsort(rows, kind="stable")
@@ -97,7 +105,7 @@ class LineFeatures:
 
     price: FloatArray  # (lines, 2): ratio to the usual price, excess beyond the known range
     quantity: (
-        FloatArray  # (lines, 2): above both the product's and the invoice's usual quantity, beyond the highest known
+        FloatArray  # (lines, 2): above the product's, the invoice's and all lines' usual, beyond the highest known
     )
     known: Known = field(repr=False)
 
@@ -128,17 +136,23 @@ def highest_of_others(values: FloatArray, group: IntArray) -> FloatArray:
     return result
 
 
-def line_features(lines: Lines, known: Known) -> LineFeatures:
-    """Features of lines with prices and positive quantities; the lines of one invoice stand in one batch."""
+def line_features(lines: Lines, known: Known, large_amount: float) -> LineFeatures:
+    """Features of lines with prices and positive quantities; the lines of one invoice stand in one batch.
+
+    A quantity is wrong if all agree: it is more than its product sells in, than its invoice has of anything else, and than what
+    any line mostly comes to in money (`large_amount`, a logarithm). Cheap goods are bought by the hundred.
+    """
     log_price, log_quantity = np.log(lines.unit_price), np.log(np.maximum(lines.quantity, 1.0))
     ratio = log_price - known.price
     beyond = np.maximum(log_price - known.price_high, 0) - np.maximum(known.price_low - log_price, 0)
-    above = (log_quantity - known.quantity) / (known.quantity_spread + 0.5)
+    above = np.maximum(log_quantity - known.quantity, 0.0) / (known.quantity_spread + 0.5)
     excess = np.maximum(log_quantity - known.quantity_high, 0.0)
-    invoice_excess = log_quantity - highest_of_others(log_quantity, invoices(lines))
-    # A single line has no invoice to stand out from, and who buys much at a lower price does so on purpose: both count half.
-    alone = np.isnan(invoice_excess)
-    weight = np.where(alone, 0.5, 1.0) * np.where(ratio < -0.05, 0.5, 1.0)
-    agreed = np.where(alone, np.inf, np.maximum(invoice_excess, 0.0))
+    invoice = invoices(lines)
+    n_lines = np.bincount(invoice)[invoice] if len(lines) else np.zeros(0)
+    invoice_excess = log_quantity - highest_of_others(log_quantity, invoice)
+    agreed = np.where(np.isnan(invoice_excess), np.inf, np.maximum(invoice_excess, 0.0))
+    agreed = np.minimum(agreed, np.maximum(log_price + log_quantity - large_amount, 0.0))
+    # A short invoice has little for a line to stand out from, and who buys much at a lower price does so on purpose.
+    weight = n_lines / (n_lines + _FEW_LINES) * np.where(ratio < -0.05, 0.5, 1.0)
     quantity = np.column_stack([weight * np.minimum(above, agreed), weight * np.minimum(excess, agreed)])
     return LineFeatures(np.column_stack([ratio, beyond]), quantity, known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,13 +43,19 @@ class Tail:
 
 
 def tail_from_daily_maxima(
-    maxima: FloatArray, days_per_week: float, quantiles: tuple[float, float] = HOURS_FIT
+    maxima: FloatArray,
+    days_per_week: float,
+    quantiles: tuple[float, float] = HOURS_FIT,
+    at_least: Sequence[float] | None = None,
 ) -> Tail | None:
-    """Fitted to two quantiles of the highest score of each past day; None where a handful of days is all there is."""
+    """Fitted to two quantiles of the highest score of each past day, or to `at_least` where these are lower.
+
+    None where a handful of days is all there is.
+    """
     known = maxima[np.isfinite(maxima)]
     if len(known) < _MIN_DAYS or days_per_week <= 0:
         return None
-    low, high = np.quantile(known, quantiles)
+    low, high = np.maximum(np.quantile(known, quantiles), at_least or -np.inf)
     reduced_low, reduced_high = -np.log(-np.log(quantiles))
     scale = max((high - low) / (reduced_high - reduced_low), 1e-3 * max(abs(high), 1e-6))
     return Tail(float(low - scale * reduced_low), float(scale), days_per_week)

@@ -12,7 +12,7 @@ from nebuloviz.detection.calendar import Calendar, Plan
 from nebuloviz.detection.line_model import DROPS, PRICE, QUANTITY, REPEATS, LineSettings
 from nebuloviz.detection.lines import LineWatch
 from nebuloviz.detection.price_drops import DropCounter
-from nebuloviz.detection.product_memory import ProductMemory, highest_of_others
+from nebuloviz.detection.product_memory import Known, ProductMemory, highest_of_others, line_features
 from nebuloviz.detection.repeats import RepeatRule, poisson_surprise
 from nebuloviz.detection.series import Lines, runs
 from tests.detection.shop import sale_lines
@@ -212,6 +212,39 @@ class TestProductMemory:
         known = memory.recall(memory.rows(products[:3_000]))
         assert (known.price_high == 68.0).all()
         assert (known.price_low == 7.0).all()
+
+    def test_knows_what_hardly_any_line_comes_to(self) -> None:
+        memory = ProductMemory()
+        assert memory.large_amount() == np.inf
+        rows = memory.rows(np.array(["A", "B"] * 500, object))
+        memory.learn(rows[:2], np.log([900.0, 1]), np.zeros(2))
+        for start in range(2, 100, 2):
+            memory.learn(rows[start : start + 2], np.log([2.0, 2.0]), np.log([3.0, 5.0]))
+        assert np.exp(memory.large_amount()) == pytest.approx(10.0, rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "n_lines", "stands_out"),
+    [
+        (400.0, 5.0, 20, 2.4),  # as log(2000/140), of an invoice that counts for ten elevenths
+        (400.0, 5.0, 2, 1.3),  # and for half
+        (400.0, 0.2, 20, 0.0),  # cheap goods are bought by the hundred
+        (4.0, 500.0, 20, 0.0),  # much money, but no more of it than usual
+        (1.0, 500.0, 20, 0.0),
+    ],
+)
+def test_a_quantity_stands_out_where_product_invoice_and_money_agree(
+    quantity: float, price: float, n_lines: int, stands_out: float
+) -> None:
+    quantities, prices = np.full(n_lines, 4.0), np.full(n_lines, 5.0)
+    quantities[0], prices[0] = quantity, price
+    names = np.array(["A"] * n_lines, object)
+    lines = Lines(np.zeros(n_lines, np.int64), names, names, quantities, prices)
+    usual = [np.log(price), np.log(price), np.log(price), np.log(4.0), 0.5, np.log(12.0)]
+    known = Known(*(np.full(n_lines, value) for value in usual))
+    found = line_features(lines, known, np.log(140.0)).quantity
+    assert found[0].max() == pytest.approx(stands_out, abs=0.05)
+    assert not found[1:].any()
 
 
 def test_highest_of_others_leaves_out_oneself() -> None:

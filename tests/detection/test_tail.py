@@ -31,6 +31,13 @@ class TestSurprise:
     def test_cannot_be_told_from_a_few_days(self) -> None:
         assert tail_from_daily_maxima(np.array([1.0, 2.0, 3.0]), 6.0) is None
 
+    def test_days_without_anything_odd_do_not_make_the_first_oddity_rare(self) -> None:
+        tail = tail_from_daily_maxima(np.zeros(30), 7.0, LINES_FIT, (1.0, 2.0))
+        assert tail is not None
+        little, much = tail.surprise(np.array([0.1, 6.0]))
+        assert little < 0
+        assert much > 2
+
     def test_of_scores_that_never_differ_is_finite(self) -> None:
         tail = tail_from_daily_maxima(np.full(30, 2.0), 7.0)
         assert tail is not None
