@@ -33,8 +33,8 @@ def layout(**_query: str) -> Component:
         actions.append(link_button(_("New entry"), f"/calendar/{views.NEW}", icon_name="plus-lg", kind="primary"))
     about = _("Days unlike others, and when you are open. The detectors go by it within seconds.")
     turning = [
-        button(_("Earlier"), id=_EARLIER, kind="quiet"),
-        button(_("Later"), id=_LATER, kind="quiet"),
+        button(_("Earlier"), id=_EARLIER),
+        button(_("Later"), id=_LATER),
     ]
     return page(
         [

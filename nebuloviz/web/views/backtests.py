@@ -171,7 +171,8 @@ def _chart(course: BacktestCourse, side: BacktestSide, style: Style, planned: Pl
 def _alerts(place: int, side: BacktestSide) -> Component:
     latest = list(enumerate(side.alerts))[-LISTED:][::-1]
     heads = (_("When"), _("Severity"), _("What was it?"))
-    return table(_("Alerts that would have been"), heads, [_row(place, number, each) for number, each in latest])
+    name = f"{_('Alerts that would have been')} · {number(place + 1)}"  # two settings have a table each
+    return table(name, heads, [_row(place, index, each) for index, each in latest])
 
 
 def _row(place: int, number: int, alert: WouldBeAlert) -> Component:
