@@ -295,7 +295,7 @@ class TestBrowser:
         watch = Watch(expected=[])
         context = chromium.new_context()
         watch.observe(context)
-        with pytest.raises(Error, match="ERR_FAILED"):
+        with pytest.raises(Error, match="ERR_NAME_NOT_RESOLVED"):
             context.new_page().goto("http://example.com/")
         context.close()
         assert watch.problems == ["request to another host: GET http://example.com/"]
