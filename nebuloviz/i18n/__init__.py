@@ -7,7 +7,17 @@ from nebuloviz.i18n.browser import ag_grid_locale, date_picker_locale, plotly_lo
 from nebuloviz.i18n.context import Preferences, current, set_current, use
 from nebuloviz.i18n.formats import change, change_words, compact, isolated, money, number, percent, quantity
 from nebuloviz.i18n.regions import format_locale, format_regions
-from nebuloviz.i18n.text import LazyText, choose_language, gettext, is_rtl, lazy, mid_sentence, ngettext, pgettext
+from nebuloviz.i18n.text import (
+    LazyText,
+    choose_language,
+    gettext,
+    is_rtl,
+    lazy,
+    listed,
+    mid_sentence,
+    ngettext,
+    pgettext,
+)
 from nebuloviz.i18n.times import (
     bucket_label,
     date_range,
@@ -51,6 +61,7 @@ __all__ = [
     "is_rtl",
     "isolated",
     "lazy",
+    "listed",
     "local",
     "mid_sentence",
     "moment_range",

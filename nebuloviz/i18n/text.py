@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gettext as gettext_module
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -111,6 +111,12 @@ class LazyText:
     def to_plotly_json(self) -> str:
         """What Dash and Plotly call to serialise an object."""
         return str(self)
+
+
+def listed(words: Iterable[object]) -> str:
+    """Words one after the other, as the reader's language sets them apart."""
+    # Translators: between the items of a list
+    return gettext(", ").join(map(str, words))
 
 
 def lazy(message: str, /, **values: object) -> LazyText:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from nebuloviz.errors import InvalidQuery
-from nebuloviz.i18n import LazyText, _, current, format_datetime, is_rtl, lazy
+from nebuloviz.i18n import LazyText, _, current, format_datetime, is_rtl, lazy, listed
 from nebuloviz.metrics.line_figures import figure
 from nebuloviz.metrics.registry import DIMENSIONS
 from nebuloviz.permissions import Permission
@@ -215,7 +215,7 @@ def _words_of(field: str, value: Any) -> str:
     """
     if field == "permissions" and isinstance(value, list):
         known = set(Permission)
-        return ", ".join(permission_words(Permission(item)) if item in known else str(item) for item in value) or "–"
+        return listed(permission_words(Permission(item)) if item in known else str(item) for item in value) or "–"
     if field == "scope" and isinstance(value, Mapping):
         return "; ".join(f"{_dimension_words(name)} = {value_words(part)}" for name, part in value.items()) or "–"
     if field == "rules" and isinstance(value, list):
@@ -233,7 +233,7 @@ def _choice_words(field: str, value: Any) -> str:
         return ""
     options = kind.options()
     chosen = [options.get(one) for one in (value if isinstance(value, list) else [value]) if isinstance(one, int | str)]
-    return "" if None in chosen else ", ".join(map(str, chosen))
+    return "" if None in chosen else listed(chosen)
 
 
 def _text_words(field: str, value: str) -> str:
@@ -272,7 +272,7 @@ def value_words(value: Any) -> str:
     if isinstance(value, Mapping):
         return "; ".join(f"{name} = {value_words(part)}" for name, part in value.items()) or "–"
     if isinstance(value, list):
-        return ", ".join(map(value_words, value)) or "–"
+        return listed(map(value_words, value)) or "–"
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     return "–" if value in {None, ""} else str(value)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from nebuloviz.errors import NotSent
-from nebuloviz.i18n import LazyText, current, format_time, lazy, weekday_name, zone
+from nebuloviz.i18n import LazyText, current, format_time, lazy, listed, weekday_name, zone
 from nebuloviz.i18n import gettext as _
 from nebuloviz.metrics.line_figures import figure
 from nebuloviz.services.interfaces import NotificationRule
@@ -50,9 +50,9 @@ def rule_words(rule: NotificationRule) -> str:
     level = severity_word(rule.least)
     parts = [_("All severities") if rule.least == "low" else _("{severity} and above", severity=level)]
     parts += [str(figure(slug).label) for slug in rule.metrics]
-    parts += [", ".join(values) for _name, values in rule.segment]
+    parts += [listed(values) for _name, values in rule.segment]
     if len(rule.days) < 7:
-        parts.append(", ".join(weekday_name(day) for day in week_days() if day in rule.days))
+        parts.append(listed(weekday_name(day) for day in week_days() if day in rule.days))
     if rule.begin != rule.end:
         parts.append(f"{clock_words(rule.begin)} – {clock_words(rule.end)}")
     return " · ".join(parts)

@@ -117,9 +117,9 @@ def _entry(item: NavItem, *, active: bool) -> dcc.Link:
     )
 
 
-def topbar(filters: Children, *, end: Sequence[Component] = ()) -> html.Div:
+def topbar(filters: Children, *, end: Sequence[Component] = ()) -> html.Header:
     """The bar above the content: the filter bar, and at its end the data's age and what else concerns all pages."""
-    return html.Div(
+    return html.Header(
         [html.Div(filters, className="nv-filterbar"), html.Div(list(end), className="nv-topbar-end")],
         className="nv-topbar",
     )

@@ -8,7 +8,7 @@ from typing import Any
 from dash import html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _, relative
+from nebuloviz.i18n import _, listed, relative
 from nebuloviz.web.components.basic import Child, Children, Id, button, given, icon
 
 #: Data that is older is no longer called live.
@@ -24,7 +24,7 @@ def empty_state(
 
 def nothing_matches(filters: Sequence[str], *, clear: Component | None = None) -> html.Div:
     """The empty state of filters that leave no sales; names them, and offers the way back."""
-    named = ", ".join(filters)
+    named = listed(filters)
     reason = _("No sales match {filters}", filters=named) if filters else _("No sales in this range")
     hint = _("Take a filter away or choose a longer range.") if filters else _("Choose a longer range.")
     return empty_state(reason, clear, icon_name="funnel", hint=hint)

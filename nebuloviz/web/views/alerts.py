@@ -11,7 +11,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.detection.alerts import rule_of
-from nebuloviz.i18n import _, format_datetime, ngettext, number, percent, relative
+from nebuloviz.i18n import _, format_datetime, listed, ngettext, number, percent, relative
 from nebuloviz.metrics.line_figures import figure, metric_behind
 from nebuloviz.metrics.query import Filter
 from nebuloviz.metrics.registry import metric
@@ -104,7 +104,7 @@ def _why_none(state: PageState, resolved: int) -> tuple[str, str]:
         if not resolved:
             return _("Nothing unusual"), _("There was no alert in this time.")
         return _("Nothing open"), resolved_words(resolved)
-    filters = ", ".join(filter_words(state.filters))
+    filters = listed(filter_words(state.filters))
     title = _("No alerts match {filters}", filters=filters) if filters else _("No alerts match")
     return title, _("Choose other states or severities, or a longer range.")
 

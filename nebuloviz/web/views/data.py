@@ -10,7 +10,7 @@ from typing import Any
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _, format_datetime, lazy, ngettext, number, relative
+from nebuloviz.i18n import _, format_datetime, lazy, listed, ngettext, number, relative
 from nebuloviz.ingest.fields import REQUIRED, missing
 from nebuloviz.services.interfaces import (
     DeadLetterPage,
@@ -202,7 +202,7 @@ def missing_words(mapping: Mapping[str, str]) -> str:
     fields = [
         _("unit price or amount") if field == "unit_price" else str(FIELD_WORDS[field]) for field in missing(mapping)
     ]
-    return _("Still missing: {fields}", fields=", ".join(fields)) if fields else ""
+    return _("Still missing: {fields}", fields=listed(fields)) if fields else ""
 
 
 def preview_table(preview: FilePreview) -> Component:

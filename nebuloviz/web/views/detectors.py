@@ -9,7 +9,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from nebuloviz.detection.series import SeriesKey
-from nebuloviz.i18n import _, format_date, format_datetime, lazy, local, number
+from nebuloviz.i18n import _, format_date, format_datetime, lazy, listed, local, number
 from nebuloviz.metrics.line_figures import figure
 from nebuloviz.services.interfaces import DetectorView, WatchedView
 from nebuloviz.services.shown import value_label
@@ -87,4 +87,4 @@ def _segment_words(segment: Segment) -> Component:
 
 
 def _metrics(watched: Iterable[WatchedView]) -> str:
-    return ", ".join(str(figure(SeriesKey.parse(each.series).metric).label) for each in watched) or "–"
+    return listed(figure(SeriesKey.parse(each.series).metric).label for each in watched) or "–"

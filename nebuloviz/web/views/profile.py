@@ -17,6 +17,7 @@ from nebuloviz.i18n import (
     format_datetime,
     format_regions,
     lazy,
+    listed,
     money,
     ngettext,
     number,
@@ -251,7 +252,7 @@ def agent_words(agent: str) -> str:
     named = [
         next((name for name, pattern in kinds if re.search(pattern, agent)), "") for kinds in (_BROWSERS, _SYSTEMS)
     ]
-    return ", ".join(filter(None, named)) or agent.partition(" ")[0][:60] or _("Unknown")
+    return listed(filter(None, named)) or agent.partition(" ")[0][:60] or _("Unknown")
 
 
 # ---------------------------------------------------------------- tokens
@@ -278,7 +279,7 @@ def _token_row(token: ApiTokenView) -> Component:
     return html.Tr(
         [
             html.Th(html.Bdi(token.name), scope="row"),
-            html.Td(", ".join(map(permission_words, token.permissions))),
+            html.Td(listed(map(permission_words, token.permissions))),
             html.Td(format_date(token.created_at)),
             html.Td(format_date(token.expires_at)),
             html.Td(last),

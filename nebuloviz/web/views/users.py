@@ -8,7 +8,7 @@ from typing import Any
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import LazyText, _, format_datetime, lazy
+from nebuloviz.i18n import LazyText, _, format_datetime, lazy, listed
 from nebuloviz.metrics.registry import dimension
 from nebuloviz.permissions import RowScope
 from nebuloviz.services.interfaces import PasswordOffer, UserDraft, UserRecord
@@ -63,7 +63,7 @@ def scope_words(scope: RowScope) -> str:
 def _values_words(values: Sequence[str]) -> str:
     if len(values) > _NAMED_VALUES:
         return _("{count} chosen", count=len(values))
-    return ", ".join(value_label(value) for value in values)
+    return listed(value_label(value) for value in values)
 
 
 def user_table(users: Sequence[UserRecord], *, filtered: bool) -> Component:
