@@ -38,7 +38,7 @@ from nebuloviz.web.components import (
     skeleton_tile,
 )
 from nebuloviz.web.components.basic import Children, given
-from nebuloviz.web.context import ask, may, services
+from nebuloviz.web.context import ask, drawn, may, services
 from nebuloviz.web.figures import clicked, title_of
 from nebuloviz.web.navigation import REFRESH, STAMP_ID, THEME_ID, URL_ID, go, stay_on_page
 from nebuloviz.web.question import bounds, comparison_words, range_words
@@ -309,7 +309,8 @@ def newest_sales(_stamp: str, search: str | None, known: str | None) -> tuple[An
     with asking(search) as asked:
 
         def build() -> Any:
-            lines = ask(services().data.sales, asked.lately(), None, views.TICKER_LINES).lines
+            name = f"newest sales|{asked.state.to_search()}"
+            lines = drawn(name, lambda: ask(services().data.sales, asked.lately(), None, views.TICKER_LINES).lines)
             return views.latest_sales(lines, known, asked.now), lines[0].sale_id if lines else ""
 
         answer = part_answer(build)

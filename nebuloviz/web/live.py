@@ -23,8 +23,10 @@ _LEAST_SECONDS, _MOST_SECONDS = 1.0, 15.0
 _SHARE = 1 / 2
 #: Of a thread's time, for what is drawn ahead of one piece of news; what is not, is drawn for the first who looks at it.
 _AHEAD_SECONDS = 3.0
-#: A page that nobody has looked at for so long is closed; and so old a stamp is no news to anybody.
-_OPEN_SECONDS = 30.0
+#: So old a stamp is no news to anybody.
+_OLD_SECONDS = 30.0
+#: Who looks at a view looks again with each piece of news: where so many have passed, it is closed.
+_OPEN_NEWS, _OPEN_LEAST_SECONDS = 3, 5.0
 _MOST_OPEN = 200
 
 _log = logging.getLogger(__name__)
@@ -53,7 +55,7 @@ class LiveViews:
         self._asking = threading.Lock()
         self._drawn_seconds = 0.0
         self._told = ""
-        self._told_at: float | None = None
+        self._asked_at: float | None = None
         self.seconds = _LEAST_SECONDS
 
     def news(self, ask: Ask) -> Stamp:
@@ -65,12 +67,13 @@ class LiveViews:
         age = self._age()
         if age < self.seconds or not self._asking.acquire(blocking=False):
             return self._told or ask()
-        if age < _OPEN_SECONDS:
+        if age < _OLD_SECONDS:
             work = threading.Thread(target=copy_context().run, args=(self._go_ahead, ask), name="views", daemon=True)
             work.start()
             return self._told
         try:
-            self._tell(ask())
+            asked_at = self._clock()
+            self._tell(ask(), asked_at)
             return self._told
         finally:
             self._asking.release()
@@ -93,26 +96,28 @@ class LiveViews:
                 self._drawn_seconds += time.thread_time() - start
 
     def _age(self) -> float:
-        return float("inf") if self._told_at is None else self._clock() - self._told_at
+        return float("inf") if self._asked_at is None else self._clock() - self._asked_at
 
     def _go_ahead(self, ask: Ask) -> None:
         """Draw anew what is looked at, and then tell the news. Takes over, and lets go of, the right to ask."""
+        asked_at = self._clock()
         try:
             stamp = ask()
             if stamp != self._told:
                 self._draw_ahead(stamp)
-            self._tell(stamp)
+            self._tell(stamp, asked_at)
         except NebuloVizError:
-            self._told_at = None  # whoever asks next asks for oneself, and hears why nothing is known
+            self._asked_at = None  # whoever asks next asks for oneself, and hears why nothing is known
         except Exception:  # noqa: BLE001 - a thread's own end: what it was is in the log
-            self._told_at = None
+            self._asked_at = None
             _log.exception("Views could not be drawn ahead")
         finally:
             self._asking.release()
 
     def _draw_ahead(self, stamp: Stamp) -> None:
         """What was looked at last comes first, as long as there is time."""
-        opened, end = self._clock() - _OPEN_SECONDS, time.thread_time() + _AHEAD_SECONDS
+        opened = self._clock() - max(_OPEN_LEAST_SECONDS, _OPEN_NEWS * self.seconds)
+        end = time.thread_time() + _AHEAD_SECONDS
         with self._lock:
             self._views = {key: view for key, view in self._latest() if view.looked_at >= opened}
             views = list(self._views.values())
@@ -128,9 +133,9 @@ class LiveViews:
         """Views by key, those first that were looked at last."""
         return sorted(self._views.items(), key=lambda item: -item[1].looked_at)
 
-    def _tell(self, stamp: Stamp) -> None:
+    def _tell(self, stamp: Stamp, asked_at: float) -> None:
         """How much was drawn since the last news says how long this should hold; shorter only by little."""
         fitting = min(max(_LEAST_SECONDS, self._drawn_seconds / _SHARE), _MOST_SECONDS)
         self.seconds = max(fitting, self.seconds - 1)
         self._drawn_seconds = 0.0
-        self._told, self._told_at = stamp, self._clock()
+        self._told, self._asked_at = stamp, asked_at

@@ -82,11 +82,11 @@ def test_is_drawn_ahead_as_whoever_looked_would_see_it(desk: Desk) -> None:
     assert sorted(seen) == ["anna", "anna", "omar", "omar"]
 
 
-def test_what_nobody_has_looked_at_for_half_a_minute_is_not_drawn_again(desk: Desk) -> None:
+def test_what_nobody_looks_at_any_longer_is_not_drawn_again(desk: Desk) -> None:
     desk.look("trend")
     for _ in range(40):
         desk.after(1)
-    assert desk.drawn[-1] == ("trend", "31")
+    assert desk.drawn[-1] == ("trend", "6")
 
 
 def test_an_old_stamp_is_nothing_to_go_by(desk: Desk) -> None:
