@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Integer, func, insert, literal_column, sel
 from sqlalchemy.orm import Session
 
 from nebuloviz.db import Database
+from nebuloviz.ingest.installation import CURRENCY, settled
 from nebuloviz.metrics.rollups import measure_columns
 from nebuloviz.models import MEASURES, ROLLUPS, Rollup, SaleRow, microseconds
 
@@ -60,6 +61,7 @@ def fill(database: Database, lines: int) -> None:
         session.execute(text(_orders(dialect)))
         versions = f"INSERT INTO day_version (day, version) SELECT {day}, 1 FROM rollup_day"  # noqa: S608 - of our constants
         session.execute(text(versions))
+        settled(session, CURRENCY, "EUR")  # that of simulated sales
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if dialect == "postgresql":
             connection.execute(text("SET statement_timeout = 0"))
