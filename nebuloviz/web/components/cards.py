@@ -109,6 +109,8 @@ def table(caption: str, heads: Sequence[str], rows: Sequence[Component]) -> html
         for words, cell in zip(heads, row.children, strict=False):
             if words and isinstance(cell, html.Td):
                 setattr(cell, "data-head", str(words))
+                if isinstance(cell.children, html.Bdi) and not cell.children.children:
+                    cell.children = None  # a cell that says nothing has no place in a list
     parts = [
         html.Caption(caption, className="visually-hidden"),
         html.Thead(html.Tr([html.Th(words, scope="col") if words else html.Td() for words in heads])),
