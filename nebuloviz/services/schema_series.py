@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from nebuloviz.db import dialect_of
 from nebuloviz.detection.series import FloatArray
 from nebuloviz.metrics.line_figures import MISSING, missing_column
-from nebuloviz.models import SaleRow
+from nebuloviz.metrics.rollups import recount_select
+from nebuloviz.models import ROLLUPS, SaleRow
 from nebuloviz.services.watching import rollup_table
 
 Sums = dict[str, FloatArray]  # by measure, one number a bucket
@@ -44,13 +47,9 @@ def _lines(session: Session, grain: str, edges: Sequence[datetime]) -> list[tupl
 def _lines_without(session: Session, column: str, grain: str, edges: Sequence[datetime]) -> list[tuple[datetime, int]]:
     """Of a dimension from its rollup; of customers, of whom there is none, from the lines."""
     if column == "customer":
-        inside = (SaleRow.sold_at >= edges[0], SaleRow.sold_at < edges[-1], SaleRow.customer_id == "")
-        moments = session.scalars(select(SaleRow.sold_at).where(*inside)).all()
-        places = (
-            np.searchsorted([edge.timestamp() for edge in edges], [m.timestamp() for m in moments], side="right") - 1
-        )
-        counts = np.bincount(places, minlength=1) if len(moments) else np.zeros(0, int)
-        return [(edges[place], int(lines)) for place, lines in enumerate(counts) if lines]
+        whole = next(each for each in ROLLUPS if each.grain == grain and not each.dimensions)
+        counted = recount_select(whole, list(pairwise(edges)), dialect_of(session)).where(SaleRow.customer_id == "")
+        return [(row.bucket, int(row.lines)) for row in session.execute(counted)]
     table = rollup_table(grain, column)
     without = (table.c.bucket >= edges[0], table.c.bucket < edges[-1], table.c[column] == "")
     return [
