@@ -102,12 +102,6 @@ class Cache:
         CACHE_REQUESTS.labels(path[0], outcome).inc()
         return value  # type: ignore[no-any-return]  # what this key's compute returned, now or earlier
 
-    def kept(self, path: Path, key: str, depends: Sequence[Path] | None = None) -> Any:
-        """What `get_or_compute` would find, without computing; None where there is nothing."""
-        stamp, payload = self._store.read(generations_below(path, _nodes(path, depends)), _entry(path, key))
-        value = _value(stamp, payload)
-        return None if value is _NOTHING else value
-
     def invalidate(self, *paths: Path) -> None:
         """Make stale, at a cost that does not grow with the cache, all below each path and all that depends on it.
 

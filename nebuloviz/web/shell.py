@@ -58,7 +58,7 @@ def layout() -> Component:
     user, visited, at = current_user(), _visited(), now()
     try:
         dimensions: Sequence[str] = ask(services().data.dimensions_in_use)
-        known = _news()
+        known = _known(stamp())
     except NebuloVizError:  # the frame stands even where the database does not: the pages say what is wrong
         dimensions, known = (), ("", None, 0)
     patience = max(_PATIENCE_SECONDS, 3 * settings().refresh_seconds)
@@ -99,11 +99,11 @@ def _visited() -> PageState:
     return PageState.from_search(urlsplit(request.referrer or "").query)
 
 
-def _news() -> tuple[str, str | None, int]:
-    """The stamp, when the newest sale arrived (ISO 8601), and how many alerts are open."""
+def _known(news: str) -> tuple[str, str | None, int]:
+    """The stamp `news`, when the newest sale arrived (ISO 8601), and how many alerts are open."""
     last = ask(services().data.freshness).last_arrival
     count = ask(services().alerts.counts).get("open", 0) if may(Permission.ALERTS_READ) else 0
-    return stamp(), last.isoformat() if last else None, count
+    return news, last.isoformat() if last else None, count
 
 
 def _machinery(user: UserView, known: tuple[str, str | None, int]) -> list[Component]:
@@ -194,9 +194,10 @@ def _user_menu(user: UserView) -> html.Details:
 )
 def refresh(_ticks: int | None, known: str, arrival: str | None, open_alerts: int) -> tuple[Any, ...]:
     """Ask for the stamp; only where it has changed is anything else asked or redrawn."""
-    if stamp() == known:
+    news = stamp()
+    if news == known:
         return no_update, no_update, age_of(arrival, now()), no_update
-    news, arrival, count = _news()
+    _news, arrival, count = _known(news)
     return news, arrival, age_of(arrival, now()), no_update if count == open_alerts else count
 
 
