@@ -25,7 +25,7 @@ from nebuloviz.permissions import SYSTEM, Actor, Permission, require
 SALES = 5_000_000
 CONNECTIONS = 16
 SECONDS = 8.0
-BATCHES, BATCH = 30, 1_000
+WARMING, BATCHES, BATCH = 5, 30, 1_000
 SIGN_INS = 8
 CHECKS = 20_000
 
@@ -127,9 +127,12 @@ async def _connection(address: str, requests: Sequence[bytes], first: int, end: 
 
 
 def _writes(address: str, token: str) -> Iterator[Figure]:
-    batches = [json.dumps([_sale(number, line) for line in range(BATCH)]).encode() for number in range(BATCHES)]
+    every = [json.dumps([_sale(number, line) for line in range(BATCH)]).encode() for number in range(WARMING + BATCHES)]
+    batches = every[WARMING:]
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     with httpx.Client(base_url=address, headers=headers, timeout=120) as client:
+        for batch in every[:WARMING]:
+            client.post("/api/v1/sales", content=batch)
         start = time.perf_counter()
         for batch in batches:
             answer = client.post("/api/v1/sales", content=batch).json()

@@ -7,7 +7,7 @@ writers be counted once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -24,7 +24,7 @@ from nebuloviz.ingest.failpoints import reach
 from nebuloviz.ingest.installation import CURRENCY, settled
 from nebuloviz.ingest.loading import insert_texts, load, prepare_stage
 from nebuloviz.ingest.orders import older_lines
-from nebuloviz.ingest.products import name_products
+from nebuloviz.ingest.products import ProductNames
 from nebuloviz.ingest.sale import Reason, Rejected, Sale
 from nebuloviz.ingest.tally import Tally, tally
 from nebuloviz.metrics.kept import facts_since
@@ -42,7 +42,6 @@ from nebuloviz.models import (
 KEPT_PAYLOAD_BYTES = 1 << 16
 IDLE_TIMEOUT = "15s"  # a stopped process must not hold the writers' lock for longer
 _WRITERS_LOCK = 7_314_406_106  # any constant that nothing else in the database locks
-_MAX_KNOWN_PRODUCTS = 500_000
 _FACT_COLUMNS = Sale._fields[: Sale._fields.index("product")]
 _KEYS_AT_ONCE = 10_000  # SQLite takes at most 32,766 parameters
 
@@ -51,18 +50,18 @@ class SaleWriter:
     """Writes batches; keeps what it knows of the database between them. One instance serves one thread.
 
     `zone` is the installation's, whose days the daily rollups hold; `currency` its currency, '' to adopt that of the first sale
-    that names one.
+    that names one; `products` what is known of their names already.
     """
 
-    def __init__(self, zone: ZoneInfo, currency: str = "") -> None:
+    def __init__(self, zone: ZoneInfo, currency: str = "", products: ProductNames | None = None) -> None:
         self._zone = zone
         self._configured_currency = currency
+        self._products = products or ProductNames()
         self.forget()
 
     def forget(self) -> None:
         """Drop all knowledge: the transaction that it came from was rolled back."""
         self._currency = self._configured_currency
-        self._products: dict[str, tuple[str, str]] = {}
         self._months: set[str] = set()
         self._since: datetime | None = None
 
@@ -145,7 +144,6 @@ class SaleWriter:
                 outcomes[places[0][1]] = Outcome("rejected", rejected)
                 return []
             self._months.clear()  # a month's partition made under the savepoint has gone with it
-            self._products.clear()
             half = len(places) // 2
             parts = (dict(places[:half]), dict(places[half:]))
             return [done for part in parts for done in self._store(connection, part, batch, outcomes, now)]
@@ -180,7 +178,7 @@ class SaleWriter:
         counted = tally(columns, older_lines(connection, columns), self._zone)
         facts = {name: columns[name] for name in _FACT_COLUMNS}
         load(connection, _table(SaleRow), facts | {"received_at": [now] * len(sales)})
-        self._name_products(connection, columns)
+        self._products.store(connection, columns)
         reach("after_facts")
         _add_to_rollups(connection, counted)
         reach("after_rollup")
@@ -202,18 +200,6 @@ class SaleWriter:
             connection.execute(text(f"CREATE TABLE {name} (LIKE sale INCLUDING ALL)"))
             bounds = f"FOR VALUES FROM ('{start} 00:00:00+00') TO ('{end} 00:00:00+00')"
             connection.execute(text(f"ALTER TABLE sale ATTACH PARTITION {name} {bounds}"))
-
-    def _name_products(self, connection: Connection, sales: Mapping[str, Sequence[Any]]) -> None:
-        """The latest name and category of each product; a sale without a name changes none."""
-        named_so = zip(sales["product"], sales["category"], strict=True)
-        latest = dict(zip(sales["product_id"], named_so, strict=True))
-        changed = {key: value for key, value in latest.items() if self._products.get(key) != value}
-        if not changed:
-            return
-        name_products(connection, changed)
-        if len(self._products) > _MAX_KNOWN_PRODUCTS:
-            self._products.clear()
-        self._products.update(changed)
 
 
 def _table(model: type[Any]) -> Table:
@@ -254,8 +240,7 @@ def take_turn(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         # Orders are looked up by thousands in small partitions, which the planner would rather read from end to end
         limits = f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'; SET LOCAL enable_seqscan = off"
-        connection.execute(text(limits))
-        connection.execute(select(func.pg_advisory_xact_lock(_WRITERS_LOCK)))
+        connection.execute(text(f"{limits}; SELECT pg_advisory_xact_lock({_WRITERS_LOCK})"))
 
 
 def _known_keys(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, int]:

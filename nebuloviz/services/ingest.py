@@ -28,6 +28,7 @@ from nebuloviz.ingest.batch import Batch, Item, Outcome, Written
 from nebuloviz.ingest.consumer import OnWritten, announce
 from nebuloviz.ingest.importing import csv_records
 from nebuloviz.ingest.jobs import Progress, mark_interrupted, progress_of, stream_topics
+from nebuloviz.ingest.products import ProductNames
 from nebuloviz.ingest.sale import Reason, Record, parse_record
 from nebuloviz.ingest.writer import SaleWriter
 from nebuloviz.models import ImportJob, IngestGap, IngestMinute, IngestOffset
@@ -82,6 +83,7 @@ class SalesIngestService(IngestService):
         self._settings = settings
         self._zone = ZoneInfo(settings.time_zone)
         self._on_written = tuple(on_written)
+        self._products = ProductNames()
         self._now = now
         self._uploads = UploadStore(settings.data_dir / "uploads", lambda: live().max_upload_mb, now)
         self._children = Children()
@@ -107,9 +109,8 @@ class SalesIngestService(IngestService):
         self, session: Session, topic: str, records: Iterable[Record], now: datetime, *, dead_letters: bool
     ) -> PostResult:
         """Write some at a time, all in the caller's transaction; their numbers are given here."""
-        writer = SaleWriter(
-            self._zone, self._settings.currency
-        )  # its own: what it learns may be rolled back by the edge
+        # Its own: what it learns may be rolled back by the edge, but for the names
+        writer = SaleWriter(self._zone, self._settings.currency, self._products)
         horizon = timedelta(days=self._settings.late_horizon_days)
         outcomes: list[Outcome] = []
         left = iter(records)

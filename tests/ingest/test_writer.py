@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select, text
 
 from nebuloviz.db import Database
+from nebuloviz.ingest.products import ProductNames
 from nebuloviz.ingest.recount import differences, rebuild
 from nebuloviz.ingest.sale import Reason
 from nebuloviz.ingest.sinks import DatabaseSink
@@ -250,6 +251,23 @@ class TestBesides:
             assert session.get_one(Product, "p1").name == "Green tea"
             assert session.get_one(Product, "p1").category == "Drinks"
             assert session.get_one(Product, "p9").name == "p9"
+
+    def test_the_latest_name_counts_whichever_writer_stored_the_one_before(self, database: Database) -> None:
+        one, other = sink_of(database), sink_of(database)
+        for number, (sink, name) in enumerate([(one, "Tea"), (other, "Green tea"), (one, "Tea")]):
+            write(sink, [encoded(sale_id=str(number), product=name)])
+        with database.session() as session:
+            assert session.get_one(Product, "p1").name == "Tea"
+
+    def test_a_name_that_was_rolled_back_is_not_remembered(self, database: Database) -> None:
+        names, named = ProductNames(), {"product_id": ["p1"], "product": ["Tea"], "category": ["Drinks"]}
+        for kept in (False, True):
+            with database.engine.connect() as connection:
+                names.store(connection, named)
+                if kept:
+                    connection.commit()
+        with database.session() as session:
+            assert session.get_one(Product, "p1").name == "Tea"
 
     def test_text_is_stored_as_it_came(self, database: Database) -> None:
         odd = "a\\b\\N \u2028<b>'\"$1%s ünï 🫖 شاي"
