@@ -37,7 +37,7 @@ ABANDON_SECONDS = 120.0  # more than the longest statement and the longest call 
 STALLED_EXIT_CODE = 3
 HALTED_CHECK_SECONDS = 3.0
 FIRST_BACKOFF_SECONDS = 0.1
-LAST_BACKOFF_SECONDS = 2.0
+LAST_BACKOFF_SECONDS = 1.0  # what a server that is back may have to wait for its consumers
 DECODE_ATTEMPTS = 3
 
 _NEVER = 1 << 63  # no offset is that large: a partition that is not placed hands nothing over

@@ -26,6 +26,8 @@ from tests.servers import KafkaServer, PostgresServer
 
 #: More than each of a reader's own times, as the test sets them; the longest between two tries to connect is two seconds.
 AWAY_SECONDS = 6.0
+#: By then a consumer waits as long as it ever does between two tries to store.
+DATABASE_AWAY_SECONDS = 3.0
 
 
 def sales(n_orders: int, seed: int = 1, first: str = "") -> list[dict[str, object]]:
@@ -76,6 +78,7 @@ def test_the_database_crashes_and_recovers(
     start()
     wait_for(lambda: stored(postgres_database) > 0, "it has begun")
     postgres.crash()
+    time.sleep(DATABASE_AWAY_SECONDS)
     postgres.start()
     before = stored(postgres_database)
     till.sell(sales(50, seed=2, first="after-"), 3)
