@@ -1,28 +1,21 @@
-"""Getting many rows into a table fast: COPY through psycopg2, prepared inserts through every other driver."""
+"""Getting many rows into a table fast: COPY and arrays through psycopg2, prepared inserts through every other driver."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg2
 from sqlalchemy import Column, Connection, LargeBinary, Table, Text, exc, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.schema import CreateTable
 
 from nebuloviz.db import Insert, insert
-from nebuloviz.metrics.rollups import CELL_STAGE
-from nebuloviz.models import UtcDateTime, microseconds
+from nebuloviz.models import MEASURES, Rollup, UtcDateTime, microseconds
 
 _NULL = "\x01"  # no stored text holds a control character
 #: More than a batch has. At each chunk a writer waits for its turn among the threads, which may take 5 ms.
 _CHUNK_BYTES = 1 << 24
-
-
-def prepare_stage(connection: Connection) -> None:
-    """Make sure that the connection has the rollups' temporary table."""
-    connection.execute(CreateTable(CELL_STAGE, if_not_exists=True))
 
 
 def load(connection: Connection, table: Table, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -40,15 +33,23 @@ def load(connection: Connection, table: Table, columns: Mapping[str, Sequence[An
 
 
 def _insert(connection: Connection, table: Table, columns: Mapping[str, Sequence[Any]]) -> None:
+    statement = f'INSERT INTO "{table.name}" ({_quoted(columns)}) VALUES ({_marks(connection, columns)})'  # noqa: S608 - our own names
+    connection.exec_driver_sql(statement, _rows(connection, table, columns))
+
+
+def _marks(connection: Connection, columns: Collection[str]) -> str:
+    return ", ".join(f"${n}" if connection.dialect.name == "postgresql" else "?" for n in range(1, len(columns) + 1))
+
+
+def _rows(connection: Connection, table: Table, columns: Mapping[str, Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """As the driver takes them."""
     plain: Iterable[Iterable[Any]] = columns.values()
     if connection.dialect.name == "sqlite":
         plain = [
             map(microseconds, column) if isinstance(table.c[name].type, UtcDateTime) else column
             for name, column in columns.items()
         ]
-    marks = (f"${n}" if connection.dialect.name == "postgresql" else "?" for n in range(1, len(columns) + 1))
-    statement = f'INSERT INTO "{table.name}" ({_quoted(columns)}) VALUES ({", ".join(marks)})'  # noqa: S608 - our own names
-    connection.exec_driver_sql(statement, list(zip(*plain, strict=True)))
+    return list(zip(*plain, strict=True))
 
 
 def _copy(connection: Connection, table: Table, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -74,6 +75,51 @@ def _texts(column: Column[Any], values: Sequence[Any]) -> Iterable[str]:
     if isinstance(column.type, UtcDateTime):
         return map(_Spelt().__getitem__, values)
     return [_NULL if value is None else str(value) for value in values] if column.nullable else map(str, values)
+
+
+def add_cells(connection: Connection, cells: Mapping[Rollup, Mapping[str, Sequence[Any]]]) -> None:
+    """Add to the rollups; cells are given as columns, no cell twice. Writers take turns.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: as any statement of the connection would.
+    """
+    if connection.dialect.driver == "psycopg2":
+        _add_arrays(connection, cells)
+        return
+    for rollup, columns in cells.items():
+        statement = _adding(rollup, f"VALUES ({_marks(connection, columns)})")
+        connection.exec_driver_sql(statement, _rows(connection, rollup.table, columns))
+
+
+def _add_arrays(connection: Connection, cells: Mapping[Rollup, Mapping[str, Sequence[Any]]]) -> None:
+    """Sent in one go, and planned once a connection: to plan them takes as long as to carry out a small batch."""
+    prepared = set(connection.exec_driver_sql("SELECT name FROM pg_prepared_statements").scalars())
+    texts, arrays = [], []
+    for rollup, columns in cells.items():
+        name = f"add_to_{rollup.name}"
+        if name not in prepared:
+            types = (rollup.table.c[column].type.compile(connection.dialect) for column in columns)
+            given = ", ".join(f"${place}::{type_}[]" for place, type_ in enumerate(types, 1))
+            texts.append(f"PREPARE {name} AS " + _adding(rollup, f"SELECT * FROM unnest({given})"))  # noqa: S608 - our own names
+        texts.append(f"EXECUTE {name} ({', '.join(['%s'] * len(columns))})")
+        arrays += [_array(rollup.table.c[column], values) for column, values in columns.items()]
+    connection.exec_driver_sql("; ".join(texts), tuple(arrays))
+
+
+def _adding(rollup: Rollup, rows: str) -> str:
+    """The statement that adds rows, whose columns are those of the rollup in order."""
+    keys = ("bucket", *rollup.dimensions)
+    sums = ", ".join(f"{measure} = {rollup.name}.{measure} + excluded.{measure}" for measure in MEASURES)
+    columns, unique = ", ".join((*keys, *MEASURES)), ", ".join(keys)
+    return f"INSERT INTO {rollup.name} ({columns}) {rows} ON CONFLICT ({unique}) DO UPDATE SET {sums}"
+
+
+def _array(column: Column[Any], values: Sequence[Any]) -> str:
+    """As PostgreSQL reads it."""
+    if not isinstance(column.type, Text):
+        return f"{{{','.join(_texts(column, values))}}}"
+    joined = _NULL.join(values).replace("\\", "\\\\").replace('"', '\\"')
+    return '{"' + joined.replace(_NULL, '","') + '"}'
 
 
 def insert_texts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from nebuloviz.metrics.calendar import bucket_of, day_of
-from nebuloviz.metrics.rollups import CELL_STAGE
 from nebuloviz.models import GRAINS, MEASURES, ROLLED_DIMENSIONS, ROLLUPS, Rollup
 
 _Codes = npt.NDArray[np.int64]
@@ -36,9 +35,9 @@ class OlderLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """`cells` are the stage table's columns; `spread` are orders in several hours or places; `days` are of the zone."""
+    """`cells` are columns by name; `spread` are orders in several hours or places; `days` are of the zone."""
 
-    cells: dict[str, list[Any]]
+    cells: dict[Rollup, dict[str, list[Any]]]
     spread: list[str]
     days: frozenset[date]
 
@@ -60,10 +59,7 @@ def tally(sales: Mapping[str, Sequence[Any]], older: Sequence[OlderLine], zone: 
     buckets, days = _buckets(moments, len(sales["sold_at"]), zone)
     columns |= buckets
     measures = _measures(sales)
-    cells: dict[str, list[Any]] = {column.name: [] for column in CELL_STAGE.columns}
-    for number, rollup in enumerate(ROLLUPS):
-        for found, added in zip(cells.values(), _cells(number, rollup, columns, measures), strict=True):
-            found.extend(added)
+    cells = {rollup: _cells(rollup, columns, measures) for rollup in ROLLUPS}
     return Tally(cells, _spread(columns), days)
 
 
@@ -106,10 +102,7 @@ def _measures(sales: Mapping[str, Sequence[Any]]) -> npt.NDArray[Any]:
     return np.column_stack([by_name[measure] for measure in MEASURES])
 
 
-def _cells(
-    number: int, rollup: Rollup, columns: dict[str, _Coded], measures: npt.NDArray[Any]
-) -> Iterable[Sequence[Any]]:
-    """The rollup's cells as columns of the stage table."""
+def _cells(rollup: Rollup, columns: dict[str, _Coded], measures: npt.NDArray[Any]) -> dict[str, list[Any]]:
     keys = [columns[rollup.grain], *(columns[name] for name in rollup.dimensions)]
     n_new = len(measures)
     cell_of = _group(keys)
@@ -121,8 +114,7 @@ def _cells(
     sums[:, MEASURES.index("orders")] = _new_orders(cell_of, columns["order_id"], n_new)[ids]
     first = in_order[starts]
     labels = [[key.values[code] for code in key.codes[first].tolist()] for key in keys]
-    padding = [[""] * len(ids)] * (len(ROLLED_DIMENSIONS) - len(rollup.dimensions))
-    return [number] * len(ids), *labels, *padding, *sums.T.tolist()
+    return dict(zip(("bucket", *rollup.dimensions, *MEASURES), (*labels, *sums.T.tolist()), strict=True))
 
 
 def _group(keys: Sequence[_Coded]) -> _Codes:
@@ -149,6 +141,3 @@ def _spread(columns: dict[str, _Coded]) -> list[str]:
         distinct = np.unique(orders.codes * len(column.values) + column.codes)
         spread |= np.bincount(distinct // len(column.values), minlength=len(orders.values)) > 1
     return sorted(orders.values[code] for code in np.flatnonzero(spread).tolist())
-
-
-assert [column.name for column in CELL_STAGE.columns][-len(MEASURES) :] == list(MEASURES)  # noqa: S101 - rows are built in this order

@@ -8,6 +8,7 @@ writers be counted once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -22,13 +23,12 @@ from nebuloviz.db import insert
 from nebuloviz.ingest.batch import ACCEPTED, DUPLICATE, Batch, Item, Outcome, Written
 from nebuloviz.ingest.failpoints import reach
 from nebuloviz.ingest.installation import CURRENCY, settled
-from nebuloviz.ingest.loading import insert_texts, load, prepare_stage
+from nebuloviz.ingest.loading import add_cells, insert_texts, load
 from nebuloviz.ingest.orders import older_lines
 from nebuloviz.ingest.products import ProductNames
 from nebuloviz.ingest.sale import Reason, Rejected, Sale
 from nebuloviz.ingest.tally import Tally, tally
 from nebuloviz.metrics.kept import facts_since
-from nebuloviz.metrics.rollups import CELL_STAGE, add_staged
 from nebuloviz.models import (
     DayVersion,
     DeadLetter,
@@ -73,7 +73,6 @@ class SaleWriter:
         """
         connection = session.connection()
         take_turn(connection)
-        prepare_stage(connection)
         self._since = facts_since(connection)
         outcomes: list[Outcome | None] = [None] * len(batch.items)
         counted: list[Tally] = []
@@ -171,18 +170,24 @@ class SaleWriter:
         if not sales:
             return []
         columns: dict[str, Sequence[Any]] = dict(zip(Sale._fields, zip(*sales, strict=True), strict=True))
+        older = older_lines(connection, columns)
+        with ThreadPoolExecutor(1) as beside:  # counts while the database stores
+            counting = beside.submit(tally, columns, older, self._zone)
+            self._store_lines(connection, columns, now)
+        counted = counting.result()
+        _add_to_rollups(connection, counted)
+        reach("after_rollup")
+        return [counted]
+
+    def _store_lines(self, connection: Connection, columns: dict[str, Sequence[Any]], now: datetime) -> None:
         keys, fingerprints = zip(*sorted(zip(columns["key"], columns["fingerprint"], strict=True)), strict=True)
         load(connection, _table(SaleKey), {"key": keys, "fingerprint": fingerprints})
         reach("after_keys")
         self._make_months(connection, columns["sold_at"])
-        counted = tally(columns, older_lines(connection, columns), self._zone)
         facts = {name: columns[name] for name in _FACT_COLUMNS}
-        load(connection, _table(SaleRow), facts | {"received_at": [now] * len(sales)})
+        load(connection, _table(SaleRow), facts | {"received_at": [now] * len(keys)})
         self._products.store(connection, columns)
         reach("after_facts")
-        _add_to_rollups(connection, counted)
-        reach("after_rollup")
-        return [counted]
 
     def _make_months(self, connection: Connection, moments: Iterable[datetime]) -> None:
         """Partitions for the months of `moments`, where there are none yet (PostgreSQL)."""
@@ -263,9 +268,7 @@ def _known_keys(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, in
 
 
 def _add_to_rollups(connection: Connection, counted: Tally) -> None:
-    connection.execute(CELL_STAGE.delete())
-    load(connection, CELL_STAGE, counted.cells)
-    add_staged(connection)
+    add_cells(connection, counted.cells)
     if counted.spread:
         spread = {"order_id": sorted(counted.spread)}
         insert_texts(connection, SpreadOrder, spread, lambda statement: statement.on_conflict_do_nothing())

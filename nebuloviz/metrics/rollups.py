@@ -1,8 +1,4 @@
-"""The SQL that keeps the rollups, and that counts them again from facts. Both are made from `ROLLUPS`, so they cannot drift apart.
-
-Increments reach the rollups through one temporary stage table with a row per cell; `recount_select` is the definition that they
-must always agree with.
-"""
+"""The rollups as they follow from facts alone: the definition that what is added to them must always agree with."""
 
 from __future__ import annotations
 
@@ -12,14 +8,8 @@ from typing import Any
 from sqlalchemy import (
     CTE,
     BigInteger,
-    Column,
     ColumnElement,
-    Connection,
-    Integer,
-    MetaData,
     Select,
-    Table,
-    Text,
     case,
     column,
     func,
@@ -28,60 +18,8 @@ from sqlalchemy import (
     type_coerce,
     values,
 )
-from sqlalchemy.sql.dml import Insert
 
-from nebuloviz.db import insert
-from nebuloviz.models import MEASURES, ROLLED_DIMENSIONS, ROLLUPS, Rollup, SaleRow, UtcDateTime
-
-_KEY_COLUMNS = tuple(f"k{number}" for number in range(1, len(ROLLED_DIMENSIONS) + 1))
-
-#: What a batch adds to the rollups: `rollup` is the place in `ROLLUPS`, k1.. are that rollup's dimensions in order.
-CELL_STAGE = Table(
-    "stage_cell",
-    MetaData(),
-    Column("rollup", Integer, nullable=False),
-    Column("bucket", UtcDateTime, nullable=False),
-    *(Column(name, Text, nullable=False) for name in _KEY_COLUMNS),
-    *(Column(measure, BigInteger, nullable=False) for measure in MEASURES),
-    prefixes=["TEMPORARY"],
-    postgresql_on_commit="DELETE ROWS",
-)
-
-
-_upserts: dict[str, dict[str, Insert]] = {}
-
-
-def add_staged(connection: Connection) -> None:
-    """Add the stage's cells to the rollups, to each in the order of its keys."""
-    dialect = connection.dialect
-    if dialect.name not in _upserts:  # made once: that takes longer than to carry them out
-        _upserts[dialect.name] = {rollup.name: _upsert(connection, rollup) for rollup in ROLLUPS}
-    upserts = _upserts[dialect.name]
-    if dialect.driver != "psycopg2":
-        for statement in upserts.values():
-            connection.execute(statement)
-        return
-    # Sent in one go, and planned once a connection: to plan them takes as long as to carry out a small batch
-    prepared = set(connection.exec_driver_sql("SELECT name FROM pg_prepared_statements").scalars())
-    texts = [
-        f"PREPARE add_to_{name} AS {statement.compile(dialect=dialect, compile_kwargs={'literal_binds': True})}"
-        for name, statement in upserts.items()
-        if f"add_to_{name}" not in prepared
-    ]
-    connection.exec_driver_sql("; ".join([*texts, *(f"EXECUTE add_to_{name}" for name in upserts)]))
-
-
-def _upsert(connection: Connection, rollup: Rollup) -> Insert:
-    table, keys = rollup.table, ("bucket", *rollup.dimensions)
-    staged = [CELL_STAGE.c.bucket, *(CELL_STAGE.c[name] for name in _KEY_COLUMNS[: len(rollup.dimensions)])]
-    source = (
-        select(*staged, *(CELL_STAGE.c[measure] for measure in MEASURES))
-        .where(CELL_STAGE.c.rollup == ROLLUPS.index(rollup))
-        .order_by(*staged)
-    )
-    statement = insert(connection, table).from_select([*keys, *MEASURES], source)
-    sums = {measure: table.c[measure] + statement.excluded[measure] for measure in MEASURES}
-    return statement.on_conflict_do_update(index_elements=list(keys), set_=sums)
+from nebuloviz.models import MEASURES, Rollup, SaleRow, UtcDateTime
 
 
 def measure_columns() -> list[ColumnElement[int]]:

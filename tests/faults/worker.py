@@ -16,7 +16,6 @@ from nebuloviz.ingest import writer
 from nebuloviz.ingest.batch import Batch, Written
 from nebuloviz.ingest.consumer import Consumer, ConsumerOptions
 from nebuloviz.ingest.kafka_source import KafkaSource
-from nebuloviz.ingest.loading import prepare_stage
 from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.ingest.tally import Tally
 
@@ -39,7 +38,6 @@ class TwoTransactionSink(DatabaseSink):
     def write(self, batch: Batch) -> Written:
         written = super().write(batch)
         with self._database.transaction() as session:
-            prepare_stage(session.connection())
             for counted in self._held:
                 self._add(session.connection(), counted)
         self._held.clear()
