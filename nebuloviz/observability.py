@@ -163,7 +163,12 @@ CONSUMER_LAG = Gauge(
     "nebuloviz_consumer_lag_records", "Records between the end of a partition and what is stored.", ["partition"]
 )
 CONSUMER_PROGRESS = Gauge(
-    "nebuloviz_consumer_progress_timestamp_seconds", "Unix time of a partition's last stored batch.", ["partition"]
+    "nebuloviz_consumer_progress_timestamp_seconds",
+    "Unix time of a partition's last stored batch, or since when this consumer has had the partition.",
+    ["partition"],
+)
+CONSUMER_FAILURES = Counter(
+    "nebuloviz_consumer_failures_total", "Tries to read or store a batch that failed, each of which is tried again."
 )
 CONSUMER_HALTED = Gauge(
     "nebuloviz_consumer_halted_partitions", "Partitions of this consumer that wait for an operator."

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Panel:
     width: int = 8
     limits: tuple[float, float] | None = None
     stacked: bool = False
+    words: Mapping[str, str] = field(default_factory=dict)  # what a figure is called
 
     def expressions(self) -> list[str]:
         return [expression for expression, _legend in self.queries]
@@ -41,6 +42,11 @@ def tile(
 
 def p95(metric: str, by: str) -> str:
     return f"histogram_quantile(0.95, sum by (le, {by}) (rate({metric}_bucket[{RATE}])))"
+
+
+def or_none(expression: str, label: str) -> str:
+    """And a line at 0 of the name `none`: that nothing is there can be told from a question that is wrong."""
+    return f'{expression} or label_replace(vector(0), "{label}", "none", "", "")'
 
 
 ERRORS = (
@@ -60,22 +66,46 @@ TRAINING = (
 DAYS_LEFT = "(min(nebuloviz_certificate_expiry_timestamp_seconds) - time()) / 86400"
 
 SERVICE = [
-    tile("Processes that answer", "Those that Prometheus reaches.", "sum(up) / count(up)", "percentunit", (1, 0.99)),
-    tile("Errors", "Requests and callbacks that failed, of all.", ERRORS, "percentunit", (0.01, 0.02)),
-    tile("Sessions", "Browser sessions that have not ended.", "max(nebuloviz_sessions)"),
-    tile(
-        "Database revision",
-        "1: it is at the one that this version needs.",
-        "min(nebuloviz_database_revision)",
+    Panel(
+        "Processes that answer",
+        "Those that Prometheus reaches: that serve, that ingest, and brokers of Kafka.",
+        [
+            (f'sum(up{{job="{job}"}}) or vector(0)', name)
+            for job, name in (("nebuloviz", "serve"), ("ingest", "ingest"), ("kafka", "Kafka"))
+        ],
+        kind="stat",
+        width=4,
         limits=(1, 0.5),
     ),
-    tile("Certificate", "Days until it ends.", DAYS_LEFT, "d", (30, 14)),
+    tile("Errors", "Requests and callbacks that failed, of all.", ERRORS, "percentunit", (0.01, 0.02)),
+    tile("Sessions", "Browser sessions that have not ended.", "max(nebuloviz_sessions)"),
+    replace(
+        tile(
+            "Database revision",
+            "Whether it is at the one that each process needs.",
+            "min(nebuloviz_database_revision)",
+            limits=(1, 0.5),
+        ),
+        words={"0": "another", "1": "current"},
+    ),
+    tile("Certificate", "Days until it ends; negative where it is not accepted.", DAYS_LEFT, "d", (30, 14)),
     tile(
         "Free disk",
-        "Where the data folder is.",
+        "Where the data folder is, of the process with the least.",
         "min(nebuloviz_disk_free_bytes{job='nebuloviz'} / nebuloviz_disk_size_bytes{job='nebuloviz'})",
         "percentunit",
         (0.2, 0.1),
+    ),
+    Panel(
+        "Alerts for operators",
+        "Rules that are broken now, by their name.",
+        [
+            (
+                or_none('count by (alertname) (ALERTS{alertstate="firing"})', "alertname"),
+                "{{alertname}}",
+            )
+        ],
+        stacked=True,
     ),
     Panel(
         "Requests",
@@ -95,6 +125,18 @@ SERVICE = [
         "By the page and function that draw.",
         [(f"topk(8, {p95('nebuloviz_callback_seconds', 'callback')})", "{{callback}}")],
         "s",
+    ),
+    Panel(
+        "Failed callbacks",
+        "In an unforeseen way, by the page and function that draw.",
+        [
+            (
+                or_none(f"sum by (callback) (rate(nebuloviz_callback_errors_total[{RATE}])) > 0", "callback"),
+                "{{callback}}",
+            )
+        ],
+        "ops",
+        stacked=True,
     ),
     Panel(
         "Cache",
@@ -126,13 +168,13 @@ SERVICE = [
         "Cores in use.",
         [(f'rate(process_cpu_seconds_total{{job=~"nebuloviz|ingest"}}[{RATE}])', "{{job}} {{instance}}")],
     ),
-    Panel("Database size", "On its disk.", [("max(nebuloviz_database_bytes)", "bytes")], "bytes", width=12),
+    Panel("Database size", "On its disk.", [("max(nebuloviz_database_bytes)", "size")], "bytes"),
     Panel(
         "Versions",
         "Of the program and of Python, by process.",
         [("nebuloviz_build_info", "{{instance}} {{version}} Python {{python}}")],
         kind="table",
-        width=12,
+        width=24,
     ),
 ]
 
@@ -144,7 +186,14 @@ STREAM = [
         "s",
         (300, 900),
     ),
-    tile("Sales are due", "1: at this hour there were some in most weeks.", "max(nebuloviz_sales_expected)"),
+    replace(
+        tile(
+            "Sales are due",
+            "Yes: at this hour there were some in three of the last four weeks.",
+            "max(nebuloviz_sales_expected)",
+        ),
+        words={"0": "no", "1": "yes"},
+    ),
     tile(
         "Records waiting", "In Kafka, not yet stored.", "sum(nebuloviz_consumer_lag_records)", limits=(10_000, 100_000)
     ),
@@ -175,9 +224,17 @@ STREAM = [
     ),
     Panel(
         "Without progress",
-        "Seconds since a partition's last batch.",
+        "Time since a partition's last batch; long where little comes, and bad where records wait.",
         [("time() - max by (partition) (nebuloviz_consumer_progress_timestamp_seconds)", "{{partition}}")],
         "s",
+        width=12,
+    ),
+    Panel(
+        "Failed tries",
+        "To read or to store a batch, by process; each is tried again.",
+        [(f"rate(nebuloviz_consumer_failures_total[{RATE}])", "{{job}} {{instance}}")],
+        "ops",
+        width=12,
     ),
     Panel(
         "Batch size",
@@ -186,6 +243,7 @@ STREAM = [
             (f"histogram_quantile(0.5, sum by (le) (rate(nebuloviz_batch_sales_bucket[{RATE}])))", "median"),
             (f"histogram_quantile(0.95, sum by (le) (rate(nebuloviz_batch_sales_bucket[{RATE}])))", "p95"),
         ],
+        width=12,
     ),
     Panel(
         "Time to store a batch",
@@ -195,6 +253,7 @@ STREAM = [
             (f"histogram_quantile(0.95, sum by (le) (rate(nebuloviz_batch_commit_seconds_bucket[{RATE}])))", "p95"),
         ],
         "s",
+        width=12,
     ),
     Panel(
         "Kafka: messages in",
@@ -275,7 +334,7 @@ DETECTION = [
     ),
     Panel(
         "Time to train",
-        "Mean, by detector.",
+        "Mean since the processes began, by detector: they seldom train.",
         [
             (
                 TRAINING,
@@ -286,21 +345,19 @@ DETECTION = [
     ),
     Panel(
         "Time to score, p95",
-        "Of one batch, by detector.",
+        "Of one batch in the last hour, by detector.",
         [
             (
-                'histogram_quantile(0.95, sum by (le, detector) (nebuloviz_detector_seconds_bucket{step="score"}))',
+                'histogram_quantile(0.95, sum by (le, detector) (rate(nebuloviz_detector_seconds_bucket{step="score"}[1h])))',
                 "{{detector}}",
             )
         ],
         "s",
-        width=12,
     ),
     Panel(
         "Steps of the detectors",
         "Training and scoring, per second.",
         [(f"sum by (detector, step) (rate(nebuloviz_detector_seconds_count[{RATE}]))", "{{detector}} {{step}}")],
-        width=12,
     ),
 ]
 
@@ -347,7 +404,12 @@ def _placed(panels: Sequence[Panel]) -> Iterator[tuple[Panel, dict[str, int]]]:
 def _panel(number: int, panel: Panel, place: dict[str, int]) -> dict[str, Any]:
     instant = panel.kind != "timeseries"
     custom = {"stacking": {"mode": "normal" if panel.stacked else "none"}, "fillOpacity": 20 if panel.stacked else 0}
-    defaults = {"unit": panel.unit, "min": 0, "noValue": "no data", "thresholds": _thresholds(panel.limits)}
+    defaults: dict[str, Any] = {"unit": panel.unit, "noValue": "no data", "thresholds": _thresholds(panel.limits)}
+    if not instant:
+        defaults |= {"min": 0}  # bars and lines begin there; a tile may fall below
+    if panel.words:
+        texts = {value: {"text": text} for value, text in panel.words.items()}
+        defaults |= {"mappings": [{"type": "value", "options": texts}]}
     return {
         "id": number,
         "type": panel.kind,

@@ -245,6 +245,7 @@ class Consumer:
         if isinstance(error, InvalidInput) or self._patience_is_over():
             raise error
         self._trouble = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        self._figures.failure()
         log.warning("Ingest waits %.1f s after a failure: %s", self._backoff, self._trouble)
         self._stop.wait(self._backoff * random.uniform(0.8, 1.2))  # noqa: S311 - spreads the retries of many processes
         self._backoff = min(self._backoff * 2, LAST_BACKOFF_SECONDS)

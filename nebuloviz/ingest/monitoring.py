@@ -9,6 +9,7 @@ from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.sources import Partition
 from nebuloviz.observability import (
     BATCH_SALES,
+    CONSUMER_FAILURES,
     CONSUMER_HALTED,
     CONSUMER_LAG,
     CONSUMER_PROGRESS,
@@ -41,6 +42,10 @@ class ConsumerFigures:
         """A batch of this partition is stored."""
         CONSUMER_PROGRESS.labels(str(partition.number)).set_to_current_time()
 
+    def failure(self) -> None:
+        """Something could not be read or stored, and will be tried again."""
+        CONSUMER_FAILURES.inc()
+
     def show(self, lags: Mapping[Partition, int], n_halted: int) -> None:
         """Take over how much waits, at most once a second; partitions that have gone to another process are forgotten."""
         now = time.monotonic()
@@ -50,6 +55,9 @@ class ConsumerFigures:
         numbers = {str(partition.number): lag for partition, lag in lags.items()}
         for gone in self._shown - set(numbers):
             CONSUMER_LAG.remove(gone)
+            CONSUMER_PROGRESS.remove(gone)
+        for came in set(numbers) - self._shown:
+            CONSUMER_PROGRESS.labels(came).set_to_current_time()  # nothing stored yet must be seen to last, too
         for number, lag in numbers.items():
             CONSUMER_LAG.labels(number).set(lag)
         self._shown = set(numbers)

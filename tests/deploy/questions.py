@@ -3,6 +3,7 @@
 import re
 
 _STEP = re.compile(r"\[(\w+):\w+\]")
+_AND = re.compile(r" and (?:on \(\) )?")
 _COMPARISON = re.compile(r"^(?P<expression>.+?) (?:==|!=|>=|<=|>|<) -?[\d.]+$", re.DOTALL)
 
 
@@ -13,7 +14,7 @@ def conditions(rule: str) -> list[str]:
         ValueError: it is of another form.
     """
     found = []
-    for part in rule.split(" and on () "):
+    for part in _AND.split(rule):
         compared = _COMPARISON.match(part.strip())
         if compared is None:
             message = f"not an expression compared with a number: {part}"

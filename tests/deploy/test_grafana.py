@@ -39,6 +39,13 @@ class TestEveryDashboard:
         assert len({panel["title"] for panel in panels}) == len({panel["id"] for panel in panels}) == len(panels)
         assert all(panel["description"].endswith(".") and panel["targets"] for panel in panels)
 
+    def test_leaves_no_row_half_empty(self, path: Path) -> None:
+        widths: dict[int, int] = {}
+        for panel in self.panels(path):
+            place = panel["gridPos"]
+            widths[place["y"]] = widths.get(place["y"], 0) + place["w"]
+        assert set(widths.values()) == {24}
+
     def test_has_room_for_each(self, path: Path) -> None:
         places = [panel["gridPos"] for panel in self.panels(path)]
         assert all(place["x"] + place["w"] <= 24 for place in places)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy.exc import OperationalError
 
 from nebuloviz.errors import InvalidInput
@@ -73,6 +74,10 @@ class FailingSink(ListSink):
         if failure is not None:
             raise failure
         return written
+
+
+def failures_counted() -> float:
+    return REGISTRY.get_sample_value("nebuloviz_consumer_failures_total") or 0.0
 
 
 def lost() -> OperationalError:
@@ -154,8 +159,10 @@ class TestFailures:
     @pytest.mark.parametrize("after", [False, True], ids=["nothing was stored", "it was stored all the same"])
     def test_a_lost_database_is_tried_again_and_nothing_counts_twice(self, *, after: bool) -> None:
         sink = FailingSink([None, lost(), lost(), None], after=after)
+        before = failures_counted()
         consumer_of(ListSource(records(9), limit=2), sink).run()
         assert [sale.sale_id for sale in sink.sales] == [f"0-{number}" for number in range(9)]
+        assert failures_counted() == before + 2
 
     def test_a_database_that_is_away_for_longer_is_waited_for(self) -> None:
         """Not only the write fails then, but also asking where to go on."""
