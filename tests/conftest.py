@@ -34,6 +34,8 @@ MARKERS = {
     "redis_server": ["servers"],
     "kafka": ["servers", "kafka"],
     "chromium": ["browser"],
+    "image": ["image"],
+    "online_retail": ["real_data"],
 }
 
 

@@ -3,11 +3,13 @@
 import os
 import re
 import subprocess
+from itertools import product
 from pathlib import Path
 
 import pytest
+from _pytest.mark.expression import Expression
 
-from tests.deploy.files import ROOT
+from tests.deploy.files import ROOT, documents
 from tests.servers.base import MissingServerError, find_program
 from tests.servers.kafka import cache_folder
 from tests.servers.required import needs_servers
@@ -66,3 +68,15 @@ def test_run_on_every_python_that_is_supported() -> None:
     for versions in re.findall(r"matrix: \{python: \[([^\]]+)\]\}", text):
         minors = [int(minor) for minor in re.findall(r'"3\.(\d+)"', versions)]
         assert minors == list(range(int(oldest[1]), 15))
+
+
+def test_pass_over_no_test_but_those_on_data_that_is_not_there() -> None:
+    """Whatever a test needs, there is a job whose line takes it, and in which a missing server is a failure."""
+    path = FOLDER / "workflows" / "ci.yml"
+    [workflow] = documents(path)
+    assert workflow["env"]["NEBULOVIZ_TEST_SERVERS"] == "required"
+    taken = [Expression.compile(line) for line in re.findall(r'test -m "?([^"\n]+)"?$', path.read_text(), re.MULTILINE)]
+    needs = ("servers", "browser", "faults", "image")
+    for has in product([False, True], repeat=len(needs)):
+        marks = dict(zip(needs, has, strict=True)) | {"real_data": False}
+        assert any(line.evaluate(marks.__getitem__) for line in taken), marks
