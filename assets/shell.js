@@ -234,10 +234,11 @@
       ];
     },
 
-    /* The page that came -> the frame's class: where there is nothing to filter, the bar leaves it out. */
+    /* The page that came -> the frame's class: what there is nothing to do with, the bar leaves out. */
     suit: function (content) {
       const classes = ((content && content.props && content.props.className) || "").split(" ");
-      return "nv-main" + (classes.includes("nv-unfiltered") ? " nv-main-unfiltered" : "");
+      const bar = ["unfiltered", "ranged"].filter((name) => classes.includes("nv-" + name));
+      return ["nv-main", ...bar.map((name) => "nv-main-" + name)].join(" ");
     },
 
     /* The tiles of a range that runs until now are as old as the newest arrival. */

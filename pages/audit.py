@@ -40,6 +40,7 @@ def layout(**_query: str) -> Component:
             turning_buttons((_NEWER, _("Newer")), (_OLDER, _("Older")), id="audit-pages"),
         ],
         filtered=False,
+        ranged=True,
     )
 
 

@@ -363,8 +363,9 @@ class TestStates:
         assert "data-nv-age" not in as_json(ui.data_age(None))["props"]
 
     def test_a_page_that_filters_do_not_change_says_so_to_the_style_sheet(self) -> None:
-        assert "nv-unfiltered" in as_json(ui.page([], filtered=False))["props"]["className"]
-        assert "nv-unfiltered" not in as_json(ui.page([]))["props"]["className"]
+        assert as_json(ui.page([]))["props"]["className"] == "nv-grid"
+        assert as_json(ui.page([], filtered=False))["props"]["className"] == "nv-grid nv-unfiltered"
+        assert as_json(ui.page([], filtered=False, ranged=True))["props"]["className"] == "nv-grid nv-ranged"
 
     @pytest.mark.parametrize("skeleton", [ui.skeleton_tile, ui.skeleton_table, ui.skeleton_feed])
     def test_skeletons_say_that_they_are_loading(self, skeleton: Any) -> None:

@@ -171,12 +171,14 @@ def looking_bar(name: str, role: str) -> html.Div:
     )
 
 
-def page(children: Children, *, filtered: bool = True) -> html.Div:
+def page(children: Children, *, filtered: bool = True, ranged: bool = False) -> html.Div:
     """A page's content on the grid of twelve columns; its cards say how many they span.
 
-    Without `filtered` the page shows nothing that range, comparison and filters would change, and the bar leaves them out.
+    Without `filtered` the page shows nothing that range, comparison and filters would change, and the bar leaves them out; with
+    `ranged` it leaves the range, which changes the page.
     """
-    return html.Div(children, className="nv-grid" if filtered else "nv-grid nv-unfiltered")
+    bar = "" if filtered else " nv-ranged" if ranged else " nv-unfiltered"
+    return html.Div(children, className=f"nv-grid{bar}")
 
 
 def record_page(name: str, header: Component, title: str, stores: Mapping[str, Any], *between: Component) -> html.Div:
