@@ -24,9 +24,6 @@ WHEN = YESTERDAY.isoformat()
 COLUMNS = ("sale_id", "order_id", "sold_at", "product_id", "product", "category", "quantity", "amount")
 _numbers = itertools.count()
 
-#: What is over before any database is asked, and takes long.
-of_one_database = pytest.mark.parametrize("target", ["sqlite"], indirect=True)
-
 
 def upload(client: httpx.Client, content: bytes, name: str = "sales.csv") -> httpx.Response:
     return client.post(f"/uploads?name={quote(name)}", content=content, headers=STREAM)
@@ -136,7 +133,6 @@ class TestSize:
         return raw(target.url, head.encode() + content, hang_up=hang_up)
 
 
-@of_one_database
 class TestNames:
     @pytest.mark.parametrize(
         "name",
@@ -177,7 +173,6 @@ class TestNames:
         assert last["name"] == name.replace("\r\n", "")
 
 
-@of_one_database
 class TestBombs:
     """Small files that grow, and wide and deep ones: refused with a reason, at once, and in little memory."""
 
