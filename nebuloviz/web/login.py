@@ -68,13 +68,14 @@ def install_login(server: Flask) -> None:
 def template_values() -> dict[str, Any]:
     """What every template may use."""
     language = current().language
-    user = signed_in.user if signed_in and signed_in.is_authenticated else None
+    user = sessions.reader()
     return {
         "_": _,
         "ngettext": ngettext,
         "number": number,
         "language": language,
         "direction": "rtl" if is_rtl(language) else "ltr",
+        "reader": user,
         "theme": user.theme if user and user.theme != "auto" else "",
         "favicon": "/assets/favicon.svg",
         "installation": installation().name,

@@ -9,8 +9,10 @@ from threading import Lock
 from flask import Flask, Response, after_this_request, current_app, g, request, session
 from flask.sessions import SecureCookieSessionInterface
 from flask_login import LoginManager, login_user, logout_user
+from flask_login import current_user as signed_in
 
 from nebuloviz.db import answering
+from nebuloviz.errors import Unavailable
 from nebuloviz.services.interfaces import UserView, Visitor
 from nebuloviz.services.tokens import derived_key
 from nebuloviz.settings import Settings
@@ -61,7 +63,7 @@ def install_sessions(server: Flask, settings: Settings) -> None:
     manager.session_protection = (
         None  # it would sign people out whose address changes; the session is known by its secret
     )
-    manager.init_app(server)
+    manager.init_app(server, add_context_processor=False)  # templates have `reader`
     manager.user_loader(_load)
 
 
@@ -69,6 +71,14 @@ def _load(token: str) -> SignedIn | None:
     with answering(), context().database.session() as session_:
         user = context().services.auth.user_of_session(session_, token)
     return None if user is None else SignedIn(user, token)
+
+
+def reader() -> UserView | None:
+    """Who is signed in; None where nobody is, and where the database cannot tell: the page that says so must come all the same."""
+    try:
+        return signed_in.user if signed_in and signed_in.is_authenticated else None
+    except Unavailable:
+        return None
 
 
 def visitor() -> Visitor:

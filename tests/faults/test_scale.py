@@ -281,6 +281,9 @@ def test_nginx_and_postgresql_are_killed_under_readers_and_nobody_is_signed_out(
             server.kill()
             sell(till, 300, server.name)
             wait_for(lambda met=seen: any(each - {200} for each in met), "they are told so", PATIENCE_SECONDS)  # type: ignore[misc]
+            if server is postgres:
+                told = readers[0].get("/", headers={"Accept": "text/html"}).text
+                assert "Try again</a>" in told, "it is a page that tells them"
             server.start()
             took = wait_for(lambda: stored(database) >= till.sent, "nothing waits any more", PATIENCE_SECONDS)
             record_property(f"all is stored after the return of {server.name}, s", f"{took:.1f}")
