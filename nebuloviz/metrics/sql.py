@@ -256,6 +256,22 @@ def _ranking(
     return select(*names).order_by(order, *by_name).limit(bindparam("most", type_=Integer))
 
 
+def amounts(asked: Slice, readings: Sequence[Reading], measures: Sequence[str], by: Metric, most: int) -> Statement:
+    """What `by`, which is no ratio, came to over one span, by combination; of no more of them than `most`."""
+    reads, moments = _moments("", readings, by_piece=False)
+    found = _amounts_of(asked.form, reads, tuple(measures), by.numerator)
+    return Statement(found, moments | _values(asked) | {"most": most})
+
+
+@_form
+def _amounts_of(
+    asked: Slice, reads: Sequence[_Read], measures: Sequence[str], numerator: tuple[str, ...]
+) -> Select[Any]:
+    summed = _summed(asked, reads, measures).subquery()
+    names = [summed.c[name] for name in asked.columns]
+    return select(*names, _signed_sum(summed, numerator)).limit(bindparam("most", type_=Integer))
+
+
 def conditions(table: Table, asked: Slice, *, restrict: bool = True) -> list[Expression]:
     """The filters, and with `restrict` the combinations that are kept, as conditions on a table with their columns."""
     found = [_filter(table, item, number) for number, item in enumerate(asked.filters)]

@@ -2,27 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import numpy.typing as npt
 from sqlalchemy.orm import Session
 
 from nebuloviz.db import dialect_of
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.answer import measure
+from nebuloviz.metrics.buckets import Bucket
 from nebuloviz.metrics.planner import SUMS, Combination, Slice, plan
 from nebuloviz.metrics.registry import Metric
 
+_Integers = npt.NDArray[np.int64]
+
+#: Amounts of more combinations are not kept: the database ranks them.
+_MOST_KEPT = 40_000
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """What a metric that adds up over time came to, in stored integers: one for each of `combinations`, which all differ."""
+
+    combinations: list[Combination]
+    amounts: _Integers
+
+    def __add__(self, later: Amounts) -> Amounts:
+        place = dict(zip(self.combinations, range(len(self.combinations)), strict=True))
+        places = [place.setdefault(combination, len(place)) for combination in later.combinations]
+        total = np.zeros(len(place), np.int64)
+        total[: len(self.amounts)] = self.amounts
+        total[places] += later.amounts
+        return Amounts(list(place), total)
+
+    def first(self, limit: int, *, descending: bool) -> list[Combination]:
+        """The first `limit`, equal ones in order of their names."""
+        rank = -self.amounts if descending else self.amounts
+        last = np.partition(rank, limit - 1)[limit - 1] if limit < len(rank) else np.iinfo(np.int64).max
+        found = [(int(rank[place]), self.combinations[place]) for place in np.flatnonzero(rank <= last)]
+        return [combination for _, combination in sorted(found)][:limit]
+
+
+@dataclass(frozen=True)
+class ClosedDays:
+    """The days before `until`, where the open day begins: late sales alone change what they hold.
+
+    `kept(key, span, read)` is what `read` gives, now or at an earlier call with this `key`, if no sale of the days of `span` has been
+    stored since. The session that `read` is given sees all that was committed before the call.
+    """
+
+    until: datetime
+    kept: Callable[[str, Bucket, Callable[[Session], Amounts | None]], Amounts | None]
+
 
 def ranked(
-    session: Session, asked: Slice, by: Metric, zone: ZoneInfo, limit: int, *, descending: bool
+    session: Session,
+    asked: Slice,
+    by: Metric,
+    zone: ZoneInfo,
+    limit: int,
+    *,
+    descending: bool,
+    closed: ClosedDays | None = None,
 ) -> list[Combination]:
     """The first `limit` combinations by the value of `by` over the one span of `asked`; equal ones in order of their values.
 
-    What has no value (a ratio of nothing) comes last. The database ranks by itself where sums alone decide.
+    What has no value (a ratio of nothing) comes last. Where values add up, those of `closed` days are kept, and those of the open
+    day are added to them; else the database ranks by itself where sums alone decide.
     """
     wanted = replace(asked, measures=by.measures)
+    if closed is not None and by.additive:
+        found = _with_open_day(session, wanted, by, zone, closed)
+        if found is not None:
+            return found.first(limit, descending=descending)
     if by.measures <= set(SUMS):
         (part,) = plan(wanted, zone).parts
         if not part.readings:
@@ -34,6 +90,27 @@ def ranked(
     cells = measure(session, replace(wanted, measures=by.measures | {"lines"}), zone).cells
     values = {key[1:]: by.value(figures) for key, figures in cells.items() if figures.get("lines")}
     return sort_combinations(values, descending=descending)[:limit]
+
+
+def _with_open_day(session: Session, asked: Slice, by: Metric, zone: ZoneInfo, closed: ClosedDays) -> Amounts | None:
+    """The amounts over a span that is closed in part; None for others, and where there are too many."""
+    (span,) = asked.spans
+    if not span.start < closed.until < span.end:
+        return None
+    over, rest = Bucket(span.start, closed.until), Bucket(closed.until, span.end)
+    key = f"{by.slug}|{asked.dimensions}|{asked.filters}|{over.start}|{over.end}"
+    before = closed.kept(key, over, lambda current: _amounts(current, replace(asked, spans=(over,)), by, zone))
+    today = None if before is None else _amounts(session, replace(asked, spans=(rest,)), by, zone)
+    return None if before is None or today is None else before + today
+
+
+def _amounts(session: Session, asked: Slice, by: Metric, zone: ZoneInfo) -> Amounts | None:
+    (part,) = plan(asked, zone).parts
+    rows = sql.amounts(asked, part.readings, part.measures, by, _MOST_KEPT + 1).run(session).all()
+    if len(rows) > _MOST_KEPT:
+        return None
+    combinations = [tuple(row[:-1]) for row in rows]
+    return Amounts(combinations, np.fromiter((row[-1] for row in rows), np.int64, len(rows)))
 
 
 def sort_combinations(values: dict[Combination, float | None], *, descending: bool) -> list[Combination]:

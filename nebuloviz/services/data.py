@@ -21,14 +21,14 @@ from nebuloviz.ingest.sample_plan import HISTORY, NAME, PLAN_KEY
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.answer import measure
 from nebuloviz.metrics.buckets import Bucket
-from nebuloviz.metrics.calendar import ONE_DAY, day_of
+from nebuloviz.metrics.calendar import ONE_DAY, day_floor, day_of
 from nebuloviz.metrics.comparison import comparison_range
 from nebuloviz.metrics.kept import Standing, demand_facts, facts_since
 from nebuloviz.metrics.planner import Piece, Slice
 from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.metrics.registry import DIMENSIONS, Dimension, metric
 from nebuloviz.metrics.registry import dimension as dimension_of
-from nebuloviz.metrics.top import ranked
+from nebuloviz.metrics.top import Amounts, ClosedDays, ranked
 from nebuloviz.models import ROLLUPS, Alert, Base, DayVersion, IngestOffset, Installation, Product, SaleRow
 from nebuloviz.observability import QUERY_SECONDS
 from nebuloviz.permissions import Actor, Permission, require
@@ -83,7 +83,7 @@ class SalesDataService(DataService):
         def compute() -> Made:
             start = time.perf_counter()
             with _up_to_date(session) as current:
-                frame, missing = build_frame(current, scoped, now, self._zone)
+                frame, missing = build_frame(current, scoped, now, self._zone, self._closed_days(current, now))
             if self._sets is not None:
                 self._sets.want(missing)
             QUERY_SECONDS.labels(frame.source).observe(time.perf_counter() - start)
@@ -179,11 +179,23 @@ class SalesDataService(DataService):
     def _days(self, query: Query) -> tuple[Path, ...]:
         """The cache's nodes of all days whose sales are in the answer."""
         ranges = [(query.start, query.end), *([comparison_range(query)] if query.comparison else [])]
-        nodes: list[Path] = []
-        for start, end in ranges:
-            last = day_of(end - timedelta(microseconds=1), self._zone)
-            nodes += day_nodes(day_of(start, self._zone), last + ONE_DAY)
-        return tuple(dict.fromkeys(nodes))
+        return tuple(dict.fromkeys(node for start, end in ranges for node in self._nodes(start, end)))
+
+    def _nodes(self, start: datetime, end: datetime) -> tuple[Path, ...]:
+        last = day_of(end - timedelta(microseconds=1), self._zone)
+        return day_nodes(day_of(start, self._zone), last + ONE_DAY)
+
+    def _closed_days(self, session: Session, now: datetime) -> ClosedDays:
+        """The days before that of `now`, whose amounts are kept in the cache until a sale of one of them is stored."""
+
+        def kept(key: str, span: Bucket, read: Callable[[Session], Amounts | None]) -> Amounts | None:
+            def compute() -> Amounts | None:
+                with _up_to_date(session) as current:
+                    return read(current)
+
+            return self._cache.get_or_compute(SALES, f"closed|{key}", compute, depends=self._nodes(*span))
+
+        return ClosedDays(day_floor(now, self._zone), kept)
 
     def _listed(self, session: Session, actor: Actor, entry: Dimension) -> list[str]:
         """All values within the scope, the largest by recent revenue first; at most a minute old."""

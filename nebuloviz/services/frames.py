@@ -25,7 +25,7 @@ from nebuloviz.metrics.planner import Combination, Key, Slice
 from nebuloviz.metrics.query import REST, Query
 from nebuloviz.metrics.registry import METRICS, Metric, metric
 from nebuloviz.metrics.sql import MAX_ROWS
-from nebuloviz.metrics.top import ranked, sort_combinations
+from nebuloviz.metrics.top import ClosedDays, ranked, sort_combinations
 from nebuloviz.models import Product
 from nebuloviz.services.interfaces import Frame, FrameColumn
 
@@ -50,14 +50,18 @@ class _Rows:
     compared: Cells | None
 
 
-def build_frame(session: Session, query: Query, now: datetime, zone: ZoneInfo) -> tuple[Frame, set[Missing]]:
+def build_frame(
+    session: Session, query: Query, now: datetime, zone: ZoneInfo, closed: ClosedDays | None = None
+) -> tuple[Frame, set[Missing]]:
     """Answer `query` as of `now`; `zone` is that of the installation. Also returns which sets of customers were missing.
+
+    What `closed` days have kept spares their part of a ranking.
 
     Raises:
         InvalidQuery: too many buckets or rows.
     """
     whole, past = _spans(query, now)
-    keep, other = _kept(session, query, now, zone)
+    keep, other = _kept(session, query, now, zone, closed)
     always: set[str] = {_LINES} if query.dimensions else set()
     measures = frozenset(always.union(*(metric(slug).measures for slug in query.metrics)))
     asked = Slice(whole, query.dimensions, query.filters, measures, keep, other)
@@ -96,7 +100,9 @@ def _spans(query: Query, now: datetime) -> tuple[tuple[Bucket, ...], tuple[Bucke
     return whole, compared(query, whole, now) if query.comparison else None
 
 
-def _kept(session: Session, query: Query, now: datetime, zone: ZoneInfo) -> tuple[tuple[Combination, ...] | None, bool]:
+def _kept(
+    session: Session, query: Query, now: datetime, zone: ZoneInfo, closed: ClosedDays | None
+) -> tuple[tuple[Combination, ...] | None, bool]:
     """The combinations that a limit keeps, or that an order by a metric needs, first ones first; and whether there may be more."""
     by_metric = _metric_of(query.order) if query.order else metric(query.metrics[0])
     if not query.dimensions or (query.limit is None and (query.grain is None or not query.order or by_metric is None)):
@@ -108,17 +114,23 @@ def _kept(session: Session, query: Query, now: datetime, zone: ZoneInfo) -> tupl
     for span in _spans(query.with_(grain=None, order=None), now):
         if span is not None and len(found) < limit:
             asked = Slice(span, query.dimensions, query.filters, frozenset())
-            first = _first(session, asked, query, by_metric, zone, limit)
+            first = _first(session, asked, query, by_metric, zone, limit, closed)
             found += [combination for combination in first if combination not in set(found)]
     return tuple(found[:limit]), query.other and query.limit is not None and len(found) >= limit
 
 
 def _first(
-    session: Session, asked: Slice, query: Query, by_metric: Metric | None, zone: ZoneInfo, limit: int
+    session: Session,
+    asked: Slice,
+    query: Query,
+    by_metric: Metric | None,
+    zone: ZoneInfo,
+    limit: int,
+    closed: ClosedDays | None,
 ) -> list[Combination]:
     descending = query.order is None or query.order.startswith("-")
     if by_metric is not None:
-        return ranked(session, asked, by_metric, zone, limit, descending=descending)
+        return ranked(session, asked, by_metric, zone, limit, descending=descending, closed=closed)
     found = measure(session, replace(asked, measures=frozenset({_LINES})), zone).cells
     return _by_name((key[1:] for key in found), query)[:limit]
 

@@ -6,19 +6,24 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, note, settings
+from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
-from nebuloviz.cache import SALES, Cache
+from nebuloviz.cache import SALES, Cache, day_node
 from nebuloviz.db import Database
 from nebuloviz.errors import InvalidInput, InvalidQuery, PermissionDenied
 from nebuloviz.ingest.sample_plan import HISTORY, NAME, settled_plan
+from nebuloviz.metrics.calendar import day_floor, day_of
 from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.models import IngestOffset
 from nebuloviz.permissions import SYSTEM, Actor, Permission
 from nebuloviz.services.customer_sets import CustomerSetBuilder
 from nebuloviz.services.data import SalesDataService
+from nebuloviz.services.frames import build_frame
 from nebuloviz.services.interfaces import SaleLine
 from nebuloviz.services.sale_pages import SORTABLE
+from nebuloviz.services.scope import within_scope
 from tests.metrics import shop
 from tests.metrics.shop import NOW
 
@@ -145,6 +150,71 @@ class TestTheCache:
         first = service.frame(session, SYSTEM, today)
         clock[0] += timedelta(minutes=2)
         assert service.frame(session, SYSTEM, today).as_of > first.as_of
+
+
+def test_news_of_today_leaves_what_is_kept_of_closed_days_and_news_of_theirs_does_not(
+    service: SalesDataService, database: Database, session: Session
+) -> None:
+    best = WEEK.with_(metrics=("revenue",), dimensions=("product",), order="-revenue", limit=1)
+    before = service.frame(session, SYSTEM, best).data["product"].tolist()
+    session.rollback()
+    (late,) = shop.lines(1, seed=9)
+    late = late._replace(key=b"l" * 16, product_id="late", revenue=10**12, sold_at=NOW - timedelta(days=3))
+    shop.store(database, [late], ZONE, offset=300)
+    service._cache.invalidate(day_node(NOW.date()))
+    assert service.frame(session, SYSTEM, best).data["product"].tolist() == before != ["late"]
+    service._cache.invalidate(day_node(late.sold_at.date()))
+    assert service.frame(session, SYSTEM, best).data["product"].tolist() == ["late"]
+
+
+@st.composite
+def rankings(draw: st.DrawFn) -> Query:
+    """Questions for the first products or stores of a range that ends today; of few kinds, so that the same come again."""
+    zone = ZoneInfo("Asia/Kathmandu")  # three quarters of an hour beside UTC
+    start = draw(
+        st.sampled_from(
+            [NOW - timedelta(days=9), NOW - timedelta(days=9, hours=3), day_floor(NOW, zone) - timedelta(28)]
+        )
+    )
+    order = draw(st.sampled_from(["revenue", "-revenue", "-units"]))
+    return Query(
+        (order.removeprefix("-"),),
+        start,
+        draw(st.sampled_from([NOW, day_floor(NOW, zone) + timedelta(days=1)])),
+        dimensions=draw(st.sampled_from([("product",), ("store", "product")])),
+        filters=draw(st.sampled_from([(), (Filter("channel", "in", ("web",)),)])),
+        time_zone=zone.key,
+        week_start=draw(st.sampled_from([0, 6])),
+        grain=draw(st.sampled_from([None, "week"])),
+        comparison=draw(st.sampled_from([None, "previous"])),
+        order=order,
+        limit=draw(st.integers(1, 5)),
+        other=draw(st.booleans()),
+    )
+
+
+@pytest.mark.parametrize("installation", ["Asia/Kolkata", "America/New_York"])
+def test_what_is_kept_of_closed_days_and_the_open_one_are_the_whole_whatever_arrives(
+    database: Database, installation: str
+) -> None:
+    cache, zone = Cache(secret="s" * 40), ZoneInfo(installation)
+    service = SalesDataService(cache, zone, now=lambda: NOW)
+    sales, arrived = shop.lines(600, seed=11, first=NOW - timedelta(days=40)), [0]
+
+    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.generate])
+    @given(st.lists(rankings(), min_size=5, max_size=5), st.sampled_from([SYSTEM, NORTHERNER]), st.integers(1, 40))
+    def check(queries: list[Query], actor: Actor, count: int) -> None:
+        late = sales[arrived[0] : arrived[0] + count]
+        shop.store(database, late, zone, offset=arrived[0])
+        arrived[0] += count
+        cache.invalidate(*{day_node(day_of(sale.sold_at, zone)) for sale in late})
+        with database.session() as session:
+            for query in queries:
+                whole, _ = build_frame(session, within_scope(query, actor), NOW, zone)
+                note(query.key)
+                assert service.frame(session, actor, query).data.equals(whole.data)
+
+    check()
 
 
 class TestSetsOfCustomers:
