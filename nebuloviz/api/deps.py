@@ -18,6 +18,7 @@ from nebuloviz.errors import NotSignedIn, PermissionDenied, SecondFactorDue
 from nebuloviz.i18n import _, choose_language, current, format_locale, set_current
 from nebuloviz.observability import HealthChecks, request_id, set_log_context
 from nebuloviz.permissions import Actor, Permission
+from nebuloviz.services.audit import view_only
 from nebuloviz.services.interfaces import TOKEN_PREFIX, InstallationSettings, Services, UserView, Visitor
 from nebuloviz.services.limits import RequestLimiter, client_address
 from nebuloviz.settings import Settings
@@ -28,7 +29,10 @@ _R = TypeVar("_R")
 #: How many times the requests of one token an account and an address may make, which may have several.
 _ACCOUNT_TIMES, _ADDRESS_TIMES = 2, 4
 
-#: Describes the scheme in the OpenAPI document; the header is read by `_bearer_token`, which is stricter.
+#: All that is allowed to those who look through somebody else's eyes. What is asked by POST can be asked by GET as well.
+_READING = frozenset({"GET", "HEAD"})
+
+#: Describes the scheme in the OpenAPI document; the header is read by `bearer_token`, which is stricter.
 _scheme = HTTPBearer(
     auto_error=False,
     bearerFormat="JWT",
@@ -68,7 +72,8 @@ def visitor_of(request: Request) -> Visitor:
     return Visitor(address_of(request), request.headers.get("user-agent", ""))
 
 
-def _bearer_token(request: Request) -> str:
+def bearer_token(request: Request) -> str:
+    """The token that came with the request. Raises NotSignedIn."""
     headers = request.headers.getlist("authorization")
     scheme, _space, token = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
     if scheme.lower() != "bearer" or not token.strip():
@@ -83,17 +88,21 @@ async def signed_in(request: Request, _documented: Annotated[Any, Security(_sche
         NotSignedIn: none came, or it is not valid.
         SecondFactorDue: the installation asks for a second factor, which its user has not set up. Personal tokens go on working.
         TooManyRequests: the user asks too often.
+        ViewOnly: it is a token that looks through somebody else's eyes, and the request is none that reads.
     """
     context = context_of(request)
     await within_limits(request, {f"address:{address_of(request)}": _ADDRESS_TIMES})
-    token = _bearer_token(request)
+    token = bearer_token(request)
     with answering():
         user = await context.owners.ask(token, lambda: _user_of(context, token))
-    set_log_context(request_id=request_id(), user_id=str(user.id))
+    owner = user.seen_by or user
+    set_log_context(request_id=request_id(), user_id=str(owner.id))
     _speak_to(user, request, context.services.settings.current)
-    await within_limits(request, {f"token:{token}": 1, f"account:{user.id}": _ACCOUNT_TIMES})
+    await within_limits(request, {f"token:{token}": 1, f"account:{owner.id}": _ACCOUNT_TIMES})
     if user.confined_to is None:
-        demand_second_factor(context, user)
+        demand_second_factor(context, owner)
+    if user.seen_by is not None and request.method not in _READING:
+        raise view_only()
     return user
 
 

@@ -26,6 +26,7 @@ from nebuloviz.services.interfaces import (
     AuthService,
     TokenPair,
     UserView,
+    ViewToken,
     Visitor,
 )
 from nebuloviz.services.interfaces.installation import Live, as_environment
@@ -33,7 +34,7 @@ from nebuloviz.services.limits import Counters, SignInGate, account_key, address
 from nebuloviz.services.passwords import ROUNDS, Passwords, check_password, check_username, name_key
 from nebuloviz.services.role_rows import granted, granted_by, lock_roles
 from nebuloviz.services.scope import scope_from_json
-from nebuloviz.services.tokens import Claims, TokenSigner
+from nebuloviz.services.tokens import Claims, TokenSigner, invalid_token
 from nebuloviz.services.user_rows import add_user, subject_of
 from nebuloviz.settings import Settings
 
@@ -256,7 +257,27 @@ class DatabaseAuth(AuthService):
 
     def user_of_access_token(self, session: Session, token: str) -> UserView:
         claims = self._signer.verify("access", token)
-        return replace(view_of(self._believed(session, claims)), session_id=session_id_of(claims.family))
+        own = replace(view_of(self._believed(session, claims)), session_id=session_id_of(claims.family))
+        user = own if claims.viewed_user_id is None else self._seen(session, claims.viewed_user_id, own)
+        if user is None:
+            raise invalid_token()
+        return user
+
+    def view_token(self, session: Session, actor: Actor, access_token: str, user_id: int) -> ViewToken:
+        """A token of the actor's sign-in that sees what that user sees. Raises NotSignedIn: `access_token` is not the actor's own."""
+        claims = self._signer.verify("access", access_token)
+        if self._believed(session, claims).id != actor.user_id or claims.viewed_user_id is not None:
+            raise invalid_token()
+        token, _unused = self._signer.sign(
+            "access",
+            user_id=claims.user_id,
+            epoch=claims.epoch,
+            family=claims.family,
+            now=self._now(),
+            life=self._access_life,
+            viewed_user_id=user_id,
+        )
+        return ViewToken(token, int(self._access_life.total_seconds()))
 
     def _take(self, session: Session, claims: Claims) -> RefreshToken | None:
         """Mark a refresh token as used; None when somebody was first. One statement, so that of two at once one wins."""
@@ -276,7 +297,7 @@ class DatabaseAuth(AuthService):
         )
         user = session.scalars(select(User).where(User.id == claims.user_id, family_lives)).first()
         if user is None or user.disabled or user.sign_in_epoch != claims.epoch:
-            raise NotSignedIn(_("The token is not valid or has expired."))
+            raise invalid_token()
         return user
 
     def _pair(

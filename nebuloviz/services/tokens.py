@@ -26,13 +26,17 @@ TokenType = Literal["access", "refresh", "second step"]
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a verified token says. `epoch` is the user's when it was issued; `family` descends from one sign-in."""
+    """What a verified token says. `epoch` is the user's when it was issued; `family` descends from one sign-in.
+
+    `viewed_user_id`: through whose eyes its user looks, if not through the own ones.
+    """
 
     token_id: str
     user_id: int
     epoch: int
     family: str
     expires_at: datetime
+    viewed_user_id: int | None = None
 
 
 class TokenSigner:
@@ -42,7 +46,15 @@ class TokenSigner:
         self._keys = {kind: derived_key(secret, f"api token {kind}") for kind in get_args(TokenType)}
 
     def sign(
-        self, kind: TokenType, *, user_id: int, epoch: int, family: str, now: datetime, life: timedelta
+        self,
+        kind: TokenType,
+        *,
+        user_id: int,
+        epoch: int,
+        family: str,
+        now: datetime,
+        life: timedelta,
+        viewed_user_id: int | None = None,
     ) -> tuple[str, str]:
         """The token and its id."""
         token_id = secrets.token_hex(16)
@@ -57,7 +69,7 @@ class TokenSigner:
             "type": kind,
             "epoch": epoch,
             "family": family,
-        }
+        } | ({} if viewed_user_id is None else {"viewed": viewed_user_id})
         return jwt.encode(claims, self._keys[kind], algorithm=_ALGORITHM), token_id
 
     def verify(self, kind: TokenType, token: str) -> Claims:
@@ -69,7 +81,7 @@ class TokenSigner:
         try:
             return self._claims(kind, token)
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
-            raise NotSignedIn(_("The token is not valid or has expired.")) from None
+            raise invalid_token() from None
 
     def _claims(self, kind: TokenType, token: str) -> Claims:
         if len(token) > _MAX_TOKEN_LENGTH:
@@ -88,7 +100,14 @@ class TokenSigner:
         user_id, epoch = int(found["sub"]), int(found["epoch"])
         if not 0 < user_id <= _LARGEST_ID:
             raise ValueError("no user's id")
-        return Claims(found["jti"], user_id, epoch, found["family"], datetime.fromtimestamp(found["exp"], tz=UTC))
+        viewed = int(found["viewed"]) if "viewed" in found else None
+        expires_at = datetime.fromtimestamp(found["exp"], tz=UTC)
+        return Claims(found["jti"], user_id, epoch, found["family"], expires_at, viewed)
+
+
+def invalid_token() -> NotSignedIn:
+    """The error for whoever shows a token that is not believed, whatever the reason."""
+    return NotSignedIn(_("The token is not valid or has expired."))
 
 
 def derived_key(secret: str, purpose: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Looking through a user's eyes, as a mark on a browser session."""
+"""Looking through a user's eyes: a mark on a browser session, or in a token."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nebuloviz.i18n import gettext as _
 from nebuloviz.models import BrowserSession, User
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.auth import DatabaseAuth, hashed_token, view_of
-from nebuloviz.services.interfaces import AuditAction, AuditService, ViewingService
+from nebuloviz.services.interfaces import AuditAction, AuditService, ViewingService, ViewToken
 from nebuloviz.services.user_rows import subject_of, user_within
 
 
@@ -23,14 +23,19 @@ class DatabaseViewing(ViewingService):
 
     @require(Permission.USERS_MANAGE)
     def start(self, session: Session, actor: Actor, token: str, user_id: int) -> None:
-        user = user_within(session, actor, user_id)
-        if user.disabled or user.id == actor.user_id:
-            raise Conflict(_("There is nothing to see: {name} is disabled, or you.", name=user.username))
+        user = _visible(session, actor, user_id)
         row = session.get(BrowserSession, hashed_token(token))
         if row is None or row.user_id != actor.user_id:
             raise NotSignedIn(_("Please sign in."))
         self._audit.record(session, actor, AuditAction.VIEW_STARTED, subject_of(user))
         row.viewed_user_id = user.id
+
+    @require(Permission.USERS_MANAGE)
+    def token(self, session: Session, actor: Actor, access_token: str, user_id: int) -> ViewToken:
+        user = _visible(session, actor, user_id)
+        made = self._auth.view_token(session, actor, access_token, user.id)
+        self._audit.record(session, actor, AuditAction.VIEW_STARTED, subject_of(user), after={"by": "api"})
+        return made
 
     def stop(self, session: Session, token: str) -> int:
         row = session.get(BrowserSession, hashed_token(token))
@@ -41,6 +46,13 @@ class DatabaseViewing(ViewingService):
         subject = subject_of(user) if user else ""
         self._audit.record(session, self._auth.actor(view_of(viewer)), AuditAction.VIEW_ENDED, subject)
         return viewed
+
+
+def _visible(session: Session, actor: Actor, user_id: int) -> User:
+    user = user_within(session, actor, user_id)
+    if user.disabled or user.id == actor.user_id:
+        raise Conflict(_("There is nothing to see: {name} is disabled, or you.", name=user.username))
+    return user
 
 
 def end_views(session: Session, auth: DatabaseAuth, audit: AuditService, user: User) -> None:

@@ -231,6 +231,38 @@ class TestUsers:
             assert admin.post(f"/api/v1/users/{viewer['id']}/end-sessions").status_code == 200
             assert client.get("/api/v1/me").status_code == 401
 
+    def test_an_administrator_sees_what_one_sees_and_changes_nothing(self, api: Api, admin: httpx.Client) -> None:
+        made = self.create(admin, "seen", role="analyst", scope={"category": ["Part 3"]})["user"]
+        path = f"/api/v1/users/{made['id']}"
+        answer = admin.post(f"{path}/view-token")
+        assert answer.status_code == 201, answer.text
+        with api.served.client(headers={"Authorization": f"Bearer {answer.json()['access_token']}"}) as client:
+            me = client.get("/api/v1/me").json()
+            assert (me["username"], me["role"]) == ("seen", "analyst")
+            shown = client.get("/api/v1/alerts").json()["items"]
+            assert {alert["dimensions"]["category"] for alert in shown} == {"Part 3"}
+            assert client.get("/api/v1/users").status_code == 403
+            for refused in (
+                client.post("/api/v1/alerts/3/acknowledge", json={}),
+                client.patch("/api/v1/me", json={"theme": "dark"}),
+                client.post("/api/v1/tokens", json={"name": "more", "permissions": ["data:read"], "days": 1}),
+                client.post(f"{path}/view-token"),
+                client.get("/api/v1/exports/figures", params=QUERY),
+            ):
+                assert (refused.status_code, refused.json()["code"]) == (403, "view_only")
+            assert admin.put(f"{path}/state", json={"disabled": True}).status_code == 200
+            assert client.get("/api/v1/me").status_code == 401
+        (entry,) = admin.get("/api/v1/audit", params={"action": "view:start"}).json()["items"]
+        assert (entry["username"], entry["subject"]) == ("admin", "user seen")
+
+    def test_are_not_looked_at_by_a_personal_token(self, api: Api, admin: httpx.Client) -> None:
+        made = self.create(admin, "unseen")["user"]
+        body = {"name": "helper", "permissions": ["users:manage"], "days": 1}
+        token = admin.post("/api/v1/tokens", json=body).json()["token"]
+        with api.served.client(headers={"Authorization": f"Bearer {token}"}) as client:
+            assert client.get(f"/api/v1/users/{made['id']}").status_code == 200
+            assert client.post(f"/api/v1/users/{made['id']}/view-token").status_code == 403
+
     def test_what_was_done_stands_in_the_audit_log(self, admin: httpx.Client) -> None:
         self.create(admin, "noted", role="analyst")
         (entry,) = admin.get("/api/v1/audit", params={"action": "user:create", "search": "noted"}).json()["items"]

@@ -132,6 +132,7 @@ TABLE: dict[tuple[str, str], str | Permission] = {
     ("POST", "/api/v1/users/{user_id}/end-sessions"): Permission.USERS_MANAGE,
     ("POST", "/api/v1/users/{user_id}/reset-second-factor"): Permission.USERS_MANAGE,
     ("POST", "/api/v1/users/{user_id}/password-link"): Permission.USERS_MANAGE,
+    ("POST", "/api/v1/users/{user_id}/view-token"): Permission.USERS_MANAGE,
     ("POST", "/api/v1/users/import"): Permission.USERS_MANAGE,
     ("GET", "/api/v1/roles"): Permission.USERS_MANAGE,
     ("POST", "/api/v1/roles"): Permission.USERS_MANAGE,
@@ -366,9 +367,16 @@ class TestSignIn:
     def test_user_who_must_change_the_password_does_so_first(self, api: Api) -> None:
         with api.database.transaction() as session:
             api.services.auth.create_user(session, "fresh", PASSWORD, "viewer", must_change_password=True)
+        own, address = {"username": "fresh", "password": PASSWORD}, "/api/v1/auth/token"
         with api.client() as client:
-            answer = client.post("/api/v1/auth/token", json={"username": "fresh", "password": PASSWORD})
-        assert (answer.status_code, answer.json()["code"]) == (403, "password_change_required")
+            answer = client.post(address, json=own)
+            assert (answer.status_code, answer.json()["code"]) == (403, "password_change_required")
+            for easy in ("short", PASSWORD, ""):
+                assert client.post(address, json=own | {"new_password": easy}).status_code == 422
+            tokens = client.post(address, json=own | {"new_password": f"{PASSWORD} 2"}).json()
+            headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+            assert client.get("/api/v1/me", headers=headers).json()["username"] == "fresh"
+            assert client.post(address, json=own | {"password": f"{PASSWORD} 2"}).status_code == 200
 
     def test_spoofed_addresses_do_not_help_a_guesser(self, api: Api) -> None:
         with api.client() as client:

@@ -30,6 +30,7 @@ async def token(request: Request, credentials: Credentials) -> Tokens:
 
     Of somebody with a second factor it takes a `code` as well: of the app or a recovery code, each of which works once. Without
     one it answers 401 with the code `second_factor_required`, with a wrong one 401 with `wrong_code`.
+    Whoever has to choose a password first, sends it as `new_password`; it ends all other sessions and tokens of the account.
     """
     context, visitor = context_of(request), visitor_of(request)
     await within_limits(request, {f"sign-in:{visitor.address}": 1})
@@ -63,8 +64,8 @@ def _sign_in(context: ApiContext, credentials: Credentials, visitor: Visitor) ->
     except NotSignedIn:
         _writing(context, lambda noting: auth.sign_in_refused(noting, credentials.username))
         raise
-    if user.must_change_password:
-        raise PasswordChangeRequired(_("Please sign in with a browser first and choose a new password."))
+    if user.must_change_password and credentials.new_password is None:
+        raise PasswordChangeRequired(_("Choose a new password first: here as `new_password`, or in a browser."))
     demand_second_factor(context, user)
 
     def issue(session: Session) -> TokenPair:
@@ -72,7 +73,10 @@ def _sign_in(context: ApiContext, credentials: Credentials, visitor: Visitor) ->
             if credentials.code is None:
                 raise SecondFactorRequired(_("Send the code of your second factor, or a recovery code, as `code`."))
             context.services.second_factor.check(session, user, credentials.code, visitor.address)
-        return auth.issue_tokens(session, user, visitor)
+        own = user
+        if credentials.new_password is not None:
+            own = auth.change_password(session, user.id, credentials.password, credentials.new_password)
+        return auth.issue_tokens(session, own, visitor)
 
     return _writing(context, issue)
 

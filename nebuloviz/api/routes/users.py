@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi import Query as Parameter
 
-from nebuloviz.api.deps import Asker, needs
+from nebuloviz.api.deps import Asker, InPerson, bearer_token, needs
 from nebuloviz.api.reading import StrictRoute, read_body
 from nebuloviz.api.schemas.base import Cursor
 from nebuloviz.api.schemas.users import (
@@ -20,6 +20,7 @@ from nebuloviz.api.schemas.users import (
     UserItem,
     UserList,
     UserStateBody,
+    ViewAnswer,
 )
 from nebuloviz.api.versions import IfMatch, show_version
 from nebuloviz.errors import UnsupportedMediaType
@@ -114,6 +115,16 @@ async def set_user_state(
 async def delete_user(asker: Manager, user_id: UserId, if_match: IfMatch) -> None:
     """The audit log keeps the name."""
     await asker.act(asker.services.users.delete, user_id, await _version(asker, user_id, if_match))
+
+
+@router.post("/{user_id}/view-token", summary="See what a user sees", status_code=201)
+async def view_token(asker: Manager, _own: InPerson, request: Request, user_id: UserId) -> ViewAnswer:
+    """A token of your own sign-in, by which every `GET` answers as it answers that user: the same permissions, rows and time zone.
+
+    Nothing can be changed or downloaded by it: 403 `view_only`. It ends with your sign-in, and when the user is shut out.
+    """
+    made = await asker.act(asker.services.viewing.token, bearer_token(request), user_id)
+    return ViewAnswer.model_validate(made)
 
 
 @router.post("/{user_id}/unlock", summary="Forget failed sign-ins")

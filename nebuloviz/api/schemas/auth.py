@@ -17,6 +17,13 @@ class Credentials(Incoming):
         Field(max_length=64, description="Of the second factor, where there is one: the app's, or a recovery code."),
     ] = None
 
+    new_password: Annotated[
+        str | None,
+        Field(
+            max_length=1024, description="Instead of the present one from now on; asked for where it has to be changed."
+        ),
+    ] = None
+
 
 class RefreshRequest(Incoming):
     refresh_token: Annotated[str, Field(max_length=4096)]

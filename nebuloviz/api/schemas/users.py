@@ -62,6 +62,13 @@ class PasswordLink(Outgoing):
     expires_at: datetime
 
 
+class ViewAnswer(Outgoing):
+    """Send `access_token` as `Authorization: Bearer <token>`."""
+
+    access_token: str
+    expires_in: Annotated[int, Field(description="Seconds until it expires.")]
+
+
 class EndedSessions(Outgoing):
     ended: Annotated[int, Field(description="Browser sessions; API tokens have ended too.")]
 

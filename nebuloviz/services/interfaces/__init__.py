@@ -139,7 +139,7 @@ from nebuloviz.services.interfaces.users import (
     UserService,
     UserState,
 )
-from nebuloviz.services.interfaces.viewing import ViewingService
+from nebuloviz.services.interfaces.viewing import ViewingService, ViewToken
 
 __all__ = [
     "BACKTEST_WEEKS",
@@ -254,6 +254,7 @@ __all__ = [
     "UserService",
     "UserState",
     "UserView",
+    "ViewToken",
     "ViewingService",
     "Visitor",
     "WatchedView",

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
 from nebuloviz.permissions import Actor
 
 
-class ViewingService(ABC):
-    """Lets an administrator see what a user sees. It is a browser session that does, which changes nothing meanwhile.
+@dataclass(frozen=True, slots=True)
+class ViewToken:
+    """An access token that sees what somebody else sees; `expires_in` is its life in seconds."""
 
-    It never leads to more: of whom may something that the administrator may not, nothing is shown. Both ends are in the audit log.
+    access_token: str
+    expires_in: int
+
+
+class ViewingService(ABC):
+    """Lets an administrator see what a user sees. It is a browser session that does, or a token, and changes nothing meanwhile.
+
+    It never leads to more: of whom may something that the administrator may not, nothing is shown. Both ends are in the audit log,
+    of a token the beginning.
     """
 
     @abstractmethod
@@ -24,6 +34,13 @@ class ViewingService(ABC):
             NotFound: the user is gone.
             Conflict: the user is disabled, or the actor.
             NotSignedIn: it is not a session of the actor.
+        """
+
+    @abstractmethod
+    def token(self, session: Session, actor: Actor, access_token: str, user_id: int) -> ViewToken:
+        """The same for programs, beside the actor's `access_token`. It ends by itself soon, and with the sign-in of that token.
+
+        Raises: what `start` does; NotSignedIn where `access_token` is not an access token of the actor's own.
         """
 
     @abstractmethod
