@@ -20,7 +20,7 @@ from flask import Flask
 
 from nebuloviz import settings
 from nebuloviz.api.app import create_api
-from nebuloviz.api.deps import signed_in
+from nebuloviz.api.deps import known
 from nebuloviz.bootstrap.parts import parts
 from nebuloviz.observability import HealthChecks
 from nebuloviz.permissions import ROLES, SCOPABLE, Permission, required_permission
@@ -115,7 +115,7 @@ def _api_routes(app: FastAPI) -> Iterator[tuple[str, str]]:
     for context in iter_route_contexts(app.routes):
         calls = list(_calls_of(context.dependant)) if hasattr(context, "dependant") else []
         needed = [str(call.required_permission) for call in calls if hasattr(call, "required_permission")]
-        need = needed[0] if needed else "signed-in" if signed_in in calls else "public"
+        need = needed[0] if needed else "signed-in" if known in calls else "public"
         methods = sorted(set(context.methods or ()) - {"HEAD", "OPTIONS"})
         yield f"{' '.join(methods)} {context.path}", need
 

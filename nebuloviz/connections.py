@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from nebuloviz.api.problems import ProblemResponse
 
 LOOK_SECONDS = 15.0
 
@@ -28,6 +31,17 @@ class PatientConnection(H11Protocol):
         if self._next_look is not None:
             self._next_look.cancel()
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no request of HTTP is told so as every other fault is."""
+        problem = ProblemResponse(400, "malformed_request", msg, headers={"Connection": "close"})
+        answer = (
+            h11.Response(status_code=400, headers=problem.raw_headers, reason=b"Bad Request"),
+            h11.Data(data=bytes(problem.body)),
+            h11.EndOfMessage(),
+        )
+        self.transport.write(b"".join(self.conn.send(event) or b"" for event in answer))
+        self.transport.close()
 
     def _look(self) -> None:
         waiting = getattr(self.cycle, "response_complete", True)  # there is none before the first request

@@ -9,6 +9,8 @@ from typing import Any, Self
 import httpx
 import uvicorn
 
+from nebuloviz.connections import PatientConnection
+
 HOST = "127.0.0.1"
 
 
@@ -18,7 +20,9 @@ class Served:
     def __init__(self, app: Any) -> None:
         self._socket = socket.create_server((HOST, 0))
         self.url = f"http://{HOST}:{self._socket.getsockname()[1]}"
-        config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, proxy_headers=False)
+        config = uvicorn.Config(
+            app, http=PatientConnection, log_config=None, access_log=False, server_header=False, proxy_headers=False
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
 

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from nebuloviz import __version__
 from nebuloviz.api import docs
 from nebuloviz.api.bodies import WholeBodies
-from nebuloviz.api.deps import ApiContext, signed_in
+from nebuloviz.api.deps import ApiContext, known, signed_in
 from nebuloviz.api.edge import PREFIX, Edge, is_own
 from nebuloviz.api.problems import install_problems
 from nebuloviz.api.reading import refuse_unknown_parameters
@@ -97,13 +97,14 @@ def _add_routes(app: FastAPI) -> None:
 
     Each router stands in the application itself: of routers within routers, every request would try all routes once a level.
     """
-    guards = [Depends(signed_in), Depends(refuse_unknown_parameters)]
+    strict = Depends(refuse_unknown_parameters)
     parts = (
         data, insights, forecasts, me, exports, alerts, notifications, detectors, rules, backtests, calendar,
         sales, imports, stream, users, roles, tokens, audit, settings_routes, status,
     )  # fmt: skip
     for part in parts:
-        app.include_router(part.router, prefix=PREFIX, dependencies=guards)
+        app.include_router(part.router, prefix=PREFIX, dependencies=[Depends(signed_in), strict])
+    app.include_router(me.setting_up, prefix=PREFIX, dependencies=[Depends(known), strict])
     for public in (auth.public, docs.public):
         app.include_router(public, prefix=PREFIX)
 

@@ -81,12 +81,11 @@ def bearer_token(request: Request) -> str:
     return token.strip()
 
 
-async def signed_in(request: Request, _documented: Annotated[Any, Security(_scheme)] = None) -> UserView:
-    """The user of the access token that came with the request.
+async def known(request: Request, _documented: Annotated[Any, Security(_scheme)] = None) -> UserView:
+    """The user of the access token that came with the request, who may have to set up a second factor first.
 
     Raises:
         NotSignedIn: none came, or it is not valid.
-        SecondFactorDue: the installation asks for a second factor, which its user has not set up. Personal tokens go on working.
         TooManyRequests: the user asks too often.
         ViewOnly: it is a token that looks through somebody else's eyes, and the request is none that reads.
     """
@@ -99,17 +98,22 @@ async def signed_in(request: Request, _documented: Annotated[Any, Security(_sche
     set_log_context(request_id=request_id(), user_id=str(owner.id))
     _speak_to(user, request, context.services.settings.current)
     await within_limits(request, {f"token:{token}": 1, f"account:{owner.id}": _ACCOUNT_TIMES})
-    if user.confined_to is None:
-        demand_second_factor(context, owner)
     if user.seen_by is not None and request.method not in _READING:
         raise view_only()
     return user
 
 
-def demand_second_factor(context: ApiContext, user: UserView) -> None:
-    """Raise SecondFactorDue where the installation asks for one, and the user has none."""
-    if context.services.second_factor.is_due(user):
-        raise SecondFactorDue(_("Please sign in with a browser first and set up a second factor."))
+async def signed_in(request: Request, user: Annotated[UserView, Depends(known)]) -> UserView:
+    """The user of the access token that came with the request.
+
+    Raises:
+        SecondFactorDue: the installation asks for a second factor, which its user has not set up. Personal tokens go on working.
+    """
+    if user.confined_to is None and context_of(request).services.second_factor.is_due(user.seen_by or user):
+        raise SecondFactorDue(
+            _("Please set up a second factor first, in a browser or by POST /api/v1/me/second-factor.")
+        )
+    return user
 
 
 async def within_limits(request: Request, keys: Mapping[str, int]) -> None:
@@ -231,7 +235,7 @@ def needs(permission: Permission) -> Callable[..., Awaitable[Asker]]:
     return asker
 
 
-async def _in_person(request: Request, user: Annotated[UserView, Depends(signed_in)]) -> Asker:
+async def _setting_up(request: Request, user: Annotated[UserView, Depends(known)]) -> Asker:
     """Whoever has signed in, whatever the role. Personal tokens get to nothing of this: one that leaked must not make another."""
     if user.confined_to is not None:
         raise PermissionDenied(_("This takes an access token of POST /api/v1/auth/token, not a personal one."))
@@ -239,5 +243,13 @@ async def _in_person(request: Request, user: Annotated[UserView, Depends(signed_
     return Asker(context, user, context.services.auth.actor(user))
 
 
+async def _in_person(
+    asker: Annotated[Asker, Depends(_setting_up)], _user: Annotated[UserView, Depends(signed_in)]
+) -> Asker:
+    return asker
+
+
 #: For one's own affairs.
 InPerson = Annotated[Asker, Depends(_in_person)]
+#: For setting up a second factor, which may be all that is left to do.
+SettingUp = Annotated[Asker, Depends(_setting_up)]

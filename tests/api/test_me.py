@@ -213,3 +213,49 @@ class TestPassword:
                 assert client.put("/api/v1/me/password", json=body).status_code == status
             assert client.get("/api/v1/me").status_code == 401
         assert sign_in(api).status_code == 401
+
+
+class TestFirstSteps:
+    """What somebody who has just been let in does in a browser, a program does as well."""
+
+    def test_a_password_that_was_given_is_replaced_while_signing_in(self, api: Api, mia: UserView) -> None:
+        with api.database.transaction() as session:
+            session.get_one(User, mia.id).must_change_password = True
+        assert sign_in(api).json()["code"] == "password_change_required"
+        assert sign_in(api, new_password="password").status_code == 422
+        assert sign_in(api, new_password=PASSWORD).status_code == 422
+        access = sign_in(api, new_password="a password of my own").json()["access_token"]
+        with api.served.client(headers={"Authorization": f"Bearer {access}"}) as client:
+            assert client.get("/api/v1/me").json()["username"] == NAME
+        assert sign_in(api).status_code == 401
+
+    def test_a_password_is_not_replaced_without_the_second_factor(self, api: Api, mia: UserView) -> None:
+        secret, _recovery = turn_on(api, mia)
+        new = "a password of my own"
+        assert sign_in(api, new_password=new).json()["code"] == "second_factor_required"
+        assert sign_in(api, new_password=new, code="000000").json()["code"] == "wrong_code"
+        assert sign_in(api, new_password=new, code=code(secret)).status_code == 200
+
+    def test_a_first_run_is_settings_and_preferences(self, api: Api) -> None:
+        with api.database.transaction() as session:
+            api.services.auth.create_user(session, "first", PASSWORD, "admin", must_change_password=True)
+        new = {"username": "first", "password": PASSWORD, "new_password": "a password of my own"}
+        with api.client() as client:
+            access = client.post("/api/v1/auth/token", json=new).json()["access_token"]
+        choices = {"language": "de", "week_start": 6, "fiscal_year_start": 4}
+        with api.served.client(headers={"Authorization": f"Bearer {access}"}) as client:
+            before = client.get("/api/v1/settings").json()["values"]
+            values = client.patch("/api/v1/settings", json=choices).json()["values"]
+            assert {name: values[name] for name in choices} == choices
+            assert client.patch("/api/v1/settings", json={name: before[name] for name in choices}).status_code == 200
+
+    def test_a_link_sets_a_password_once(self, api: Api) -> None:
+        with api.client("admin") as admin:
+            invited = admin.post("/api/v1/users", json={"username": "ina", "role": "viewer"}).json()
+        link = {"link": f"https://example.test{invited['path']}", "new": "a password of my own"}
+        with api.client() as client:
+            assert client.post("/api/v1/auth/password-link", json=link | {"new": "password"}).status_code == 422
+            assert client.post("/api/v1/auth/password-link", json=link).status_code == 204
+            assert client.post("/api/v1/auth/password-link", json=link).status_code == 404
+            signed_in = client.post("/api/v1/auth/token", json={"username": "ina", "password": link["new"]})
+        assert signed_in.status_code == 200

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
-from nebuloviz.api.deps import signed_in
+from nebuloviz.api.deps import known
 from nebuloviz.models import User
 from nebuloviz.permissions import ROLES, Permission
 from tests.api.conftest import PASSWORD, Api
@@ -29,6 +29,7 @@ TABLE: dict[tuple[str, str], str | Permission] = {
     ("GET", "/api/v1/docs/{name}"): "nothing",
     ("POST", "/api/v1/auth/token"): "nothing",
     ("POST", "/api/v1/auth/refresh"): "nothing",
+    ("POST", "/api/v1/auth/password-link"): "nothing",
     ("GET", "/api/v1/me"): "token",
     ("PATCH", "/api/v1/me"): "token",
     ("PUT", "/api/v1/me/password"): "token",
@@ -260,7 +261,7 @@ class TestTable:
     @pytest.mark.parametrize(("key", "need"), PROTECTED)
     def test_is_what_the_routes_depend_on(self, api: Api, key: tuple[str, str], need: str | Permission) -> None:
         calls = list(calls_of(found_routes(api.app)[key].dependant))
-        assert signed_in in calls
+        assert known in calls
         needed = [call.required_permission for call in calls if hasattr(call, "required_permission")]
         assert needed == ([] if need == "token" else [need])
 

@@ -135,6 +135,37 @@ class TestLooking:
         assert seen is not None
         assert (seen.language, seen.time_zone, seen.theme) == ("ar", "Asia/Tokyo", "dark")
 
+    def test_by_a_token_ends_with_the_sign_in_that_it_came_of(self, people: People, viewing: ViewingService) -> None:
+        deputy, anna = people.add("deputy", "admin")[0], people.add("anna", "analyst", store=["367"])[0]
+        with people.database.transaction() as session:
+            viewer = next(user for user in people.auth.users(session) if user.id == deputy)
+            access = people.auth.issue_tokens(session, viewer).access_token
+            token = viewing.token(session, people.auth.actor(viewer), access, anna).access_token
+            seen = people.auth.user_of_access_token(session, token)
+            assert (seen.username, seen.scope, seen.seen_by and seen.seen_by.id) == (
+                "anna",
+                (("store", ("367",)),),
+                deputy,
+            )
+            assert people.auth.actor(seen).looking
+            for none in (token, "", "x.y.z"):
+                with pytest.raises(NotSignedIn):
+                    viewing.token(session, people.auth.actor(viewer), none, anna)
+        assert people.acts() == [("view:start", "deputy", "user anna")]
+        with people.database.transaction() as session:
+            people.users.end_sessions(session, SYSTEM, deputy)
+        with pytest.raises(NotSignedIn), people.database.session() as session:
+            people.auth.user_of_access_token(session, token)
+
+    def test_by_another_ones_token_is_refused(self, people: People, viewing: ViewingService) -> None:
+        anna = people.add("anna", "viewer")[0]
+        people.add("root", "admin"), people.add("deputy", "admin")
+        with people.database.transaction() as session:
+            by_name = {user.username: user for user in people.auth.users(session)}
+            access = people.auth.issue_tokens(session, by_name["deputy"]).access_token
+            with pytest.raises(NotSignedIn):
+                viewing.token(session, people.auth.actor(by_name["root"]), access, anna)
+
     def test_shows_who_has_no_password_yet(self, people: People, viewing: ViewingService, root: str) -> None:
         with people.database.transaction() as session:
             invited = people.users.create(session, SYSTEM, "ina", UserDraft("viewer")).user.id

@@ -9,9 +9,9 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
 
-from nebuloviz.api.deps import ApiContext, context_of, demand_second_factor, visitor_of, within_limits
+from nebuloviz.api.deps import ApiContext, context_of, visitor_of, within_limits
 from nebuloviz.api.reading import StrictRoute
-from nebuloviz.api.schemas.auth import Credentials, RefreshRequest, Tokens
+from nebuloviz.api.schemas.auth import Credentials, LinkedPassword, RefreshRequest, Tokens
 from nebuloviz.db import answering
 from nebuloviz.errors import NotSignedIn, PasswordChangeRequired, SecondFactorRequired
 from nebuloviz.i18n import _
@@ -51,6 +51,19 @@ async def refresh(request: Request, body: RefreshRequest) -> Tokens:
     return Tokens.model_validate(pair)
 
 
+@public.post("/password-link", summary="Set a password by a one-time link", status_code=204)
+async def set_password(request: Request, body: LinkedPassword) -> None:
+    """The link is worth nothing afterwards; sign in with the new password."""
+    context, visitor = context_of(request), visitor_of(request)
+    await within_limits(request, {f"sign-in:{visitor.address}": 1})
+    token = body.link.rstrip("/").rpartition("/")[2]
+
+    def accept(session: Session) -> None:
+        context.services.users.accept_password(session, token, body.new)
+
+    await _in_thread(context, lambda: _writing(context, accept))
+
+
 async def _in_thread(context: ApiContext, work: Callable[[], _R]) -> _R:
     """Hashing takes a quarter of a second; it must not hold up the event loop, nor the threads of others."""
     return await to_thread.run_sync(work, limiter=context.sign_in_threads)
@@ -66,7 +79,6 @@ def _sign_in(context: ApiContext, credentials: Credentials, visitor: Visitor) ->
         raise
     if user.must_change_password and credentials.new_password is None:
         raise PasswordChangeRequired(_("Choose a new password first: here as `new_password`, or in a browser."))
-    demand_second_factor(context, user)
 
     def issue(session: Session) -> TokenPair:
         if user.second_factor:

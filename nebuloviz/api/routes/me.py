@@ -7,7 +7,7 @@ from typing import Annotated, cast
 from fastapi import APIRouter, Depends, Path, Request
 from sqlalchemy.orm import Session
 
-from nebuloviz.api.deps import InPerson, context_of, signed_in
+from nebuloviz.api.deps import InPerson, SettingUp, context_of, signed_in
 from nebuloviz.api.reading import StrictRoute
 from nebuloviz.api.schemas.me import (
     EndedOthers,
@@ -26,6 +26,8 @@ from nebuloviz.permissions import Actor
 from nebuloviz.services.interfaces import AuthService, ProfileChanges, UserView
 
 router = APIRouter(prefix="/me", tags=["me"], route_class=StrictRoute)
+#: What is left to those who have to set up a second factor first.
+setting_up = APIRouter(prefix="/me", tags=["me"], route_class=StrictRoute)
 
 
 @router.get("", summary="Who the token belongs to")
@@ -64,20 +66,20 @@ async def change_password(asker: InPerson, body: NewPassword) -> None:
     await asker.act_in_thread(_change_password, asker.services.auth, body.current, body.new)
 
 
-@router.get("/second-factor", summary="Whether your second factor is on")
-async def second_factor(asker: InPerson) -> SecondFactor:
+@setting_up.get("/second-factor", summary="Whether your second factor is on")
+async def second_factor(asker: SettingUp) -> SecondFactor:
     return SecondFactor.model_validate(await asker.ask(asker.services.second_factor.state))
 
 
-@router.post("/second-factor", summary="Begin to set up a second factor")
-async def begin_second_factor(asker: InPerson, body: PasswordAgain) -> EnrolmentItem:
+@setting_up.post("/second-factor", summary="Begin to set up a second factor")
+async def begin_second_factor(asker: SettingUp, body: PasswordAgain) -> EnrolmentItem:
     """Nothing is stored before it is confirmed."""
     enrolment = await asker.act_in_thread(asker.services.second_factor.begin, body.password)
     return EnrolmentItem.model_validate(enrolment)
 
 
-@router.post("/second-factor/confirm", summary="Turn the second factor on with its first code")
-async def confirm_second_factor(asker: InPerson, body: EnrolmentCode) -> RecoveryCodes:
+@setting_up.post("/second-factor/confirm", summary="Turn the second factor on with its first code")
+async def confirm_second_factor(asker: SettingUp, body: EnrolmentCode) -> RecoveryCodes:
     codes = await asker.act_in_thread(asker.services.second_factor.confirm, body.ticket, body.code)
     return RecoveryCodes(codes=list(codes))
 

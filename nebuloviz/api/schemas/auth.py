@@ -25,6 +25,11 @@ class Credentials(Incoming):
     ] = None
 
 
+class LinkedPassword(Incoming):
+    link: Annotated[str, Field(max_length=2048, description="The one-time link, or the token at its end.")]
+    new: Annotated[str, Field(max_length=1024)]
+
+
 class RefreshRequest(Incoming):
     refresh_token: Annotated[str, Field(max_length=4096)]
 
