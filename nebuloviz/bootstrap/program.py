@@ -177,9 +177,7 @@ class Program:
         failures = {repeater.name: repeater.failures for repeater in self._repeaters}
         if self._watches is not None:
             failures["watch"] = self._watches.failures
-        told = {
-            name: Health(n == 0, f"It failed {n} times in a row; the log says why.") for name, n in failures.items()
-        }
+        told = {name: Health(n == 0, f"Failed tries in a row: {n}. The log says why.") for name, n in failures.items()}
         return found | told
 
     def _database_health(self) -> Health:

@@ -201,7 +201,7 @@ class Checkup(StatusService):
         if (
             not reached.ok
         ):  # the client would take its time to find that out, and leave its sockets to the garbage collector
-            return Level.BAD, reached.detail
+            return Level.BAD, isolated(reached.detail)
         ends = _ends_of(self._settings)
         if not ends:
             no_topic = _(
@@ -286,9 +286,10 @@ class Checkup(StatusService):
 
     def _process(self) -> Found:
         parts = self.background() if self.background is not None else {}
-        failing = [f"{_part(name)}: {health.detail}" for name, health in parts.items() if not health.ok]
+        failing = {_part(name): health.detail for name, health in parts.items() if not health.ok}
         if failing:
-            return Level.BAD, _("Something behind the scenes does not work. {what}", what=isolated("; ".join(failing)))
+            what = " · ".join(f"{part}: {isolated(detail)}" for part, detail in failing.items())
+            return Level.BAD, _("Something behind the scenes does not work. {what}", what=what)
         return Level.GOOD, _(
             "All works that runs behind the scenes: {parts}.", parts=" · ".join(dict.fromkeys(map(_part, parts)))
         )
