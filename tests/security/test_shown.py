@@ -1,4 +1,8 @@
-"""Names that are markup elsewhere, seen in a real browser: to the letter in chart, hover, axis, grid and alert, and never run."""
+"""Names that are markup elsewhere, seen in a real browser: to the letter in chart, hover, axis, grid and alert, and never run.
+
+Where they have PostgreSQL and Redis behind them: what pages are given by either database is looked at in `test_injection`, and
+what a browser makes of it is the same.
+"""
 
 import json
 import re
@@ -19,6 +23,10 @@ NAMES = (
     "<svg/onload=window.ran=1>",
 )
 PATIENCE_MS = 60_000
+
+pytestmark = pytest.mark.parametrize(
+    "target", [pytest.param("postgresql", marks=pytest.mark.servers)], indirect=True, scope="session"
+)
 
 
 @pytest.fixture(scope="module")
