@@ -20,13 +20,12 @@ from nebuloviz import migrate
 from nebuloviz.db import Database
 from nebuloviz.models import Alert, AlertEvent
 from nebuloviz.settings import load
+from tests.browser import PATIENCE_MS
 from tests.fakes import sale_lines
 from tests.services.watched_shop import Shop
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "a long password of the tests"
-#: Two cores may be busy with something else; what is slow for another reason is measured by the benchmarks.
-PATIENCE_MS = 45_000
 COLUMNS = "sale_id order_id sold_at customer_id product category channel store quantity unit_price discount revenue"
 
 

@@ -19,7 +19,6 @@ from nebuloviz.i18n import gettext as _
 from nebuloviz.models import Alert
 from nebuloviz.settings import load
 
-expect.set_options(timeout=45_000)
 pytestmark = pytest.mark.timeout(300)
 
 Visit = Callable[..., Page]

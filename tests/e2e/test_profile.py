@@ -8,11 +8,10 @@ import pyotp
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser import NewPage
-from tests.e2e.conftest import PASSWORD, PATIENCE_MS, ROOT, Program, command
+from tests.browser import PATIENCE_MS, NewPage
+from tests.e2e.conftest import PASSWORD, ROOT, Program, command
 
 NAME = "anna"
-expect.set_options(timeout=PATIENCE_MS)
 pytestmark = pytest.mark.timeout(300)
 
 

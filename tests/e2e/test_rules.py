@@ -11,12 +11,12 @@ from sqlalchemy import delete, select
 
 from nebuloviz.db import Database
 from nebuloviz.models import Alert, AlertRule, User
-from tests.e2e.conftest import PASSWORD, PATIENCE_MS, Program
+from tests.browser import PATIENCE_MS
+from tests.e2e.conftest import PASSWORD, Program
 from tests.receivers import Mailbox, mailbox
 
 NAME = "berta"
 PATIENCE_SECONDS = 200  # a watch that has just begun learns first, and gives way to all others
-expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture

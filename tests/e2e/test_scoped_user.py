@@ -19,12 +19,11 @@ from playwright.sync_api import Error, Page, expect
 
 from nebuloviz.i18n import Preferences, use
 from nebuloviz.i18n import gettext as _
-from tests.browser import NewPage
-from tests.e2e.conftest import PASSWORD, PATIENCE_MS, Program, Visit
+from tests.browser import PATIENCE_MS, NewPage
+from tests.e2e.conftest import PASSWORD, Program, Visit
 
 DEPARTMENT = "Dairy"
 ENDED = "Your session has ended. Sign in again; if that is refused, your account may be disabled: ask an administrator."
-expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass
