@@ -146,6 +146,8 @@ class SaleWriter:
             half = len(places) // 2
             parts = (dict(places[:half]), dict(places[half:]))
             return [done for part in parts for done in self._store(connection, part, batch, outcomes, now)]
+        except exc.OperationalError as error:
+            raise _what_came_first(error) from None
 
     def _store_all(
         self,
@@ -205,6 +207,15 @@ class SaleWriter:
             connection.execute(text(f"CREATE TABLE {name} (LIKE sale INCLUDING ALL)"))
             bounds = f"FOR VALUES FROM ('{start} 00:00:00+00') TO ('{end} 00:00:00+00')"
             connection.execute(text(f"ALTER TABLE sale ATTACH PARTITION {name} {bounds}"))
+
+
+def _what_came_first(error: exc.OperationalError) -> exc.OperationalError:
+    """Where a disk is full SQLite rolls back by itself, and then complains that the savepoint is gone: the first says what to do."""
+    first, before = error, error.__context__
+    while before is not None:
+        first = before if isinstance(before, exc.OperationalError) else first
+        before = before.__context__
+    return first
 
 
 def _table(model: type[Any]) -> Table:
