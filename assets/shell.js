@@ -237,8 +237,8 @@
     /* The page that came -> the frame's class: what there is nothing to do with, the bar leaves out. */
     suit: function (content) {
       const classes = ((content && content.props && content.props.className) || "").split(" ");
-      const bar = ["unfiltered", "ranged"].filter((name) => classes.includes("nv-" + name));
-      return ["nv-main", ...bar.map((name) => "nv-main-" + name)].join(" ");
+      const unfiltered = classes.includes("nv-unfiltered") ? " nv-main-unfiltered" : "";
+      return "nv-main" + unfiltered + (classes.includes("nv-ranged") ? " nv-main-ranged" : "");
     },
 
     /* The tiles of a range that runs until now are as old as the newest arrival. */

@@ -8,7 +8,6 @@ writers be counted once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -172,11 +171,8 @@ class SaleWriter:
         if not sales:
             return []
         columns: dict[str, Sequence[Any]] = dict(zip(Sale._fields, zip(*sales, strict=True), strict=True))
-        older = older_lines(connection, columns)
-        with ThreadPoolExecutor(1) as beside:  # counts while the database stores
-            counting = beside.submit(tally, columns, older, self._zone)
-            self._store_lines(connection, columns, now)
-        counted = counting.result()
+        counted = tally(columns, older_lines(connection, columns), self._zone)
+        self._store_lines(connection, columns, now)
         _add_to_rollups(connection, counted)
         reach("after_rollup")
         return [counted]
