@@ -218,17 +218,6 @@ class TestPassword:
 class TestFirstSteps:
     """What somebody who has just been let in does in a browser, a program does as well."""
 
-    def test_a_password_that_was_given_is_replaced_while_signing_in(self, api: Api, mia: UserView) -> None:
-        with api.database.transaction() as session:
-            session.get_one(User, mia.id).must_change_password = True
-        assert sign_in(api).json()["code"] == "password_change_required"
-        assert sign_in(api, new_password="password").status_code == 422
-        assert sign_in(api, new_password=PASSWORD).status_code == 422
-        access = sign_in(api, new_password="a password of my own").json()["access_token"]
-        with api.served.client(headers={"Authorization": f"Bearer {access}"}) as client:
-            assert client.get("/api/v1/me").json()["username"] == NAME
-        assert sign_in(api).status_code == 401
-
     def test_a_password_is_not_replaced_without_the_second_factor(self, api: Api, mia: UserView) -> None:
         secret, _recovery = turn_on(api, mia)
         new = "a password of my own"

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from nebuloviz.models import Alert, AlertEvent
+from tests.browser import PATIENCE_MS
 from tests.security.conftest import NOW, Target, sale
 
 NAMES = (
@@ -22,8 +23,6 @@ NAMES = (
     "javascript:window.ran=1",
     "<svg/onload=window.ran=1>",
 )
-PATIENCE_MS = 60_000
-
 pytestmark = pytest.mark.parametrize(
     "target", [pytest.param("postgresql", marks=pytest.mark.servers)], indirect=True, scope="session"
 )
