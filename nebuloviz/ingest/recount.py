@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from nebuloviz.db import Database, dialect_of, insert
 from nebuloviz.errors import InvalidInput
 from nebuloviz.ingest.installation import TIME_ZONE
-from nebuloviz.ingest.writer import take_turn
+from nebuloviz.ingest.turns import take_turn
 from nebuloviz.metrics.calendar import ONE_DAY, day_ceiling, day_of, midnight, monday_ceiling, monday_floor
 from nebuloviz.metrics.kept import facts_since
 from nebuloviz.metrics.rollups import hour_column, recount_select, span_rows

@@ -1,8 +1,7 @@
 """Writes a batch into facts, rollups and everything that must agree with them, inside the caller's transaction.
 
-Writers of one installation take turns (an advisory lock on PostgreSQL, the write lock of SQLite): the cells of the present hour
-are shared by all, so they would wait for each other anyway, and only in turns can an order whose lines arrive through two
-writers be counted once.
+Writers of one installation take turns (see `turns`): the cells of the present hour are shared by all, so they would wait for each
+other anyway, and only in turns can an order whose lines arrive through two writers be counted once.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from nebuloviz.ingest.orders import older_lines
 from nebuloviz.ingest.products import ProductNames
 from nebuloviz.ingest.sale import Reason, Rejected, Sale
 from nebuloviz.ingest.tally import Tally, tally
+from nebuloviz.ingest.turns import take_turn
 from nebuloviz.metrics.kept import facts_since
 from nebuloviz.models import (
     DayVersion,
@@ -39,8 +39,6 @@ from nebuloviz.models import (
 )
 
 KEPT_PAYLOAD_BYTES = 1 << 16
-IDLE_TIMEOUT = "15s"  # a stopped process must not hold the writers' lock for longer
-_WRITERS_LOCK = 7_314_406_106  # any constant that nothing else in the database locks
 _FACT_COLUMNS = Sale._fields[: Sale._fields.index("product")]
 _KEYS_AT_ONCE = 10_000  # SQLite takes at most 32,766 parameters
 
@@ -245,14 +243,6 @@ def _repeat(sale: Sale, fingerprint: int) -> Outcome:
     if sale.fingerprint == fingerprint:
         return DUPLICATE
     return Outcome("rejected", Rejected(Reason.CONFLICT, f"the sale id {sale.sale_id} is known with another payload"))
-
-
-def take_turn(connection: Connection) -> None:
-    """Wait until no other writer of the installation is at work; holds until the transaction ends."""
-    if connection.dialect.name == "postgresql":
-        # Orders are looked up by thousands in small partitions, which the planner would rather read from end to end
-        limits = f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'; SET LOCAL enable_seqscan = off"
-        connection.execute(text(f"{limits}; SELECT pg_advisory_xact_lock({_WRITERS_LOCK})"))
 
 
 def _known_keys(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, int]:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database, rows_changed
-from nebuloviz.ingest.writer import take_turn
+from nebuloviz.ingest.turns import take_turn
 from nebuloviz.metrics.calendar import add_months, day_of, month_floor
 from nebuloviz.metrics.customer_sets import DAYS_AT_ONCE, HOURS, build
 from nebuloviz.metrics.kept import FACTS_SINCE, facts_since
