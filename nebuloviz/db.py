@@ -138,9 +138,8 @@ class Database:
             return engine
         options = " ".join(f"-c {name}={value}" for name, value in self._postgresql_settings().items())
         connect = {"options": options, "connect_timeout": 5, "application_name": "nebuloviz"}
-        engine = create_engine(
-            self.url, pool_size=self._pool_size, max_overflow=_OVERFLOW, pool_pre_ping=True, connect_args=connect
-        )
+        engine = create_engine(self.url, pool_size=self._pool_size, max_overflow=_OVERFLOW, connect_args=connect)
+        _ping_after_rest(engine)
         tracing.watch(engine)
         return engine
 
@@ -205,7 +204,12 @@ Insert = PostgresqlInsert | SqliteInsert
 
 def insert(where: Session | Connection, table: type[DeclarativeBase] | Table) -> Insert:
     """An INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`, which SQLAlchemy has once a dialect."""
-    return (sqlite_insert if dialect_of(where) == "sqlite" else postgresql_insert)(table)
+    return inserting(dialect_of(where), table)
+
+
+def inserting(dialect: str, table: type[DeclarativeBase] | Table) -> Insert:
+    """As `insert`, for statements that are made once."""
+    return (sqlite_insert if dialect == "sqlite" else postgresql_insert)(table)
 
 
 def rows_changed(result: Result[Any]) -> int:

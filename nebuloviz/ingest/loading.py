@@ -14,6 +14,7 @@ from nebuloviz.db import Insert, insert
 from nebuloviz.models import MEASURES, Rollup, UtcDateTime, microseconds
 
 _NULL = "\x01"  # no stored text holds a control character
+_PREPARED = "rollups_prepared"
 #: More than a batch has. At each chunk a writer waits for its turn among the threads, which may take 5 ms.
 _CHUNK_BYTES = 1 << 24
 
@@ -93,7 +94,7 @@ def add_cells(connection: Connection, cells: Mapping[Rollup, Mapping[str, Sequen
 
 def _add_arrays(connection: Connection, cells: Mapping[Rollup, Mapping[str, Sequence[Any]]]) -> None:
     """Sent in one go, and planned once a connection: to plan them takes as long as to carry out a small batch."""
-    prepared = set(connection.exec_driver_sql("SELECT name FROM pg_prepared_statements").scalars())
+    prepared = _prepared(connection)
     texts, arrays = [], []
     for rollup, columns in cells.items():
         name = f"add_to_{rollup.name}"
@@ -104,6 +105,13 @@ def _add_arrays(connection: Connection, cells: Mapping[Rollup, Mapping[str, Sequ
         texts.append(f"EXECUTE {name} ({', '.join(['%s'] * len(columns))})")
         arrays += [_array(rollup.table.c[column], values) for column, values in columns.items()]
     connection.exec_driver_sql("; ".join(texts), tuple(arrays))
+    connection.info[_PREPARED] = prepared | {f"add_to_{rollup.name}" for rollup in cells}
+
+
+def _prepared(connection: Connection) -> frozenset[str]:
+    """The statements that this session has planned; it is asked where it may have failed in the midst of planning."""
+    known: frozenset[str] | None = connection.info.pop(_PREPARED, None)
+    return known or frozenset(connection.exec_driver_sql("SELECT name FROM pg_prepared_statements").scalars())
 
 
 def _adding(rollup: Rollup, rows: str) -> str:

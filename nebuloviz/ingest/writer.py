@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, LargeBinary, Table, any_, bindparam, case, exc, func, select, text
+from sqlalchemy import Connection, LargeBinary, Table, any_, bindparam, case, exc, func, select, text, update
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 from sqlalchemy.types import Text
 
-from nebuloviz.db import insert
+from nebuloviz.db import Insert, insert, inserting
 from nebuloviz.ingest.batch import ACCEPTED, DUPLICATE, Batch, Item, Outcome, Written
 from nebuloviz.ingest.failpoints import reach
 from nebuloviz.ingest.installation import CURRENCY, settled
@@ -269,10 +270,8 @@ def _add_to_rollups(connection: Connection, counted: Tally) -> None:
     if counted.spread:
         spread = {"order_id": sorted(counted.spread)}
         insert_texts(connection, SpreadOrder, spread, lambda statement: statement.on_conflict_do_nothing())
-    touched = insert(connection, DayVersion)
-    newer = {"version": DayVersion.version + 1}
     days = [{"day": day, "version": 1} for day in sorted(counted.days)]
-    connection.execute(touched.on_conflict_do_update(index_elements=["day"], set_=newer), days)
+    connection.execute(_touched(connection.dialect.name), days)
 
 
 def _store_dead_letters(
@@ -311,28 +310,38 @@ def _kept_bytes(original: bytes | None, value: bytes | None) -> bytes:
 
 def _count(connection: Connection, written: Written, now: datetime) -> None:
     """Advance the partition's counts and the pace of its topic."""
-    offset = _table(IngestOffset)
-    advanced = {
-        "n_ok": offset.c.n_ok + written.accepted,
-        "n_duplicate": offset.c.n_duplicate + written.duplicates,
-        "n_rejected": offset.c.n_rejected + written.rejected,
-        "updated_at": now,
-    }
-    here = (offset.c.topic == written.topic) & (offset.c.partition == written.partition)
-    connection.execute(offset.update().where(here).values(advanced))
-    pace = insert(connection, IngestMinute)
+    counts = {"accepted": written.accepted, "duplicate": written.duplicates, "rejected": written.rejected}
+    connection.execute(_ADVANCED, counts | {"of_topic": written.topic, "of_partition": written.partition, "at": now})
     late = max((now - min((sale.sold_at for sale in written.sales), default=now)) // timedelta(seconds=1), 0)
-    row = {
-        "minute": now.astimezone(UTC).replace(second=0, microsecond=0),
-        "topic": written.topic,
-        "accepted": written.accepted,
-        "duplicate": written.duplicates,
-        "rejected": written.rejected,
-        "late_seconds": late,
-    }
+    minute = now.astimezone(UTC).replace(second=0, microsecond=0)
+    row = {"minute": minute, "topic": written.topic, "late_seconds": late} | counts
+    connection.execute(_paced(connection.dialect.name), row)
+
+
+_ADVANCED = (
+    update(_table(IngestOffset))
+    .where(IngestOffset.topic == bindparam("of_topic"), IngestOffset.partition == bindparam("of_partition"))
+    .values(
+        n_ok=IngestOffset.n_ok + bindparam("accepted"),
+        n_duplicate=IngestOffset.n_duplicate + bindparam("duplicate"),
+        n_rejected=IngestOffset.n_rejected + bindparam("rejected"),
+        updated_at=bindparam("at"),
+    )
+)
+
+
+@cache
+def _paced(dialect: str) -> Insert:
+    pace = inserting(dialect, IngestMinute)
     larger = pace.excluded.late_seconds
     sums = {
         **{name: getattr(IngestMinute, name) + pace.excluded[name] for name in ("accepted", "duplicate", "rejected")},
         "late_seconds": case((larger > IngestMinute.late_seconds, larger), else_=IngestMinute.late_seconds),
     }
-    connection.execute(pace.values(row).on_conflict_do_update(index_elements=["minute", "topic"], set_=sums))
+    return pace.on_conflict_do_update(index_elements=["minute", "topic"], set_=sums)
+
+
+@cache
+def _touched(dialect: str) -> Insert:
+    newer = {"version": DayVersion.version + 1}
+    return inserting(dialect, DayVersion).on_conflict_do_update(index_elements=["day"], set_=newer)

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, event, func, select, true, update
+from sqlalchemy import ColumnElement, bindparam, event, func, select, true, update
 from sqlalchemy.orm import Session
 
 from nebuloviz.child import Child, ChildLostError, Children
@@ -332,12 +332,22 @@ def _result_of(outcomes: Sequence[Outcome]) -> PostResult:
 
 def _next_offsets(session: Session, topic: str, count: int, now: datetime) -> int:
     """Number records of a topic that has no numbers of its own; the row is locked until the transaction ends."""
-    fresh = {"topic": topic, "partition": 0, "next_offset": 0, "updated_at": now}
     connection = session.connection()  # a session would look for what it holds of it
-    connection.execute(insert(session, IngestOffset).values(fresh).on_conflict_do_nothing())
-    here = (IngestOffset.topic == topic) & (IngestOffset.partition == 0)
-    moved = update(IngestOffset).where(here).values(next_offset=IngestOffset.next_offset + count)
-    return int(connection.execute(moved.returning(IngestOffset.next_offset)).scalar_one()) - count
+    numbered = {"of_topic": topic, "count": count}
+    moved = connection.scalar(_MOVED_ON, numbered)
+    if moved is None:
+        fresh = {"topic": topic, "partition": 0, "next_offset": 0, "updated_at": now}
+        connection.execute(insert(session, IngestOffset).values(fresh).on_conflict_do_nothing())
+        moved = connection.execute(_MOVED_ON, numbered).scalar_one()
+    return int(moved) - count
+
+
+_MOVED_ON = (
+    update(IngestOffset)
+    .where(IngestOffset.topic == bindparam("of_topic"), IngestOffset.partition == 0)
+    .values(next_offset=IngestOffset.next_offset + bindparam("count"))
+    .returning(IngestOffset.next_offset)
+)
 
 
 def _reason_text(reason: Reason, detail: str) -> str:
