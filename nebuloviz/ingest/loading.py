@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg2
-from sqlalchemy import Column, Connection, LargeBinary, Table, Text, exc, func, literal, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    Table,
+    Text,
+    any_,
+    exc,
+    func,
+    literal,
+    select,
+    text,
+)
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from nebuloviz.db import Insert, insert
@@ -123,26 +138,39 @@ def _adding(rollup: Rollup, rows: str) -> str:
 
 
 def _array(column: Column[Any], values: Sequence[Any]) -> str:
-    """As PostgreSQL reads it."""
-    if not isinstance(column.type, Text):
-        return f"{{{','.join(_texts(column, values))}}}"
-    joined = _NULL.join(values).replace("\\", "\\\\").replace('"', '\\"')
-    return '{"' + joined.replace(_NULL, '","') + '"}'
+    """As PostgreSQL reads it: one text takes it a fraction of the time that thousands of values do."""
+    texts = _texts(column, values)
+    if not isinstance(column.type, (Text, LargeBinary)):
+        return f"{{{','.join(texts)}}}"
+    joined = _NULL.join(texts).replace("\\", "\\\\").replace('"', '\\"')
+    return '{"' + joined.replace(_NULL, '","') + '"}' if values else "{}"
+
+
+def array_of(column: Column[Any], values: Sequence[Any]) -> ColumnElement[Sequence[Any]]:
+    """Values of a column, none of them NULL, as one parameter (PostgreSQL)."""
+    return sql_cast(literal(_array(column, values), Text), ARRAY(column.type))
+
+
+def among(connection: Connection, column: Column[str], values: Sequence[str]) -> ColumnElement[bool]:
+    """That a column of texts has one of many values."""
+    if connection.dialect.name == "postgresql":
+        return column == any_(array_of(column, values))
+    return column.in_(select(text("value")).select_from(func.json_each(json.dumps(values))))
 
 
 def insert_texts(
     connection: Connection,
-    model: type[Any],
+    table: Table,
     columns: Mapping[str, Sequence[str]],
     on_conflict: Callable[[Insert], Insert],
 ) -> None:
     """Insert rows of texts: in PostgreSQL by one statement, as its driver would take many rows one by one."""
     if connection.dialect.name == "postgresql":
-        arrays = [func.unnest(literal(list(column), ARRAY(Text))) for column in columns.values()]
-        connection.execute(on_conflict(insert(connection, model).from_select(list(columns), select(*arrays))))
+        arrays = [func.unnest(array_of(table.c[name], column)) for name, column in columns.items()]
+        connection.execute(on_conflict(insert(connection, table).from_select(list(columns), select(*arrays))))
     else:
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        connection.execute(on_conflict(insert(connection, model)), rows)
+        connection.execute(on_conflict(insert(connection, table)), rows)
 
 
 class _Spelt(dict[Any, str]):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Connection, any_, case, func, literal, or_, select, text
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import Text
+from sqlalchemy import Connection, Table, case, or_, select
 
 from nebuloviz.db import Insert, insert
-from nebuloviz.ingest.loading import insert_texts
+from nebuloviz.ingest.loading import among, insert_texts
 from nebuloviz.models import Installation, Product
 
+_PRODUCT = cast("Table", Product.__table__)
 _VERSION = "product_names"  # of the installation: another token whenever a name is stored
 _MAX_KNOWN = 100_000
 
@@ -60,7 +58,7 @@ def _store(connection: Connection, named: Mapping[str, tuple[str, str]]) -> bool
         "name": [name or key for key, (name, _category) in products],
         "category": [category for _key, (_name, category) in products],
     }
-    insert_texts(connection, Product, columns, _keep_latest)
+    insert_texts(connection, _PRODUCT, columns, _keep_latest)
     return True
 
 
@@ -76,12 +74,10 @@ def _keep_latest(named: Insert) -> Insert:
 
 def _stored_products(connection: Connection, keys: list[str]) -> dict[str, tuple[str, str]]:
     """Name and category of those products that are stored."""
-    if connection.dialect.name == "sqlite":
-        listed = select(text("value")).select_from(func.json_each(json.dumps(keys)))
-        found = select(Product.product_id, Product.name, Product.category).where(Product.product_id.in_(listed))
-    else:
-        among = Product.product_id == any_(literal(keys, ARRAY(Text)))
-        found = select(Product.product_id, Product.name, Product.category).where(among)
+    product = _PRODUCT.c
+    found = select(product.product_id, product.name, product.category).where(
+        among(connection, product.product_id, keys)
+    )
     return {key: (name, category) for key, name, category in connection.execute(found)}
 
 

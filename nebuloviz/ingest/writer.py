@@ -12,17 +12,14 @@ from functools import cache
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, LargeBinary, Table, any_, bindparam, case, exc, func, select, text, update
-from sqlalchemy import cast as sql_cast
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import Connection, Table, any_, bindparam, case, exc, func, select, text, update
 from sqlalchemy.orm import Session
-from sqlalchemy.types import Text
 
 from nebuloviz.db import Insert, insert, inserting
 from nebuloviz.ingest.batch import ACCEPTED, DUPLICATE, Batch, Item, Outcome, Written
 from nebuloviz.ingest.failpoints import reach
 from nebuloviz.ingest.installation import CURRENCY, settled
-from nebuloviz.ingest.loading import add_cells, insert_texts, load
+from nebuloviz.ingest.loading import add_cells, array_of, insert_texts, load
 from nebuloviz.ingest.orders import older_lines
 from nebuloviz.ingest.products import ProductNames
 from nebuloviz.ingest.sale import Reason, Rejected, Sale
@@ -258,10 +255,8 @@ def _known_keys(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, in
             statement = f"SELECT key, fingerprint FROM sale_key WHERE key IN ({marks})"  # noqa: S608 - only question marks
             found.extend(connection.exec_driver_sql(statement, some))
     else:
-        # As one text, which the server reads in a fraction of the time that thousands of values take it
-        listed = bindparam("keys", "{" + ",".join([f'"\\\\x{key.hex()}"' for key in keys]) + "}", Text)
-        among = any_(sql_cast(listed, ARRAY(LargeBinary)))
-        found = list(connection.execute(select(*columns).where(SaleKey.key == among)))
+        listed = any_(array_of(_table(SaleKey).c.key, keys))
+        found = list(connection.execute(select(*columns).where(SaleKey.key == listed)))
     return {bytes(key): fingerprint for key, fingerprint in found}
 
 
@@ -269,7 +264,7 @@ def _add_to_rollups(connection: Connection, counted: Tally) -> None:
     add_cells(connection, counted.cells)
     if counted.spread:
         spread = {"order_id": sorted(counted.spread)}
-        insert_texts(connection, SpreadOrder, spread, lambda statement: statement.on_conflict_do_nothing())
+        insert_texts(connection, _table(SpreadOrder), spread, lambda statement: statement.on_conflict_do_nothing())
     days = [{"day": day, "version": 1} for day in sorted(counted.days)]
     connection.execute(_touched(connection.dialect.name), days)
 
