@@ -12,10 +12,10 @@ import pytest
 
 from nebuloviz.models import User
 from nebuloviz.permissions import ROLES
+from tests.dash_requests import post, visit
 from tests.program import PASSWORD, csrf_token
 from tests.security.conftest import Target, sale
 from tests.served import raw
-from tests.web.test_guard import post, visit
 
 #: What only administrators may reach; as the guard knows it.
 ADMINS_OWN = ("/users", "/users/1", "/roles", "/audit", "/status", "/export/audit")

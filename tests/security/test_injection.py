@@ -9,9 +9,9 @@ import httpx
 import openpyxl
 import pytest
 
+from tests.dash_requests import body_of, post, visit
 from tests.program import PASSWORD
 from tests.security.conftest import YESTERDAY, Target, sale
-from tests.web.test_guard import body_of, post, visit
 
 SPAN: dict[str, Any] = {"start": "2020-01-01", "end": "2100-01-01"}
 EXPORT = {"from": "2020-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z", "m": "revenue"}

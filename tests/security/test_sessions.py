@@ -8,9 +8,9 @@ from urllib.parse import quote, urlsplit
 import httpx
 import pytest
 
+from tests.dash_requests import post, visit
 from tests.program import PASSWORD, csrf_token, environment_of, started
 from tests.security.conftest import Target
-from tests.web.test_guard import post, visit
 
 COOKIE = "nebuloviz"
 ELSEWHERE = [

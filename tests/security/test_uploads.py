@@ -15,9 +15,9 @@ import openpyxl
 import psutil
 import pytest
 
+from tests.dash_requests import body_of, post
 from tests.security.conftest import MAX_UPLOAD_MB, YESTERDAY, Target
 from tests.served import raw
-from tests.web.test_guard import body_of, post
 
 STREAM = {"Content-Type": "application/octet-stream"}
 WHEN = YESTERDAY.isoformat()

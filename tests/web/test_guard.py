@@ -1,17 +1,15 @@
-"""The edge of the dashboard over real HTTP: every role against every page, callback and route, and attacks in many spellings."""
+"""The edge of the dashboard over real HTTP: what nobody may, pages in many spellings, other sites and headers."""
 
 import base64
 import hashlib
 import json
 import re
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from nebuloviz.permissions import ROLES, Permission
-from nebuloviz.web.files import name_of_lines
+from tests.dash_requests import JSON, UPDATE, body_of, post, visit
 from tests.program import ROOT, Program, run
 from tests.served import raw
 
@@ -46,79 +44,6 @@ PAGES: dict[str, Permission] = {
     "/roles/new": Permission.USERS_MANAGE,
     "/roles/viewer": Permission.USERS_MANAGE,
 }
-
-#: Beginning of a callback's first output (or '' for those without one) -> what it needs, where it is more than reading data.
-NEEDS: dict[str, Permission] = {
-    "data-": Permission.STREAM_READ,
-    "audit-": Permission.AUDIT_READ,
-    "status-": Permission.SETTINGS_MANAGE,
-    "user": Permission.USERS_MANAGE,
-    "role": Permission.USERS_MANAGE,
-    "alert": Permission.ALERTS_READ,
-    "calendar": Permission.ALERTS_READ,
-    "detectors": Permission.ALERTS_READ,
-    "incident": Permission.ALERTS_READ,
-    "notification": Permission.ALERTS_READ,
-    "rule": Permission.ALERTS_READ,
-    "taught": Permission.ALERTS_READ,
-}
-ROUTER = ".._pages_content.children..._pages_store.data.."
-UPDATE = "/_dash-update-component"
-JSON = {"Content-Type": "application/json"}
-
-
-#: Components whose value is never null in a browser.
-NEVER_EMPTY: dict[str, Any] = {"alert-id": 1}
-
-
-def body_of(entry: dict[str, Any], value: Any = None) -> dict[str, Any]:
-    """A request for a callback as the browser would send it, every input and state being `value`."""
-    inputs = [_part(item, value) for item in entry["inputs"]]
-    names = [name for name in entry["output"].strip(".").split("...") if name]
-    outputs = [_output(name) for name in names]
-    return {
-        "output": entry["output"],
-        "outputs": outputs if entry["output"].startswith("..") else outputs[0] if outputs else [],
-        "inputs": inputs,
-        "state": [_part(item, value) for item in entry["state"]],
-        "changedPropIds": [],
-    }
-
-
-def _part(item: dict[str, Any], value: Any) -> Any:
-    if not item["id"].startswith("{"):
-        own = item["id"] if item["property"] == "id" else value if value is not None else NEVER_EMPTY.get(item["id"])
-        return {"id": item["id"], "property": item["property"], "value": own}
-    pattern = json.loads(item["id"])
-    concrete = {key: "x" if isinstance(part, list) else part for key, part in pattern.items()}
-    part = {"id": concrete, "property": item["property"], "value": concrete if item["property"] == "id" else value}
-    return [part] if ["ALL"] in pattern.values() else part
-
-
-def _output(name: str) -> dict[str, Any]:
-    component, _dot, prop = name.rpartition(".")
-    if component.startswith("{"):
-        pattern = json.loads(component.replace("\\.", "."))
-        return {"id": {key: "x" if isinstance(part, list) else part for key, part in pattern.items()}, "property": prop}
-    return {"id": component, "property": prop}
-
-
-def post(client: httpx.Client, content: bytes | str | dict[str, Any], **headers: str) -> httpx.Response:
-    data = json.dumps(content) if isinstance(content, dict) else content
-    return client.post(UPDATE, content=data, headers=JSON | headers)
-
-
-def visit(path: object, search: object = "") -> dict[str, Any]:
-    """What the browser sends when it comes to `path`."""
-    return {
-        "output": ROUTER,
-        "outputs": [{"id": "_pages_content", "property": "children"}, {"id": "_pages_store", "property": "data"}],
-        "inputs": [
-            {"id": "_pages_location", "property": "pathname", "value": path},
-            {"id": "_pages_location", "property": "search", "value": search},
-        ],
-        "changedPropIds": ["_pages_location.pathname"],
-    }
 
 
 class TestNobody:
@@ -305,151 +230,6 @@ class TestPages:
             assert post(client, visit("/", value)).status_code == 400
 
 
-class TestCallbacks:
-    def test_each_declares_a_permission(self, declared: dict[str, str], callbacks: dict[str, Any]) -> None:
-        assert set(declared) == set(callbacks)
-        assert {need for need in declared.values() if need != "router"} <= {str(item) for item in Permission}
-        assert [name for name, need in declared.items() if need == "router"] == [ROUTER]
-
-    @pytest.mark.parametrize("role", sorted(ROLES))
-    def test_run_for_the_roles_that_may(
-        self, program: Program, role: str, declared: dict[str, str], callbacks: dict[str, Any]
-    ) -> None:
-        client = program.as_(role)
-        for name, need in declared.items():
-            if need == "router":
-                continue
-            answer = post(client, body_of(callbacks[name]))
-            allowed = need in ROLES[role]
-            assert (answer.status_code in {200, 204}) == allowed, (name, need, answer.status_code, answer.text[:300])
-            assert allowed or answer.status_code == 403
-
-    def test_of_a_page_need_at_least_what_the_page_needs(self, declared: dict[str, str]) -> None:
-        for name, need in declared.items():
-            for beginning, least in NEEDS.items():
-                if name.strip(".").startswith(beginning):
-                    roles = {role for role in ROLES if need in ROLES[role]}
-                    assert roles <= {role for role in ROLES if least in ROLES[role]}, (name, need)
-
-    @pytest.mark.parametrize(
-        "value",
-        [
-            -1,
-            1e308,
-            True,
-            "\x00",
-            "2026-13-45",
-            [],
-            [[None]],
-            {"a": {"b": []}},
-            ["x"] * 50,
-        ],
-        ids=repr,
-    )
-    def test_survive_any_value(self, program: Program, callbacks: dict[str, Any], value: object) -> None:
-        client = program.as_("admin")
-        for name, entry in callbacks.items():
-            if name != ROUTER:
-                answer = post(client, body_of(entry, value))
-                assert answer.status_code < 500, (name, value, answer.text[:300])
-
-    @pytest.mark.parametrize("trigger", ["x.y", "", "{", '{"a":1}.n_clicks', "its own"])
-    def test_survive_any_trigger(self, program: Program, callbacks: dict[str, Any], trigger: str) -> None:
-        client = program.as_("admin")
-        for name, entry in callbacks.items():
-            patterns = [item for item in entry["inputs"] if item["id"].startswith("{")]
-            for item in patterns[:1]:
-                own = f"{json.dumps(dict.fromkeys(json.loads(item['id']), 'x'))}.{item['property']}"
-                changed = [own if trigger == "its own" else trigger]
-                answer = post(client, body_of(entry, 1) | {"changedPropIds": changed})
-                assert answer.status_code < 500, (name, answer.text[:300])
-                assert "internal_error" not in answer.text, name
-
-
-class TestMalformedBodies:
-    @pytest.mark.parametrize(
-        ("content", "status"),
-        [
-            (b"", 400),
-            (b"{}", 400),
-            (b"[]", 400),
-            (b"null", 400),
-            (b"5", 400),
-            (b'"x"', 400),
-            (b"{", 400),
-            (b"\xff", 400),
-            (b"NaN", 400),
-            (b'{"output": NaN}', 400),
-            (b'{"output": "\\ud800"}', 400),
-            (b"[" * 100_000, 400),
-            (b'{"output":' * 100_000, 400),
-            (b'{"output": ' + b"9" * 5000 + b"}", 400),
-            (b'{"output": null}', 400),
-            (b'{"output": ["a"]}', 400),
-            (b'{"output": {"a": 1}}', 400),
-            (b'{"output": "nope.children"}', 404),
-            (b'{"output": ""}', 404),
-            (b'{"output": "__class__"}', 404),
-            (b'{"output": "' + b"x" * 9_000_000 + b'"}', 413),
-        ],
-        ids=lambda value: repr(value)[:40],
-    )
-    def test_are_refused(self, program: Program, content: bytes, status: int) -> None:
-        answer = post(program.as_("admin"), content)
-        assert answer.status_code == status
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert "Traceback" not in answer.text
-
-    @pytest.mark.parametrize("part", ["inputs", "outputs", "state", "changedPropIds"])
-    @pytest.mark.parametrize(
-        "value",
-        [None, 5, "x", {}, [], [5], [None], ["x"], [{}], [[{}]], [{"id": "x"}], [{"id": {}, "property": 5}] * 3],
-        ids=repr,
-    )
-    def test_parts_of_the_wrong_form_are_refused(
-        self, program: Program, callbacks: dict[str, Any], part: str, value: object
-    ) -> None:
-        client = program.as_("admin")
-        entry = callbacks[ROUTER]
-        stamp = next(entry for name, entry in callbacks.items() if "shell-stamp" in name)
-        for body in (visit("/"), body_of(entry), body_of(stamp)):
-            answer = post(client, body | {part: value})
-            fits = (part == "state" and value == [] and body["output"] == ROUTER) or (
-                part == "changedPropIds" and value in ([], ["x"])
-            )
-            assert answer.status_code in ({200, 204, 400} if fits else {400}), answer.text
-
-    @pytest.mark.parametrize("value", [True, 1.5, [1], [None], {}, {"a": 1}], ids=repr)
-    def test_values_of_the_wrong_type_are_refused(
-        self, program: Program, callbacks: dict[str, Any], value: object
-    ) -> None:
-        client = program.as_("admin")
-        checked = 0
-        for entry in callbacks.values():
-            body = body_of(entry)
-            for item in (*body["inputs"], *body["state"]):
-                if isinstance(item, dict) and item["property"] in {"n_clicks", "search", "pathname", "start_date"}:
-                    kept, item["value"] = item.get("value"), value
-                    assert post(client, body).status_code == 400
-                    item["value"] = kept
-                    checked += 1
-        assert checked > 20
-
-    def test_callbacks_that_run_in_the_browser_are_not_run_here(self, program: Program) -> None:
-        client = program.as_("admin")
-        for entry in client.get("/_dash-dependencies").json():
-            if entry["clientside_function"]:
-                assert post(client, body_of(entry)).status_code == 404
-
-    @pytest.mark.parametrize(
-        "content_type", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "text/json"]
-    )
-    def test_another_type_of_content_is_refused(self, program: Program, content_type: str) -> None:
-        client = program.as_("admin")
-        answer = client.post(UPDATE, content=json.dumps(visit("/")), headers={"Content-Type": content_type})
-        assert answer.status_code == 415
-
-
 class TestOtherSites:
     @pytest.mark.parametrize(
         "headers",
@@ -533,105 +313,6 @@ class TestHeaders:
     def test_pages_load_nothing_from_elsewhere(self, program: Program) -> None:
         page = program.as_("admin").get("/").text
         assert not re.findall(r"""(?:src|href)=["'](?:https?:)?//""", page)
-
-
-class TestFiles:
-    @pytest.mark.parametrize("role", sorted(ROLES))
-    def test_uploads_need_the_permission_to_write_sales(self, program: Program, role: str) -> None:
-        answer = program.as_(role).post(
-            "/uploads?name=a.csv", content=b"a,b\n1,2\n", headers={"Content-Type": "application/octet-stream"}
-        )
-        allowed = Permission.SALES_WRITE in ROLES[role]
-        assert answer.status_code == (201 if allowed else 403)
-        assert not allowed or re.fullmatch(r"[0-9a-f]{32}", answer.json()["upload_id"])
-
-    @pytest.mark.parametrize("chunked", [False, True])
-    def test_uploads_are_kept_whole_and_limited(self, program: Program, chunked: bool) -> None:
-        client = program.as_("admin")
-        headers = {"Content-Type": "application/octet-stream"}
-        for size, status in ((999_999, 201), (1_000_001, 413), (3_000_000, 413)):
-            pieces = (b"x" * 1000 for _ in range(size // 1000)), b"x" * (size % 1000)
-            content: Any = (part for part in [*pieces[0], pieces[1]]) if chunked else b"x" * size
-            answer = client.post("/uploads?name=a.csv", content=content, headers=headers)
-            assert answer.status_code == status, answer.text
-            if status == 201:
-                kept = program_data(program) / "uploads" / answer.json()["upload_id"]
-                assert kept.stat().st_size == size
-
-    @pytest.mark.parametrize(
-        "name",
-        [
-            "../../x.csv",
-            "a\r\nSet-Cookie: x=1",
-            "<img src=x>.csv",
-            "\u202egnp.csv",
-            "x" * 5000,
-            "",
-            "a/b\\c",
-            "con.csv",
-        ],
-    )
-    def test_names_of_uploads_are_only_words(self, program: Program, name: str) -> None:
-        answer = program.as_("admin").post(
-            "/uploads", params={"name": name}, content=b"a\n1\n", headers={"Content-Type": "application/octet-stream"}
-        )
-        assert answer.status_code == 201
-        assert "x" not in answer.cookies
-        assert {path.parent.name for path in program_data(program).rglob("*.csv")} <= {program_data(program).name}
-
-    @pytest.mark.parametrize("kind", ["csv", "xlsx"])
-    def test_exports_are_downloads(self, program: Program, kind: str) -> None:
-        query = "?m=revenue&by=category&from=2026-11-01T00:00:00Z&to=2026-11-22T00:00:00Z"
-        answer = program.as_("viewer").get(f"/export/{kind}{query}")
-        assert answer.status_code == 200
-        assert re.fullmatch(rf'attachment; filename="[\w.-]+\.{kind}"', answer.headers["content-disposition"])
-        assert answer.headers["cache-control"] == "no-store"
-
-    def test_of_a_heat_map_are_the_heat_map(self, program: Program) -> None:
-        week = "?m=revenue&grain=hour&shape=week&from=2026-11-01T00:00:00Z&to=2026-11-22T00:00:00Z"
-        answer = program.as_("viewer").get(f"/export/csv{week}")
-        assert [len(row.split(",")) for row in answer.text.splitlines()] == [25] * 8
-        assert "revenue-by-weekday-and-hour-2026-11-01" in answer.headers["content-disposition"]
-        pairs = "?m=revenue&by=store&by=channel&shape=pairs&top=5&from=2026-11-01T00:00:00Z&to=2026-11-22T00:00:00Z"
-        answer = program.as_("viewer").get(f"/export/csv{pairs}")
-        assert answer.text.removeprefix("\ufeff").startswith("Revenue: Store × Channel")
-        assert "revenue-by-store-channel-2026-11-01" in answer.headers["content-disposition"]
-
-    @pytest.mark.parametrize("kind", ["csv", "xlsx"])
-    def test_so_are_the_sale_lines_for_those_who_may_see_them(self, program: Program, kind: str) -> None:
-        path = f"/export/lines/{kind}?m=revenue&from=2026-11-01T00:00:00Z&to=2026-11-22T00:00:00Z"
-        answer = program.as_("analyst").get(path)
-        assert answer.status_code == 200
-        name = f"sale-lines-2026-11-01-2026-11-21.{kind}"
-        assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
-        assert program.as_("viewer").get(path).status_code == 403
-
-    def test_of_too_many_lines_are_named_as_what_they_hold(self) -> None:
-        assert [name_of_lines(count) for count in (20_000, 20_001)] == ["sale-lines", "sale-lines-newest-20000"]
-
-    @pytest.mark.parametrize(
-        ("path", "status"),
-        [
-            ("/export/pdf?m=revenue&from=2026-11-01&to=2026-11-02", 404),
-            ("/export/csv", 422),
-            ("/export/csv?m=nope&from=2026-11-01&to=2026-11-02", 422),
-            ("/export/csv?m=revenue%0d%0aSet-Cookie:x&from=2026-11-01&to=2026-11-02", 422),
-            ("/export/csv?m=revenue&from=x&to=y", 422),
-            ("/export/csv?m=revenue&from=2026-11-01&to=2026-11-02&limit=1e9", 422),
-            ("/export/csv?m=revenue&from=2026-11-01&to=2026-11-02&tz=../../etc/passwd", 422),
-            ("/export/csv?m=revenue&from=0001-01-01&to=9999-12-31&grain=minute", 422),
-            ("/export/csv?m=revenue&from=2026-11-01&to=2026-11-02&f.category=%00", 400),
-            ("/export/csv?m=revenue&from=2026-11-01&to=2026-11-02&shape=cube", 422),
-            ("/export/csv?m=revenue&from=2026-11-01&to=2026-11-02&shape=week", 422),
-            ("/export/csv?m=revenue&from=2026-11-01&to=2026-11-02&by=store&shape=pairs", 422),
-        ],
-    )
-    def test_exports_that_cannot_be_made_are_refused(self, program: Program, path: str, status: int) -> None:
-        assert program.as_("viewer").get(path).status_code == status
-
-
-def program_data(program: Program) -> Path:
-    return Path(program.environment["NEBULOVIZ_DATA_DIR"])
 
 
 class TestStart:

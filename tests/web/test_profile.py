@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.dash_requests import UPDATE, post
 from tests.program import PASSWORD, Program
-from tests.web.test_guard import UPDATE, post
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from nebuloviz.permissions import ROLES, Permission
+from tests.dash_requests import ROUTER, body_of, post, visit
 from tests.program import PASSWORD, ROOT, Program, csrf_token, run
-from tests.web.test_guard import ROUTER, body_of, post, visit
 
 #: A role of one's own, unlike any ready-made one: it looks after the stream and the log, and decides on no alerts.
 NIGHT_SHIFT = ["audit:read", "data:read", "sales:read", "stream:manage", "stream:read"]

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.dash_requests import body_of, post
 from tests.program import PASSWORD, Program, csrf_token
-from tests.web.test_guard import body_of, post
 
 OTHER = "another long password"
 _LINK = re.compile(r"http://[^\"\\]+/welcome/([\w-]+)")

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.dash_requests import ROUTER, UPDATE, body_of, post, visit
 from tests.program import PASSWORD, Program, csrf_token
-from tests.web.test_guard import ROUTER, UPDATE, body_of, post, visit
 
 #: What the program writes by itself, and the session's own marks.
 _ON_ITS_OWN = {
