@@ -1,10 +1,13 @@
 """Which tests run in one process, and what begins: where pytest-xdist shares them out, as `./nv test` does.
 
 Files stay whole. Those that share a running program stay together, so that it is started once and not in every process. What takes
-longest begins, so that at the end no process works alone.
+longest begins, so that at the end no process works alone; and what mostly waits is spread among what computes, so that the cores are
+never idle because all processes wait.
 """
 
 import re
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
 
@@ -18,9 +21,12 @@ _BY_DATABASE = "tests/security"
 _KIND = re.compile(r"[\[-](sqlite|postgresql)[\]-]")
 #: What takes longest, in this order; the rest fills up.
 _FIRST = (
-    "tests/faults/test_scale.py", "tests/ingest/test_sample_totals.py", "tests/deploy", "tests/security", "tests/e2e", "tests/faults",
-    "tests/web", "tests/ingest", "tests/services", "tests/api", "tests/test_",
+    "tests/faults/test_scale.py", "tests/faults/test_watching.py", "tests/faults/test_kills.py", "tests/faults/test_outages.py",
+    "tests/ingest/test_sample_totals.py", "tests/deploy/test_image.py", "tests/e2e", "tests/web/test_", "tests/security",
+    "tests/faults", "tests/deploy/test_observed.py", "tests/ingest", "tests/services", "tests/api", "tests/test_",
 )  # fmt: skip
+#: What mostly waits, for servers and processes that are killed and come back.
+_WAITING = "tests/faults/"
 
 
 class TogetherScheduling(LoadScopeScheduling):  # type: ignore[misc]  # as xdist is untyped
@@ -36,7 +42,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TogetherSche
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: _turn(item.nodeid))
+    together = defaultdict(list)
+    for item in sorted(items, key=lambda item: _turn(item.nodeid)):
+        together[group_of(item.nodeid)].append(item)
+    items[:] = [item for group in spread(together) for item in together[group]]
+
+
+def spread(groups: Iterable[str]) -> list[str]:
+    """The groups in their order, but with two that compute between any two that wait, as long as there are such."""
+    given = list(groups)
+    waiting = [group for group in given if group.startswith(_WAITING)]
+    order = [group for group in given if not group.startswith(_WAITING)]
+    for number, group in enumerate(waiting):
+        order.insert(3 * number, group)
+    return order
 
 
 def group_of(nodeid: str) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.sharing_out import group_of
+from tests.sharing_out import group_of, spread
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,10 @@ from tests.sharing_out import group_of
 )
 def test_what_shares_a_running_program_stays_together(test: str, group: str) -> None:
     assert group_of(test) == group
+
+
+def test_between_two_that_wait_are_two_that_compute() -> None:
+    waiting, computing = [f"tests/faults/test_{name}.py" for name in "abc"], ["one", "two", "three", "four", "five"]
+    a, b, c = waiting
+    assert spread([*waiting, *computing]) == [a, "one", "two", b, "three", "four", c, "five"]
+    assert spread([*waiting, "one"]) == [a, "one", b, c]
