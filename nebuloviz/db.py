@@ -232,12 +232,16 @@ def answering() -> Iterator[None]:
         raise Unavailable(_("The database does not answer at the moment. Please try again shortly.")) from error
 
 
+#: PostgreSQL's codes for a table or column that is not there: its tables are of another version, or not made yet.
+_NOT_SET_UP = frozenset({"42P01", "42703"})
+
+
 def _unanswered(error: DBAPIError) -> bool:
-    """Whether the server is away, shutting down, short of something or out of time, rather than asked something wrong."""
+    """Whether the server is away, shutting down, short of something, out of time or not set up, rather than asked something wrong."""
     if error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError)):
         return True
     state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or ""
-    return state.startswith(("08", "53", "57"))
+    return state.startswith(("08", "53", "57")) or state in _NOT_SET_UP
 
 
 def _normalised(text: str) -> URL:

@@ -117,7 +117,7 @@ def _allowance(scope: Scope) -> dict[str, str]:
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer, and hang up: what else comes over this connection may be no request at all."""
-    words = _("The address or a header is not valid.")
+    words = _("The method, the address or a header is not valid.")
     await ProblemResponse(400, "malformed_request", words, headers={"Connection": "close"})(scope, receive, send)
 
 
@@ -128,10 +128,13 @@ def _template(scope: Scope) -> str:
 
 
 def _readable(scope: Scope) -> bool:
-    """Addresses in ASCII and without NUL, and one word on where the body ends; all else is a probe, and trips what stands behind.
+    """A method as it is written, an address in ASCII and without NUL, and one word on where the body ends; all else is a probe.
 
-    A proxy in front might go by the other of two words, and take the rest of the body for a request.
+    It trips what stands behind, to part of which `post` is a POST and to part of which it is none. A proxy in front might go by
+    the other of two words, and take the rest of the body for a request.
     """
+    if not scope["method"].isupper():
+        return False
     query: bytes = scope["query_string"]
     framing = {b"content-length", b"transfer-encoding"} & {name for name, _value in scope["headers"]}
     return query.isascii() and b"%00" not in query and "\x00" not in scope["path"] and len(framing) < 2

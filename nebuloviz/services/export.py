@@ -26,9 +26,11 @@ from nebuloviz.services.interfaces import Frame, FrameColumn, SaleLine
 from nebuloviz.services.shown import Matrix, happened, value_label
 
 _BOM = "\ufeff"  # without it Excel reads UTF-8 as something else
-#: Where a spreadsheet could find the beginning of a formula, full-width forms included: at the start, or behind what another
-#: language's spreadsheet takes for the end of a cell.
-_FORMULA_START = re.compile("(?:^|(?<=[;\t\r\n]))(?=[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20])")
+#: Where a spreadsheet could find the beginning of a formula, full-width forms and what is not seen in front of it included: at the
+#: start, or behind what another language's spreadsheet takes for the end of a cell.
+_FORMULA_START = re.compile(
+    "(?:^|(?<=[;\t\r\n]))(?=[\u200b-\u200f\u2060\ufeff]*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
+)
 _DATE_ONLY = {"day", "week", "month", "quarter", "year"}
 _FIRST_YEAR = 1900  # Excel knows no earlier dates
 _NUMBER_FORMATS = {"money": "#,##0.00", "count": "#,##0", "quantity": "#,##0.###", "ratio": "0.0%", "": "General"}

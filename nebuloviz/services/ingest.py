@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from nebuloviz.child import Child, ChildLostError, Children
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database, insert
-from nebuloviz.errors import InvalidInput, NebuloVizError, NotFound, Unavailable
+from nebuloviz.errors import Conflict, InvalidInput, NebuloVizError, NotFound, Unavailable
 from nebuloviz.i18n import gettext as _
 from nebuloviz.ingest import tasks
 from nebuloviz.ingest.batch import Batch, Item, Outcome, Written
@@ -58,6 +58,7 @@ from nebuloviz.settings import Settings
 API_TOPIC = "api"
 RETRY_TOPIC = "retry"
 SHOWN_MINUTES = 60
+MOST_IMPORTS = 4  # at once in a process, each in a process of its own
 _PARTITIONS = 2**31  # more than a broker can have
 _NOTED_CHARACTERS = 4_000
 _WRITTEN_AT_ONCE = 5_000
@@ -251,6 +252,8 @@ class SalesIngestService(IngestService):
         with self._lock:
             if upload.digest in self._imported:
                 raise InvalidInput(_("This file is being imported already."))
+            if len(self._imported) >= MOST_IMPORTS:
+                raise Conflict(_("Other files are being imported. Wait until one of them is done."))
             self._imported.add(upload.digest)
         storage = tasks.Storage.of(self._database, self._settings.time_zone, self._settings.currency)
         with contextlib.ExitStack() as stack:

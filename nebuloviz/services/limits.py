@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,8 @@ _FORGOTTEN_SECONDS = 60  # after which an attempt counts no more whose process h
 _RETRY_REDIS_SECONDS = 10.0
 _REDIS_TIMEOUT_SECONDS = 0.5
 _MOST_WINDOWS = 20_000  # those that have ended are dropped at so many
+
+_WITH_PORT = re.compile(r"\[([^]]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -285,7 +288,13 @@ def client_address(peer: str | None, forwarded_for: Sequence[str], trusted_proxi
     hops = [hop.strip() for line in forwarded_for for hop in line.split(",")]
     if not 0 < trusted_proxies <= len(hops):
         return peer or ""
-    return hops[-trusted_proxies]
+    return _without_port(hops[-trusted_proxies])
+
+
+def _without_port(hop: str) -> str:
+    """Some proxies write down the port too, by which each connection would be somebody else's."""
+    found = _WITH_PORT.fullmatch(hop)
+    return (found[1] or found[2]) if found else hop
 
 
 def hashed(text: str) -> str:

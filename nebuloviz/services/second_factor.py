@@ -95,7 +95,8 @@ class DatabaseSecondFactor(SecondFactorService):
                 self._auth.codes_gate.failed(key)
                 raise WrongCode(_("The code is not right. Make sure that your phone's clock is."))
             self._auth.codes_gate.succeeded(key)
-        now = self._now()
+        user, now = _locked(session, actor.user_id), self._now()
+        _demand_off(user)  # once more: of two at once, one wins
         user.totp_secret = self._stored.close(json.dumps([user.id, secret]))
         user.totp_step, user.second_factor_at = step, now
         session.flush()
@@ -103,7 +104,8 @@ class DatabaseSecondFactor(SecondFactorService):
         return _new_codes(session, user.id)
 
     def renew_codes(self, session: Session, actor: Actor, password: str) -> Sequence[str]:
-        user = self._auth.confirm_password(session, actor.user_id, password)
+        self._auth.confirm_password(session, actor.user_id, password)
+        user = _locked(session, actor.user_id)
         _demand_on(user)
         self._audit.record(session, actor, AuditAction.RECOVERY_CODES_MADE, subject_of(user))
         return _new_codes(session, user.id)
@@ -202,6 +204,11 @@ def _enrolment(user: User, secret: str, ticket: str) -> Enrolment:
 
 def _user(session: Session, user_id: int) -> User:
     return session.get_one(User, user_id, populate_existing=True)
+
+
+def _locked(session: Session, user_id: int) -> User:
+    """The user as stored now, whom nobody else changes until the transaction ends."""
+    return session.get_one(User, user_id, populate_existing=True, with_for_update={"of": User})
 
 
 def _demand_off(user: User) -> None:

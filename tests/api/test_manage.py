@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar
@@ -13,7 +14,8 @@ import pyarrow as pa
 import pytest
 
 from nebuloviz.client import ApiError, Client
-from tests.api.conftest import PASSWORD, Api
+from nebuloviz.settings import load
+from tests.api.conftest import PASSWORD, Api, running_api
 from tests.api.test_data import END, START, sale
 
 QUERY = {"metrics": ["revenue", "lines"], "dimensions": ["category"], "start": START, "end": END, "order": "category"}
@@ -23,6 +25,14 @@ QUERY = {"metrics": ["revenue", "lines"], "dimensions": ["category"], "start": S
 def _filled(api: Api) -> None:
     with api.client("data_scientist") as client:
         assert client.post("/api/v1/sales", json=[sale(number) for number in range(8)]).status_code == 200
+
+
+@pytest.fixture
+def over_postgres(postgres_url: str) -> Iterator[Api]:
+    """The same API over PostgreSQL."""
+    secret = "a-secret-of-the-tests-0123456789abcdef"
+    with running_api(load(database_url=postgres_url, secret_key=secret, requests_per_minute=0)) as running:
+        yield running
 
 
 @pytest.fixture
@@ -370,6 +380,23 @@ class TestStream:
         assert admin.post("/api/v1/dead-letters/discard", json={"ids": ids}).json()["discarded"] == len(
             letters["items"]
         )
+
+    @pytest.mark.parametrize("kind", ["api", "over_postgres"])
+    def test_a_rejected_record_is_corrected_and_read_again(self, kind: str, request: pytest.FixtureRequest) -> None:
+        api: Api = request.getfixturevalue(kind)
+        with api.client("admin") as admin:
+            posted = admin.post("/api/v1/sales", json=[sale(77, quantity="x", sale_id=f"corrected-{kind}")])
+            assert posted.json()["rejected"] == 1
+            letter = admin.get("/api/v1/dead-letters").json()["items"][0]
+            assert letter["record"] == ""
+            again = {"ids": [letter["id"]], "corrected": [{"id": letter["id"], "record": "\0 no sale"}]}
+            assert admin.post("/api/v1/dead-letters/retry", json=again).json()["rejected"] == 1
+            assert admin.get(f"/api/v1/dead-letters/{letter['id']}").json()["record"] == "\0 no sale"
+            again["corrected"][0]["record"] = json.dumps(sale(77, sale_id=f"corrected-{kind}"))
+            assert admin.post("/api/v1/dead-letters/retry", json=again | {"ids": [letter["id"] + 1]}).status_code == 422
+            assert admin.post("/api/v1/dead-letters/retry", json=again).json()["accepted"] == 1
+            closed = admin.get(f"/api/v1/dead-letters/{letter['id']}").json()
+            assert (closed["state"], closed["payload_base64"]) == ("retried", letter["payload_base64"])
 
 
 class TestClient:

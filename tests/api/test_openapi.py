@@ -28,6 +28,9 @@ EXAMPLES = int(
     os.environ.get("NEBULOVIZ_TEST_EXAMPLES", USUAL_EXAMPLES)
 )  # of each operation and mode; more for a thorough look
 
+#: An import answers once a process of its own has looked into the file, which takes its time on a busy machine.
+PATIENCE_SECONDS = 120
+
 #: What a thorough look takes is known to nobody; a usual one ends in the time of any test.
 PATIENT = pytest.mark.timeout(0 if EXAMPLES > USUAL_EXAMPLES else None)
 
@@ -112,7 +115,9 @@ def send_all(api: Api, operation: APIOperation[Any, Any, Any, Any], mode: Genera
     @given(case=operation.as_strategy(generation_mode=mode))
     def send(case: Case[Any]) -> None:
         assume(all(map(is_sent, case.query.values())))
-        case.call_and_validate(base_url=api.served.url, headers=headers, excluded_checks=[REFUSED_WITH_REASON])
+        case.call_and_validate(
+            base_url=api.served.url, headers=headers, excluded_checks=[REFUSED_WITH_REASON], timeout=PATIENCE_SECONDS
+        )
 
     try:
         send()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from schemathesis import GenerationMode
@@ -10,6 +11,7 @@ from nebuloviz.settings import load
 from tests.api.conftest import PASSWORD, Api, running_api
 from tests.api.test_data import END, START, sale
 from tests.api.test_openapi import EXAMPLES, PATIENT, USUAL_EXAMPLES, operations, send_all
+from tests.program import environment_of, run, started
 from tests.servers import PostgresServer
 
 QUERY = {"metrics": ["lines", "revenue"], "dimensions": ["category"], "start": START, "end": END, "order": "category"}
@@ -57,6 +59,22 @@ def test_without_the_database_it_says_so_and_heals(api: Api, postgres: PostgresS
         while (status := client.get("/api/v1/alerts").status_code) == 503 and time.monotonic() < deadline:
             time.sleep(0.2)
         assert status == 200
+
+
+def test_before_its_tables_are_there_it_says_so(postgres_url: str, tmp_path: Path) -> None:
+    environment = environment_of(
+        tmp_path, database_url=postgres_url, secret_key="a-secret-of-the-tests-0123456789abcdef"
+    )
+    with started(environment) as program, program.client() as client:
+        answer = client.post("/api/v1/auth/token", json={"username": "admin", "password": PASSWORD})
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), answer.text
+        assert program.sign_in(client, "admin", PASSWORD).status_code == 503
+        assert client.get("/readyz").status_code == 503
+        run(["-m", "nebuloviz", "migrate"], environment)
+        deadline = time.monotonic() + 60
+        while program.sign_in(client, "admin", PASSWORD).status_code != 303 and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert client.get("/readyz").status_code == 200
 
 
 @pytest.mark.faults

@@ -110,6 +110,25 @@ class TestTurningOn:
         with anna.database.session() as session, pytest.raises(TooManyRequests):
             anna.service.begin(session, anna.actor, PASSWORD)
 
+    def test_twice_at_once_is_done_once(self, anna: People) -> None:
+        with anna.database.session() as session:
+            enrolment = anna.service.begin(session, anna.actor, PASSWORD)
+        anna.secret = enrolment.secret
+        code = anna.code()
+
+        def confirm(_number: int) -> bool:
+            try:
+                with anna.database.transaction() as session:
+                    anna.service.confirm(session, anna.actor, enrolment.ticket, code)
+            except Conflict:
+                return False
+            return True
+
+        with ThreadPoolExecutor(4) as pool:
+            assert sorted(pool.map(confirm, range(4))) == [False, False, False, True]
+        assert anna.codes_left() == 8
+        assert anna.actions() == ["second-factor:on"]
+
     def test_with_a_wrong_code_leaves_it_off(self, anna: People) -> None:
         with anna.database.session() as session:
             enrolment = anna.service.begin(session, anna.actor, PASSWORD)

@@ -104,6 +104,12 @@ class TestSpellings:
         assert target.api("viewer").post("/api/v1/users/1", headers={header: value}).status_code == 405
         assert target.api("viewer").get("/api/v1/users", headers={header: "/api/v1/me"}).status_code == 403
 
+    @pytest.mark.parametrize("method", ["get", "Get", "post", "Post", "pOST", "put", "delete"])
+    def test_of_a_method_are_none(self, target: Target, method: str) -> None:
+        """Methods are told apart by case, but not by everybody: what is meant for a POST alone must not be missed by `post`."""
+        for path in ("/login", "/users", "/_dash-update-component", "/api/v1/me", "/api/v1/auth/token"):
+            assert plain(target, path, "admin", method).startswith(b"HTTP/1.1 400 "), path
+
     @pytest.mark.parametrize("path", ["/api/v1/users", "/api/v1/audit"])
     def test_of_a_route_open_it_for_nobody_else(self, target: Target, path: str) -> None:
         token = target.api("viewer").headers["Authorization"]

@@ -59,7 +59,9 @@ class TestCsv:
     def test_begins_with_the_mark_that_excel_needs(self) -> None:
         assert csv_bytes(sheet_of_frame(frame(["Zürich"], [1.0]))).startswith(b"\xef\xbb\xbf")
 
-    @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
+    @pytest.mark.parametrize(
+        "start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "\u200b=", "\ufeff@"]
+    )
     def test_lets_no_text_pass_for_a_formula(self, start: str) -> None:
         (_, row) = csv_rows(csv_bytes(sheet_of_frame(frame([f"{start}cmd|' /C calc'!A0"], [1.0]))))
         assert row[1] == f"'{start}cmd|' /C calc'!A0"

@@ -13,12 +13,13 @@ import pytest
 from sqlalchemy import select, update
 
 from nebuloviz.db import Database
-from nebuloviz.errors import InvalidInput, NotFound, PermissionDenied
+from nebuloviz.errors import Conflict, InvalidInput, NotFound, PermissionDenied
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.jobs import open_job
 from nebuloviz.ingest.recount import differences
 from nebuloviz.models import AuditEntry, IngestGap, IngestMinute, IngestOffset
 from nebuloviz.permissions import ROLES, SYSTEM, Actor
+from nebuloviz.services import ingest
 from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.interfaces import ImportView, PostResult
 from nebuloviz.settings import load
@@ -219,6 +220,19 @@ class TestImports:
         service.stop()
         with database.session() as session, pytest.raises(NotFound):
             service.preview(session, SYSTEM, upload)
+
+    def test_so_many_at_once_and_no_more(
+        self, service: SalesIngestService, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each takes a process, and memory for one."""
+        upload = service.store_upload("shop.csv", [SHOP])
+        with database.session() as session:
+            with monkeypatch.context() as patched:
+                patched.setattr(ingest, "MOST_IMPORTS", 0)
+                with pytest.raises(Conflict):
+                    service.start_import(session, SYSTEM, upload, {})
+            service.start_import(session, SYSTEM, upload, {})
+        assert finished(service, database)[0].state == "done"
 
     def test_the_rate_is_that_since_an_import_went_on(self, service: SalesIngestService, database: Database) -> None:
         stored = {"topic": "file:x", "partition": 0, "next_offset": 5_000, "updated_at": NOW + timedelta(days=1)}

@@ -15,6 +15,7 @@ from nebuloviz.api.schemas.stream import (
     DeadLetterIds,
     DeadLetterItem,
     DeadLetterList,
+    DeadLettersAgain,
     Discarded,
     Minute,
     PartitionItem,
@@ -22,6 +23,8 @@ from nebuloviz.api.schemas.stream import (
     Retried,
     StreamAnswer,
 )
+from nebuloviz.errors import InvalidInput
+from nebuloviz.i18n import _
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import DeadLetterView
 
@@ -67,9 +70,12 @@ async def dead_letter(asker: Reader, letter_id: Annotated[int, Path(ge=1, le=2**
 
 
 @router.post("/dead-letters/retry", summary="Read rejected records again")
-async def retry_dead_letters(asker: Manager, body: DeadLetterIds) -> Retried:
+async def retry_dead_letters(asker: Manager, body: DeadLettersAgain) -> Retried:
     """Those that succeed close; the others stay, with their new reason."""
-    result = await asker.act_in_thread(asker.services.ingest.retry, body.ids)
+    corrected = {each.id: each.record.encode() for each in body.corrected}
+    if not corrected.keys() <= set(body.ids):
+        raise InvalidInput(_("Corrections are for records that are among `ids`."))
+    result = await asker.act_in_thread(asker.services.ingest.retry, body.ids, corrected)
     return Retried.model_validate(result)
 
 
@@ -80,5 +86,7 @@ async def discard_dead_letters(asker: Manager, body: DeadLetterIds) -> Discarded
 
 
 def _letter(letter: DeadLetterView) -> DeadLetterItem:
-    fields = {name: getattr(letter, name) for name in DeadLetterItem.model_fields if name != "payload_base64"}
-    return DeadLetterItem(**fields, payload_base64=base64.b64encode(letter.payload).decode("ascii"))
+    own = {"payload_base64": base64.b64encode(letter.payload).decode("ascii")}
+    own["record"] = (letter.record or b"").decode(errors="replace")
+    fields = {name: getattr(letter, name) for name in DeadLetterItem.model_fields if name not in own}
+    return DeadLetterItem(**fields, **own)

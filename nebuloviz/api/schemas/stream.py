@@ -61,6 +61,12 @@ class DeadLetterItem(Outgoing):
     received_at: datetime
     payload_size: int
     payload_base64: str
+    record: Annotated[
+        str,
+        Field(
+            description="What was made of a file's row, or the correction that was tried last: begin with it to correct."
+        ),
+    ]
 
 
 class DeadLetterList(Outgoing):
@@ -71,6 +77,24 @@ class DeadLetterList(Outgoing):
 
 class DeadLetterIds(Incoming):
     ids: Annotated[list[_Id], Field(min_length=1, max_length=1000)]
+
+
+class Correction(Incoming):
+    id: _Id
+    record: Annotated[
+        str, Field(min_length=1, max_length=100_000, description="The sale as it should have come, in JSON.")
+    ]
+
+
+class DeadLettersAgain(DeadLetterIds):
+    corrected: Annotated[
+        list[Correction],
+        Field(
+            default_factory=list,
+            max_length=1000,
+            description="What is read in place of some of them; their bytes stay as they came.",
+        ),
+    ]
 
 
 class Retried(Outgoing):
