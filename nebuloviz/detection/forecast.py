@@ -81,7 +81,7 @@ def outlooks(
     known = len(days)
     if known < LEAST_DAYS:
         return [None for _span in spans]
-    planned = planned or Planned.nothing(known + max(end for _first, end in spans))
+    planned = planned or Planned.nothing(known + max((end for _first, end in spans), default=0))
     lift, days = lift_of(days, planned), usual(days, planned)
     level, shape = _levels_and_shapes(days)
     found = []

@@ -116,6 +116,15 @@ def finds_nothing_where_nothing_is_known(kind: type[SeriesDetector]) -> None:
         promise(bool((judged.score[-3:][~known] == 0).all()), "a value that is not known is no finding")
 
 
+def draws_a_range_before_it_sees_the_value(kind: type[SeriesDetector]) -> None:
+    for course in _courses(kind):
+        values = course.values.copy()
+        values[-1] = np.nan
+        known, unknown = kind(seed=0).judge(course), kind(seed=0).judge(_with(course, values))
+        pairs = zip(_arrays(known)[:3], _arrays(unknown)[:3], strict=True)
+        promise(all(_close(x[-1:], y[-1:]) for x, y in pairs), "the range of a bucket does not depend on its own value")
+
+
 SeriesCheck = Callable[[type[SeriesDetector]], None]
 SERIES_CHECKS: tuple[SeriesCheck, ...] = (
     says_what_it_is,
@@ -128,6 +137,7 @@ SERIES_CHECKS: tuple[SeriesCheck, ...] = (
     survives_pickling,
     handles_gaps_and_constants,
     finds_nothing_where_nothing_is_known,
+    draws_a_range_before_it_sees_the_value,
 )
 
 

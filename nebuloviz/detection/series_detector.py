@@ -115,8 +115,9 @@ class SeriesDetector(ABC):
     inside `judge`; where that is costly, learn once a week, at whole multiples of `season`, so that where a course begins does
     not matter.
 
-    A value that is NaN is no finding. Gaps, constants and courses too short to say anything of occur. Instances are pickled, equal
-    seeds give equal judgements, and the arrays stay as they are.
+    The expectation and the range of a bucket do not depend on its own value. A value that is NaN is no finding. Gaps, constants and
+    courses too short to say anything of occur. Instances are pickled, equal seeds give equal judgements, and the arrays stay as
+    they are.
     """
 
     name: ClassVar[str]

@@ -140,7 +140,8 @@ class Scored(SeriesDetector):
 
     Features are how far the last one, four and eight buckets together are from the usual at their places of the week, and the
     step from the bucket before, in robust standard deviations of four weeks. It learns at the end of each week from the eight
-    before. What lies in the range of three standard deviations is no finding.
+    before, once each open place of the week was seen three times. What lies in the range of three standard deviations is no
+    finding, and buckets that are not known, as while the shop is closed, were no different from usual.
     """
 
     name = "isolation_forest"
@@ -151,6 +152,7 @@ class Scored(SeriesDetector):
     scorer: ClassVar[type[Detector]] = ForestDetector
     _LEARNED_WEEKS = 8
     _FEWEST_WEEKS = 3
+    _LEAST_KNOWN = 5
     _WINDOWS = (1, 4, 8)
 
     def __reduce__(self) -> tuple[Callable[..., Scored], tuple[object, ...]]:
@@ -166,7 +168,7 @@ class Scored(SeriesDetector):
         for week in np.unique(weeks[course.asked :]):
             rows = np.flatnonzero((weeks == week) & known)
             past = np.flatnonzero((weeks >= week - self._LEARNED_WEEKS) & (weeks < week) & known)
-            if len(rows) and len(past) >= self._FEWEST_WEEKS * course.season:
+            if len(rows) and len(past) >= self._FEWEST_WEEKS * len(np.unique(course.slots[past])):
                 surprise[rows] = self._surprise(features[past], features[rows], past + course.first, course.season)
         outside = np.abs(course.values - usual) > reach
         score = np.where(known & outside, np.maximum(surprise + np.log10(self.number("false_alerts")), 0.0), 0.0)
@@ -177,10 +179,12 @@ class Scored(SeriesDetector):
         import pandas as pd  # noqa: PLC0415 - see above
 
         off = pd.Series(course.values - usual)
+        known, counted = off.notna(), off.fillna(0.0)
         scale = _root_of(usual, 4 * course.season)
-        views = [off.rolling(window).sum() / np.sqrt(window) / scale for window in self._WINDOWS]
-        views.append((off - off.shift(1)) / scale)
-        spreads = [_spread_before(view, 4 * course.season, course.season) for view in views]
+        views = [(counted.rolling(window).sum() / np.sqrt(window) / scale).where(known) for window in self._WINDOWS]
+        views.append((off - counted.shift(1)) / scale)
+        least = max(course.season // 6, self._LEAST_KNOWN)
+        spreads = [_spread_before(view, 4 * course.season, least) for view in views]
         features: FloatArray = np.column_stack([view / spread for view, spread in zip(views, spreads, strict=True)])
         return features, _RANGE_SPREADS * spreads[0].to_numpy(np.float64) * scale
 

@@ -107,7 +107,7 @@ def sides_of_past(
         found: list[tuple[WatchedCourse, Judgement, list[OpenAlert]]] = []
         for place, each in enumerate(courses):
             on_progress(number * len(courses) + place, total)
-            judged = detector.judge(each.course)
+            judged = each.judged_by(detector)
             found.append((each, judged, would_alert(each, judged, draft)))
         sides.append(_side(draft, found))
     return sides

@@ -15,7 +15,7 @@ from nebuloviz.detection.alerts import Finding, rule_detector, severity_of
 from nebuloviz.detection.calendar import Calendar
 from nebuloviz.detection.lessons import Lesson, Verdict, within
 from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, SeriesKey, hour_of_time, time_of_hour
-from nebuloviz.detection.series_detector import Course, Judgement
+from nebuloviz.detection.series_detector import Course, Judgement, SeriesDetector
 from nebuloviz.ingest.jobs import stream_topics
 from nebuloviz.metrics.calendar import day_of, midnight
 from nebuloviz.metrics.line_figures import NEW_VALUES, SCHEMA_FIGURES, STREAM_FIGURES, figure
@@ -34,13 +34,30 @@ GRACE = timedelta(minutes=3)  # after the hour, for sales under way
 class WatchedCourse:
     """A series with the moments between its buckets, of which there is one more than buckets.
 
-    Where `promoted`, what is above the range says nothing.
+    Where `promoted`, what is above the range says nothing, and nothing later is judged by it.
     """
 
     key: SeriesKey
     course: Course
     edges: tuple[datetime, ...]
     promoted: BoolArray
+
+    def judged_by(self, detector: SeriesDetector) -> Judgement:
+        """What the detector says of each bucket when it closes: those that were promoted before it are no example by then."""
+        course = self.course
+        if not self.promoted.any():
+            return detector.judge(course)
+        others = np.where(self.promoted, np.nan, course.values)
+        judged = detector.judge(replace(course, values=others))
+        score = judged.score.copy()
+        # A range does not hang on the value it is for, so only these can be findings: each is judged as the last one.
+        with np.errstate(invalid="ignore"):
+            below = self.promoted & (course.values < judged.low)
+        for place in (int(each) for each in np.flatnonzero(below) if each >= course.asked):
+            values = np.r_[others[:place], course.values[place]]
+            alone = replace(course[: place + 1], values=values, asked=place)
+            score[place] = detector.judge(alone).score[place]
+        return replace(judged, score=score)
 
     def findings(self, judged: Judgement, detector: str) -> list[Finding | None]:
         """What was found in each bucket that was asked for, in order."""
@@ -95,16 +112,15 @@ def watched_courses(
 ) -> list[WatchedCourse]:
     """Each series of the rule over [`start`, `end`), which both are bucket edges, and what its detector remembers before it.
 
-    Closed buckets have no value, nor have those before `start` that were promoted: they are no example.
+    Closed buckets have no value.
     """
     metric, zone = figure(draft.metric), ZoneInfo(calendar.zone)
     grid = _hours(start, end, zone, memory_weeks) if draft.grain == "hour" else _days(start, end, zone, memory_weeks)
     found = []
     for value, figures in sorted(_sums_of(session, draft, metric, grid.edges).items()):
         key = SeriesKey(metric.slug, ((draft.dimension, value),) if draft.dimension else ())
-        values, (closed, promoted) = _values(metric, figures), _planned(calendar, metric, key, grid)
-        no_example = promoted & (np.arange(len(values)) < grid.asked)
-        values = np.where(closed | no_example, np.nan, values)
+        closed, promoted = _planned(calendar, metric, key, grid)
+        values = np.where(closed, np.nan, _values(metric, figures))
         course = Course(grid.first, grid.season, grid.slots, values, grid.asked, closed)
         found.append(WatchedCourse(key, course, grid.edges, promoted))
     return found

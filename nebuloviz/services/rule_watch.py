@@ -77,7 +77,7 @@ class RuleWatcher:
         found: list[tuple[WatchedCourse, list[Finding | None]]] = []
         for each in (course.taught((*own, *others)) for course in courses):
             with timed(DETECTOR_SECONDS, detector="rules", step="score"):
-                judged = detector.judge(each.course)
+                judged = each.judged_by(detector)
             found.append((each, each.findings(judged, detector_of(draft, rule_id))))
         with self._database.transaction() as session:
             if not lease.hold(session, SERIES_TASK, self._holder, now, LEASE_LIFE):

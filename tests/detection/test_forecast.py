@@ -44,6 +44,10 @@ def test_nothing_is_said_where_nothing_is_known(days: np.ndarray) -> None:
     assert outlooks(days, [(0, 1)]) == [None]
 
 
+def test_nothing_is_said_where_nothing_is_asked() -> None:
+    assert outlooks(np.tile(np.arange(1.0, 8.0), 20), []) == []
+
+
 def test_nothing_is_said_of_more_days_than_could_be_tried() -> None:
     near, far = outlooks(np.tile(WEEK, 14), [(0, 7), (0, 92)])
     assert near is not None

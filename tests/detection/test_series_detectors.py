@@ -1,5 +1,7 @@
 """What each built-in detector of rules finds, and what it leaves alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,27 @@ class TestWhatIsFound:
     def test_is_nothing_in_an_ordinary_week_of_a_growing_shop(self, name: str) -> None:
         wide = {"same_weekday": {"fall": 90.0, "rise": 200.0}, "forecast_interval": {"percent": 99.99}}
         assert len(found(made(name, **wide.get(name, {})), shop(growth=0.03))) <= 1
+
+
+class TestClosedHours:
+    @pytest.mark.parametrize("name", ["forecast_interval", "isolation_forest", "largest_deviation"])
+    def test_hide_nothing_of_what_the_open_ones_bring(self, name: str) -> None:
+        """A calendar with opening hours says nothing of nights, which sold nothing before it was known."""
+        course = shop({35: 0.0, 38: 150.0})
+        closed = ~OPEN[course.slots]
+        known = replace(course, values=np.where(closed, np.nan, course.values), closed=closed)
+        hits = found(made(name), known)
+        assert {35, 38} <= set(hits)
+        assert set(hits) <= set(found(made(name), course))
+
+    def test_on_one_day_of_each_week_leave_the_other_six_to_be_judged(self) -> None:
+        days, sunday = 24 * 7, 6
+        slots = np.arange(days) % 7
+        values = np.random.default_rng(7).poisson(200.0, days).astype(float)
+        values[-4] = 20.0
+        values[slots == sunday] = np.nan
+        judged = made("isolation_forest").judge(Course(7 * 2000, 7, slots, values, days - 7, slots == sunday))
+        assert np.flatnonzero(judged.score[-7:]).tolist() == [3]
 
 
 class TestARange:

@@ -6,19 +6,22 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from sqlalchemy import select, update
 
 from nebuloviz import observability
 from nebuloviz.cli import main
-from nebuloviz.detection.calendar import Calendar
+from nebuloviz.detection.calendar import Calendar, Plan
+from nebuloviz.detection.registry import series_detector
 from nebuloviz.errors import Conflict, InvalidInput, NotFound, PermissionDenied
 from nebuloviz.models import Alert, Backtest, BucketLabel, User
 from nebuloviz.permissions import ROLES, SYSTEM, Actor
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.backtests import RuleBacktests
 from nebuloviz.services.interfaces import BacktestView, RuleDraft, WouldBeAlert
-from nebuloviz.services.rule_backtest import try_settings
+from nebuloviz.services.rule_backtest import sides_of_past, try_settings
+from nebuloviz.services.rule_series import watched_courses
 from nebuloviz.services.rule_watch import RuleWatcher
 from nebuloviz.services.rules import DatabaseRules
 from tests.services.watched_shop import LEARNED, Shop
@@ -179,6 +182,51 @@ class TestABacktest:
             with pytest.raises(NotFound):
                 service.stop(session, confined, view.id)
         assert latest(shop, service, anna).id == view.id
+
+
+class TestTheCalendar:
+    @pytest.mark.parametrize(
+        "draft",
+        [
+            replace(CHANGE, grain="day", parameters=(("fall", 20.0), ("rise", 20.0))),
+            replace(CHANGE, grain="day", detector="isolation_forest", parameters=(("false_alerts", 5.0),)),
+            replace(CHANGE, grain="hour", parameters=(("fall", 30.0), ("least", 5.0))),
+        ],
+        ids=["days", "days by a forest", "hours"],
+    )
+    def test_a_past_promotion_teaches_as_little_as_when_it_is_watched_live(self, shop: Shop, draft: RuleDraft) -> None:
+        """In the range itself: whatever comes after it is judged as if it had been judged when it closed."""
+        start, end = LEARNED - timedelta(weeks=2), LEARNED + timedelta(weeks=1)
+        for day in range(7):
+            shop.sell(LEARNED + timedelta(days=day, hours=14))
+            shop.sell(LEARNED + timedelta(days=day, hours=20), ["south"] if day < 4 else [])
+            shop.sell(LEARNED + timedelta(days=day + 1))
+        first = start.date() + timedelta(days=3)
+        plans = (
+            Plan(first, first + timedelta(days=5), promotion=True),
+            Plan(LEARNED.date(), LEARNED.date() + timedelta(days=1), (("region", "south"),), promotion=True),
+        )
+        calendar = Calendar(plans=plans)
+        (side,) = sides_of_past(shop.database, calendar, [draft], (start, end), lambda _done, _total: None)
+        shown = {(each.series, at): low for each in side.courses for at, low in zip(each.starts, each.low, strict=True)}
+        detector = series_detector(draft.detector)(parameters=dict(draft.parameters))
+        step = timedelta(days=1) if draft.grain == "day" else timedelta(hours=1)
+        hours = [15] if draft.grain == "hour" else [0]
+        buckets = [start + timedelta(days=day, hours=hour) for day in range((end - start).days) for hour in hours]
+        live: dict[tuple[str, datetime], float | None] = {}
+        found = set()
+        with shop.database.session() as session:
+            for bucket in buckets:
+                span = bucket, bucket + step
+                for each in watched_courses(session, draft, *span, calendar, detector.memory_weeks):
+                    judged = each.judged_by(detector)
+                    place = str(each.key), bucket
+                    live[place] = round(float(judged.low[-1]), 4) if np.isfinite(judged.low[-1]) else None
+                    found |= {place} if each.findings(judged, "rule") != [None] else set()
+        assert found
+        assert {place: shown[place] for place in live} == live
+        starts = {(alert.series, alert.start) for alert in side.alerts}
+        assert {place for place in starts if place in live} <= found
 
 
 class TestALabel:
