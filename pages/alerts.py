@@ -107,11 +107,19 @@ def show(search: str | None, _stamp: str, more: int | None, _changed: Any = None
                 return (no_update,) * 6
             pills = views.state_pills(asked.state, counts), views.severity_pills(asked.state)
             manageable, resolved = may(Permission.ALERTS_MANAGE), counts["resolved"]
-            listed = views.incident_list(found.items, asked.state, asked.now, resolved=resolved, manageable=manageable)
+            learning = not (found.items or any(counts.values())) and _is_learning()
+            listed = views.incident_list(
+                found.items, asked.state, asked.now, resolved=resolved, manageable=manageable, learning=learning
+            )
             return listed, found.next_cursor is None, *pills, inbox.status_words(found.items), digest
 
         answer = part_answer(build)
         return answer if isinstance(answer, tuple) else (answer, True, None, None, None, None)
+
+
+def _is_learning() -> bool:
+    """Whether no watch knows yet what is normal, so that there being no alert says nothing."""
+    return not any(watch.version for watch in ask(services().alerts.detectors))
 
 
 @protected_callback(

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import plotly.graph_objects as go
-from dash import Input, Output, dcc, html, no_update
+from dash import Input, Output, ctx, dcc, html, no_update
 from dash.development.base_component import Component
+from dash.exceptions import MissingCallbackContextException
 
 from nebuloviz.errors import NebuloVizError, StaleVersion
 from nebuloviz.i18n import _
 from nebuloviz.web.components import button, chart_actions, error_state, toast
 from nebuloviz.web.components.basic import Children, given
 from nebuloviz.web.figures import config
+from nebuloviz.web.navigation import INTERVAL_ID, STAMP_ID
 
 WAITING = "nv-slot nv-waiting"
 READY = "nv-slot nv-ready"
@@ -206,11 +208,26 @@ def _tall(height: int) -> dict[str, str]:
 
 
 def part_answer(build: Callable[[], Children], failures: Failures | None = None) -> Any:
-    """What `build` shows, for a part that is no chart; or, where it fails, a note, and the failure is added to `failures`."""
+    """What `build` shows, for a part that is no chart; or, where it fails, a note, and the failure is added to `failures`.
+
+    Raises:
+        NebuloVizError: nothing but news was asked for, and the server could not say: then what is shown stays, and the shell says why.
+    """
     try:
         return build()
     except NebuloVizError as error:
+        if failures is None and error.status >= 500 and _for_news():
+            raise
         return _failed(error, failures)
+
+
+def _for_news() -> bool:
+    """Whether the browser only asks whether there is something new to what it shows."""
+    try:
+        asked = {name.rpartition(".")[0] for name in ctx.triggered_prop_ids}
+    except MissingCallbackContextException:  # a layout, which shows nothing yet
+        return False
+    return bool(asked) and asked <= {STAMP_ID, INTERVAL_ID}
 
 
 def _failed(error: NebuloVizError, failures: Failures | None) -> Component:

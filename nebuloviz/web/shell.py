@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,7 +32,9 @@ from nebuloviz.web.components import (
     link_button,
     looking_bar,
     no_answer,
+    page,
     rail,
+    skeleton_page,
     theme_button,
     toast,
     topbar,
@@ -69,7 +72,7 @@ def layout() -> Component:
         theme_button(),
         _user_menu(user),
     ]
-    content = [away(), html.Div(id=filterbar.CHIPS_ID, className="nv-chips-row"), dash.page_container]
+    content = [away(), html.Div(id=filterbar.CHIPS_ID, className="nv-chips-row"), _pages()]
     place = html.Div(
         rail(nav_items(visited, known[2]), name=installation().name, logo=logo_address()),
         className="nv-rail-place",
@@ -78,6 +81,13 @@ def layout() -> Component:
     bar = topbar(filterbar.filter_bar(dimensions, visited, at), end=end)
     looking = [looking_bar(user.username, role_words(user.role, user.role_name))] if user.seen_by else []
     return html.Div([frame(place, bar, content), *looking, *_machinery(user, known)])
+
+
+def _pages() -> Component:
+    """Where pages come, with the outline of one until the first is there."""
+    pages: Component = copy.deepcopy(dash.page_container)
+    pages["_pages_content"].children = page(skeleton_page())
+    return pages
 
 
 def sample_chip() -> list[Component]:

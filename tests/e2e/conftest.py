@@ -63,7 +63,9 @@ def program(environment: dict[str, str]) -> Iterator[Program]:
     subprocess.run(
         command("import", str(sales)), env=environment, cwd=ROOT, check=True, capture_output=True, timeout=180
     )
-    add_alerts(Path(environment["NEBULOVIZ_DATA_DIR"]) / "nebuloviz.sqlite3")
+    database = Database(f"sqlite:///{Path(environment['NEBULOVIZ_DATA_DIR']) / 'nebuloviz.sqlite3'}")
+    add_alerts(database)
+    database.dispose()
     with served(environment) as url:
         yield Program(url, sales)
 
@@ -92,12 +94,11 @@ def address(process: subprocess.Popen[bytes], log: Path) -> str:
     raise AssertionError(f"the program is not ready:\n{log.read_text(encoding='utf-8')}")
 
 
-def add_alerts(path: Path) -> None:
+def add_alerts(database: Database) -> None:
     """An open alert on all revenue, and one on a category whose name must stay literal."""
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     common = {"detector": "forest", "metric": "revenue", "score": 0.9, "severity": "high", "observed": 10.0}
     common |= {"expected": 40.0, "expected_low": 25.0, "expected_high": 60.0, "created_at": hour, "updated_at": hour}
-    database = Database(f"sqlite:///{path}")
     with database.transaction() as session:
         for back, series, dimensions in (
             (20, "revenue", "{}"),

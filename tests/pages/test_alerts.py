@@ -9,6 +9,7 @@ from dash.exceptions import PreventUpdate
 
 from nebuloviz.errors import Unavailable
 from nebuloviz.permissions import SYSTEM
+from nebuloviz.services.interfaces import DetectorView
 from tests.fakes import alert
 from tests.pages.conftest import Browser, Drawn, Shop
 
@@ -83,6 +84,22 @@ class TestList:
     def test_a_failure_says_what_to_do(self, page: Any, shop: Shop, drawn: Drawn) -> None:
         shop.alerts.failure = Unavailable("The database does not answer.")
         assert "The database does not answer." in drawn(page.show("", "", None)[0])
+
+    def test_a_refresh_that_fails_leaves_the_list_as_it_is(self, page: Any, shop: Shop, browser: Browser) -> None:
+        shop.alerts.failure = Unavailable("The database does not answer.")
+        browser.triggers("shell-stamp.data", "1")
+        with pytest.raises(Unavailable):
+            page.show("", "1", None)
+
+    @pytest.mark.parametrize(("version", "learning"), [("", True), ("forest-1", False)])
+    def test_no_alert_says_nothing_while_what_is_normal_is_being_learned(
+        self, page: Any, shop: Shop, drawn: Drawn, version: str, learning: bool
+    ) -> None:
+        shop.alerts.alerts = {}
+        shop.alerts.watches = [DetectorView("series", version, None, None), DetectorView("lines", None, None, None)]
+        listed = drawn(page.show("", "", None)[0])
+        assert ("What is normal is still being learned" in listed) == learning
+        assert ("There was no alert in this time." in listed) != learning
 
     def test_pills_switch_a_state_on_and_off(self, page: Any, several: Shop, drawn: Drawn) -> None:
         _list, _hidden, states, severities, *_rest = page.show("", "", None)

@@ -62,6 +62,7 @@ from nebuloviz.web.components.states import (
     no_answer,
     nothing_matches,
     skeleton_feed,
+    skeleton_page,
     skeleton_table,
     skeleton_tile,
 )
@@ -117,6 +118,7 @@ __all__ = [
     "series_words",
     "severity_badge",
     "skeleton_feed",
+    "skeleton_page",
     "skeleton_table",
     "skeleton_tile",
     "skip_link",

@@ -125,6 +125,12 @@ def skeleton_feed(count: int = 4) -> html.Div:
     return html.Div(items, className="nv-skeleton nv-feed", **_loading())
 
 
+def skeleton_page() -> list[html.Div]:
+    """The outline of a page that is not known yet: a title, and what comes below it."""
+    title = html.Div(_line("12rem", "nv-skeleton-figure"), className="nv-skeleton nv-span-12")
+    return [title, html.Div(skeleton_feed(4), className="nv-card nv-span-12")]
+
+
 def _line(width: str, class_name: str = "") -> html.Span:
     return html.Span(className=f"nv-skeleton-line {class_name}".strip(), style={"inlineSize": width})
 

@@ -84,22 +84,31 @@ def _pill(words: str, then: PageState, *, pressed: bool, count: int | None = Non
 
 
 def incident_list(
-    incidents: Sequence[IncidentView], state: PageState, now: datetime, *, resolved: int = 0, manageable: bool = False
+    incidents: Sequence[IncidentView],
+    state: PageState,
+    now: datetime,
+    *,
+    resolved: int = 0,
+    manageable: bool = False,
+    learning: bool = False,
 ) -> Component:
     """The incidents, newest first: a link to the page of each, what can be done, and its alerts; or what leaves none.
 
-    `resolved` alerts of the range may be left out.
+    `resolved` alerts of the range may be left out; while the watches are `learning`, there can be none yet.
     """
     if not incidents:
-        title, hint = _why_none(state, resolved)
+        title, hint = _why_none(state, resolved, learning=learning)
         everything = PageState(preset="all", alert_states=ALERT_STATES).to_url("/alerts")
         return empty_state(title, link_button(_("Show all alerts"), everything), icon_name="check2-circle", hint=hint)
     items = [_incident(incident, now, manageable=manageable) for incident in incidents]
     return html.Ol(items, className="nv-alerts", **given(data_nv_inbox=""))
 
 
-def _why_none(state: PageState, resolved: int) -> tuple[str, str]:
+def _why_none(state: PageState, resolved: int, *, learning: bool) -> tuple[str, str]:
     usual = PageState()
+    if learning:
+        hint = _("A series is watched once it has been seen for four weeks, and as long as it sells enough.")
+        return _("What is normal is still being learned"), hint
     if (state.alert_states, state.severities, state.search, state.filters) == (usual.alert_states, (), "", ()):
         if not resolved:
             return _("Nothing unusual"), _("There was no alert in this time.")
