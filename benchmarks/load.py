@@ -1,38 +1,41 @@
 """Readers of Overview while sales arrive: how long callbacks take, and how soon a sale is on the screen and in the API.
 
-`python app.py` with made-up sales in PostgreSQL takes in what is sent to a Kafka broker. Each reader asks what an open page asks,
-over HTTP: the stamp as often as it does, and the whole page when that has changed. They look at five different pages, so that
-an answer can be shared by five of them, and share this machine with all they ask.
+`python app.py` with made-up sales in PostgreSQL takes in what is sent to a Kafka broker. The readers are locust's, in a process of
+their own (benchmarks/locustfile.py), and share this machine with all they ask.
 """
 
 from __future__ import annotations
 
 import json
-import re
+import os
+import select
+import subprocess
+import sys
+import tempfile
 import threading
 import time
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from pathlib import Path
+from typing import IO, Any, cast
 
 import httpx
 import psutil
 
-from benchmarks.program import PASSWORD, filled_program
+from benchmarks.program import PASSWORD, ROOT, filled_program
 from benchmarks.table import Figure
 from nebuloviz.clock import utc_now
 from nebuloviz.ingest.produce import encoded, send, simulated_sales
-from nebuloviz.settings import Settings
 from tests.servers import KafkaServer
 
 READERS, SALES_A_SECOND, SECONDS = 25, 500, 60.0
-VIEWS = ("", "?range=7d", "?range=90d", "?metric=orders", "?metric=units&range=7d")
 _MARK = "Mark"  # the category of sales that are looked for
-_REFRESH_SECONDS = float(Settings.model_fields["refresh_seconds"].default)
+_AGAIN = ", again"  # how the name of what is asked once more ends
 _MARK_SECONDS, _LOOK_SECONDS, _PATIENCE_SECONDS = 3.0, 0.1, 30.0
+_OPENING_SECONDS = 300.0
 _CREDENTIALS = {"username": "admin", "password": PASSWORD}
 
 
@@ -46,118 +49,96 @@ def figures() -> Iterator[Figure]:
             "NEBULOVIZ_KAFKA_TOPIC": topic,
         }
         with filled_program(**settings) as (process, address, _password):
-            readers = everybody(address)
-            cold = readers[0].times["page"][0]
-            seen = run(readers, address, kafka.url, topic, SECONDS)
-            yield from shown(readers, cold, seen)
+            yield from shown(run(address, kafka.url, topic, SECONDS))
             rss = psutil.Process(process.pid).memory_info().rss / 2**20
             yield Figure("memory of the web process, at the end", rss, "MB", "350 MB", rss / 350, "<= 1")
     finally:
         kafka.close()
 
 
-def everybody(address: str, password: str = PASSWORD) -> list[Reader]:
-    """All of them, with the page open."""
-    return [Reader(address, number / READERS, VIEWS[number % len(VIEWS)], password) for number in range(READERS)]
+@dataclass
+class Readers:
+    """What readers met, once they have ended: locust's statistics, whose names are who asked and what."""
 
+    entries: list[dict[str, Any]] = field(default_factory=list)
 
-class Reader:
-    """Somebody signed in, with Overview open as the URL's query `search` says; `times` are seconds by what was asked.
+    def met(self, what: str) -> list[float]:
+        """The seconds of each `first page`, `stamp`, `page` or `mark`, in order, as exactly as locust keeps them: to two digits."""
+        times: Counter[str] = Counter()
+        for entry in self.entries:
+            if entry["name"].partition(" ")[2] == what:
+                times.update(entry["response_times"])
+        return sorted(float(each) / 1000 for each in times.elements())
 
-    What is `refused` is asked once more, as whoever reads would; what is then refused as well is `denied`.
-    """
-
-    def __init__(self, address: str, phase: float, search: str, password: str = PASSWORD) -> None:
-        self._client = httpx.Client(base_url=address, timeout=10 * _PATIENCE_SECONDS)
-        [csrf] = re.findall(r'name="csrf_token" value="([^"]+)"', self._client.get("/login").text)
-        self._client.post("/login", data={"username": "admin", "password": password, "csrf_token": csrf})
-        self._known = {each["output"]: each for each in self._client.get("/_dash-dependencies").json()}
-        self._phase = phase
-        self._search = search
-        self._stamp = ""
-        self.times: dict[str, list[float]] = defaultdict(list)
-        self.refused = self.denied = 0
-        self._look()
-
-    def _look(self) -> None:
-        self.page = self._ask("page", "overview-content.children", search=self._search, data=self._stamp)
-
-    def read(self, until: float) -> None:
-        time.sleep(self._phase * _REFRESH_SECONDS)
-        while time.monotonic() < until:
-            start = time.monotonic()
-            answer = self._ask("stamp", "shell-stamp.data", n_intervals=1, data=self._stamp)
-            found = answer.get("shell-stamp", {}).get("data", self._stamp)
-            if found != self._stamp:
-                self._stamp = found
-                self._look()
-            time.sleep(max(0.0, start + _REFRESH_SECONDS - time.monotonic()))
-
-    def _ask(self, what: str, output: str, **values: Any) -> dict[str, Any]:
-        known = next(each for name, each in self._known.items() if output in name)
-        ids = [part.rpartition(".") for part in known["output"].strip(".").split("...")]
-        parts = [{"id": id, "property": prop} for id, _, prop in ids]
-        inputs = [
-            item | {"value": item["id"] if item["property"] == "id" else values.get(item["property"])}
-            for item in known["inputs"]
-        ]
-        body = {
-            "output": known["output"],
-            "outputs": parts if known["output"].startswith("..") else parts[0],
-            "inputs": inputs,
-            "state": [item | {"value": values.get(item["property"])} for item in known["state"]],
-            "changedPropIds": [f"{item['id']}.{item['property']}" for item in inputs],
-        }
-        start = time.perf_counter()
-        answer = self._client.post("/_dash-update-component", json=body)
-        self.times[what].append(time.perf_counter() - start)
-        if answer.status_code >= 400:
-            self.refused += 1
-            answer = self._client.post("/_dash-update-component", json=body)
-            self.denied += answer.status_code >= 400
-        found: dict[str, Any] = answer.json()["response"] if answer.status_code == 200 else {}
+    def refused(self) -> Counter[str]:
+        """How much, by reader; it was asked once more."""
+        found: Counter[str] = Counter()
+        for entry in self.entries:
+            if not entry["name"].endswith(_AGAIN):
+                found[entry["name"].partition(" ")[0]] += entry["num_failures"]
         return found
 
+    def denied(self) -> int:
+        """How much was refused when it was asked once more as well."""
+        return sum(entry["num_failures"] for entry in self.entries if entry["name"].endswith(_AGAIN))
 
-class MarkReader(Reader):
-    """A reader who looks at the marks alone; `on_screen` are the seconds until a mark that was `sent` is in the page's answer."""
 
-    def __init__(self, address: str) -> None:
-        self.sent: list[float] = []
-        self.on_screen: list[float] = []
-        super().__init__(address, 0.5, f"?range=7d&f.category={_MARK}")
+@contextmanager
+def reading(address: str, password: str = PASSWORD, marks: Path | None = None) -> Iterator[Readers]:
+    """All of them read while the block runs, each with the page open before; one more looks at `marks`, if they are given."""
+    users = ["Reader"] if marks is None else ["Reader", "MarkReader"]
+    count = str(READERS + len(users) - 1)
+    readers = Readers()
+    with tempfile.TemporaryDirectory() as folder:
+        log, found = Path(folder, "log"), Path(folder, "found.json")
+        words = ["--headless", "--only-summary", "--users", count, "--spawn-rate", count, "--host", address]
+        words += ["--json-file", str(found.with_suffix("")), "--logfile", str(log)]
+        words += [] if marks is None else ["--marks", str(marks), "--category", _MARK]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "locust", "--locustfile", "benchmarks/locustfile.py", *words, *users],
+            cwd=ROOT,
+            env=os.environ | {"READERS_PASSWORD": password},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        )
+        try:
+            _wait_for_all(process, log)
+            yield readers
+        finally:
+            process.terminate()
+            process.communicate(timeout=_PATIENCE_SECONDS)
+        if process.returncode != 0:
+            raise RuntimeError(log.read_text(encoding="utf-8"))
+        readers.entries += json.loads(found.read_text(encoding="utf-8"))
 
-    def _look(self) -> None:
-        super()._look()
-        now = time.monotonic()
-        [orders] = re.findall(
-            r'"Orders", "className": "nv-tile-label".*?"children": "(\d+|–)"', json.dumps(self.page)
-        ) or ["0"]
-        for sent in self.sent[len(self.on_screen) : int(orders) if orders.isdigit() else 0]:
-            self.on_screen.append(now - sent)
+
+def _wait_for_all(process: subprocess.Popen[bytes], log: Path) -> None:
+    says = cast("IO[bytes]", process.stdout)
+    if not (select.select([says], [], [], _OPENING_SECONDS)[0] and says.readline()):
+        raise RuntimeError(log.read_text(encoding="utf-8"))
 
 
 @dataclass
 class Seen:
-    """Seconds from a sale's sending until it is in an answer of the API, and in that of a page."""
+    """What readers met, and seconds from a sale's sending until it is in an answer of the API."""
 
+    readers: Readers
     in_api: list[float]
-    on_screen: list[float]
 
 
-def run(readers: list[Reader], address: str, kafka_url: str, topic: str, seconds: float) -> Seen:
+def run(address: str, kafka_url: str, topic: str, seconds: float) -> Seen:
     """Let everybody read and sales arrive for so long."""
     sales = encoded(simulated_sales(seed=1))
     count = int(SALES_A_SECOND * seconds)
-    until = time.monotonic() + seconds
     in_api: list[float] = []
-    marks = MarkReader(address)
-    with _threads(seconds) as start:
-        start(send, kafka_url, topic, islice(sales, count), SALES_A_SECOND, count)
-        for reader in (*readers, marks):
-            start(reader.read, until)
-        start(_look_for_marks, address, kafka_url, topic, until, marks.sent, in_api)
-    return Seen(in_api, marks.on_screen)
+    with tempfile.TemporaryDirectory() as folder:
+        marks = Path(folder, "marks")
+        marks.touch()
+        with reading(address, marks=marks) as readers, _threads(seconds) as start:
+            until = time.monotonic() + seconds
+            start(send, kafka_url, topic, islice(sales, count), SALES_A_SECOND, count)
+            start(_look_for_marks, address, kafka_url, topic, until, marks, in_api)
+    return Seen(readers, in_api)
 
 
 @contextmanager
@@ -174,9 +155,7 @@ def _threads(seconds: float) -> Iterator[Any]:
         thread.join(seconds + 2 * _PATIENCE_SECONDS)
 
 
-def _look_for_marks(
-    address: str, kafka_url: str, topic: str, until: float, sent: list[float], seen: list[float]
-) -> None:
+def _look_for_marks(address: str, kafka_url: str, topic: str, until: float, marks: Path, seen: list[float]) -> None:
     with httpx.Client(base_url=address, timeout=_PATIENCE_SECONDS) as api:
         token = api.post("/api/v1/auth/token", json=_CREDENTIALS).json()["access_token"]
         api.headers["Authorization"] = f"Bearer {token}"
@@ -185,10 +164,12 @@ def _look_for_marks(
             sale = next(simulated_sales(seed=len(seen))) | {"product_id": name, "product": name, "category": _MARK}
             start = time.monotonic()
             send(kafka_url, topic, encoded([sale]), 0, 1)
-            sent.append(time.monotonic())
-            while not _is_there(api, name) and time.monotonic() < sent[-1] + _PATIENCE_SECONDS:
+            sent = time.monotonic()
+            with marks.open("a", encoding="ascii") as file:
+                file.write(f"{sent}\n")
+            while not _is_there(api, name) and time.monotonic() < sent + _PATIENCE_SECONDS:
                 time.sleep(_LOOK_SECONDS)
-            seen.append(time.monotonic() - sent[-1])
+            seen.append(time.monotonic() - sent)
             time.sleep(max(0.0, start + _MARK_SECONDS - time.monotonic()))
 
 
@@ -205,17 +186,21 @@ def _is_there(api: httpx.Client, product: str) -> bool:
     return answer.status_code == 200 and any(value for row in answer.json()["rows"] for value in row)
 
 
-def shown(readers: list[Reader], cold: float, seen: Seen) -> Iterator[Figure]:
-    """What the readers met."""
-    stamps = [seconds for reader in readers for seconds in reader.times["stamp"]]
-    pages = [seconds for reader in readers for seconds in reader.times["page"][1:]]
+def shown(seen: Seen) -> Iterator[Figure]:
+    """What the readers met, without those who only opened the page."""
+    readers = seen.readers
     for name, found, most in (
-        ("the whole page, first of all", [cold], 0.8),
-        ("the stamp, p95", stamps, 0.3),
-        ("the whole page after news, p95", pages, 0.8),
-        ("a sale sent to Kafka to the API's answer, p95", seen.in_api, 1.0),
-        ("a sale sent to Kafka to a page's answer, p95", seen.on_screen, 3.0),
+        ("the whole page, the slowest of those that open it", readers.met("first page")[-1:], 0.8),
+        ("the stamp, p95", readers.met("stamp"), 0.3),
+        ("the whole page after news, p95", readers.met("page"), 0.8),
+        ("a sale sent to Kafka to the API's answer, p95", sorted(seen.in_api), 1.0),
+        ("a sale sent to Kafka to a page's answer, p95", readers.met("mark"), 3.0),
     ):
-        seconds = sorted(found)[int(0.95 * (len(found) - 1))] if found else float("nan")
+        seconds = p95(found)
         yield Figure(name, seconds, "s", f"{most:g} s, of {len(found)} times", seconds / most, "<= 1")
-    yield Figure("refused or failed", sum(reader.refused for reader in readers), "", "", None, "0")
+    yield Figure("refused or failed", readers.refused().total(), "", "", None, "0")
+
+
+def p95(found: list[float]) -> float:
+    """Of what is in order."""
+    return found[int(0.95 * (len(found) - 1))] if found else float("nan")

@@ -96,7 +96,7 @@ def stored(database: Database, topic: str) -> int:
 
 
 def _answers(address: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         try:
             if httpx.get(f"{address}/login", timeout=10).status_code == 200:

@@ -17,7 +17,7 @@ import psutil
 from kafka import KafkaConsumer, TopicPartition
 from sqlalchemy import func, select
 
-from benchmarks.load import SALES_A_SECOND, everybody, run, shown
+from benchmarks.load import SALES_A_SECOND, run, shown
 from benchmarks.program import SALES, ingesting, running, stored
 from benchmarks.sales import fill
 from benchmarks.table import Figure
@@ -51,11 +51,9 @@ def figures(minutes: float = 30.0) -> Iterator[Figure]:
             )
         )
         consumer = stack.enter_context(ingesting(postgres.url, kafka.url, topic))
-        readers = everybody(address)
-        cold = readers[0].times["page"][0]
         with Memory({"web": web.pid, "consumer": consumer.pid}) as memory:
-            seen = run(readers, address, kafka.url, topic, minutes * 60)
-        yield from shown(readers, cold, seen)
+            seen = run(address, kafka.url, topic, minutes * 60)
+        yield from shown(seen)
         yield from memory.figures()
         yield from _kept(database, kafka, topic, int(SALES_A_SECOND * minutes * 60), known)
         database.dispose()

@@ -16,7 +16,7 @@ from tests.program import PASSWORD, ROOT, csrf_token
 from tests.servers.base import HOST, free_port
 from tests.servers.nginx import NginxServer
 
-START_SECONDS = 120.0
+START_SECONDS = 300.0
 WATCHING = 3  # of all processes: those that serve, and then those that ingest
 SECRET = "a secret that all processes of the cluster share"
 _CHECKED = re.compile(r"^nebuloviz_detector_checked_timestamp_seconds (\S+)", re.MULTILINE)
