@@ -41,7 +41,7 @@ if TYPE_CHECKING:  # pandas and what else the watches need is for the process th
 
 NICENESS = 10  # training waits for pages and consumers, never they for it
 STEP_SECONDS = 5.0
-ELECTION_SECONDS = 2.0  # between the elected one's signs of life, however long a step takes
+ELECTION_SECONDS = 2.0  # between the elected one's signs of life, and between the looks of those that wait
 _END_SECONDS = 2.0
 
 _log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def watch_sales(parent: Parent, settings: Settings, holder: str) -> None:
     while not (decided.watching and (handed or _elected(where, holder))):
         if not decided.watching:
             _let_pass(handed, parent)
-        if stopping.wait(STEP_SECONDS) or decided.changed():
+        if stopping.wait(ELECTION_SECONDS) or decided.changed():
             return
     settings = decided.settings
     series = series_watcher(settings, where, holder)
