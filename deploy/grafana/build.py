@@ -374,7 +374,7 @@ def dashboard(slug: str, title: str, panels: Sequence[Panel]) -> dict[str, Any]:
         "uid": f"nebuloviz-{slug}",
         "title": title,
         "tags": ["nebuloviz"],
-        "schemaVersion": 39,
+        "schemaVersion": 41,
         "version": 1,
         "editable": False,
         "graphTooltip": 1,

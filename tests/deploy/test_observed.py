@@ -202,10 +202,30 @@ def questions() -> dict[str, str]:
         for rule in group["rules"]
         for number, expression in enumerate(conditions(rule["expr"]), 1)
     }
-    for path in sorted((DEPLOY / "grafana" / "dashboards").glob("*.json")):
-        for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]:
-            for target in panel["targets"]:
-                found[f"{path.stem}: {panel['title']} {target['refId']}"] = target["expr"]
+    return found | {where: target["expr"] for where, target in targets().items()}
+
+
+def targets() -> dict[str, dict[str, Any]]:
+    """What each panel of each dashboard asks, by where it stands."""
+    return {
+        f"{path.stem}: {panel['title']} {target['refId']}": target
+        for path in sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
+        for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]
+        for target in panel["targets"]
+    }
+
+
+def unnamed(
+    asked: Mapping[str, Mapping[str, Any]], labels: Callable[[str], Sequence[Mapping[str, str]]]
+) -> dict[str, str]:
+    """Those whose legend has a label that what comes back has not, or does not tell its series apart."""
+    found = {}
+    for where, target in asked.items():
+        legend, series = target["legendFormat"], labels(spoken(target["expr"], WINDOW))
+        names = re.findall(r"{{(\w+)}}", legend)
+        told = [tuple(each.get(name, "") for name in names) for each in series]
+        if any(all(name not in each for each in series) for name in names) or len({*told}) < len(told):
+            found[where] = legend
     return found
 
 
@@ -221,6 +241,13 @@ def unanswered(asked: Mapping[str, str], values: Callable[[str], Sequence[float]
 def test_an_expression_about_nothing_is_found(prometheus_of_nothing: PrometheusServer) -> None:
     asked = {"known": "vector(1)", "unknown": "no_such_metric", "not a number": "vector(0) / vector(0)"}
     assert set(unanswered(asked, prometheus_of_nothing.values)) == {"unknown", "not a number"}
+
+
+def test_a_legend_that_names_nothing_is_found() -> None:
+    legends = {"right": "{{a}}", "of no label": "{{b}}", "the same twice": "{{c}}", "without a name": "name"}
+    asked = {where: {"legendFormat": legend, "expr": ""} for where, legend in legends.items()}
+    series = [{"a": "1", "c": "1"}, {"a": "2", "c": "1"}]
+    assert set(unnamed(asked, lambda _: series)) == {*legends} - {"right"}
 
 
 @pytest.fixture
@@ -244,3 +271,4 @@ def test_every_expression_of_rules_and_dashboards_has_an_answer(
         time.sleep(1)
         left = unanswered(left, prometheus.values)
     assert not left
+    assert not unnamed(targets(), prometheus.labels)

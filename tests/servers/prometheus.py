@@ -43,5 +43,13 @@ class PrometheusServer(Server):
         Raises:
             httpx.HTTPStatusError: it is not valid.
         """
+        return [float(series["value"][1]) for series in self._asked(expression)]
+
+    def labels(self, expression: str) -> Sequence[Mapping[str, str]]:
+        """Those of each series that the expression has now."""
+        return [series["metric"] for series in self._asked(expression)]
+
+    def _asked(self, expression: str) -> list[dict[str, Any]]:
         answer = httpx.post(f"{self.url}/api/v1/query", data={"query": expression}, timeout=10).raise_for_status()
-        return [float(series["value"][1]) for series in answer.json()["data"]["result"]]
+        found: list[dict[str, Any]] = answer.json()["data"]["result"]
+        return found
