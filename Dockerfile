@@ -2,7 +2,7 @@
 #
 #   docker build --tag nebuloviz .
 #
-# It holds Debian's Python and the wheels of requirements.txt: no compiler, no pip, nothing that its user can write to but
+# It holds Debian's Python, the wheels of requirements.txt and PostgreSQL's client programs: no compiler, no pip, nothing that its user can write to but
 # /data and /tmp, so it runs with a read-only root file system. docs/operations.md says how it is run.
 ARG DEBIAN=debian:trixie-slim@sha256:a29215f6a35e51e22adffa17f89e9d2ef06214e64a2bad10d765c46aea49f11f
 
@@ -10,7 +10,7 @@ FROM ${DEBIAN} AS base
 # The upgrade brings what Debian has mended since the base was made
 RUN apt-get update \
     && apt-get upgrade --yes \
-    && apt-get install --yes --no-install-recommends ca-certificates python3 \
+    && apt-get install --yes --no-install-recommends ca-certificates libpq5 python3 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
     && groupadd --gid 10001 nebuloviz \
     && useradd --uid 10001 --gid 10001 --home-dir /data --no-create-home --no-log-init --shell /usr/sbin/nologin nebuloviz \
@@ -18,7 +18,7 @@ RUN apt-get update \
 
 FROM base AS build
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends python3-venv \
+    && apt-get install --yes --no-install-recommends postgresql-client python3-venv \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/nebuloviz
 COPY requirements.txt ./
@@ -37,6 +37,8 @@ COPY translations ./translations
 RUN /opt/venv/bin/python -m compileall -q -j 0 /opt/venv/lib /opt/nebuloviz
 
 FROM base
+# pg_dump and what else `backup` and `restore` call, without the Perl that their packages ask for
+COPY --from=build /usr/lib/postgresql /usr/lib/postgresql
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/nebuloviz /opt/nebuloviz
 ENV PATH=/opt/venv/bin:/usr/sbin:/usr/bin:/sbin:/bin \

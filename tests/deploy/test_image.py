@@ -79,7 +79,7 @@ def run(image: Image, tmp_path: Path) -> Run:
     return run
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 class TestTheImage:
     def test_runs_as_nobody_in_particular(self, image: Image, run: Run) -> None:
         assert image.told("USER") == f"{USER}:{USER}"
@@ -184,7 +184,7 @@ def started() -> Iterator[Callable[[Container], Container]]:
         container.close()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 class TestTheEntryPoints:
     @pytest.mark.parametrize(("kind", "word"), [(Container, "serve"), (Ingesting, "ingest")])
     def test_become_ready_and_end_when_asked(
@@ -205,6 +205,16 @@ class TestTheEntryPoints:
         container.end(signal.SIGTERM)
         assert process is not None
         assert process.returncode in {0, -signal.SIGTERM}, container.log_tail()
+
+    def test_back_up_a_postgresql_and_put_it_back(self, image: Image, environment: dict[str, str]) -> None:
+        container = Container(image, environment)
+        container.prepare()
+        for words in (["migrate"], ["backup", "/data/kept.zip"], ["restore", "--force", "/data/kept.zip"]):
+            done = subprocess.run(
+                container.inside([*image.entry, *words]), capture_output=True, text=True, check=False, timeout=200
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+        container.close()
 
     def test_show_the_sample_where_nothing_is_configured(
         self, image: Image, started: Callable[[Container], Container]

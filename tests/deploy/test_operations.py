@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from sqlalchemy import inspect, text
 
 from nebuloviz import migrate
@@ -41,6 +42,11 @@ class TestEveryPage:
                 words = [{"OFFSET": "1", "PARTITION": "0"}.get(word, word) for word in called.split()]
                 assert _parser().parse_args(words).command
 
+    def test_has_boxes_that_a_shell_understands(self, page: str) -> None:
+        for box in re.findall(r"^```sh\n(.*?)^```", TEXTS[page], re.MULTILINE | re.DOTALL):
+            done = subprocess.run(["sh", "-n"], input=box, capture_output=True, text=True, check=False)
+            assert not done.stderr, box
+
     def test_names_services_that_there_are(self, page: str) -> None:
         for command in commands(TEXTS[page]):
             called = re.match(r"docker compose -f (\S+) (?:--profile demo )?(\w+) ?(.*)", command)
@@ -53,7 +59,12 @@ class TestEveryPage:
 
     def test_names_settings_and_files_that_there_are(self, page: str) -> None:
         assert not unknown_settings(dict.fromkeys(re.findall(r"NEBULOVIZ_[A-Z_]+[A-Z]", TEXTS[page]), ""))
-        made = {"deploy/.env", "deploy/secrets/admin_password", "deploy/secrets/grafana_password"}
+        made = {
+            "deploy/.env",
+            "deploy/alertmanager/password",
+            "deploy/secrets/admin_password",
+            "deploy/secrets/grafana_password",
+        }
         for name in set(re.findall(r"(?<![\w/])deploy/[\w./-]*\w", TEXTS[page])) - made:
             assert (ROOT / name).exists(), name
 
@@ -86,6 +97,15 @@ def test_the_dump_brings_back_what_was_whatever_a_newer_version_has_made(
     finally:
         database.dispose()
         postgres.drop_database("nebuloviz")
+
+
+def test_the_alert_manager_takes_the_receivers_of_the_page(tmp_path: Path) -> None:
+    [box] = re.findall(r"^```yaml\n(receivers:.*?)^```", TEXTS["operations"], re.MULTILINE | re.DOTALL)
+    [configuration] = documents(DEPLOY / "alertmanager" / "alertmanager.yml")
+    (tmp_path / "alertmanager.yml").write_text(yaml.safe_dump(configuration | yaml.safe_load(box)), encoding="utf-8")
+    command = [str(find_program("amtool")), "check-config", str(tmp_path / "alertmanager.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_runbook_is_listed() -> None:

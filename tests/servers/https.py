@@ -20,15 +20,21 @@ class Https:
     certificate: Path
 
 
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """The files of a key, and of its certificate for 127.0.0.1."""
+    key, shown = folder / "server.key", folder / "server.crt"
+    subject = ["-subj", "/CN=nebuloviz test", "-addext", f"subjectAltName=IP:{HOST}", "-days", "30"]
+    making = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", "-keyout", str(key), "-out", str(shown)]
+    subprocess.run([*making, *subject], check=True, capture_output=True)
+    return key, shown
+
+
 @contextmanager
 def https_server(folder: Path) -> Iterator[Https]:
     """Open within the block; `folder` gets key and certificate."""
-    key, certificate = folder / "server.key", folder / "server.crt"
-    subject = ["-subj", "/CN=nebuloviz test", "-addext", f"subjectAltName=IP:{HOST}", "-days", "30"]
-    making = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run([*making, *subject], check=True, capture_output=True)
+    key, shown = certificate(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(shown, key)
     with socket.create_server((HOST, 0)) as listener:
 
         def answer() -> None:
@@ -39,4 +45,4 @@ def https_server(folder: Path) -> Iterator[Https]:
                         context.wrap_socket(connection, server_side=True).close()
 
         threading.Thread(target=answer, daemon=True).start()
-        yield Https(f"https://{HOST}:{listener.getsockname()[1]}", certificate)
+        yield Https(f"https://{HOST}:{listener.getsockname()[1]}", shown)

@@ -47,6 +47,10 @@ class NginxServer(Server):
         for number, address in enumerate(self._addresses, 1):
             assert f"app-{number}:8050" in text
             text = text.replace(f"app-{number}:8050", address)
+        self.configure(text)
+
+    def configure(self, text: str) -> None:
+        """With what `http` shall hold."""
         (self.folder / "nginx.conf").write_text(_AROUND.format(configuration=text), encoding="utf-8")
 
     def command(self) -> list[str]:
