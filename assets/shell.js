@@ -1,4 +1,4 @@
-/* The frame's own behaviour: menus that close, tabs that rest while hidden, sessions that end, focus after navigation. */
+/* The frame's own behaviour: menus that close, tabs that rest while hidden, focus that is not lost. */
 (function () {
   "use strict";
 
@@ -11,105 +11,6 @@
   }
 
   document.addEventListener("visibilitychange", rest);
-
-  /* ------------------------------------------------------------ A server that does not answer */
-
-  const LOOK_MS = 1000;
-  let answered = Date.now();
-
-  /* An age that is not asked for any more would stand still, and look as if all were well. */
-  function tellSilence() {
-    const words = document.querySelector("[data-nv-patience]");
-    if (!words || document.hidden) {
-      answered = Date.now(); // nothing is asked
-    }
-    const patience = words ? Number(words.getAttribute("data-nv-patience")) * 1000 : Infinity;
-    document.documentElement.classList.toggle("nv-silent", Date.now() - answered > patience);
-  }
-
-  window.setInterval(tellSilence, LOOK_MS);
-
-  /* No need to wait for an answer that will not come. The clock rests while the page asks for news, and Dash forgets to start it
-     again where the answer is a failure: without this, a page would stay silent when its server is back. */
-  function nobodyThere() {
-    answered = 0;
-    tellSilence();
-    window.setTimeout(function () {
-      window.dash_clientside.set_props("shell-interval", { disabled: false });
-    }, LOOK_MS);
-  }
-
-  /* What was asked while nobody was there, by what had changed: it is asked again, but for clicks, which may be forgotten by then. */
-  const lost = new Map();
-  const CLICKS = /\.(n_clicks|n_submit|n_intervals)$/;
-
-  function lose(resource, body) {
-    if (!String(resource).includes("/_dash-update-component") || typeof body !== "string") {
-      return;
-    }
-    const asked = JSON.parse(body);
-    const changed = asked.changedPropIds || [];
-    const given = (asked.inputs || []).flat();
-    if (!changed.length) {
-      lost.set("", null); // the page itself, as it was first drawn
-    }
-    changed.filter((name) => !CLICKS.test(name)).forEach(function (name) {
-      const input = given.find((each) => typeof each.id === "string" && each.id + "." + each.property === name);
-      lost.set(name, input || null);
-    });
-  }
-
-  function backAgain() {
-    if (!lost.size) {
-      return;
-    }
-    const again = Array.from(lost.values()).filter(Boolean);
-    const anew = lost.has("");
-    lost.clear();
-    if (anew) {
-      window.location.reload();
-      return;
-    }
-    again.concat({ id: "shell-stamp", property: "data", value: "" }).forEach(function (input) {
-      window.dash_clientside.set_props(input.id, { [input.property]: input.value });
-    });
-  }
-
-  /* ------------------------------------------------------------ A session that has ended */
-
-  const ask = window.fetch;
-  let leaving = false;
-
-  /* Dash would only log the refusal; the reader is taken to the sign-in page, and from there back to the same view. */
-  window.fetch = async function (resource, options) {
-    const address = typeof resource === "string" ? resource : resource.url;
-    let answer;
-    try {
-      answer = await ask.call(this, resource, options);
-    } catch (error) {
-      if (error.name !== "AbortError") {
-        lose(address, options && options.body);
-        nobodyThere();
-      }
-      throw error;
-    }
-    if (answer.status >= 502 && answer.status <= 504) {
-      lose(address, options && options.body);
-      nobodyThere(); // says the proxy
-    } else {
-      answered = Date.now();
-      backAgain();
-    }
-    if (answer.status !== 401 || !address.includes("/_dash-")) {
-      return answer;
-    }
-    if (!leaving) {
-      leaving = true;
-      const here = window.location.pathname + window.location.search;
-      window.location.assign("/login?next=" + encodeURIComponent(here));
-    }
-    return new Promise(function () {}); // the page is left; Dash need not stumble over the refusal first
-  };
 
   /* ------------------------------------------------------------ Menus */
 
@@ -190,13 +91,66 @@
     }
   });
 
+  /* ------------------------------------------------------------ What was saved */
+
+  const SAVED = "nebuloviz-saved"; // in the session's storage, while the page is loaded anew
+
+  const ready = window.setInterval(function () {
+    const message = document.getElementById("shell-saved-words");
+    if (!message) {
+      return;
+    }
+    window.clearInterval(ready);
+    if (window.sessionStorage.getItem(SAVED)) {
+      window.sessionStorage.removeItem(SAVED);
+      message.hidden = false;
+    }
+  }, 100);
+
+  /* ------------------------------------------------------------ Focus */
+
+  const REDRAWN_MS = 100;
+  let around = []; // what has the focus, and the ids of what it is in
+
+  document.addEventListener("focusin", function (event) {
+    around = [event.target];
+    for (let element = event.target; element; element = element.parentElement) {
+      if (element.id) {
+        around.push(element.id);
+      }
+    }
+  });
+
+  /* What had the focus was drawn anew, or is gone with what it did: the focus goes to what took its place, or to what was around it. */
+  function keepFocus() {
+    if (document.activeElement !== document.body || !around.length || around[0].isConnected) {
+      return;
+    }
+    const place = around.slice(1).map((id) => document.getElementById(id)).find((element) => element && element.offsetParent);
+    if (!place) {
+      return;
+    }
+    if (place.tabIndex < 0) {
+      place.tabIndex = -1;
+    }
+    place.focus({ preventScroll: true });
+  }
+
+  let redrawn = 0;
+
+  new MutationObserver(function () {
+    window.clearTimeout(redrawn);
+    redrawn = window.setTimeout(keepFocus, REDRAWN_MS);
+  }).observe(document.documentElement, { childList: true, subtree: true });
+
   /* ------------------------------------------------------------ For Dash */
 
   window.dash_clientside = window.dash_clientside || {};
   window.dash_clientside.shell = {
-    /* Preferences that change every word on the page. */
+    /* Preferences that change every word on the page, which says afterwards that they were saved. */
     reload: function (saved) {
       if (saved) {
+        window.sessionStorage.setItem(SAVED, "yes");
         window.location.reload();
       }
       return window.dash_clientside.no_update;

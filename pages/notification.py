@@ -167,7 +167,6 @@ def save(clicks: Any, *said: Any) -> tuple[Any, ...]:
     Output("notification-result", "children"),
     Input("notification-test", "n_clicks"),
     State(_STORE, "data"),
-    running=[(Output("notification-test", "disabled"), True, False)],
     prevent_initial_call=True,
 )
 def test_channel(clicks: Any, number: Any) -> Any:

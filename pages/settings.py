@@ -135,7 +135,6 @@ def choose_picture(contents: Any, removed: Any) -> tuple[Any, Any]:
     Output("settings-mail-result", "children"),
     Input("settings-mail-test", "n_clicks"),
     State("settings-mail-to", "value"),
-    running=[(Output("settings-mail-test", "disabled"), True, False)],
     prevent_initial_call=True,
 )
 def test_mail(clicks: Any, to: Any) -> Any:

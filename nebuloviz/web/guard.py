@@ -146,15 +146,17 @@ def _own(origin: str) -> bool:
 
 
 def wants_page() -> bool:
-    """Whether a browser is navigating, so that an answer for people is due rather than JSON."""
+    """Whether a browser is navigating or sends a form, so that an answer for people is due rather than JSON."""
     dashes = (request.endpoint or "").startswith("/_dash")
     accepted = request.accept_mimetypes
-    return request.method in _SAFE_METHODS and not dashes and (accepted.accept_html or not accepted)
+    if request.method not in _SAFE_METHODS:  # programs take anything; a browser names what it shows
+        return not dashes and "text/html" in accepted.values()
+    return not dashes and (accepted.accept_html or not accepted)
 
 
 def _ask_to_sign_in() -> ResponseReturnValue:
     if wants_page():
-        target = request.full_path.rstrip("?")
+        target = request.full_path.rstrip("?") if request.method in _SAFE_METHODS else "/"
         return redirect("/login" if target == "/" else f"/login?next={quote(target, safe='/')}")
     raise NotSignedIn(_("Please sign in."))
 

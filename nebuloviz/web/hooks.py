@@ -175,7 +175,10 @@ def _unknown_error(error: Exception) -> Response:
 def problem(status: int, code: str, message: str) -> Response:
     """An error as a page for people who navigate, and as RFC 9457's problem for scripts."""
     if wants_page():
-        return make_response(render_template("error.html", status=status, message=message), status)
+        sent = request.method not in {"GET", "HEAD", "OPTIONS"}
+        again = status >= 500 and (not sent or "GET" in ((request.url_rule and request.url_rule.methods) or ()))
+        page = render_template("error.html", status=status, message=message, sent=sent, again=again)
+        return make_response(page, status)
     response = jsonify(type="about:blank", title=message, status=status, code=code, detail=message)
     response.status_code = status
     response.mimetype = "application/problem+json"

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user as signed_in
 
 from nebuloviz.db import answering
-from nebuloviz.errors import FormExpired, InvalidInput, NebuloVizError, NotSignedIn, TooManyRequests
+from nebuloviz.errors import FormExpired, InvalidInput, NebuloVizError, NotSignedIn, TooManyRequests, Unavailable
 from nebuloviz.i18n import current, is_rtl, ngettext, number
 from nebuloviz.i18n import gettext as _
 from nebuloviz.services.interfaces import UserView
@@ -92,7 +92,7 @@ def _sign_in(target: str) -> ResponseReturnValue:
     try:
         check_csrf()
         user = _checked(username, request.form.get("password", ""))
-    except (NotSignedIn, TooManyRequests, FormExpired) as error:
+    except (NotSignedIn, TooManyRequests, FormExpired, Unavailable) as error:
         return _sign_in_page(target, error, username)
     return _enter(user, target)
 

@@ -38,6 +38,7 @@ from nebuloviz.web.components import (
     theme_button,
     toast,
     topbar,
+    waiting_messages,
 )
 from nebuloviz.web.components.basic import given, icon
 from nebuloviz.web.context import ERROR_STORE_ID, act, ask, current_user, installation, may, services, settings, stamp
@@ -80,7 +81,7 @@ def layout() -> Component:
     )
     bar = topbar(filterbar.filter_bar(dimensions, visited, at), end=end)
     looking = [looking_bar(user.username, role_words(user.role, user.role_name))] if user.seen_by else []
-    return html.Div([frame(place, bar, content), *looking, *_machinery(user, known)])
+    return html.Div([frame(place, bar, content, waiting_messages()), *looking, *_machinery(user, known)])
 
 
 def _pages() -> Component:

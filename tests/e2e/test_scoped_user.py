@@ -62,6 +62,7 @@ class Analyst:
         self.page.fill("input[name=username]", self.name)
         self.page.fill("input[name=password]", PASSWORD)
         self.page.click("button[type=submit]")
+        expect(self.page.get_by_role("heading", level=1)).to_have_text(_("One more step"))
         self.page.fill("#code", self.code())
         self.page.click("button[type=submit]")
         self.page.wait_for_selector(".nv-frame")
@@ -98,8 +99,21 @@ def tile(page: Page) -> str:
     return figure.inner_text()
 
 
-def sees_one_department(analyst: Analyst, total: float) -> None:
-    """Chart, the table behind it, its XLSX, the API and the alerts: the department, and the total is the department's."""
+def other_alerts(admin: Page, url: str) -> list[str]:
+    """The ids of the alerts that are of no single department, or of another one."""
+    admin.goto(f"{url}/alerts?range=all")
+    rows = admin.locator(".nv-alert-row")
+    expect(rows).to_have_count(2)
+    others = rows.filter(has_not_text=DEPARTMENT)
+    expect(others).to_have_count(1)
+    return [(others.get_attribute("href") or "").rpartition("/")[2].partition("?")[0]]
+
+
+def sees_one_department(analyst: Analyst, total: float, others: list[str]) -> None:
+    """Chart, the table behind it, its XLSX, the API and the alerts: the department, and the total is the department's.
+
+    `others`: alerts that the analyst is to know nothing of.
+    """
     page = analyst.page
     page.goto(f"{analyst.url}/explore?range=all&axis=value&by=category&vs=none")
     page.locator("#explore-chart-body.nv-ready .main-svg").first.wait_for()
@@ -116,12 +130,17 @@ def sees_one_department(analyst: Analyst, total: float) -> None:
     with analyst.api() as api:
         asked = {"metrics": "revenue", "dimensions": "department", "start": "2020-01-01", "end": "2100-01-01"}
         assert api.get("/query", params=asked).json()["rows"] == [[DEPARTMENT, pytest.approx(total)]]
+        total_alone = {key: value for key, value in asked.items() if key != "dimensions"}
+        assert api.get("/query", params=total_alone).json()["rows"] == [[pytest.approx(total)]]
         alerts = api.get("/alerts").json()["items"]
+        assert [api.get(f"/alerts/{id_}").status_code for id_ in others] == [404] * len(others)
     assert [alert["dimensions"] for alert in alerts] == [{"category": DEPARTMENT}]
 
     page.goto(f"{analyst.url}/alerts?range=all")
     expect(page.locator(".nv-alert-row")).to_have_count(1)
     expect(page.locator(".nv-alert-row")).to_contain_text(DEPARTMENT)
+    page.goto(f"{analyst.url}/alerts/{others[0]}")
+    expect(page.locator("#alert-head .nv-state-error")).to_be_visible()
 
 
 @pytest.mark.timeout(300)
@@ -144,9 +163,12 @@ def test_sees_one_department_and_is_shut_out_while_looking(
         assert page.locator("html").get_attribute("dir") == ("rtl" if language == "ar" else "ltr")
         admin.goto(f"{program.url}/?range=all&f.category={DEPARTMENT}")
         assert tile(page) == tile(admin)
+        admin.goto(f"{program.url}/?range=all")
+        assert tile(page) != tile(admin)
 
         sales = pd.read_csv(program.sales)
-        sees_one_department(analyst, sales.loc[sales["category"] == DEPARTMENT, "amount"].sum())
+        total = sales.loc[sales["category"] == DEPARTMENT, "amount"].sum()
+        sees_one_department(analyst, total, other_alerts(admin, program.url))
 
         admin.goto(own)
         admin.get_by_role("button", name=_("Disable"), exact=True).click()

@@ -65,6 +65,7 @@ from nebuloviz.web.components.states import (
     skeleton_page,
     skeleton_table,
     skeleton_tile,
+    waiting_messages,
 )
 from nebuloviz.web.components.tiles import TILE_AGE, change_line, mood_of, tile, tile_age
 
@@ -133,4 +134,5 @@ __all__ = [
     "tile_age",
     "toast",
     "topbar",
+    "waiting_messages",
 ]

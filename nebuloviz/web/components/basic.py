@@ -178,8 +178,13 @@ def _bar(share: float | None, label: str) -> html.Div:
     )
 
 
-def toast(message: Children, kind: Kind = "neutral", *, title: Child = None, id: Id = None) -> html.Div:
-    """A short message in the corner; the browser takes it away after a while, a click on its button at once."""
+def toast(
+    message: Children, kind: Kind = "neutral", *, title: Child = None, id: Id = None, hidden: bool | None = None
+) -> html.Div:
+    """A short message in the corner; the browser takes it away after a while, a click on its button at once.
+
+    A `hidden` one waits until the browser has a reason to show it.
+    """
     words: list[Component] = [html.Strong(title)] if title is not None else []
     close = _("Close")
     return html.Div(
@@ -193,5 +198,5 @@ def toast(message: Children, kind: Kind = "neutral", *, title: Child = None, id:
         ],
         className=f"nv-toast nv-toast-{kind}",
         role="alert" if kind in {"bad", "warn"} else "status",
-        **given(id=id),
+        **given(id=id, hidden=hidden),
     )  # fmt: skip

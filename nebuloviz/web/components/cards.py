@@ -63,12 +63,12 @@ def _action(label: str, icon_name: str, action: str, *, pressed: bool = False) -
 
 
 def download_link(kind: str, title: str, href: str) -> html.A:
+    """A link to a file, which says itself that it is one: with HTML's `download`, browsers would save a refusal in its place."""
     label = _("Download {kind}: {title}", kind=kind, title=title)
     return html.A(
         [icon("download"), html.Span(kind)],
         href=href,
         className="nv-button nv-button-quiet nv-button-small",
-        download="",
         title=label,
         **given(aria_label=label),
     )

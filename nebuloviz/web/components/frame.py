@@ -196,8 +196,8 @@ def record_page(name: str, header: Component, title: str, stores: Mapping[str, A
     )
 
 
-def frame(rail_part: Component, topbar_part: Component, content: Children) -> html.Div:
-    """Rail, top bar and content in their places, with landmarks, toasts' corner and help."""
+def frame(rail_part: Component, topbar_part: Component, content: Children, messages: Children = None) -> html.Div:
+    """Rail, top bar and content in their places, with landmarks, help, and the toasts' corner, where `messages` wait."""
     return html.Div(
         [
             skip_link(),
@@ -207,7 +207,9 @@ def frame(rail_part: Component, topbar_part: Component, content: Children) -> ht
                 id=MAIN_ID,
                 className="nv-main",
             ),
-            html.Div(id="nv-toasts", className="nv-toasts", **given(aria_live="polite")),
+            html.Div(
+                [html.Div(messages), html.Div(id="nv-toasts", **given(aria_live="polite"))], className="nv-toasts"
+            ),
             help_dialog(),
         ],
         className="nv-frame",

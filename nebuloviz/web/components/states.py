@@ -9,7 +9,7 @@ from dash import html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, listed, relative
-from nebuloviz.web.components.basic import Child, Children, Id, button, given, icon
+from nebuloviz.web.components.basic import Child, Children, Id, button, given, icon, toast
 
 #: Data that is older is no longer called live.
 STALE_AFTER_SECONDS = 120
@@ -98,6 +98,20 @@ def away() -> html.Div:
         "The server does not answer. What you see is what it said last; what you choose is shown as soon as it is back."
     )
     return html.Div([icon("wifi-off"), html.Span(words)], className="nv-away", role="status")
+
+
+def waiting_messages() -> list[Component]:
+    """What only the browser can tell of what was asked of the server (`answers.js`), as the server may not be there to say it."""
+    said = html.Span(**given(data_nv_said=""))
+    unanswered = _("The server does not answer. What you typed is still here: try again once it is back.")
+    here = _("What you typed is still here. Sign in beside this page, then go on.")
+    sign_in = html.A(_("Sign in"), href="/login", target="_blank")
+    return [
+        toast(said, "bad", title=_("This was not done"), id="shell-refused", hidden=True),
+        toast(unanswered, "bad", title=_("This may not have been done"), id="shell-unanswered", hidden=True),
+        toast([here, " ", sign_in], "bad", title=_("Your session has ended"), id="shell-ended", hidden=True),
+        toast(_("Saved."), "good", id="shell-saved-words", hidden=True),
+    ]
 
 
 def skeleton_tile() -> html.Div:
