@@ -12,7 +12,6 @@ from dataclasses import replace
 
 from dash import Dash
 from flask import Flask, Response, g, jsonify, make_response, render_template, request
-from flask_login import current_user as signed_in
 from werkzeug.exceptions import HTTPException
 
 from nebuloviz.errors import NebuloVizError, TooManyRequests
@@ -26,6 +25,7 @@ from nebuloviz.settings import Settings
 from nebuloviz.tracing import describe
 from nebuloviz.web.context import installation
 from nebuloviz.web.guard import wants_page
+from nebuloviz.web.sessions import reader
 
 _INLINE_SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>(?P<code>.*?)</script>", re.DOTALL)
 LANGUAGE_PARAMETER = "lang"  # of the sign-in pages, where nobody's own choice is known yet
@@ -108,8 +108,10 @@ def install_reader(server: Flask) -> None:
     """Once the guard knows the user, text, times and logs follow the user's preferences."""
 
     def read() -> None:
-        if signed_in.is_authenticated:
-            user: UserView = signed_in.user
+        if request.path.startswith(_CACHEABLE):  # the same for everybody, and there while the database is not
+            return
+        user = reader()
+        if user is not None:
             set_log_context(user_id=str((user.seen_by or user).id))
             set_current(_own_preferences(user))
 
