@@ -140,7 +140,8 @@ def sees_one_department(analyst: Analyst, total: float, others: list[str]) -> No
     expect(page.locator(".nv-alert-row")).to_have_count(1)
     expect(page.locator(".nv-alert-row")).to_contain_text(DEPARTMENT)
     page.goto(f"{analyst.url}/alerts/{others[0]}")
-    expect(page.locator("#alert-head .nv-state-error")).to_be_visible()
+    expect(page.locator("main .nv-state")).to_be_visible()
+    expect(page.locator("#alert-head")).to_have_count(0)
 
 
 @pytest.mark.timeout(300)
