@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from benchmarks.program import ingesting, stored
 from benchmarks.sales import NOW
+from benchmarks.servers import DeployedPostgres
 from benchmarks.table import Figure, show
 from nebuloviz import migrate
 from nebuloviz.db import Database
@@ -33,7 +34,7 @@ from nebuloviz.ingest.sample_stream import SampleStream
 from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.ingest.sources import IteratorSource
 from nebuloviz.models import ROLLUPS, Rollup
-from tests.servers import KafkaServer, PostgresServer
+from tests.servers import KafkaServer
 
 SALES = 200_000
 SAMPLE_LINES = 200_000
@@ -76,7 +77,7 @@ def _rate(work: Callable[[bytes], object], values: Sequence[bytes]) -> float:
 
 
 def _from_kafka(pairs: list[tuple[bytes, bytes]]) -> Iterator[Figure]:
-    postgres, kafka = PostgresServer.started(), KafkaServer.started()
+    postgres, kafka = DeployedPostgres.started(), KafkaServer.started()
     try:
         topic = kafka.create_topic(partitions=3)
         start = time.perf_counter()
@@ -95,7 +96,7 @@ def _from_kafka(pairs: list[tuple[bytes, bytes]]) -> Iterator[Figure]:
         postgres.close()
 
 
-def _database(postgres: PostgresServer) -> Database:
+def _database(postgres: DeployedPostgres) -> Database:
     database = Database(postgres.database_url(postgres.create_database()))
     migrate.upgrade(database)
     return database

@@ -17,13 +17,14 @@ from sqlalchemy import func, select
 
 from benchmarks.program import PASSWORD, ingesting, running, stored
 from benchmarks.sales import fill
+from benchmarks.servers import DeployedPostgres
 from benchmarks.table import Figure
 from nebuloviz import migrate
 from nebuloviz.db import Database
 from nebuloviz.ingest.produce import encoded, send, simulated_sales
 from nebuloviz.models import ImportJob
 from tests.browser import FLAGS
-from tests.servers import KafkaServer, PostgresServer
+from tests.servers import KafkaServer
 from tests.servers.base import find_chromium
 
 WEB_MB, CONSUMER_MB = 350, 250
@@ -116,7 +117,7 @@ def _is_loaded(database: Database) -> bool:
 
 def _consumer() -> Iterator[Figure]:
     """`nebuloviz ingest` with a past to learn from, a backlog to store, and a trickle behind it."""
-    postgres, kafka = PostgresServer.started(), KafkaServer.started()
+    postgres, kafka = DeployedPostgres.started(), KafkaServer.started()
     try:
         database = Database(postgres.database_url(postgres.create_database()))
         migrate.upgrade(database)

@@ -15,10 +15,10 @@ import httpx
 from sqlalchemy import func, select
 
 from benchmarks.sales import fill
+from benchmarks.servers import DeployedPostgres
 from nebuloviz import migrate
 from nebuloviz.db import Database
 from nebuloviz.models import IngestOffset
-from tests.servers import PostgresServer
 from tests.servers.base import free_port
 
 PASSWORD = "a password for the benchmark"  # noqa: S105 - guards a database of made-up sales
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 @contextmanager
 def filled_program(n_sales: int = SALES, /, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], str, str]]:
     """A program with made-up sales: its process, its address, and the password of `admin`."""
-    server = PostgresServer.started()
+    server = DeployedPostgres.started()
     try:
         database = Database(server.url)
         migrate.upgrade(database)

@@ -23,6 +23,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from benchmarks.sales import NOW, START, fill
+from benchmarks.servers import DeployedPostgres
 from benchmarks.table import Figure, show
 from nebuloviz import migrate
 from nebuloviz.db import Database, dialect_of
@@ -34,7 +35,6 @@ from nebuloviz.metrics.planner import FACTS, Piece, Reading, Slice
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import metric
 from nebuloviz.services.frames import build_frame
-from tests.servers import PostgresServer
 
 POSTGRESQL_LINES = 5_000_000
 SQLITE_LINES = 1_500_000
@@ -128,7 +128,7 @@ def _prepare(database: Database, query: Query) -> None:
 
 def figures(more: int | None = None) -> Iterator[Figure]:
     """Every question's cost on both databases, and on PostgreSQL with `more` sale lines beside that of 5 million."""
-    server = PostgresServer.started()
+    server = DeployedPostgres.started()
     try:
         fewer = _filled(server.database_url(server.create_database()), POSTGRESQL_LINES)
         yield from _figures_of(fewer, "PostgreSQL, 5 million", 25)

@@ -16,6 +16,7 @@ import psutil
 from sqlalchemy import select
 
 from benchmarks.program import ingesting, stored
+from benchmarks.servers import DeployedPostgres
 from benchmarks.table import Figure
 from nebuloviz import migrate
 from nebuloviz.clock import utc_now
@@ -24,7 +25,7 @@ from nebuloviz.ingest.produce import encoded, send, simulated_sales
 from nebuloviz.models import Lease
 from nebuloviz.services.watch_process import SERIES_TASK
 from tests.cluster import scaled_out
-from tests.servers import KafkaServer, PostgresServer, RedisServer
+from tests.servers import KafkaServer, RedisServer
 
 SALES, PARTITIONS, CONSUMERS = 240_000, 6, (1, 2, 3)
 _PATIENCE_SECONDS, _LOOK_SECONDS = 300.0, 0.05
@@ -33,7 +34,7 @@ _PATIENCE_SECONDS, _LOOK_SECONDS = 300.0, 0.05
 def figures() -> Iterator[Figure]:
     """Each number of consumers into a database of its own, from the same topic."""
     with ExitStack() as servers:
-        postgres, kafka, redis = PostgresServer.started(), KafkaServer.started(), RedisServer.started()
+        postgres, kafka, redis = DeployedPostgres.started(), KafkaServer.started(), RedisServer.started()
         for server in (postgres, kafka, redis):
             servers.callback(server.close)
         topic = kafka.create_topic(partitions=PARTITIONS)
@@ -46,13 +47,13 @@ def figures() -> Iterator[Figure]:
         yield Figure("a lost watch is followed by another", seconds, "s", "15 s", seconds / 15, "<= 1")
 
 
-def _database(postgres: PostgresServer) -> Database:
+def _database(postgres: DeployedPostgres) -> Database:
     database = Database(postgres.database_url(postgres.create_database()))
     migrate.upgrade(database)
     return database
 
 
-def _drained(postgres: PostgresServer, kafka: KafkaServer, topic: str, consumers: int) -> float:
+def _drained(postgres: DeployedPostgres, kafka: KafkaServer, topic: str, consumers: int) -> float:
     """Sales a second from the first stored batch to the last, so without the time that starts take."""
     database = _database(postgres)
     address = database.url.render_as_string(hide_password=False)
@@ -73,7 +74,7 @@ def _drained(postgres: PostgresServer, kafka: KafkaServer, topic: str, consumers
     return (done - before) / seconds
 
 
-def _taken_over(postgres: PostgresServer, redis: RedisServer, kafka: KafkaServer) -> float:
+def _taken_over(postgres: DeployedPostgres, redis: RedisServer, kafka: KafkaServer) -> float:
     """Seconds from the loss of the elected process, and all that it had started, to the election of another one."""
     database = _database(postgres)
     address = database.url.render_as_string(hide_password=False)

@@ -20,12 +20,13 @@ from sqlalchemy import func, select
 from benchmarks.load import SALES_A_SECOND, run, shown
 from benchmarks.program import SALES, ingesting, running, stored
 from benchmarks.sales import fill
+from benchmarks.servers import DeployedPostgres
 from benchmarks.table import Figure
 from nebuloviz import migrate
 from nebuloviz.db import Database
 from nebuloviz.ingest.recount import Difference, differences
 from nebuloviz.models import IngestOffset
-from tests.servers import KafkaServer, PostgresServer
+from tests.servers import KafkaServer
 
 PARTITIONS = 3
 _SAMPLE_SECONDS, _DRAIN_SECONDS = 5.0, 60.0
@@ -35,7 +36,7 @@ _PARTS = 5  # memory of the last fifth is compared with that of the second: the 
 def figures(minutes: float = 30.0) -> Iterator[Figure]:
     """One run of so many minutes."""
     with ExitStack() as stack:
-        postgres, kafka = PostgresServer.started(), KafkaServer.started()
+        postgres, kafka = DeployedPostgres.started(), KafkaServer.started()
         stack.callback(postgres.close)
         stack.callback(kafka.close)
         topic, database = kafka.create_topic(partitions=PARTITIONS), Database(postgres.url)

@@ -5,6 +5,8 @@ import pwd
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
+from typing import ClassVar
 from uuid import uuid4
 
 import psycopg2
@@ -19,6 +21,15 @@ class PostgresServer(Server):
     name = "postgres"
     stop_signal = signal.SIGINT  # "fast": ends the sessions; SIGTERM would wait for them
     role = "nebuloviz"
+    #: A killed process loses nothing without fsync: what it wrote is the system's. A killed machine would.
+    settings: ClassVar[Mapping[str, object]] = {
+        "fsync": "off",
+        "full_page_writes": "off",
+        "wal_level": "minimal",
+        "max_wal_senders": 0,
+        "max_connections": 100,
+        "timezone": "'Asia/Kathmandu'",
+    }
 
     def __init__(self) -> None:
         folders = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin")
@@ -43,20 +54,9 @@ class PostgresServer(Server):
             shutil.chown(self.folder, user)
         options = ("--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C", f"--username={self.role}")
         self.run(self._initdb, *options, "-D", self.data)
-        # A killed process loses nothing without fsync: what it wrote is the system's. A killed machine would.
-        settings = {
-            "listen_addresses": f"'{HOST}'",
-            "port": self.port,
-            "unix_socket_directories": "''",
-            "fsync": "off",
-            "full_page_writes": "off",
-            "wal_level": "minimal",
-            "max_wal_senders": 0,
-            "max_connections": 100,
-            "timezone": "'Asia/Kathmandu'",
-        }
+        here = {"listen_addresses": f"'{HOST}'", "port": self.port, "unix_socket_directories": "''"}
         with (self.data / "postgresql.conf").open("a") as file:
-            file.writelines(f"{key} = {value}\n" for key, value in settings.items())
+            file.writelines(f"{key} = {value}\n" for key, value in {**self.settings, **here}.items())
 
     def command(self) -> list[str]:
         return [str(self._initdb.with_name("postgres")), "-D", str(self.data)]

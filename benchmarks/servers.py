@@ -1,0 +1,9 @@
+"""The servers that benchmarks ask."""
+
+from tests.servers import PostgresServer
+
+
+class DeployedPostgres(PostgresServer):
+    """PostgreSQL with the memory that deploy/compose.yaml gives it; as in the tests, it does not wait for the disk."""
+
+    settings = {**PostgresServer.settings, "shared_buffers": "512MB"}
