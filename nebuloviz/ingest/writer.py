@@ -45,14 +45,26 @@ class SaleWriter:
     """Writes batches; keeps what it knows of the database between them. One instance serves one thread.
 
     `zone` is the installation's, whose days the daily rollups hold; `currency` its currency, '' to adopt that of the first sale
-    that names one; `products` what is known of their names already.
+    that names one; `products` what is known of their names already, `months` the partitions that there surely are.
     """
 
-    def __init__(self, zone: ZoneInfo, currency: str = "", products: ProductNames | None = None) -> None:
+    def __init__(
+        self,
+        zone: ZoneInfo,
+        currency: str = "",
+        products: ProductNames | None = None,
+        months: Iterable[str] = (),
+    ) -> None:
         self._zone = zone
         self._configured_currency = currency
         self._products = products or ProductNames()
         self.forget()
+        self._months.update(months)
+
+    @property
+    def months(self) -> frozenset[str]:
+        """The partitions that there are, once the transaction is committed."""
+        return frozenset(self._months)
 
     def forget(self) -> None:
         """Drop all knowledge: the transaction that it came from was rolled back."""

@@ -85,6 +85,7 @@ class SalesIngestService(IngestService):
         self._zone = ZoneInfo(settings.time_zone)
         self._on_written = tuple(on_written)
         self._products = ProductNames()
+        self._months: frozenset[str] = frozenset()
         self._now = now
         self._uploads = UploadStore(settings.data_dir / "uploads", lambda: live().max_upload_mb, now)
         self._children = Children()
@@ -111,7 +112,7 @@ class SalesIngestService(IngestService):
     ) -> PostResult:
         """Write some at a time, all in the caller's transaction; their numbers are given here."""
         # Its own: what it learns may be rolled back by the edge, but for the names
-        writer = SaleWriter(self._zone, self._settings.currency, self._products)
+        writer = SaleWriter(self._zone, self._settings.currency, self._products, self._months)
         horizon = timedelta(days=self._settings.late_horizon_days)
         outcomes: list[Outcome] = []
         left = iter(records)
@@ -127,10 +128,14 @@ class SalesIngestService(IngestService):
             written = writer.write(session, batch, now, dead_letters=dead_letters)
             event.listen(session, "after_commit", partial(self._announce, written), once=True)
             outcomes += written.outcomes
+        event.listen(session, "after_commit", partial(self._remember, writer), once=True)
         return _result_of(outcomes)
 
     def _announce(self, written: Written, _session: Session) -> None:
         announce(written, self._on_written)
+
+    def _remember(self, writer: SaleWriter, _session: Session) -> None:
+        self._months = writer.months
 
     # ---------------------------------------------------------------- the stream
 

@@ -78,7 +78,8 @@ class TestPost:
         self, service: SalesIngestService, database: Database, told: list[Written]
     ) -> None:
         with database.session() as session:
-            service.post(session, SYSTEM, [sale()])
+            for number in range(2):  # the second finds the first one's month
+                service.post(session, SYSTEM, [sale(sale_id=f"s{number}")])
         assert not told
         assert post(service, database, sale()).accepted == 1
 
