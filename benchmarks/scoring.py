@@ -11,7 +11,7 @@ from sklearn.ensemble import IsolationForest
 
 from benchmarks.table import Figure, show
 from nebuloviz.detection.forest import ForestDetector
-from nebuloviz.detection.series import HourBuckets, hour_of_time, keys_of
+from nebuloviz.detection.series import Buckets, hour_of_time, keys_of
 from nebuloviz.detection.series_model import WatchSettings
 from nebuloviz.detection.series_watch import SeriesWatch
 
@@ -38,12 +38,12 @@ def _closed_hour() -> list[Figure]:
     watch = SeriesWatch(WatchSettings(max_series=_SERIES))
     start = hour_of_time(datetime(2026, 1, 5, tzinfo=UTC))
     for first in range(0, _WEEKS * 168, 24):
-        watch.feed(HourBuckets(start + first, keys, hours[first : first + 24]))
+        watch.feed(Buckets(start + first, keys, hours[first : first + 24]))
     watch.train()
     seconds = []
     for hour in range(_WEEKS * 168, _WEEKS * 168 + _TIMED):
         began = time.perf_counter()
-        watch.feed(HourBuckets(start + hour, keys, hours[hour : hour + 1]))
+        watch.feed(Buckets(start + hour, keys, hours[hour : hour + 1]))
         seconds.append(time.perf_counter() - began)
     rows = np.random.default_rng(0).normal(size=(_SERIES, _FEATURES))
     reference = IsolationForest(n_estimators=100, max_samples=256, random_state=0).fit(rows)

@@ -253,10 +253,10 @@ def backtest(
         ConfigurationError: the calendar cannot be read.
     """
     from nebuloviz.detection.day_watch import DayWatch  # noqa: PLC0415 - see above
+    from nebuloviz.detection.grained_watch import GrainedWatch  # noqa: PLC0415
     from nebuloviz.detection.line_model import LineSettings  # noqa: PLC0415
     from nebuloviz.detection.lines import LineWatch  # noqa: PLC0415
     from nebuloviz.detection.series_model import WatchSettings  # noqa: PLC0415
-    from nebuloviz.detection.series_watch import SeriesWatch  # noqa: PLC0415
     from nebuloviz.services import backtest  # noqa: PLC0415
     from nebuloviz.services.day_watch import metrics_by_day  # noqa: PLC0415
     from nebuloviz.services.line_watch import DIMENSIONS  # noqa: PLC0415
@@ -266,6 +266,6 @@ def backtest(
     series = WatchSettings(calendar, max_series=settings.watched_series, false_alerts_per_week=allowed, detector=kind)
     # Outsiders know the column of a product by its own name.
     lines = LineSettings(calendar, DIMENSIONS, product_dimension="product_id", false_alerts_per_week=allowed)
-    watches = SeriesWatch(series), DayWatch(series, metrics_by_day()), LineWatch(lines)
+    watches = GrainedWatch(series), DayWatch(series, metrics_by_day()), LineWatch(lines)
     backtest.backtest(source, output, *watches, currency=settings.currency, database_url=database_url)
     return 0

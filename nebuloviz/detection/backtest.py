@@ -9,17 +9,18 @@ from datetime import datetime, timedelta
 
 from nebuloviz.detection.alerts import Finding, OpenAlert, Step, next_state
 from nebuloviz.detection.day_watch import DayFigures, DayWatch
+from nebuloviz.detection.grain import HOUR, QUARTER_HOUR
+from nebuloviz.detection.grained_watch import Closed, GrainedWatch
 from nebuloviz.detection.lines import LineWatch
-from nebuloviz.detection.series import HourBuckets, Lines, SeriesKey, time_of_hour
-from nebuloviz.detection.series_watch import SeriesWatch
+from nebuloviz.detection.series import Lines, SeriesKey
 
 
 @dataclass(frozen=True)
 class ReplayedDay:
-    """What arrived in one local day, and the hourly buckets and the days that had closed when it was over."""
+    """What arrived in one local day, and the buckets and the days that had closed when it was over."""
 
     lines: Lines
-    buckets: HourBuckets
+    closed: Closed
     days: DayFigures
 
 
@@ -29,8 +30,8 @@ class AlertBook:
 
     going_on: dict[tuple[str, SeriesKey], OpenAlert]
 
-    def close_hour(self, findings: Sequence[Finding], end: datetime) -> list[Finding]:
-        """Take the findings of one hour, in order of time; those that raise an alert."""
+    def close(self, findings: Sequence[Finding], end: datetime) -> list[Finding]:
+        """Take the findings of one bucket, in order of time; those that raise an alert."""
         raised = [finding for finding in findings if self._step(finding)]
         found = {(finding.detector, finding.key) for finding in findings}
         for place, alert in list(self.going_on.items()):
@@ -53,16 +54,17 @@ class AlertBook:
         )
 
 
-def replay(days: Iterable[ReplayedDay], series: SeriesWatch, by_day: DayWatch, lines: LineWatch) -> Iterator[Finding]:
+def replay(days: Iterable[ReplayedDay], series: GrainedWatch, by_day: DayWatch, lines: LineWatch) -> Iterator[Finding]:
     """The findings that raise alerts, in order of time. Models are fitted between two days, on the days before."""
     book, day_book = AlertBook({}), AlertBook({})
     for day in days:
-        found = [*lines.feed(day.lines), *lines.close(day.buckets.end), *series.feed(day.buckets)]
-        for hour in range(day.buckets.start, day.buckets.end):
-            end = time_of_hour(hour + 1)
-            due = [finding for finding in found if end - timedelta(hours=1) < finding.moment <= end]
-            yield from book.close_hour(sorted(due, key=lambda finding: finding.moment), end)
-        yield from day_book.close_hour(by_day.feed(day.days), time_of_hour(day.buckets.end))
+        hours, grain = day.closed.hours, HOUR if series.active is None else QUARTER_HOUR
+        found = [*lines.feed(day.lines), *lines.close(hours.end), *series.feed(day.closed)]
+        for bucket in range(grain.of_hour(hours.start), grain.of_hour(hours.end)):
+            end = grain.time_of(bucket + 1)
+            due = [finding for finding in found if end - grain.length < finding.moment <= end]
+            yield from book.close(sorted(due, key=lambda finding: finding.moment), end)
+        yield from day_book.close(by_day.feed(day.days), HOUR.time_of(hours.end))
         for watch in (series, by_day, lines):
             if watch.fit_due:
                 watch.train()

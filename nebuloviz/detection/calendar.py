@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
+from nebuloviz.detection.grain import HOUR, Grain
 from nebuloviz.detection.lessons import Aside, within
 from nebuloviz.detection.opening import OpeningHours, is_open
 from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, IntArray, TextArray
@@ -57,16 +58,25 @@ class Calendar:
 
     def wall_hours(self, hours: IntArray) -> IntArray:
         """UTC hours -> wall hours. Repeats an hour when clocks go back and leaves one out when they go forward."""
+        return self.wall_buckets(hours, HOUR)
+
+    def wall_buckets(self, buckets: IntArray, grain: Grain) -> IntArray:
+        """The same of buckets of `grain`."""
         if self.zone == "UTC":
-            return hours
-        moments = pd.DatetimeIndex(hours.astype("datetime64[h]").astype("datetime64[s]"), tz="UTC")
+            return buckets
+        moments = pd.DatetimeIndex((buckets * grain.minutes).astype("datetime64[m]").astype("datetime64[s]"), tz="UTC")
         local = moments.tz_convert(ZoneInfo(self.zone)).tz_localize(None)
-        return local.to_numpy().astype("datetime64[h]").astype(np.int64)
+        return local.to_numpy().astype("datetime64[m]").astype(np.int64) // grain.minutes
 
     def utc_hours(self, first: int, last: int) -> tuple[IntArray, IntArray]:
         """The UTC hours whose wall hours lie in [first, last), and each one's place in that range."""
-        near = np.arange(first - _ZONES_REACH, last + _ZONES_REACH)
-        wall = self.wall_hours(near)
+        return self.utc_buckets(first, last, HOUR)
+
+    def utc_buckets(self, first: int, last: int, grain: Grain) -> tuple[IntArray, IntArray]:
+        """The same of buckets of `grain`."""
+        reach = grain.of_hour(_ZONES_REACH)
+        near = np.arange(first - reach, last + reach)
+        wall = self.wall_buckets(near, grain)
         inside = (wall >= first) & (wall < last)
         return near[inside], wall[inside] - first
 
@@ -75,10 +85,10 @@ class Calendar:
         closed = {day.toordinal() - _EPOCH_DAY for day in self.closed_days}
         return np.array([day in closed for day in range(first_day, first_day + n_days)], bool)
 
-    def is_open(self, day: int) -> BoolArray:
-        """Which of a local day's 24 hours lie, at least in part, in the opening hours."""
-        weekday = (day + _EPOCH_WEEKDAY) % 7
-        return np.array([is_open(self.hours, weekday, hour) for hour in range(HOURS_PER_DAY)], bool)
+    def is_open(self, day: int, grain: Grain = HOUR) -> BoolArray:
+        """Which of a local day's buckets lie, at least in part, in the opening hours."""
+        weekday, minutes = (day + _EPOCH_WEEKDAY) % 7, grain.minutes
+        return np.array([is_open(self.hours, weekday, place, minutes) for place in range(grain.per_day)], bool)
 
     def asides(self, first_day: int, n_days: int) -> tuple[Aside, ...]:
         """What is planned for segments in these local days, and their promotions: no example of what is normal."""
@@ -138,17 +148,16 @@ class Calendar:
 
 
 def open_hours(expected: FloatArray, busiest: FloatArray) -> BoolArray:
-    """Hours in which a series is due to sell: at least a twentieth of its busiest hour. Nights and weekly closing drop out.
+    """Buckets in which a series is due to sell: at least a twentieth of its busiest one. Nights and weekly closing drop out.
 
-    `expected` is shaped (hours, series), `busiest` (series,).
+    `expected` is shaped (buckets, series), `busiest` (series,).
     """
     return np.nan_to_num(expected) > OPEN_SHARE * np.maximum(np.nan_to_num(busiest), 1e-9)
 
 
-def busiest_hour(expected: FloatArray, weeks: int = 6) -> FloatArray:
-    """The highest expectation of each series in the last weeks of `expected`, shaped (hours, series)."""
-    recent = expected[-weeks * 7 * HOURS_PER_DAY :]
-    busiest: FloatArray = np.nan_to_num(recent).max(axis=0, initial=0.0)
+def busiest_bucket(expected: FloatArray) -> FloatArray:
+    """The highest expectation of each series in `expected`, shaped (buckets, series)."""
+    busiest: FloatArray = np.nan_to_num(expected).max(axis=0, initial=0.0)
     return busiest
 
 

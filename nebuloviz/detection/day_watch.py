@@ -126,7 +126,7 @@ class DayWatch:
             recent = self._sums(metric).between(slice(-RECENT_DAYS, None), columns)
             trained = self.model.of[metric.metric].tail is not None
             able = np.flatnonzero(judged(metric.kind, recent).any(axis=0)) if trained else ()
-            found += [Watching(SeriesKey(metric.metric, self.model.segments[k]), int(from_day[k])) for k in able]
+            found += [Watching(SeriesKey(metric.metric, self.model.segments[k]), int(from_day[k]), "day") for k in able]
         return found
 
     def bands(self, days: int) -> Iterator[DayBand]:

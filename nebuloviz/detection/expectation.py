@@ -1,4 +1,4 @@
-"""What each hour of a day should bring, from days before it: the causal seasonal expectation of many series at once.
+"""What each bucket of a day should bring, from days before it: the causal seasonal expectation of many series at once.
 
 Everything about a day is known at its midnight. A series' own expectation is the trimmed mean of the same hours of the same
 weekday in the last six weeks, each divided by the slow level of its day, times the slow level now (the median, over the last
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, IntArray
+from nebuloviz.detection.series import BoolArray, FloatArray, IntArray
 
 WEEKS = 6
 LEVEL_DAYS = 10
@@ -25,7 +25,7 @@ _LEVEL_REACH = 25  # days back that the ten open days are looked for in
 class DayHistory:
     """Whole past days of one metric, oldest first; series 0 is the company, the others are its segments."""
 
-    observed: FloatArray  # (days, 24, series); NaN where not known
+    observed: FloatArray  # (days, buckets of a day, series); NaN where not known
     profile_total: FloatArray  # (days, series): what the day's profile came to before its level
     level: FloatArray  # (days, series): the slow level of the day
     usable: BoolArray  # (days, series): the shop was open, and the series existed
@@ -47,17 +47,17 @@ class DayHistory:
 
 @dataclass(frozen=True)
 class DayExpectation:
-    expected: FloatArray  # (24, series)
+    expected: FloatArray  # (buckets of a day, series)
     profile_total: FloatArray  # (series,)
     level: FloatArray  # (series,)
 
 
 def expect_day(history: DayHistory, *, closed: bool) -> DayExpectation:
     """The expectation of the day after the last one of `history`; zero on a closed day, NaN for a series with no such weekday yet."""
-    n_series = history.observed.shape[2]
+    _days, per_day, n_series = history.observed.shape
     if closed:
         nothing = np.zeros(n_series)
-        return DayExpectation(np.zeros((HOURS_PER_DAY, n_series)), nothing, np.ones(n_series))
+        return DayExpectation(np.zeros((per_day, n_series)), nothing, np.ones(n_series))
     profile = _profile(history)
     level = _level(history)
     own = profile * level
@@ -71,11 +71,11 @@ def expect_day(history: DayHistory, *, closed: bool) -> DayExpectation:
 
 
 def _profile(history: DayHistory) -> FloatArray:
-    """The level-free mean of the same weekday in each of the last weeks, shaped (24, series)."""
+    """The level-free mean of the same weekday in each of the last weeks, shaped (buckets of a day, series)."""
     days = len(history.observed)
     same = np.array([days - 7 * week for week in range(1, WEEKS + 1) if days >= 7 * week], dtype=int)
     levelled = history.observed[same] / history.level[same][:, None, :]
-    levelled[~history.usable[same][:, None, :].repeat(HOURS_PER_DAY, axis=1)] = np.nan
+    levelled[~history.usable[same][:, None, :].repeat(levelled.shape[1], axis=1)] = np.nan
     return trimmed_mean(levelled)
 
 

@@ -1,4 +1,4 @@
-"""What the series watch remembers: observed and expected hours of each metric and segment, on the wall clock of the shop."""
+"""What the series watch remembers: observed and expected buckets of each metric and segment, on the wall clock of the shop."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from nebuloviz.detection.calendar import Calendar
 from nebuloviz.detection.expectation import DayHistory, expect_day
+from nebuloviz.detection.grain import HOUR, Grain
 from nebuloviz.detection.lessons import (
     Aside,
     Lesson,
@@ -17,7 +18,7 @@ from nebuloviz.detection.lessons import (
     within,
     without,
 )
-from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, HourBuckets, IntArray
+from nebuloviz.detection.series import BoolArray, Buckets, FloatArray, IntArray
 
 Segment = tuple[tuple[str, str], ...]
 COMPANY: Segment = ()
@@ -27,9 +28,9 @@ _NEVER = np.iinfo(np.int64).max // 2
 
 @dataclass
 class MetricHistory:
-    """One metric's past: hours shaped (days x 24, segments), days shaped (days, segments)."""
+    """One metric's past: buckets shaped (days x those of a day, segments), days shaped (days, segments)."""
 
-    observed: FloatArray  # NaN: that hour has not closed, or the clock skipped it
+    observed: FloatArray  # NaN: that bucket has not closed, or the clock skipped it
     expected: FloatArray  # NaN: no such weekday before it
     profile_total: FloatArray
     level: FloatArray
@@ -46,11 +47,11 @@ class MetricHistory:
         self.profile_total = np.pad(self.profile_total, ((0, 0), (0, more)))
         self.level = np.pad(self.level, ((0, 0), (0, more)), constant_values=1.0)
 
-    def last_days(self, days: int) -> MetricHistory:
-        hours = days * HOURS_PER_DAY
+    def last_days(self, days: int, per_day: int) -> MetricHistory:
+        buckets = days * per_day
         return MetricHistory(
-            self.observed[-hours:].copy(),
-            self.expected[-hours:].copy(),
+            self.observed[-buckets:].copy(),
+            self.expected[-buckets:].copy(),
             self.profile_total[-days:].copy(),
             self.level[-days:].copy(),
         )
@@ -62,6 +63,7 @@ class History:
 
     metrics: tuple[str, ...]
     calendar: Calendar
+    grain: Grain = HOUR
     first_day: int = 0
     n_days: int = 0
     segments: list[Segment] = field(default_factory=lambda: [COMPANY])
@@ -96,7 +98,7 @@ class History:
         days = self.first_day + np.arange(self.n_days)
         # The first day of a segment is hardly ever whole, so it teaches nothing.
         usable = ~closed[:-1, None] & (days[:, None] > self.first_seen)
-        shut = ~self.calendar.is_open(self.next_day)
+        shut = ~self.calendar.is_open(self.next_day, self.grain)
         for past in self.of.values():
             day = expect_day(self._days_of(past, usable), closed=bool(closed[-1]))
             day.expected[shut] = 0.0
@@ -107,41 +109,46 @@ class History:
         self.n_days += 1
 
     def _days_of(self, past: MetricHistory, usable: BoolArray) -> DayHistory:
-        shape = self.n_days, HOURS_PER_DAY, len(self.segments)
+        shape = self.n_days, self.grain.per_day, len(self.segments)
         observed = self._taught(past)
         set_aside = (np.isnan(observed) & ~np.isnan(past.observed)).reshape(shape).any(axis=1)
         since = np.zeros(len(self.segments), np.int64)
         for each in self.rebased:
-            first = -(-each.first // HOURS_PER_DAY) - self.first_day
+            first = -(-each.first // self.grain.per_day) - self.first_day
             inside = [within(segment, each.segment) for segment in self.segments]
             since[inside] = np.maximum(since[inside], first)
         return DayHistory(observed.reshape(shape), past.profile_total, past.level, usable, usable & ~set_aside, since)
 
     def taught(self, metric: str) -> FloatArray:
-        """The observed hours of a metric that are examples of what is normal; NaN in the others."""
+        """The observed buckets of a metric that are examples of what is normal; NaN in the others."""
         return self._taught(self.of[metric])
 
     def _taught(self, past: MetricHistory) -> FloatArray:
         asides = self._asides()
         if not asides:
             return past.observed
-        start = self.first_day * HOURS_PER_DAY
+        start = self.first_day * self.grain.per_day
         return without(past.observed, past.expected, self.segments, start, asides)
 
     def _asides(self) -> tuple[Aside, ...]:
-        """Those taught and those planned."""
+        """Those taught and those planned, in buckets."""
+        if not self.calendar.plans:
+            return self.asides
+        planned = self.calendar.asides(self.first_day, self.n_days)
+        of_hour = self.grain.of_hour
         return (
-            (*self.asides, *self.calendar.asides(self.first_day, self.n_days)) if self.calendar.plans else self.asides
+            *self.asides,
+            *(replace(each, first=of_hour(each.first), last=of_hour(each.last)) for each in planned),
         )
 
     def judged_by(self, metric: str, rows: slice) -> tuple[FloatArray, FloatArray]:
-        """What was observed and expected in `rows`; both NaN in hours that were expected to be unlike others.
+        """What was observed and expected in `rows`; both NaN in buckets that were expected to be unlike others.
 
         What a segment's promotion brings is taken out of what contains it; the segment itself is judged by all it brought.
         """
         past, asides = self.of[metric], self._asides()
         observed, expected = past.observed[rows], past.expected[rows]
-        start = self.first_day * HOURS_PER_DAY + rows.start
+        start = self.first_day * self.grain.per_day + rows.start
         promotions = [each for each in asides if each.promoted]
         if promotions:
             beside = without(observed, expected, self.segments, start, promotions)
@@ -153,8 +160,8 @@ class History:
         return kept, np.where(np.isnan(kept), np.nan, expected)
 
     def promoted(self, rows: slice, reach: int = 0) -> BoolArray:
-        """Which hours of `rows` lie in a promotion of a segment, or up to `reach` hours after it; shaped (hours, segments)."""
-        start = self.first_day * HOURS_PER_DAY + rows.start
+        """Which of `rows` lie in a promotion of a segment, or up to `reach` buckets after it; shaped (buckets, segments)."""
+        start = self.first_day * self.grain.per_day + rows.start
         found = np.zeros((rows.stop - rows.start, len(self.segments)), bool)
         for each in self._asides():
             if each.promoted:
@@ -163,7 +170,7 @@ class History:
         return found
 
     def heed(self, lessons: tuple[Lesson, ...]) -> None:
-        """Go on by these lessons, from the hour that is recorded next; those left out are taken back."""
+        """Go on by these lessons, from the bucket that is recorded next; those left out are taken back."""
         if lessons == self.lessons:
             return
         self.lessons = lessons
@@ -182,12 +189,13 @@ class History:
             self._rebase(wanted[number])
 
     def _wall_span(self, lesson: Lesson) -> tuple[int, int]:
+        """The wall buckets of the hours that it is about."""
         first, last = self.calendar.wall_hours(np.array([lesson.start, max(lesson.start, lesson.end - 1)]))
-        return int(first), int(last) + 1
+        return self.grain.of_hour(int(first)), self.grain.of_hour(int(last) + 1)
 
     def _rebase(self, lesson: Lesson) -> None:
         first, _last = self._wall_span(lesson)
-        rebasing = Rebasing(lesson.number, lesson.key.dimensions, first, self.next_day * HOURS_PER_DAY, ())
+        rebasing = Rebasing(lesson.number, lesson.key.dimensions, first, self.next_day * self.grain.per_day, ())
         rows, _days, columns = self._places(rebasing)
         factors = [
             (metric, tuple(rebasing_factor(past.observed[rows][:, columns], past.expected[rows][:, columns]).tolist()))
@@ -198,11 +206,12 @@ class History:
         self.rebased += (rebasing,)
 
     def _places(self, rebasing: Rebasing) -> tuple[slice, slice, list[int]]:
-        """The hours, the days and the segments that it is about, as far as they are remembered."""
-        start = self.first_day * HOURS_PER_DAY
-        first, last = (max(hour - start, 0) for hour in (rebasing.first, rebasing.last))
+        """The buckets, the days and the segments that it is about, as far as they are remembered."""
+        start = self.first_day * self.grain.per_day
+        first, last = (max(bucket - start, 0) for bucket in (rebasing.first, rebasing.last))
         columns = [k for k, segment in enumerate(self.segments) if within(segment, rebasing.segment)]
-        return slice(first, last), slice(first // HOURS_PER_DAY, -(-last // HOURS_PER_DAY)), columns
+        per_day = self.grain.per_day
+        return slice(first, last), slice(first // per_day, -(-last // per_day)), columns
 
     def _scale(self, rebasing: Rebasing, *, back: bool = False) -> None:
         rows, days, columns = self._places(rebasing)
@@ -212,15 +221,15 @@ class History:
             self.of[metric].expected[rows, known] *= factor
             self.of[metric].level[days, known] *= factor
 
-    def record(self, wall_hour: int, buckets: HourBuckets) -> slice:
-        """Write consecutive hours of the open day, starting at `wall_hour`; the rows that they now stand in."""
+    def record(self, wall: int, buckets: Buckets) -> slice:
+        """Write consecutive buckets of the open day, starting at `wall` on its clock; the rows that they now stand in."""
         columns: dict[str, tuple[list[int], list[int]]] = {metric: ([], []) for metric in self.metrics}
         index = self._columns_of(buckets)
         for k, key in enumerate(buckets.keys):
             if key.metric in columns:
                 columns[key.metric][0].append(index[key.dimensions])
                 columns[key.metric][1].append(k)
-        row = wall_hour - self.first_day * HOURS_PER_DAY
+        row = wall - self.first_day * self.grain.per_day
         rows = slice(row, row + len(buckets.values))
         for metric, (to, source) in columns.items():
             observed = self.of[metric].observed
@@ -229,7 +238,7 @@ class History:
         self._notice_first_sales(rows)
         return rows
 
-    def _columns_of(self, buckets: HourBuckets) -> dict[Segment, int]:
+    def _columns_of(self, buckets: Buckets) -> dict[Segment, int]:
         index = {segment: column for column, segment in enumerate(self.segments)}
         new = sorted({key.dimensions for key in buckets.keys if key.metric in self.of} - index.keys())
         if new:
@@ -241,23 +250,23 @@ class History:
         return index
 
     def _notice_first_sales(self, rows: slice) -> None:
-        day = self.first_day + rows.start // HOURS_PER_DAY
+        day = self.first_day + rows.start // self.grain.per_day
         sold = np.logical_or.reduce([(past.observed[rows] != 0).any(axis=0) for past in self.of.values()])
         self.first_seen = np.where(sold, np.minimum(self.first_seen, day), self.first_seen)
 
     def forget(self) -> None:
         """Drop days that no later expectation or fit looks at."""
         if self.n_days > KEEP_DAYS:
-            self.of = {metric: past.last_days(KEEP_DAYS) for metric, past in self.of.items()}
+            self.of = {metric: past.last_days(KEEP_DAYS, self.grain.per_day) for metric, past in self.of.items()}
             self.first_day += self.n_days - KEEP_DAYS
             self.n_days = KEEP_DAYS
 
     def copy(self) -> History:
-        """A snapshot that a background fit may read while hours go on being recorded."""
-        kept = {metric: past.last_days(self.n_days) for metric, past in self.of.items()}
+        """A snapshot that a background fit may read while buckets go on being recorded."""
+        kept = {metric: past.last_days(self.n_days, self.grain.per_day) for metric, past in self.of.items()}
         return replace(self, segments=list(self.segments), of=kept)
 
     def volume(self, metric: str, days: int) -> FloatArray:
         """What each segment came to over the last days."""
-        total: FloatArray = np.nansum(self.of[metric].observed[-days * HOURS_PER_DAY :], axis=0)
+        total: FloatArray = np.nansum(self.of[metric].observed[-days * self.grain.per_day :], axis=0)
         return total

@@ -59,7 +59,7 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Aside:
-    """Wall hours [`first`, `last`) of a segment that teach nothing; `silent`: and alert no more, `promoted`: only by selling less."""
+    """Wall buckets [`first`, `last`) of a segment that teach nothing; `silent`: nor alert, `promoted`: only by selling less."""
 
     segment: Segment
     first: int
@@ -74,7 +74,7 @@ class Aside:
 
 @dataclass(frozen=True)
 class Rebasing:
-    """A new normal of a segment from wall hour `first` on: the factors, by metric, that hours up to `last` were scaled by."""
+    """A new normal of a segment from wall bucket `first` on: the factors, by metric, that buckets up to `last` were scaled by."""
 
     number: int
     segment: Segment
@@ -96,7 +96,7 @@ def bar_of(lessons: Iterable[Lesson], segment: Segment) -> float:
 def without(
     observed: FloatArray, expected: FloatArray, segments: Sequence[Segment], start: int, asides: Iterable[Aside]
 ) -> FloatArray:
-    """Hours shaped (hours, segments) from wall hour `start`, without those set aside: they are NaN in their segment and all within.
+    """Values shaped (buckets, segments) from wall bucket `start`, without those set aside: NaN in their segment and all within.
 
     What they brought beyond expectation is taken out of all that may contain some of it: the company, which is the first column,
     and segments of other dimensions, by their share of the company.
@@ -104,7 +104,7 @@ def without(
     kept = observed.copy()
     beyond: dict[Segment, FloatArray] = {}
     for aside in asides:
-        first, last = (min(max(hour - start, 0), len(kept)) for hour in (aside.first, aside.last))
+        first, last = (min(max(bucket - start, 0), len(kept)) for bucket in (aside.first, aside.last))
         kept[first:last, aside.columns(segments)] = np.nan
         if aside.segment in segments and aside.segment:
             own = segments.index(aside.segment)
@@ -117,21 +117,21 @@ def without(
     return kept
 
 
-def _elsewhere(beyond: Mapping[Segment, FloatArray], segment: Segment, n_hours: int) -> FloatArray:
+def _elsewhere(beyond: Mapping[Segment, FloatArray], segment: Segment, n_buckets: int) -> FloatArray:
     """What lies in segments of other dimensions than `segment`: of one dimension all, of several the most, being the same sales."""
     by_dimension: dict[tuple[str, ...], FloatArray] = {}
     for other, more in beyond.items():
         names = tuple(name for name, _value in other)
         if not set(names) & {name for name, _value in segment}:
-            by_dimension[names] = by_dimension.get(names, np.zeros(n_hours)) + more
-    most = np.zeros(n_hours)
+            by_dimension[names] = by_dimension.get(names, np.zeros(n_buckets)) + more
+    most = np.zeros(n_buckets)
     for total in by_dimension.values():
         most = np.where(np.abs(total) > np.abs(most), total, most)
     return most
 
 
 def rebasing_factor(observed: FloatArray, expected: FloatArray) -> FloatArray:
-    """What came over what was expected, of hours shaped (hours, segments); 1 where nothing was expected."""
+    """What came over what was expected, of buckets shaped (buckets, segments); 1 where nothing was expected."""
     known = np.isfinite(observed) & np.isfinite(expected)
     got, due = (np.where(known, values, 0.0).sum(axis=0) for values in (observed, expected))
     ratio = np.where(due > 0, got / np.where(due > 0, due, 1.0), 1.0)

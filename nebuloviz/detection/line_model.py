@@ -11,7 +11,8 @@ import numpy as np
 from nebuloviz.detection.calendar import Calendar
 from nebuloviz.detection.detector import Detector, known_rows
 from nebuloviz.detection.forest import ForestDetector
-from nebuloviz.detection.residuals import WINDOWS, rolling_sum
+from nebuloviz.detection.grain import HOUR
+from nebuloviz.detection.residuals import rolling_sum
 from nebuloviz.detection.series import FloatArray, IntArray
 from nebuloviz.detection.tail import LINES_FIT, Tail, calibrate, tail_from_daily_maxima
 
@@ -132,7 +133,7 @@ def _judge(sample: Sample, settings: LineSettings, oddest: Sequence[float] = ())
 def drop_deviations(counts: DropCounts, share: FloatArray) -> FloatArray:
     """How far price drops are above their usual share of invoices, over each window; (hours, segments, windows)."""
     views = []
-    for window in WINDOWS:
+    for window in HOUR.windows:
         expected = rolling_sum(counts.invoices, window) * share
         views.append(2 * (np.sqrt(rolling_sum(counts.drops, window)) - np.sqrt(expected)) / _DROP_SPREAD)
     return np.maximum(np.stack(views, axis=-1), 0.0)
@@ -148,7 +149,7 @@ def _drop_judge(counts: DropCounts, share: FloatArray, settings: LineSettings) -
     deviations = drop_deviations(counts, share)
     rows = counts.invoices > 0
     detector = settings.detector(seed=settings.seed)
-    ones = np.ones(len(WINDOWS))
+    ones = np.ones(len(HOUR.windows))
     if not rows.any():
         return Judge(detector, ones, None)
     detector.fit(deviations[rows])

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from nebuloviz.detection.alerts import Finding, severity_of
+from nebuloviz.detection.grain import HOUR
 from nebuloviz.detection.line_model import (
     DROPS,
     PRICE,
@@ -24,7 +25,6 @@ from nebuloviz.detection.line_model import (
 from nebuloviz.detection.price_drops import DropCounter
 from nebuloviz.detection.product_memory import Known, LineFeatures, ProductMemory, judged_places, line_features
 from nebuloviz.detection.repeats import RepeatRule
-from nebuloviz.detection.residuals import WINDOWS
 from nebuloviz.detection.series import (
     HOURS_PER_DAY,
     BoolArray,
@@ -210,7 +210,7 @@ class LineWatch:
                 break
             if self.settings.calendar.is_promoted(wall, self.drops.segments[k]):
                 continue
-            hours = WINDOWS[int(deviations[k].argmax())]
+            hours = HOUR.windows[int(deviations[k].argmax())]
             due = float(counts.invoices[-hours:, k].sum() * self.model.drop_share[k])
             usual = (due, 0.0, (np.sqrt(due) + 0.75) ** 2)
             key, end = SeriesKey(DROPS, self.drops.segments[k]), time_of_hour(hour + 1)

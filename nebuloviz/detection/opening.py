@@ -6,11 +6,9 @@ from __future__ import annotations
 #: an end before the beginning lies on the next day. Empty: nobody has said.
 OpeningHours = tuple[tuple[int, int], ...]
 
-_HOUR = 60
 
-
-def is_open(hours: OpeningHours, weekday: int, hour: int) -> bool:
-    """Whether some of that hour of the day lies in the opening hours; always where nobody has said.
+def is_open(hours: OpeningHours, weekday: int, bucket: int, minutes: int = 60) -> bool:
+    """Whether some of that hour, or bucket of so many minutes, of the day lies in the opening hours; always where nobody has said.
 
     >>> week = ((540, 1080),) * 5 + ((1080, 120), (0, 0))
     >>> [
@@ -20,12 +18,13 @@ def is_open(hours: OpeningHours, weekday: int, hour: int) -> bool:
     ...     is_open(week, 5, 23),
     ...     is_open(week, 6, 1),
     ...     is_open(week, 6, 2),
+    ...     is_open(week, 0, 35, 15),
     ... ]
-    [False, True, False, True, True, False]
+    [False, True, False, True, True, False, False]
     """
     if not hours:
         return True
     begin, end = hours[weekday]
     evening, night = hours[weekday - 1]
-    today = begin != end and begin < (hour + 1) * _HOUR and (end < begin or hour * _HOUR < end)
-    return today or (night < evening and hour * _HOUR < night)
+    today = begin != end and begin < (bucket + 1) * minutes and (end < begin or bucket * minutes < end)
+    return today or (night < evening and bucket * minutes < night)

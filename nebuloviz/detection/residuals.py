@@ -1,8 +1,8 @@
-"""How far hours are from their expectation: variance-stabilised residuals over windows, the features that detectors judge.
+"""How far buckets are from their expectation: variance-stabilised residuals over windows, the features that detectors judge.
 
-Three views of each window of 1, 2, 4 and 8 hours, in this order:
+Three views of each window of the grain (1, 2, 4 and 8 hours), in this order:
 * plain: against the expectation;
-* share: against the expectation scaled to what all *other* sales of the same hours came to, so that a bad day of the whole
+* share: against the expectation scaled to what all *other* sales of the same time came to, so that a bad day of the whole
   company is not a finding in each of its segments;
 * within the day: against the expectation scaled to what the day had brought *before* the window.
 """
@@ -13,9 +13,9 @@ from enum import StrEnum
 
 import numpy as np
 
-from nebuloviz.detection.series import HOURS_PER_DAY, FloatArray
+from nebuloviz.detection.grain import HOUR, Grain
+from nebuloviz.detection.series import FloatArray
 
-WINDOWS = (1, 2, 4, 8)
 _PRIOR_SALES = (10.0, 20.0)  # how many orders' worth of expectation damp the two scales
 
 
@@ -26,23 +26,27 @@ class Scale(StrEnum):
     AMOUNT = "amount"  # log of the ratio, damped: single large baskets carry much of an amount
 
 
-def residuals(observed: FloatArray, expected: FloatArray, unit: FloatArray, scale: Scale) -> FloatArray:
-    """Shaped (hours, series, features); hour 0 stands at a local midnight, series 0 is the company.
+def residuals(
+    observed: FloatArray, expected: FloatArray, unit: FloatArray, scale: Scale, grain: Grain = HOUR
+) -> FloatArray:
+    """Shaped (buckets, series, features); bucket 0 stands at a local midnight, series 0 is the company.
 
-    `unit` is what one order comes to, per series (1 for counts). Hours with NaN count as neither observed nor expected.
+    `unit` is what one order comes to, per series (1 for counts). Buckets with NaN count as neither observed nor expected.
     """
     known = np.isfinite(observed) & np.isfinite(expected)
     got = np.where(known, np.maximum(observed, 0.0), 0.0)
     due = np.where(known, expected, 0.0)
-    views = [_view(got, due, unit, scale, window) for window in WINDOWS]
+    views = [_view(got, due, unit, scale, window, grain.per_day) for window in grain.windows]
     return np.stack([view[which] for which in range(3) for view in views], axis=-1)
 
 
-def _view(got: FloatArray, due: FloatArray, unit: FloatArray, scale: Scale, window: int) -> tuple[FloatArray, ...]:
-    """The three residuals of one window, each shaped (hours, series)."""
+def _view(
+    got: FloatArray, due: FloatArray, unit: FloatArray, scale: Scale, window: int, per_day: int
+) -> tuple[FloatArray, ...]:
+    """The three residuals of one window, each shaped (buckets, series)."""
     observed, expected = rolling_sum(got, window), rolling_sum(due, window)
-    before_got, before_due = _day_before(got, window), _day_before(due, window)
-    today_got, today_due = _day_so_far(got) - before_got, _day_so_far(due) - before_due
+    before_got, before_due = _day_before(got, window, per_day), _day_before(due, window, per_day)
+    today_got, today_due = _day_so_far(got, per_day) - before_got, _day_so_far(due, per_day) - before_due
     few, some = _PRIOR_SALES
     others = observed[:, :1] - observed + few * unit, expected[:, :1] - expected + few * unit
     shared = expected * np.maximum(others[0], few * unit) / np.maximum(others[1], few * unit)
@@ -63,25 +67,25 @@ def _residual(observed: FloatArray, expected: FloatArray, damping: FloatArray, s
 
 
 def rolling_sum(values: FloatArray, window: int) -> FloatArray:
-    """Over the last `window` hours, fewer at the start; along the first axis."""
+    """Over the last `window` buckets, fewer at the start; along the first axis."""
     total = np.cumsum(values, axis=0)
     total[window:] -= total[:-window].copy()
     return np.maximum(total, 0.0)  # differences of sums may round below zero
 
 
-def _day_so_far(values: FloatArray) -> FloatArray:
-    """The sum since midnight, the hour itself included."""
-    hours = len(values)
-    padded = np.zeros((-(-hours // HOURS_PER_DAY) * HOURS_PER_DAY, *values.shape[1:]))
-    padded[:hours] = values
-    days = padded.reshape(-1, HOURS_PER_DAY, *values.shape[1:])
-    return np.cumsum(days, axis=1).reshape(padded.shape)[:hours]
+def _day_so_far(values: FloatArray, per_day: int) -> FloatArray:
+    """The sum since midnight, the bucket itself included."""
+    buckets = len(values)
+    padded = np.zeros((-(-buckets // per_day) * per_day, *values.shape[1:]))
+    padded[:buckets] = values
+    days = padded.reshape(-1, per_day, *values.shape[1:])
+    return np.cumsum(days, axis=1).reshape(padded.shape)[:buckets]
 
 
-def _day_before(values: FloatArray, window: int) -> FloatArray:
-    """The sum since midnight without the last `window` hours."""
-    so_far = _day_so_far(values)
+def _day_before(values: FloatArray, window: int, per_day: int) -> FloatArray:
+    """The sum since midnight without the last `window` buckets."""
+    so_far = _day_so_far(values, per_day)
     before = np.zeros_like(so_far)
     before[window:] = so_far[:-window]
-    before[np.arange(len(values)) % HOURS_PER_DAY < window] = 0.0
+    before[np.arange(len(values)) % per_day < window] = 0.0
     return before

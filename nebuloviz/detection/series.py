@@ -1,19 +1,21 @@
-"""What is watched: the name of a series, closed hourly buckets, and sale lines, all as arrays.
+"""What is watched: the name of a series, closed buckets, and sale lines, all as arrays.
 
-Hours are whole numbers since 1970-01-01T00:00 UTC: bucket `h` holds what was sold in [h, h + 1) hours.
+Buckets of a grain are whole numbers since 1970-01-01T00:00 UTC: hour `h` holds what was sold in [h, h + 1) hours.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
 import numpy.typing as npt
+
+from nebuloviz.detection.grain import HOUR
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -23,19 +25,18 @@ TextArray = npt.NDArray[np.object_]
 MICROSECONDS_PER_HOUR = 3_600_000_000
 HOURS_PER_DAY = 24
 HOURS_PER_WEEK = 168
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A value of a dimension may hold the signs that the name of a series is made of.
 _ESCAPED = {"%": "%25", ",": "%2C", "=": "%3D", "|": "%7C"}
 
 
 def time_of_hour(hour: int) -> datetime:
     """The UTC moment at which bucket `hour` starts."""
-    return _EPOCH + timedelta(hours=int(hour))
+    return HOUR.time_of(hour)
 
 
 def hour_of_time(moment: datetime) -> int:
     """The bucket that holds an aware `moment`."""
-    return (moment - _EPOCH) // timedelta(hours=1)
+    return HOUR.bucket_of(moment)
 
 
 @dataclass(frozen=True, order=True)
@@ -79,15 +80,16 @@ class Watching:
 
     key: SeriesKey
     from_day: int
+    grain: str  # of the buckets that it is judged in, as a query calls it
 
 
 @dataclass(frozen=True)
-class HourBuckets:
-    """Closed hourly buckets without gaps: `values[i, k]` is what series `keys[k]` came to in hour `start + i`."""
+class Buckets:
+    """Closed buckets of one grain without gaps: `values[i, k]` is what series `keys[k]` came to in bucket `start + i`."""
 
     start: int
     keys: tuple[SeriesKey, ...]
-    values: FloatArray  # (hours, series), in the metric's unit
+    values: FloatArray  # (buckets, series), in the metric's unit
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != len(self.keys):
@@ -95,13 +97,13 @@ class HourBuckets:
 
     @property
     def end(self) -> int:
-        """The first hour after the last bucket."""
+        """The first bucket after the last one."""
         return self.start + len(self.values)
 
-    def between(self, start: int, end: int) -> HourBuckets:
-        """The buckets of hours in [start, end), as far as there are any."""
-        first, last = max(start, self.start), min(end, self.end)
-        return HourBuckets(first, self.keys, self.values[first - self.start : max(last, first) - self.start])
+    def between(self, start: int, end: int) -> Buckets:
+        """Those in [start, end), as far as there are any."""
+        first, last = min(max(start, self.start), self.end), min(end, self.end)
+        return Buckets(first, self.keys, self.values[first - self.start : max(last, first) - self.start])
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from nebuloviz.detection.calendar import Calendar, busiest_hour, open_hours
+from nebuloviz.detection.calendar import Calendar, busiest_bucket, open_hours
 from nebuloviz.detection.detector import Detector
 from nebuloviz.detection.forest import ForestDetector
+from nebuloviz.detection.grain import Grain
 from nebuloviz.detection.history import History, Segment
-from nebuloviz.detection.residuals import WINDOWS, Scale, residuals, rolling_sum
-from nebuloviz.detection.series import HOURS_PER_WEEK, BoolArray, FloatArray, IntArray
+from nebuloviz.detection.residuals import Scale, residuals, rolling_sum
+from nebuloviz.detection.series import BoolArray, FloatArray, IntArray
 from nebuloviz.detection.tail import Tail, calibrate
 
 DUE_ORDERS = 0.5  # a longest window with less than half an order due says nothing
@@ -63,23 +64,24 @@ class WatchSettings:
 
 @dataclass(frozen=True)
 class MetricModel:
-    """How one metric's hours are judged; arrays have one entry a segment."""
+    """How one metric's buckets are judged; arrays have one entry a segment."""
 
     scale: Scale
     detector: Detector
     spread: FloatArray  # (segments, features)
     unit: FloatArray  # what one order comes to
     busiest: FloatArray
+    grain: Grain
     tail: Tail | None  # None: too few days to know what is rare
 
     def judged(self, expected: FloatArray) -> BoolArray:
-        """The hours (rows) and segments of which something can be said."""
-        due = rolling_sum(np.nan_to_num(expected), max(WINDOWS)) / self.unit
+        """The buckets (rows) and segments of which something can be said."""
+        due = rolling_sum(np.nan_to_num(expected), max(self.grain.windows)) / self.unit
         return open_hours(expected, self.busiest) & (due >= DUE_ORDERS)
 
     def deviations(self, observed: FloatArray, expected: FloatArray) -> FloatArray:
-        """Residuals in robust standard deviations, shaped (hours, segments, features)."""
-        return residuals(observed, expected, self.unit, self.scale) / self.spread
+        """Residuals in robust standard deviations, shaped (buckets, segments, features)."""
+        return residuals(observed, expected, self.unit, self.scale, self.grain) / self.spread
 
     def surprise(self, deviations: FloatArray) -> FloatArray:
         """Calibrated scores of rows of deviations; see `Tail.surprise`. Below every threshold where nothing is known."""
@@ -116,13 +118,13 @@ def _watched_columns(history: History, settings: WatchSettings) -> IntArray:
 
 
 def _fit_metric(history: History, watched: Watched, columns: IntArray, settings: WatchSettings) -> MetricModel:
-    past = history.of[watched.metric]
-    hours = slice(-settings.fit_weeks * HOURS_PER_WEEK, None)
-    observed, expected = history.taught(watched.metric)[hours][:, columns], past.expected[hours][:, columns]
-    unit = _unit(history, watched, columns, hours, settings)
+    past, grain = history.of[watched.metric], history.grain
+    lately = slice(-settings.fit_weeks * grain.per_week, None)
+    observed, expected = history.taught(watched.metric)[lately][:, columns], past.expected[lately][:, columns]
+    unit = _unit(history, watched, columns, lately, settings)
     detector = settings.make_detector()
     untrained = MetricModel(
-        watched.scale, detector, np.ones((len(columns), 1)), unit, busiest_hour(expected, settings.fit_weeks), None
+        watched.scale, detector, np.ones((len(columns), 1)), unit, busiest_bucket(expected), grain, None
     )
     rows = untrained.judged(expected) & np.isfinite(observed)
     raw = untrained.deviations(observed, expected)
@@ -131,24 +133,24 @@ def _fit_metric(history: History, watched: Watched, columns: IntArray, settings:
     if not rows.any():
         return untrained
     detector.fit(deviations[rows])
-    tail = calibrate(detector, deviations, rows)
-    return MetricModel(watched.scale, detector, spread, unit, untrained.busiest, tail)
+    tail = calibrate(detector, deviations, rows, per_day=grain.per_day)
+    return replace(untrained, spread=spread, tail=tail)
 
 
-def _unit(history: History, watched: Watched, columns: IntArray, hours: slice, settings: WatchSettings) -> FloatArray:
+def _unit(history: History, watched: Watched, columns: IntArray, lately: slice, settings: WatchSettings) -> FloatArray:
     """What one order of each segment comes to in this metric; the company's where a segment has none."""
     if watched.scale is Scale.COUNT:
         return np.ones(len(columns))
     counted = settings.watched[0].metric
-    orders = np.nansum(history.of[counted].observed[hours][:, columns], axis=0)
-    total = np.nansum(history.of[watched.metric].observed[hours][:, columns], axis=0)
+    orders = np.nansum(history.of[counted].observed[lately][:, columns], axis=0)
+    total = np.nansum(history.of[watched.metric].observed[lately][:, columns], axis=0)
     company = max(total[0] / max(orders[0], 1.0), 1e-9)
     unit: FloatArray = np.where((orders > 0) & (total > 0), total / np.maximum(orders, 1.0), company)
     return unit
 
 
 def _spread(residual: FloatArray, rows: BoolArray, scale: Scale) -> FloatArray:
-    """The robust standard deviation of each segment's residuals, of all segments' where it has too few hours."""
+    """The robust standard deviation of each segment's residuals, of all segments' where it has too few buckets."""
     floor = _SPREAD_FLOOR[scale]
     pooled = _deviation(residual[rows]) if rows.any() else np.full(residual.shape[2], floor)
     spread = [

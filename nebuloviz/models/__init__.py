@@ -1,6 +1,15 @@
 """The database's tables, one file per subject. Alembic (`migrations/`) brings a database to them."""
 
-from nebuloviz.models.alert import Alert, AlertEvent, AlertFeedback, DetectorState, Expectation, Lease, WatchedSeries
+from nebuloviz.models.alert import (
+    Alert,
+    AlertEvent,
+    AlertFeedback,
+    DetectorState,
+    Expectation,
+    Lease,
+    QuarterExpectation,
+    WatchedSeries,
+)
 from nebuloviz.models.audit import AuditEntry
 from nebuloviz.models.base import Base
 from nebuloviz.models.calendar import CalendarEntry, OpeningDay
@@ -62,6 +71,7 @@ __all__ = [
     "OrderDays",
     "PasswordLink",
     "Product",
+    "QuarterExpectation",
     "RecoveryCode",
     "RefreshToken",
     "Rollup",

@@ -98,6 +98,18 @@ class Expectation(Base):
     high: Mapped[float] = mapped_column(Float)
 
 
+class QuarterExpectation(Base):
+    """As `Expectation`, of the quarter hours of what is judged by them."""
+
+    __tablename__ = "quarter_expectation"
+
+    series: Mapped[str] = mapped_column(Text, primary_key=True)
+    bucket: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True)
+    expected: Mapped[float] = mapped_column(Float)
+    low: Mapped[float] = mapped_column(Float)
+    high: Mapped[float] = mapped_column(Float)
+
+
 class WatchedSeries(Base):
     """A series that a detector judges, in buckets of which size, and from when on it raises alerts: before, too little is known."""
 
@@ -105,7 +117,7 @@ class WatchedSeries(Base):
 
     detector: Mapped[str] = mapped_column(Text, primary_key=True)
     series: Mapped[str] = mapped_column(Text, primary_key=True)
-    grain: Mapped[str] = mapped_column(Text)  # hour | day
+    grain: Mapped[str] = mapped_column(Text)  # quarter_hour | hour | day
     since: Mapped[datetime] = mapped_column(UtcDateTime)
 
 

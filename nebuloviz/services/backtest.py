@@ -14,9 +14,10 @@ from nebuloviz.db import Database
 from nebuloviz.detection.backtest import ReplayedDay, as_json_line, replay
 from nebuloviz.detection.calendar import Calendar
 from nebuloviz.detection.day_watch import DayWatch
+from nebuloviz.detection.grain import HOUR
+from nebuloviz.detection.grained_watch import GrainedWatch
 from nebuloviz.detection.lines import LineWatch
 from nebuloviz.detection.series import HOURS_PER_DAY, hour_of_time
-from nebuloviz.detection.series_watch import SeriesWatch
 from nebuloviz.errors import InvalidInput
 from nebuloviz.ingest.batch import Batch, Item
 from nebuloviz.ingest.importing import FileImport
@@ -25,13 +26,14 @@ from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.migrate import upgrade
 from nebuloviz.services.day_watch import closed_days
 from nebuloviz.services.line_watch import lines_of
+from nebuloviz.services.quarter_hours import learn_quarters
 from nebuloviz.services.series_watch import closed_buckets
 
 
 def backtest(
     source: Path,
     output: Path,
-    series: SeriesWatch,
+    series: GrainedWatch,
     by_day: DayWatch,
     lines: LineWatch,
     *,
@@ -59,7 +61,7 @@ def backtest(
 
 
 def _replayed_days(
-    job: FileImport, database: Database, sink: DatabaseSink, series: SeriesWatch, by_day: DayWatch
+    job: FileImport, database: Database, sink: DatabaseSink, series: GrainedWatch, by_day: DayWatch
 ) -> Iterator[ReplayedDay]:
     """Store the sales of one local day at a time, then read what its hours came to back from the rollups."""
     calendar = series.settings.calendar
@@ -70,12 +72,14 @@ def _replayed_days(
         written = sink.write(Batch(topic, partition, loaded, following, items))
         loaded = following
         hours, _ = calendar.utc_hours(day * HOURS_PER_DAY, (day + 1) * HOURS_PER_DAY)
-        if series.next_hour is None:
-            series.next_hour, by_day.next_day = int(hours[0]), day
+        if series.hours.next_bucket is None:
+            series.hours.next_bucket, by_day.next_day = int(hours[0]), day
         with database.session() as session:
-            buckets = closed_buckets(session, series, int(hours[-1]) + 1)
+            closed = closed_buckets(session, series, HOUR.time_of(int(hours[-1]) + 1))
             days = closed_days(session, by_day, day + 1)
-        yield ReplayedDay(lines_of(written.sales), buckets, days)
+        yield ReplayedDay(lines_of(written.sales), closed, days)
+        with database.session() as session:  # once the models have been trained on that day
+            learn_quarters(session, series)
 
 
 def _by_day(records: Iterable[Record], calendar: Calendar) -> Iterator[tuple[int, list[Item]]]:

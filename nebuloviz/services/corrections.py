@@ -15,13 +15,14 @@ from nebuloviz.db import Database
 from nebuloviz.detection.alerts import DAYS, HOURS
 from nebuloviz.metrics.calendar import day_of
 from nebuloviz.metrics.query import Filter, Query
-from nebuloviz.models import Alert, DayVersion, Expectation
+from nebuloviz.models import Alert, DayVersion
 from nebuloviz.services import lease
 from nebuloviz.services.alert_rows import view_of
 from nebuloviz.services.alert_store import resolve
 from nebuloviz.services.frames import build_frame
 from nebuloviz.services.interfaces import AlertView, Frame
 from nebuloviz.services.watch_process import LEASE_LIFE, SERIES_TASK
+from nebuloviz.services.watching import expectation_of
 
 _OF_SERIES = (HOURS, DAYS)
 _MOMENT = timedelta(microseconds=1)
@@ -102,9 +103,10 @@ class Corrections:
         """What was expected of all of the alert's time where it is longer than what was judged: of hours together, of each day."""
         if (alert.bucket_start, alert.bucket_end) == alert.judged:
             return []
-        inside = Expectation.bucket.between(alert.bucket_start, alert.bucket_end - _MOMENT)
-        known = select(Expectation.bucket, Expectation.expected).where(Expectation.series == alert.series, inside)
-        rows = session.execute(known.order_by(Expectation.bucket)).all()
+        table = expectation_of(alert.grain)
+        inside = table.bucket.between(alert.bucket_start, alert.bucket_end - _MOMENT)
+        known = select(table.bucket, table.expected).where(table.series == alert.series, inside)
+        rows = session.execute(known.order_by(table.bucket)).all()
         if alert.detector == HOURS:
             return [(alert.bucket_start, alert.bucket_end, sum(row.expected for row in rows))]
         spans = pairwise([*(row.bucket for row in rows), alert.bucket_end])

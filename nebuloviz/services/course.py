@@ -17,7 +17,11 @@ from nebuloviz.services.interfaces import AlertView, Services
 from nebuloviz.services.line_picture import Course, png
 
 #: Before and after an alert, by the grain of its buckets.
-_AROUND = {"hour": (timedelta(days=3), timedelta(hours=6)), "day": (timedelta(days=28), timedelta(days=1))}
+_AROUND = {
+    "quarter_hour": (timedelta(days=1), timedelta(hours=2)),
+    "hour": (timedelta(days=3), timedelta(hours=6)),
+    "day": (timedelta(days=28), timedelta(days=1)),
+}
 
 
 def course_of(session: Session, actor: Actor, services: Services, alert: AlertView, now: datetime) -> tuple[bytes, str]:
@@ -55,6 +59,11 @@ def _words(name: LazyText, grain: Grain, when: str, *, banded: bool) -> str:
         banded_words, words = (
             _("{metric} by day, {when}; the band is what was expected."),
             _("{metric} by day, {when}."),
+        )
+    elif grain == "quarter_hour":
+        banded_words, words = (
+            _("{metric} by quarter of an hour, {when}; the band is what was expected."),
+            _("{metric} by quarter of an hour, {when}."),
         )
     else:
         banded_words, words = (

@@ -174,7 +174,7 @@ class DayWatcher:
                 apply(session, going_on, {each.key: each for each in told}, self._midnight(day + 1))
             self._store_expected(session, running, now)
             if watch.model is not None and watch.model.version != running.listed:
-                list_watched(session, DAYS, "day", watch.watched(), self._zone)
+                list_watched(session, DAYS, watch.watched(), self._zone)
                 running.listed = watch.model.version
             self._stored.store(
                 session,
@@ -208,7 +208,7 @@ class DayWatcher:
         rows: list[ExpectedRow] = [
             (str(band.key), self._midnight(band.day), band.expected, band.low, band.high) for band in bands
         ]
-        replace_expected(session, [each.metric for each in self._metrics], rows, now)
+        replace_expected(session, [each.metric for each in self._metrics], rows, now, "day")
         running.expected_until = watch.next_day or 0
 
 

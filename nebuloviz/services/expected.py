@@ -12,16 +12,18 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.detection.series import FloatArray, SeriesKey
 from nebuloviz.metrics.buckets import buckets
-from nebuloviz.metrics.query import Query
+from nebuloviz.metrics.query import Grain, Query
 from nebuloviz.models import Expectation
 from nebuloviz.permissions import Actor
 from nebuloviz.services import detectors
 from nebuloviz.services.interfaces import DataService
+from nebuloviz.services.watching import expectation_of
 
 RANGE_SPREADS = 3.0  # the range reaches so many robust standard deviations either way, as that of hours does
 FEWEST_DAYS = 14  # that have ended; of fewer nobody can say how far days are from what is expected of them
 LATELY = timedelta(days=91)  # how far they are is learned from so many of the newest days
 _HOUR = timedelta(hours=1)
+_OWN_RANGES = ("quarter_hour", "hour")
 _MOST_KEPT = 2000
 
 
@@ -45,17 +47,17 @@ class ExpectedRanges:
     def of(self, session: Session, actor: Actor, query: Query) -> pd.DataFrame | None:
         """The range that is normal for `query`.
 
-        What was watched as it is asked for, hours or days, has a range of its own, skewed as single hours are. What adds up from
-        many hours is not: its range is that of the root of the sum (whose spread hardly depends on how much is summed), as far as
-        whole days of this very series were lately from their expectation. None where fewer than a fortnight of days have been
-        expected and ended.
+        What was watched as it is asked for, by quarter hours, hours or days, has a range of its own, skewed as single hours are.
+        What adds up from many hours is not: its range is that of the root of the sum (whose spread hardly depends on how much
+        is summed), as far as whole days of this very series were lately from their expectation. None where fewer than a fortnight
+        of days have been expected and ended.
         """
         series = series_of(query)
-        hours = None if series is None else _stored(session, series, query.start, query.end)
+        hours = None if series is None else _stored(session, series, query.grain, query.start, query.end)
         if series is None or hours is None:
             return None
         found = _by_bucket(hours, query)
-        if query.grain != "hour" and query.metrics[0] in detectors.METRICS_BY_HOUR:
+        if query.grain not in _OWN_RANGES and query.metrics[0] in detectors.METRICS_BY_HOUR:
             reach = self._reach(session, actor, query, series)
             if reach is None:
                 return None
@@ -78,7 +80,7 @@ class ExpectedRanges:
 
     def _learned(self, session: Session, actor: Actor, query: Query, series: str, newest: datetime) -> float | None:
         """How far the root of a sum normally is from that of its expectation, at most; None where too little is known."""
-        hours = _stored(session, series, newest - LATELY, newest + _HOUR)
+        hours = _stored(session, series, "hour", newest - LATELY, newest + _HOUR)
         if hours is None:
             return None
         first = datetime.fromtimestamp(hours.starts[0], UTC)
@@ -94,7 +96,7 @@ class ExpectedRanges:
 
 def series_of(query: Query) -> str | None:
     """The watched series that `query` asks for: one metric, in total or for one value of one dimension."""
-    if len(query.metrics) != 1 or query.dimensions or query.grain in {None, "minute", "quarter_hour"}:
+    if len(query.metrics) != 1 or query.dimensions or query.grain in {None, "minute"}:
         return None
     if query.metrics[0] not in detectors.METRICS_BY_HOUR and query.grain != "day":  # ratios do not add up
         return None
@@ -106,10 +108,11 @@ def series_of(query: Query) -> str | None:
     return str(SeriesKey.of(query.metrics[0], **{only.dimension: only.values[0]}))
 
 
-def _stored(session: Session, series: str, start: datetime, end: datetime) -> _Hours | None:
-    columns = (Expectation.bucket, Expectation.expected, Expectation.low, Expectation.high)
-    inside = (Expectation.series == series, Expectation.bucket >= start, Expectation.bucket < end)
-    rows = session.execute(select(*columns).where(*inside).order_by(Expectation.bucket)).all()
+def _stored(session: Session, series: str, grain: Grain | None, start: datetime, end: datetime) -> _Hours | None:
+    table = expectation_of(grain or "")
+    columns = (table.bucket, table.expected, table.low, table.high)
+    inside = (table.series == series, table.bucket >= start, table.bucket < end)
+    rows = session.execute(select(*columns).where(*inside).order_by(table.bucket)).all()
     if not rows:
         return None
     return _Hours(*np.array([(at.timestamp(), *sums) for at, *sums in rows], dtype=float).T)

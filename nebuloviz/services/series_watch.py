@@ -1,14 +1,14 @@
-"""The series watch at work: closed hours from the rollups go in; alerts, their history and expected ranges are written.
+"""The series watch at work: closed hours and quarter hours go in; alerts, their history and expected ranges are written.
 
 One elected process does it, one `step` at a time. What a step found and the watch's own state are stored in one transaction, so
-whatever crashes, no hour is judged twice and no alert raised twice.
+whatever crashes, no bucket is judged twice and no alert raised twice.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,11 +20,13 @@ from sqlalchemy.orm import Session
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.detection.alerts import HOURS, Finding
+from nebuloviz.detection.grain import HOUR, QUARTER_HOUR, Grain
+from nebuloviz.detection.grained_watch import Closed, GrainedWatch
 from nebuloviz.detection.history import COMPANY, Segment
 from nebuloviz.detection.series import (
     HOURS_PER_DAY,
+    Buckets,
     FloatArray,
-    HourBuckets,
     SeriesKey,
     hour_of_time,
     keys_of,
@@ -32,7 +34,7 @@ from nebuloviz.detection.series import (
 )
 from nebuloviz.detection.series_model import WatchSettings
 from nebuloviz.detection.series_watch import SeriesWatch
-from nebuloviz.models import MONEY_SCALE, QUANTITY_SCALE, ROLLED_DIMENSIONS, DetectorState, IngestMinute
+from nebuloviz.models import MONEY_SCALE, QUANTITY_SCALE, ROLLED_DIMENSIONS, DetectorState, IngestMinute, SaleRow
 from nebuloviz.observability import DETECTOR_CHECKED, DETECTOR_SECONDS, SERIES_WATCHED, log_context, timed
 from nebuloviz.services import imports, lease
 from nebuloviz.services.alert_store import apply, open_alerts
@@ -40,6 +42,7 @@ from nebuloviz.services.corrections import Corrections
 from nebuloviz.services.day_watch import DayWatcher
 from nebuloviz.services.detectors import LEARNING
 from nebuloviz.services.feedback import lessons
+from nebuloviz.services.quarter_hours import begin_if_wanted, quarters_between, quarters_to_feed
 from nebuloviz.services.rule_series import GRACE
 from nebuloviz.services.rule_watch import RuleWatcher
 from nebuloviz.services.watch_process import LEASE_LIFE, SERIES_TASK
@@ -75,10 +78,12 @@ _log = logging.getLogger(__name__)
 class _Running:
     """The watch between two steps, as it is pickled."""
 
-    watch: SeriesWatch
+    watch: GrainedWatch
     raise_from: int  # hours before this one teach, and raise nothing
     trained_at: datetime  # when it began to learn, or last trained
-    expected_until: int = 0  # local days before this one have their expected ranges stored
+    expected_until: dict[Grain, int] = field(
+        default_factory=dict
+    )  # local days before it have their expected ranges stored
     listed: str = ""  # the model whose series are listed as watched
 
 
@@ -108,7 +113,7 @@ class SeriesWatcher:
         self._running: _Running | None = None  # as last stored; another process may have gone on since
 
     def step(self) -> bool:
-        """Judge the hours that have closed since the last step, at most eleven weeks, then the days. Whether there are more."""
+        """Judge what has closed since the last step, at most eleven weeks of it, then the days. Whether there is more."""
         now = self._now()
         if not lease.keep(self._database, SERIES_TASK, self._holder, now, LEASE_LIFE):
             DETECTOR_CHECKED.set(0)
@@ -123,28 +128,42 @@ class SeriesWatcher:
         return more
 
     def _judge_closed(self, now: datetime) -> bool:
-        closed = hour_of_time(now - GRACE)
+        grain = self._grain()
+        closed = grain.time_of(grain.bucket_of(now - GRACE))
         with self._database.session() as session:
-            if not _is_due(session, closed, now):
+            if not (self._learns_quarters or _is_due(session, closed, now, grain)):
                 return False
         with self._database.session() as session:
             running = self._ready(session, now)
-            if running is None or running.watch.next_hour is None:
+            if running is None or running.watch.hours.next_bucket is None:
                 return False
-            running.watch.lessons = lessons(session, DETECTOR, now)
-            first = running.watch.next_hour
-            end = min(first + _STEP_HOURS, closed)
-            buckets = closed_buckets(session, running.watch, end)
-            running.watch.correct(buckets_between(session, running.watch, first - _CORRECTED_HOURS, first))
+            watch = running.watch
+            watch.heed(lessons(session, DETECTOR, now))
+            since = watch.judged_until
+            end = min(HOUR.time_of((watch.hours.next_bucket or 0) + _STEP_HOURS), closed)
+            new = closed_buckets(session, watch, end)
+            _correct_late(session, watch)
         self._running = None  # until the step is stored, memory is ahead of the database
-        findings = self._judge(running, buckets, now)
-        if self._store(running, buckets, findings, now):
+        findings = self._judge(running, new, now)
+        with self._database.session() as session:
+            begin_if_wanted(session, watch, now)
+        if self._store(running, since, findings, now):
             self._running = running
-        return end < closed
+        return end < closed or self._learns_quarters
+
+    def _grain(self) -> Grain:
+        """That of what is to be judged next; until it is known whether any segment is judged by the quarter of an hour, they are."""
+        known = self._running is not None and self._running.watch.active is None
+        return HOUR if known else QUARTER_HOUR
+
+    @property
+    def _learns_quarters(self) -> bool:
+        """Whether the past of large segments is being read, a week of it in each step."""
+        return self._running is not None and self._running.watch.catching_up
 
     def _watch_rules(self, now: datetime) -> None:
         with self._database.session() as session:
-            ready = all_there(session, hour_of_time(now - GRACE), now)
+            ready = all_there(session, HOUR.time_of(HOUR.bucket_of(now - GRACE)), now)
         if ready:
             self._rules.step(now)
 
@@ -161,79 +180,82 @@ class SeriesWatcher:
         judged_until = hour_of_time(stored.scored_until)
         if imports.ended_since(session, stored.trained_at):
             return _new(session, self._settings, now, judged_until)
-        if self._running is not None and self._running.watch.next_hour == judged_until:
+        if self._running is not None and self._running.watch.judged_until == stored.scored_until:
             return self._running
         return self._known(stored.state) or _new(session, self._settings, now, judged_until)
 
     def _known(self, state: bytes) -> _Running | None:
         running = self._stored.unpacked(state)
-        return running if isinstance(running, _Running) and running.watch.settings == self._settings else None
+        known = isinstance(running, _Running) and isinstance(running.watch, GrainedWatch)
+        return running if known and running.watch.settings == self._settings else None
 
-    def _judge(self, running: _Running, buckets: HourBuckets, now: datetime) -> list[Finding]:
-        """Feed the hours day by day, training where it is due. Holds no connection: it may take seconds."""
+    def _judge(self, running: _Running, new: Closed, now: datetime) -> list[Finding]:
+        """Feed the buckets day by day, training where it is due. Holds no connection: it may take seconds."""
         watch = running.watch
         found: list[Finding] = []
-        rebased = set(watch.history.rebased)
-        for first in range(buckets.start, buckets.end, HOURS_PER_DAY):
+        rebased = watch.rebased
+        for day in new.by_day():
             with timed(DETECTOR_SECONDS, detector=DETECTOR, step="score"):
-                found += watch.feed(buckets.between(first, first + HOURS_PER_DAY))
+                found += watch.feed(day)
             # While it raises nothing anyway, the model that counts is the last one before it does
-            if watch.fit_due and first + HOURS_PER_DAY > min(running.raise_from, buckets.end - 1):
+            if watch.fit_due and day.hours.start + HOURS_PER_DAY > min(running.raise_from, new.hours.end - 1):
                 with timed(DETECTOR_SECONDS, detector=DETECTOR, step="train"):
-                    version = watch.train().version
+                    watch.train()
                 running.trained_at = now
-                _log.info("series watch trained: %s", version)
-        changed = [each.first // HOURS_PER_DAY for each in rebased ^ set(watch.history.rebased)]
-        running.expected_until = min([running.expected_until, *changed])
-        SERIES_WATCHED.set(len(_keys(watch)))
+                _log.info("series watch trained: %s", watch.version)
+        again = [day for _number, day in rebased ^ watch.rebased]
+        running.expected_until = {
+            each.grain: min([running.expected_until.get(each.grain, 0), *again])
+            for each in watch.watches
+            if each.model is not None
+        }
+        SERIES_WATCHED.set(len(_keys(watch.hours)))
         return found
 
-    def _store(self, running: _Running, buckets: HourBuckets, findings: Sequence[Finding], now: datetime) -> bool:
-        """Write what a step found, in one transaction; False where another process was elected meanwhile."""
-        start = max(buckets.start, running.raise_from)
-        by_hour: dict[int, dict[SeriesKey, Finding]] = {}
+    def _store(self, running: _Running, since: datetime, findings: Sequence[Finding], now: datetime) -> bool:
+        """Write what a step found from `since` on, in one transaction; False where another process was elected meanwhile."""
+        watch, grain = running.watch, HOUR if running.watch.active is None else QUARTER_HOUR
+        start = max(since, HOUR.time_of(running.raise_from))
+        by_end: dict[datetime, dict[SeriesKey, Finding]] = {}
         for finding in findings:
-            by_hour.setdefault(hour_of_time(finding.bucket_end) - 1, {})[finding.key] = finding
+            by_end.setdefault(finding.bucket_end, {})[finding.key] = finding
         with self._database.transaction() as session:
             if not lease.hold(session, SERIES_TASK, self._holder, self._now(), LEASE_LIFE):
                 return False
-            going_on = open_alerts(session, DETECTOR, time_of_hour(start))
-            for hour in range(start, buckets.end):
-                apply(session, going_on, by_hour.get(hour, {}), time_of_hour(hour + 1))
+            going_on = open_alerts(session, DETECTOR, start)
+            for bucket in range(grain.bucket_of(start), grain.bucket_of(watch.judged_until)):
+                end = grain.time_of(bucket + 1)
+                apply(session, going_on, by_end.get(end, {}), end)
             _store_expected(session, running, now)
             _list_watched(session, running)
             self._stored.store(
                 session,
                 running,
-                version=running.watch.model.version if running.watch.model else LEARNING,
+                version=watch.version or LEARNING,
                 trained_at=running.trained_at,
-                scored_until=time_of_hour(running.watch.next_hour or 0),
+                scored_until=watch.judged_until,
             )
         return True
 
 
-def _is_due(session: Session, closed: int, now: datetime) -> bool:
-    """Whether hours have closed, or an import has ended, since the last step; and whether all their sales should be there."""
+def _is_due(session: Session, closed: datetime, now: datetime, grain: Grain) -> bool:
+    """Whether more has closed, or an import has ended, since the last step; and whether all its sales should be there."""
     newest = session.scalar(select(func.max(rollup_table("hour").c.bucket)))
     known = select(DetectorState.scored_until, DetectorState.trained_at).where(DetectorState.detector == DETECTOR)
     last = session.execute(known).first()
     if newest is None:
         return False
-    if (
-        last is not None
-        and hour_of_time(last.scored_until) >= closed
-        and not imports.ended_since(session, last.trained_at)
-    ):
+    if last is not None and last.scored_until >= closed and not imports.ended_since(session, last.trained_at):
         return False
-    return all_there(session, closed, now)
+    return all_there(session, closed, now, grain)
 
 
-def all_there(session: Session, closed: int, now: datetime) -> bool:
-    """Whether the sales of the hours before `closed` should be there: no history is being loaded, no stream has yet to catch up."""
+def all_there(session: Session, closed: datetime, now: datetime, grain: Grain = HOUR) -> bool:
+    """Whether the sales of the buckets before `closed` should be there: no history is being loaded, no stream has yet to catch up."""
     if imports.under_way(session, now):
         return False
-    newest = session.scalar(select(func.max(rollup_table("hour").c.bucket)))
-    return (newest is not None and hour_of_time(newest) >= closed - 1) or not _flooded(session, now)
+    newest = session.scalar(select(func.max(SaleRow.sold_at)))
+    return (newest is not None and newest >= closed - grain.length) or not _flooded(session, now)
 
 
 def _flooded(session: Session, now: datetime) -> bool:
@@ -248,21 +270,31 @@ def _new(session: Session, settings: WatchSettings, now: datetime, raise_from: i
     first = session.scalar(select(func.min(bucket)).where(bucket >= now - HISTORY))
     if first is None:
         return None
-    watch = SeriesWatch(settings)
+    watch = GrainedWatch(settings)
     start = hour_of_time(first)
     # The first day is fed whole, so that the wall clock's days are.
-    watch.next_hour = start - int(settings.calendar.wall_hours(np.array([start]))[0]) % HOURS_PER_DAY
+    watch.hours.next_bucket = start - int(settings.calendar.wall_hours(np.array([start]))[0]) % HOURS_PER_DAY
     return _Running(watch, raise_from, trained_at=now)
 
 
-def closed_buckets(session: Session, watch: SeriesWatch, end: int) -> HourBuckets:
-    """Every watched metric from the watch's next hour to `end`: in total and for the largest values of each dimension."""
-    start = watch.next_hour or 0
-    return buckets_between(session, watch, start, max(start, end))
+def closed_buckets(session: Session, watch: GrainedWatch, until: datetime) -> Closed:
+    """What the watch is to be fed next, of what had closed at `until`: each in total and for the largest values of each dimension."""
+    start, end = watch.hours.next_bucket or 0, HOUR.bucket_of(until)
+    hours = hours_between(session, watch.hours, start, max(start, end))
+    return Closed(hours, quarters_to_feed(session, watch, QUARTER_HOUR.bucket_of(until)))
 
 
-def buckets_between(session: Session, watch: SeriesWatch, start: int, end: int) -> HourBuckets:
-    """The same of the hours in [`start`, `end`), as they are stored by now."""
+def _correct_late(session: Session, watch: GrainedWatch) -> None:
+    """Tell the watch what came late to buckets that it has been fed."""
+    hour = watch.hours.next_bucket or 0
+    watch.hours.correct(hours_between(session, watch.hours, hour - _CORRECTED_HOURS, hour))
+    if watch.active is not None:
+        bucket, reach = watch.active.next_bucket or 0, QUARTER_HOUR.of_hour(_CORRECTED_HOURS)
+        watch.active.correct(quarters_between(session, watch, bucket - reach, bucket))
+
+
+def hours_between(session: Session, watch: SeriesWatch, start: int, end: int) -> Buckets:
+    """Every watched metric in the hours [`start`, `end`), as they are stored by now."""
     segments: dict[Segment, FloatArray] = {}
     for dimension in (None, *ROLLED_DIMENSIONS):
         values = [""]
@@ -278,7 +310,7 @@ def buckets_between(session: Session, watch: SeriesWatch, start: int, end: int) 
     scales = [scale for _, scale in _MEASURES.values()]
     columns = [segments[key.dimensions][:, tuple(_MEASURES).index(key.metric)] for key in keys]
     values_of = np.stack(columns, axis=1) / np.repeat(scales, len(segments)) if keys else np.zeros((end - start, 0))
-    return HourBuckets(start, keys, values_of)
+    return Buckets(start, keys, values_of)
 
 
 def _hours(
@@ -302,27 +334,28 @@ def _keys(watch: SeriesWatch) -> list[SeriesKey]:
 
 def _list_watched(session: Session, running: _Running) -> None:
     watch = running.watch
-    if watch.model is not None and watch.model.version != running.listed:
-        list_watched(session, DETECTOR, "hour", watch.watched(), ZoneInfo(watch.settings.calendar.zone))
-        running.listed = watch.model.version
+    if watch.version and watch.version != running.listed:
+        list_watched(session, DETECTOR, watch.watched(), ZoneInfo(watch.settings.calendar.zone))
+        running.listed = watch.version
 
 
 def _store_expected(session: Session, running: _Running, now: datetime) -> None:
     """Write the expected ranges of the local days that have none yet, the present one whole."""
-    watch = running.watch
-    days = min(watch.history.next_day - running.expected_until, EXPECTED_DAYS)
-    keys = _keys(watch)
-    if days <= 0 or not keys:
-        return
-    rows: list[ExpectedRow] = []
-    for key in keys:
-        band = watch.band(key, days)
+    for watch in running.watch.watches:
+        if watch.model is None:
+            continue
+        days = min(watch.history.next_day - running.expected_until.get(watch.grain, 0), EXPECTED_DAYS)
+        if rows := list(_expected_rows(watch, days)):
+            replace_expected(session, _MEASURES, rows, now, watch.grain.name)
+            running.expected_until[watch.grain] = watch.history.next_day
+
+
+def _expected_rows(watch: SeriesWatch, days: int) -> Iterator[ExpectedRow]:
+    """Of the last days, none where there are no such days."""
+    bands = ((key, watch.band(key, days)) for key in _keys(watch) if days > 0)
+    for key, band in bands:
         if band is None:
             continue
-        for hour, expected, low, high in zip(band.hours, band.expected, band.low, band.high, strict=True):
+        for bucket, expected, low, high in zip(band.buckets, band.expected, band.low, band.high, strict=True):
             if np.isfinite(expected):
-                rows.append((str(key), time_of_hour(hour), float(expected), float(low), float(high)))
-    if not rows:
-        return
-    replace_expected(session, _MEASURES, rows, now)
-    running.expected_until = watch.history.next_day
+                yield str(key), watch.grain.time_of(bucket), float(expected), float(low), float(high)

@@ -12,15 +12,16 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Table, delete, func, or_, select
+from sqlalchemy import Table, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.db import insert
+from nebuloviz.detection.grain import QUARTER_HOUR
 from nebuloviz.detection.history import Segment
 from nebuloviz.detection.series import Watching
 from nebuloviz.ingest.loading import load
 from nebuloviz.metrics.calendar import midnight
-from nebuloviz.models import ROLLUPS, Base, DetectorState, Expectation, WatchedSeries
+from nebuloviz.models import ROLLUPS, Base, DetectorState, Expectation, QuarterExpectation, WatchedSeries
 
 HISTORY = timedelta(weeks=11)  # what a new watch learns from
 LOOK_BACK = timedelta(days=14)  # how far back a new watch still raises alerts
@@ -98,14 +99,14 @@ def values_to_feed(
     return sorted({*found, *known}) if known or len(found) > 1 else []
 
 
-def list_watched(session: Session, detector: str, grain: str, watched: Iterable[Watching], zone: ZoneInfo) -> None:
+def list_watched(session: Session, detector: str, watched: Iterable[Watching], zone: ZoneInfo) -> None:
     """Write which series a detector judges by now, in place of those before."""
     session.execute(delete(WatchedSeries).where(WatchedSeries.detector == detector))
     session.add_all(
         WatchedSeries(
             detector=detector,
             series=str(each.key),
-            grain=grain,
+            grain=each.grain,
             since=midnight(EPOCH + timedelta(days=each.from_day), zone),
         )
         for each in watched
@@ -116,19 +117,23 @@ def list_watched(session: Session, detector: str, grain: str, watched: Iterable[
 ExpectedRow = tuple[str, datetime, float, float, float]
 
 
-def replace_expected(session: Session, metrics: Iterable[str], rows: Sequence[ExpectedRow], now: datetime) -> None:
+def replace_expected(
+    session: Session, metrics: Iterable[str], rows: Sequence[ExpectedRow], now: datetime, grain: str
+) -> None:
     """Write what was expected of series of these metrics, in place of all that there is from the first row's bucket on."""
+    table = expectation_of(grain)
     if not rows:
         return
     # The first time these are some 100,000 rows, which an upsert would take a minute for
     first = min(bucket for _, bucket, *_ in rows)
-    replaced = _of_metrics(metrics) & ((Expectation.bucket >= first) | (Expectation.bucket < now - KEEP_EXPECTED))
-    session.execute(delete(Expectation).where(replaced))
+    of_metrics = [(table.series == each) | table.series.startswith(f"{each}|", autoescape=True) for each in metrics]
+    replaced = or_(*of_metrics) & ((table.bucket >= first) | (table.bucket < now - KEEP_EXPECTED))
+    session.execute(delete(table).where(replaced))
     names = ("series", "bucket", "expected", "low", "high")
     columns = dict(zip(names, zip(*rows, strict=True), strict=True))
-    load(session.connection(), Base.metadata.tables["expectation"], columns)
+    load(session.connection(), Base.metadata.tables[table.__tablename__], columns)
 
 
-def _of_metrics(metrics: Iterable[str]) -> ColumnElement[bool]:
-    series = Expectation.series
-    return or_(*((series == each) | series.startswith(f"{each}|", autoescape=True) for each in metrics))
+def expectation_of(grain: str) -> type[Expectation | QuarterExpectation]:
+    """The table of what is expected in buckets of `grain`."""
+    return QuarterExpectation if grain == QUARTER_HOUR.name else Expectation

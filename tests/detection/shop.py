@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from nebuloviz.detection.series import FloatArray, HourBuckets, Lines, SeriesKey, hour_of_time
+from nebuloviz.detection.series import Buckets, FloatArray, Lines, SeriesKey, hour_of_time
 
 MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
 START = hour_of_time(MONDAY)
@@ -23,14 +23,14 @@ def expected_orders(weeks: int) -> FloatArray:
     return np.where(is_open, np.where(weekday == 5, 60.0, 30.0), 0.0)
 
 
-def orders(weeks: int, *, seed: int = 1, events: dict[tuple[int, int], float] | None = None) -> HourBuckets:
+def orders(weeks: int, *, seed: int = 1, events: dict[tuple[int, int], float] | None = None) -> Buckets:
     """Poisson orders in total and per region; `events` multiply what is due in [first, last) hours since the start."""
     due = expected_orders(weeks)
     for (first, last), factor in (events or {}).items():
         due[first:last] *= factor
     random = np.random.default_rng(seed)
     north, south = random.poisson(due * 0.7).astype(float), random.poisson(due * 0.3).astype(float)
-    return HourBuckets(START, (TOTAL, NORTH, SOUTH), np.column_stack([north + south, north, south]))
+    return Buckets(START, (TOTAL, NORTH, SOUTH), np.column_stack([north + south, north, south]))
 
 
 def sale_lines(weeks: int, *, seed: int = 1, per_day: int = 40) -> Lines:

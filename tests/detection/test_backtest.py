@@ -19,20 +19,20 @@ def _finding(metric: str, hour: int, **dimensions: str) -> Finding:
 class TestTheAlertBook:
     def test_raises_once_for_an_anomaly_that_goes_on(self) -> None:
         book = AlertBook({})
-        raised = [book.close_hour([_finding("orders", hour)], MONDAY + (hour + 1) * HOUR) for hour in range(5)]
+        raised = [book.close([_finding("orders", hour)], MONDAY + (hour + 1) * HOUR) for hour in range(5)]
         assert [len(each) for each in raised] == [1, 0, 0, 0, 0]
 
     def test_raises_again_after_a_quiet_time(self) -> None:
         book = AlertBook({})
-        book.close_hour([_finding("orders", 0)], MONDAY + HOUR)
+        book.close([_finding("orders", 0)], MONDAY + HOUR)
         for hour in range(1, 12):
-            book.close_hour([], MONDAY + (hour + 1) * HOUR)
-        assert book.close_hour([_finding("orders", 12)], MONDAY + 13 * HOUR)
+            book.close([], MONDAY + (hour + 1) * HOUR)
+        assert book.close([_finding("orders", 12)], MONDAY + 13 * HOUR)
 
     def test_metrics_of_one_segment_speak_for_each_other(self) -> None:
         book = AlertBook({})
         found = [_finding("orders", 0), _finding("revenue", 0), _finding("revenue", 0, region="north")]
-        assert [str(f.key) for f in book.close_hour(found, MONDAY + HOUR)] == ["orders", "revenue|region=north"]
+        assert [str(f.key) for f in book.close(found, MONDAY + HOUR)] == ["orders", "revenue|region=north"]
 
 
 class TestTheWrittenLine:

@@ -13,7 +13,7 @@ from nebuloviz.detection.backtest import AlertBook
 from nebuloviz.detection.forest import LargestDeviation
 from nebuloviz.detection.lessons import Aside, Lesson, Verdict, lets_pass, without
 from nebuloviz.detection.residuals import Scale
-from nebuloviz.detection.series import HourBuckets, SeriesKey, hour_of_time, time_of_hour
+from nebuloviz.detection.series import Buckets, SeriesKey, hour_of_time, time_of_hour
 from nebuloviz.detection.series_model import Watched, WatchSettings
 from nebuloviz.detection.series_watch import SeriesWatch
 from tests.detection.shop import NORTH, SOUTH, START, TOTAL, WEEK, orders
@@ -30,12 +30,12 @@ def lesson(verdict: Verdict, alert: Finding, *, hours: int = 0, number: int = 1)
     return Lesson(number, verdict, alert.key, start, max(end, start + hours), end, alert.severity)
 
 
-def replayed(buckets: HourBuckets, judge: Judge = lambda _alert: None) -> tuple[SeriesWatch, list[Finding]]:
+def replayed(buckets: Buckets, judge: Judge = lambda _alert: None) -> tuple[SeriesWatch, list[Finding]]:
     """Hour by hour past a new watch; the alerts. What `judge` says of one is known from the next hour on."""
     settings = WatchSettings(watched=(Watched("orders", Scale.COUNT, 1.0),), detector=LargestDeviation)
     watch, book, raised = SeriesWatch(settings), AlertBook({}), []
     for hour in range(buckets.start, buckets.end):
-        found = book.close_hour(watch.feed(buckets.between(hour, hour + 1)), time_of_hour(hour + 1))
+        found = book.close(watch.feed(buckets.between(hour, hour + 1)), time_of_hour(hour + 1))
         raised += found
         watch.lessons += tuple(said for alert in found if (said := judge(alert)) is not None)
         if (hour + 1 - START) % 24 == 0 and watch.fit_due:
@@ -68,7 +68,7 @@ def expected(watch: SeriesWatch, key: SeriesKey, days: int) -> float:
 
 
 @cache
-def promotion() -> HourBuckets:
+def promotion() -> Buckets:
     """Twice as much in the north, from Tuesday to Thursday."""
     calm = orders(WEEKS)
     calm.values[TUESDAY : TUESDAY + 72, 1] *= 2.0
@@ -96,7 +96,7 @@ class TestExpected:
         values[outage, 2] = 0.0
         values[:, 0] = values[:, 1] + values[:, 2]
         north = lesson(Verdict.EXPECTED, _alert(NORTH, MONDAY + 33), hours=96)
-        _watch, raised = replayed(HourBuckets(sold.start, sold.keys, values), _said(north))
+        _watch, raised = replayed(Buckets(sold.start, sold.keys, values), _said(north))
         assert [alert.key for alert in since(raised, MONDAY + 40)] == [SOUTH]
 
 
@@ -122,7 +122,7 @@ def test_a_false_alarm_raises_the_bar_of_its_segment_until_it_is_taken_back() ->
     assert len(since(before)) >= 4
     watch.lessons = ()
     outage = orders(1, events={(9, 18): 0.0})
-    shut = watch.feed(HourBuckets(watch.next_hour or 0, outage.keys, outage.values[:24]))
+    shut = watch.feed(Buckets(watch.next_bucket or 0, outage.keys, outage.values[:24]))
     assert shut, "what is far beyond any bar is found all the same"
 
 
@@ -130,7 +130,7 @@ CHANGE = TUESDAY + 11
 
 
 @cache
-def grown() -> HourBuckets:
+def grown() -> Buckets:
     return orders(WEEKS, events={(CHANGE, WEEKS * WEEK): 1.7})
 
 

@@ -12,7 +12,7 @@ from nebuloviz.detection.calendar import Calendar, Plan
 from nebuloviz.detection.forest import LargestDeviation
 from nebuloviz.detection.history import Segment
 from nebuloviz.detection.residuals import Scale
-from nebuloviz.detection.series import HourBuckets, hour_of_time, time_of_hour
+from nebuloviz.detection.series import Buckets, hour_of_time, time_of_hour
 from nebuloviz.detection.series_model import Watched, WatchSettings
 from nebuloviz.detection.series_watch import SeriesWatch
 from tests.detection.shop import MONDAY, NORTH, SOUTH, START, TOTAL, WEEK, orders
@@ -37,7 +37,7 @@ NORTH_SALE, SALE = plan(NORTH.dimensions, promotion=True), plan(promotion=True)
 
 
 @cache
-def sold(*changes: tuple[str, float, bool]) -> HourBuckets:
+def sold(*changes: tuple[str, float, bool]) -> Buckets:
     """Of each region named, from Tuesday to Thursday so many times as much, and with `outage` nothing for some hours in between."""
     calm = orders(WEEKS)
     for region, factor, outage in changes:
@@ -49,7 +49,7 @@ def sold(*changes: tuple[str, float, bool]) -> HourBuckets:
     return calm
 
 
-def replayed(buckets: HourBuckets, calendar: Calendar, since: int = TUESDAY) -> tuple[SeriesWatch, list[Finding]]:
+def replayed(buckets: Buckets, calendar: Calendar, since: int = TUESDAY) -> tuple[SeriesWatch, list[Finding]]:
     """Day by day past a new watch; the alerts from that Tuesday on."""
     settings = WatchSettings(calendar, watched=(Watched("orders", Scale.COUNT, 1.0),), detector=LargestDeviation)
     watch, book, raised = SeriesWatch(settings), AlertBook({}), []
@@ -57,7 +57,7 @@ def replayed(buckets: HourBuckets, calendar: Calendar, since: int = TUESDAY) -> 
         found = watch.feed(buckets.between(first, first + DAY))
         for hour in range(first, first + DAY):
             end = time_of_hour(hour + 1)
-            raised += book.close_hour([each for each in found if each.bucket_end == end], end)
+            raised += book.close([each for each in found if each.bucket_end == end], end)
         if watch.fit_due:
             watch.train()
     return watch, [alert for alert in raised if hour_of_time(alert.bucket_end) - START > since]
@@ -101,7 +101,7 @@ def test_new_opening_hours_hold_from_the_day_on_that_they_are_entered() -> None:
     calm = orders(WEEKS)
     shut = calm.values.copy()
     shut[(np.arange(len(shut)) >= 6 * WEEK) & (np.arange(len(shut)) % WEEK < DAY)] = 0.0  # Mondays, and no more
-    buckets = HourBuckets(calm.start, calm.keys, shut)
+    buckets = Buckets(calm.start, calm.keys, shut)
     assert replayed(buckets, Calendar(), 6 * WEEK)[1]
     week = ((0, 0), *((9 * 60, 18 * 60),) * 5, (0, 0))
     assert not replayed(buckets, Calendar(hours=week), 6 * WEEK)[1]

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from nebuloviz.detection.residuals import WINDOWS, Scale, residuals, rolling_sum
+from nebuloviz.detection.grain import HOUR
+from nebuloviz.detection.residuals import Scale, residuals, rolling_sum
 from nebuloviz.detection.series import FloatArray
 
 PLAIN, SHARE, TODAY = slice(0, 4), slice(4, 8), slice(8, 12)
@@ -20,7 +21,7 @@ class TestResiduals:
     def test_are_zero_as_expected(self, scale: Scale) -> None:
         observed, expected = _two_days()
         got = residuals(observed, expected, np.ones(2), scale)
-        assert got.shape == (48, 2, 3 * len(WINDOWS))
+        assert got.shape == (48, 2, 3 * len(HOUR.windows))
         assert np.allclose(got, 0.0)
 
     def test_of_an_hour_do_not_depend_on_later_ones(self, scale: Scale) -> None:
@@ -50,7 +51,7 @@ class TestResiduals:
         assert abs(steady) < 1.0 < abs(stopped)
 
 
-@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("window", HOUR.windows)
 def test_rolling_sum_adds_up_the_last_hours(window: int) -> None:
     values = np.random.default_rng(0).random((30, 3))
     expected = [values[max(0, end - window) : end].sum(axis=0) for end in range(1, 31)]

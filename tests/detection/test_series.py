@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nebuloviz.detection.series import HourBuckets, Lines, SeriesKey, hour_of_time, runs, time_of_hour
+from nebuloviz.detection.series import Buckets, Lines, SeriesKey, hour_of_time, runs, time_of_hour
 
 _NAMES = st.text("abcdefghij_", min_size=1, max_size=8)
 
@@ -35,14 +35,14 @@ class TestHours:
         assert hour_of_time(time_of_hour(473_352)) == 473_352
 
     def test_of_buckets_can_be_cut(self) -> None:
-        buckets = HourBuckets(10, (SeriesKey("orders"),), np.arange(5.0)[:, None])
+        buckets = Buckets(10, (SeriesKey("orders"),), np.arange(5.0)[:, None])
         assert buckets.between(12, 14).values[:, 0].tolist() == [2.0, 3.0]
         assert (buckets.between(0, 99).start, buckets.between(0, 99).end) == (10, 15)
         assert len(buckets.between(20, 30).values) == 0
 
     def test_need_a_value_for_each_series(self) -> None:
         with pytest.raises(ValueError, match="1 series"):
-            HourBuckets(0, (SeriesKey("orders"),), np.zeros((3, 2)))
+            Buckets(0, (SeriesKey("orders"),), np.zeros((3, 2)))
 
     def test_runs_of_equal_neighbours(self) -> None:
         assert runs(np.array([4, 4, 5, 4])) == [(0, 2), (2, 3), (3, 4)]

@@ -9,7 +9,7 @@ import pytest
 from nebuloviz.detection.alerts import Finding
 from nebuloviz.detection.calendar import Calendar
 from nebuloviz.detection.residuals import Scale
-from nebuloviz.detection.series import HourBuckets, SeriesKey, time_of_hour
+from nebuloviz.detection.series import Buckets, SeriesKey, time_of_hour
 from nebuloviz.detection.series_model import Watched, WatchSettings
 from nebuloviz.detection.series_watch import SeriesWatch
 from tests.detection.shop import NORTH, START, TOTAL, WEEK, orders
@@ -23,7 +23,7 @@ def _watch(**settings: Any) -> SeriesWatch:
     return SeriesWatch(WatchSettings(**{"watched": ORDERS, **settings}))
 
 
-def _run(watch: SeriesWatch, buckets: HourBuckets, hours: int = 24) -> list[Finding]:
+def _run(watch: SeriesWatch, buckets: Buckets, hours: int = 24) -> list[Finding]:
     """Feed in pieces, training at midnight whenever it is due."""
     found = []
     for start in range(buckets.start, buckets.end, hours):
@@ -34,7 +34,7 @@ def _run(watch: SeriesWatch, buckets: HourBuckets, hours: int = 24) -> list[Find
 
 
 @cache
-def _outage() -> HourBuckets:
+def _outage() -> Buckets:
     return orders(WEEKS, events={OUTAGE: 0.0})
 
 
@@ -93,7 +93,7 @@ class TestCausality:
     def test_hours_left_out_are_refused(self) -> None:
         watch = _watch()
         watch.feed(_outage().between(START, START + 24))
-        with pytest.raises(ValueError, match=f"expected hour {START + 24}"):
+        with pytest.raises(ValueError, match=f"expected bucket {START + 24}"):
             watch.feed(_outage().between(START + 25, START + 48))
 
 
@@ -116,7 +116,7 @@ class TestWarmUp:
 
 class TestTheModel:
     def test_version_says_what_it_was_made_of(self) -> None:
-        def version(seed: int, buckets: HourBuckets) -> str:
+        def version(seed: int, buckets: Buckets) -> str:
             watch = _watch(seed=seed)
             watch.feed(buckets)
             return watch.train().version
@@ -163,7 +163,7 @@ class TestTheExpectedBand:
         watch.feed(calm.between(START + 4 * WEEK, START + 4 * WEEK + 10))
         band = watch.band(TOTAL, days=2)
         assert band is not None
-        assert band.hours.tolist() == list(range(START + 4 * WEEK - 24, START + 4 * WEEK + 24))
+        assert band.buckets.tolist() == list(range(START + 4 * WEEK - 24, START + 4 * WEEK + 24))
         noon = 24 + 12
         assert band.low[noon] < band.expected[noon] < band.high[noon]
         assert band.expected[noon] == pytest.approx(30, abs=8)
@@ -180,6 +180,6 @@ def test_summer_time_moves_no_opening_hours() -> None:
     calm = orders(16)
     change = int((np.datetime64("2024-03-31T01") - np.datetime64("2024-01-01T00")) / np.timedelta64(1, "h"))
     shifted = np.vstack([calm.values[:change], calm.values[change + 1 :]])
-    found = _run(_watch(calendar=Calendar("Europe/Berlin")), HourBuckets(START, calm.keys, shifted))
+    found = _run(_watch(calendar=Calendar("Europe/Berlin")), Buckets(START, calm.keys, shifted))
     after = [moment for moment in _moments(found) if moment > change]
     assert len(after) <= len([moment for moment in _moments(_run(_watch(), calm)) if moment > change]) + 6

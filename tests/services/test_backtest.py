@@ -9,11 +9,11 @@ import pytest
 
 from nebuloviz.detection.calendar import Calendar
 from nebuloviz.detection.day_watch import DayWatch
+from nebuloviz.detection.grained_watch import GrainedWatch
 from nebuloviz.detection.line_model import LineSettings
 from nebuloviz.detection.lines import LineWatch
 from nebuloviz.detection.series import Lines
 from nebuloviz.detection.series_model import WatchSettings
-from nebuloviz.detection.series_watch import SeriesWatch
 from nebuloviz.errors import InvalidInput
 from nebuloviz.services.backtest import backtest
 from nebuloviz.services.line_watch import DIMENSIONS
@@ -46,7 +46,7 @@ def run(tmp_path: Path) -> Run:
     def replayed(rows: list[str]) -> list[dict[str, str]]:
         source, output = tmp_path / "stream.csv.gz", tmp_path / "alerts.jsonl"
         source.write_bytes(gzip.compress((_HEADER + "".join(rows)).encode()))
-        series, by_day = SeriesWatch(WatchSettings(Calendar())), DayWatch(WatchSettings(Calendar()))
+        series, by_day = GrainedWatch(WatchSettings(Calendar())), DayWatch(WatchSettings(Calendar()))
         lines = LineWatch(LineSettings(Calendar(), DIMENSIONS, product_dimension="product_id"))
         n = backtest(source, output, series, by_day, lines)
         written = [json.loads(line) for line in output.read_text().splitlines()]

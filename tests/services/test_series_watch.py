@@ -10,8 +10,8 @@ from sqlalchemy import delete, func, select, update
 from nebuloviz.db import Database
 from nebuloviz.detection.calendar import Calendar
 from nebuloviz.detection.forest import LargestDeviation
+from nebuloviz.detection.grained_watch import GrainedWatch
 from nebuloviz.detection.series_model import WatchSettings
-from nebuloviz.detection.series_watch import SeriesWatch
 from nebuloviz.models import Alert, AlertEvent, DetectorState, Expectation, ImportJob
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services import series_watch
@@ -300,7 +300,7 @@ def kill_in(patch: pytest.MonkeyPatch, place: str) -> None:
     def killed(*_args: Any, **_kwargs: Any) -> None:
         raise KeyboardInterrupt
 
-    owner = {"feed": SeriesWatch, "store": StoredState}.get(place, series_watch)
+    owner = {"feed": GrainedWatch, "store": StoredState}.get(place, series_watch)
     patch.setattr(owner, place, killed)
 
 

@@ -30,7 +30,7 @@ class WatchedItem(Outgoing):
     """A series, `metric` or `metric|dimension=value,...`, judged in buckets of `grain`. From `since` on it can raise alerts."""
 
     series: str
-    grain: Literal["hour", "day"]
+    grain: Literal["quarter_hour", "hour", "day"]
     since: datetime
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
+from nebuloviz.detection.alerts import HOURS
 from nebuloviz.metrics.query import Filter, Grain, Query
 from nebuloviz.permissions import Actor
 
@@ -54,7 +55,10 @@ class AlertView:
     @property
     def grain(self) -> Grain:
         """The grain of its own buckets, in which its series is best looked at."""
-        return "day" if self.bucket_end - self.bucket_start >= timedelta(days=1) else "hour"
+        if self.bucket_end - self.bucket_start >= timedelta(days=1):
+            return "day"
+        whole = all(moment.minute == 0 for moment in (self.bucket_start, self.bucket_end, *self.judged))
+        return "hour" if whole or self.detector != HOURS else "quarter_hour"
 
     @property
     def judged(self) -> tuple[datetime, datetime]:
@@ -207,7 +211,7 @@ class AlertPage:
 
 @dataclass(frozen=True)
 class WatchedView:
-    """A series that is judged in buckets of `grain` (hour or day); it raises alerts from `since` on, when enough is known of it."""
+    """A series that is judged in buckets of `grain` (quarter_hour, hour or day); it raises alerts from `since` on."""
 
     series: str
     grain: str
@@ -216,7 +220,7 @@ class WatchedView:
 
 @dataclass(frozen=True)
 class DetectorView:
-    """What watches sales: `series` the hourly sums of segments, `days` their daily ratios and counts, `lines` each sale line.
+    """What watches sales: `series` sums of segments by hour or quarter hour, `days` daily ratios and counts, `lines` each sale line.
 
     Times are UTC.
 

@@ -185,11 +185,17 @@ def _member(alert: AlertView) -> Component:
     )
 
 
+#: Before and after an alert, by the grain of its buckets.
+_AROUND = {
+    "quarter_hour": (timedelta(days=1), timedelta(hours=6)),
+    "hour": (timedelta(days=4), timedelta(days=1)),
+    "day": (timedelta(days=28), timedelta(days=3)),
+}
+
+
 def around(alert: AlertView) -> tuple[datetime, datetime]:
     """The time around the alert that its chart shows."""
-    before, after = (
-        (timedelta(days=28), timedelta(days=3)) if alert.grain == "day" else (timedelta(days=4), timedelta(days=1))
-    )
+    before, after = _AROUND[alert.grain]
     return alert.bucket_start - before, alert.bucket_end + after
 
 

@@ -54,7 +54,7 @@ def anomaly_marks(
 ) -> list[AnomalyMark]:
     """A mark for each alert, on the point of `data` whose bucket holds the beginning of what was judged; the gravest of a bucket wins.
 
-    Where `grain` is the hour, several hours that were judged together are marked together.
+    Where `grain` is the hour or a quarter of one, several that were judged together are marked together.
     """
     if data.empty or "bucket" not in data:
         return []
@@ -65,7 +65,7 @@ def anomaly_marks(
         value = float(data.loc[data["bucket"] == starts[max(place, 0)], slug].iloc[0])
         if place >= 0 and not np.isnan(value):
             bucket = starts[place].to_pydatetime()
-            window = _window(alert) if grain == "hour" else None
+            window = _window(alert) if grain in {"hour", "quarter_hour"} else None
             found[bucket] = AnomalyMark(
                 bucket,
                 window.observed if window else value,

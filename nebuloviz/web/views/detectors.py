@@ -19,12 +19,23 @@ from nebuloviz.web.views.common import dimension_words
 
 #: Watch -> its name, and what it does.
 _WATCHES = {
-    "series": (lazy("Hours"), lazy("Judges each hour once it is over: orders, revenue, units and lines.")),
+    "series": (
+        lazy("Hours"),
+        lazy(
+            "Judges each hour once it is over, and each quarter of an hour where enough is sold: orders, revenue, units and lines."
+        ),
+    ),
     "days": (
         lazy("Days"),
         lazy("Judges each day once it is over: average order value, discount rate, margin, returns and customers."),
     ),
     "lines": (lazy("Sale lines"), lazy("Judges each sale line as it arrives: prices, quantities, repeated orders.")),
+}
+#: Grain -> the head of its column; few shops have anything that is judged by the quarter of an hour.
+_GRAINS = {
+    "quarter_hour": lazy("By the quarter of an hour"),
+    "hour": lazy("By the hour"),
+    "day": lazy("By the day"),
 }
 Segment = tuple[tuple[str, str], ...]
 
@@ -51,27 +62,28 @@ def _facts(view: DetectorView) -> list[tuple[str, str]]:
 
 
 def watched_table(found: Sequence[DetectorView], now: datetime) -> Component:
-    """The segments that are watched, each with its metrics by the hour and by the day, and since when; new ones say from when on."""
+    """The segments that are watched, each with its metrics by grain, and since when; new ones say from when on."""
     by_segment: dict[Segment, list[WatchedView]] = {}
     for watched in (each for view in found for each in view.watched):
         by_segment.setdefault(SeriesKey.parse(watched.series).dimensions, []).append(watched)
     if not by_segment:
         hint = _("A series is watched once it has been seen for four weeks, and as long as it sells enough.")
         return empty_state(_("Nothing is watched yet"), icon_name="binoculars", hint=hint)
-    heads = (_("Segment"), _("By the hour"), _("By the day"), _("Can alert since"))
-    rows = [_row(segment, by_segment[segment], now) for segment in sorted(by_segment)]
+    used = {each.grain for watched in by_segment.values() for each in watched}
+    shown = [grain for grain in _GRAINS if grain in used or grain != "quarter_hour"]
+    heads = (_("Segment"), *(str(_GRAINS[grain]) for grain in shown), _("Can alert since"))
+    rows = [_row(segment, by_segment[segment], shown, now) for segment in sorted(by_segment)]
     return table(_("What is watched"), heads, rows)
 
 
-def _row(segment: Segment, watched: Sequence[WatchedView], now: datetime) -> html.Tr:
+def _row(segment: Segment, watched: Sequence[WatchedView], grains: Sequence[str], now: datetime) -> html.Tr:
     since = min(each.since for each in watched)
     day = format_date(local(since).date())
     when = day if since <= now else _("from {day} on", day=day)
     return html.Tr(
         [
             html.Th(_segment_words(segment), scope="row"),
-            html.Td(_metrics(each for each in watched if each.grain == "hour")),
-            html.Td(_metrics(each for each in watched if each.grain == "day")),
+            *(html.Td(_metrics(each for each in watched if each.grain == grain)) for grain in grains),
             html.Td(when),
         ]
     )
