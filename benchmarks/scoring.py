@@ -11,14 +11,14 @@ from sklearn.ensemble import IsolationForest
 
 from benchmarks.table import Figure, show
 from nebuloviz.detection.forest import ForestDetector
-from nebuloviz.detection.series import Buckets, hour_of_time, keys_of
+from nebuloviz.detection.grain import HOUR, QUARTER_HOUR, Grain
+from nebuloviz.detection.series import Buckets, keys_of
 from nebuloviz.detection.series_model import WatchSettings
 from nebuloviz.detection.series_watch import SeriesWatch
 
-_FEATURES = 12
 _SERIES = 1_000
 _WEEKS = 5  # that the watch has learned from
-_TIMED = 12  # hours, from midnight to noon
+_TIMED = 12  # buckets, up to noon
 
 
 def figures() -> list[Figure]:
@@ -26,34 +26,37 @@ def figures() -> list[Figure]:
     return [
         _scoring("scoring, one batch of 100,000", 100_000, ">= 0.8"),
         _scoring("scoring, a batch of 100", 100, ""),
-        *_closed_hour(),
+        _closed_bucket(HOUR, "a closed hour"),
+        _closed_bucket(QUARTER_HOUR, "a closed quarter of an hour"),
     ]
 
 
-def _closed_hour() -> list[Figure]:
-    """What the watch over 1,000 series does once an hour has closed, beside what scikit-learn needs to score as many rows."""
+def _closed_bucket(grain: Grain, name: str) -> Figure:
+    """What the watch over 1,000 series does once a bucket has closed, beside what scikit-learn needs to score as many rows."""
     metrics = ("orders", "revenue", "units", "lines")
     keys = keys_of(metrics, [(), *((("store", f"{number:03}"),) for number in range(_SERIES // len(metrics) - 1))])
-    hours = np.random.default_rng(0).poisson(20.0, (_WEEKS * 168 + _TIMED, len(keys))).astype(float)
-    watch = SeriesWatch(WatchSettings(max_series=_SERIES))
-    start = hour_of_time(datetime(2026, 1, 5, tzinfo=UTC))
-    for first in range(0, _WEEKS * 168, 24):
-        watch.feed(Buckets(start + first, keys, hours[first : first + 24]))
+    until, noon = _WEEKS * grain.per_week, _WEEKS * grain.per_week + grain.per_day // 2
+    sold = np.random.default_rng(0).poisson(20.0, (noon, len(keys))).astype(float)
+    watch = SeriesWatch(WatchSettings(max_series=_SERIES), grain)
+    buckets = Buckets(grain.bucket_of(datetime(2026, 1, 5, tzinfo=UTC)), keys, sold)
+    for first in range(buckets.start, buckets.start + until, grain.per_day):
+        watch.feed(buckets.between(first, first + grain.per_day))
     watch.train()
+    watch.feed(buckets.between(buckets.start + until, buckets.end - _TIMED))
     seconds = []
-    for hour in range(_WEEKS * 168, _WEEKS * 168 + _TIMED):
+    for bucket in range(buckets.end - _TIMED, buckets.end):
         began = time.perf_counter()
-        watch.feed(Buckets(start + hour, keys, hours[hour : hour + 1]))
+        watch.feed(buckets.between(bucket, bucket + 1))
         seconds.append(time.perf_counter() - began)
-    rows = np.random.default_rng(0).normal(size=(_SERIES, _FEATURES))
+    rows = np.random.default_rng(0).normal(size=(_SERIES, 3 * len(grain.windows)))
     reference = IsolationForest(n_estimators=100, max_samples=256, random_state=0).fit(rows)
     own, theirs = float(np.median(seconds)), _SERIES / _rate(lambda: reference.score_samples(rows), _SERIES)
     words = "scikit-learn's score_samples alone"
-    return [Figure("1,000 series, from a closed hour to findings", own, "s", words, own / theirs, "<= 1 s")]
+    return Figure(f"1,000 series, from {name} to findings", own, "s", words, own / theirs, "<= 1 s")
 
 
 def _scoring(name: str, n_rows: int, target: str) -> Figure:
-    rows = np.random.default_rng(0).normal(size=(max(n_rows, 1_000), _FEATURES))
+    rows = np.random.default_rng(0).normal(size=(max(n_rows, 1_000), 3 * len(HOUR.windows)))
     detector = ForestDetector(seed=0).fit(rows)
     reference = IsolationForest(n_estimators=detector.trees, max_samples=detector.samples, random_state=0).fit(rows)
     batch = rows[:n_rows]

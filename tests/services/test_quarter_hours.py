@@ -66,7 +66,7 @@ class TestALargeShop:
             assert session.scalar(select(AlertEvent.kind).order_by(AlertEvent.id.desc()).limit(1)) == "corrected"
 
     def test_shows_what_was_expected_of_each_quarter(self, large_shop: LargeShop) -> None:
-        query = Query(metrics=("orders",), start=LEARNED, end=LEARNED + timedelta(days=1), grain="quarter_hour")
+        query = Query(metrics=("orders",), start=LEARNED - timedelta(days=1), end=LEARNED, grain="quarter_hour")
         with large_shop.database.session() as session:
             expected = large_shop.service.expected(session, SYSTEM, query)
             hours = session.scalar(select(func.sum(Expectation.expected)).where(Expectation.series == "orders"))
