@@ -12,6 +12,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Grain:
     """Buckets of `minutes`, numbered from 1970-01-01T00:00 UTC; `name` is what a query calls them, `windows` are in buckets.
 
+    `weighs_morning`: what a window is due to bring, going by the day before it, is the less sure the less of a day there was.
+
     >>> QUARTER_HOUR.per_day, QUARTER_HOUR.of_hour(2), QUARTER_HOUR.hour_of(11)
     (96, 8, 2)
     """
@@ -19,6 +21,7 @@ class Grain:
     name: str
     minutes: int
     windows: tuple[int, ...]
+    weighs_morning: bool = False
 
     @property
     def length(self) -> timedelta:
@@ -55,4 +58,4 @@ class Grain:
 
 # Both look back over eight hours, so that neither misses what only shows slowly.
 HOUR = Grain("hour", 60, (1, 2, 4, 8))
-QUARTER_HOUR = Grain("quarter_hour", 15, (1, 2, 4, 8, 16, 32))
+QUARTER_HOUR = Grain("quarter_hour", 15, (1, 2, 4, 8, 16, 32), weighs_morning=True)

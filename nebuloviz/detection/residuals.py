@@ -36,27 +36,29 @@ def residuals(
     known = np.isfinite(observed) & np.isfinite(expected)
     got = np.where(known, np.maximum(observed, 0.0), 0.0)
     due = np.where(known, expected, 0.0)
-    views = [_view(got, due, unit, scale, window, grain.per_day) for window in grain.windows]
+    views = [_view(got, due, unit, scale, window, grain) for window in grain.windows]
     return np.stack([view[which] for which in range(3) for view in views], axis=-1)
 
 
 def _view(
-    got: FloatArray, due: FloatArray, unit: FloatArray, scale: Scale, window: int, per_day: int
+    got: FloatArray, due: FloatArray, unit: FloatArray, scale: Scale, window: int, grain: Grain
 ) -> tuple[FloatArray, ...]:
     """The three residuals of one window, each shaped (buckets, series)."""
     observed, expected = rolling_sum(got, window), rolling_sum(due, window)
-    before_got, before_due = _day_before(got, window, per_day), _day_before(due, window, per_day)
-    today_got, today_due = _day_so_far(got, per_day) - before_got, _day_so_far(due, per_day) - before_due
+    before_got, before_due = _day_before(got, window, grain.per_day), _day_before(due, window, grain.per_day)
+    today_got, today_due = _day_so_far(got, grain.per_day) - before_got, _day_so_far(due, grain.per_day) - before_due
     few, some = _PRIOR_SALES
     others = observed[:, :1] - observed + few * unit, expected[:, :1] - expected + few * unit
     shared = expected * np.maximum(others[0], few * unit) / np.maximum(others[1], few * unit)
     shared[:, 0] = expected[:, 0]
     scaled = today_due * (before_got + some * unit) / (before_due + some * unit)
+    # What went before varies by chance as well, which an hour of a few orders hides and an early quarter of many does not.
+    unsure = today_due * before_due / (before_due + some * unit) ** 2 if grain.weighs_morning else 0.0
     damping = unit * window
     return (
         _residual(observed, expected, damping, scale),
         _residual(observed, shared, damping, scale),
-        _residual(today_got, scaled, damping, scale),
+        _residual(today_got, scaled, damping, scale) / np.sqrt(1.0 + unsure),
     )
 
 

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from nebuloviz.detection.grain import HOUR
+from nebuloviz.detection.grain import HOUR, QUARTER_HOUR
 from nebuloviz.detection.residuals import Scale, residuals, rolling_sum
 from nebuloviz.detection.series import FloatArray
 
@@ -49,6 +51,17 @@ class TestResiduals:
         observed[38] = 0.0
         stopped = residuals(observed, expected, np.ones(2), scale)[38, 0, TODAY][0]
         assert abs(steady) < 1.0 < abs(stopped)
+
+
+def test_a_long_window_is_not_held_to_the_chance_of_one_early_quarter_hour() -> None:
+    expected = np.zeros((200 * 96, 1))
+    expected.reshape(200, 96)[:, 36:69] = 100.0
+    observed = np.random.default_rng(0).poisson(expected).astype(float)
+    last = slice(68, None, 96)  # whose eight hours leave but the first quarter of the day before them
+    weighed = residuals(observed, expected, np.ones(1), Scale.COUNT, QUARTER_HOUR)[last, 0, -1]
+    plain = residuals(observed, expected, np.ones(1), Scale.COUNT, replace(QUARTER_HOUR, weighs_morning=False))
+    assert plain[last, 0, -1].std() > 4.0
+    assert 0.8 < weighed.std() < 1.2
 
 
 @pytest.mark.parametrize("window", HOUR.windows)
