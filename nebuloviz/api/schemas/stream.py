@@ -82,7 +82,7 @@ class DeadLetterIds(Incoming):
 class Correction(Incoming):
     id: _Id
     record: Annotated[
-        str, Field(min_length=1, max_length=100_000, description="The sale as it should have come, in JSON.")
+        str, Field(min_length=1, max_length=4_000, description="The sale as it should have come, in JSON.")
     ]
 
 
@@ -91,7 +91,7 @@ class DeadLettersAgain(DeadLetterIds):
         list[Correction],
         Field(
             default_factory=list,
-            max_length=1000,
+            max_length=20,
             description="What is read in place of some of them; their bytes stay as they came.",
         ),
     ]
