@@ -204,7 +204,9 @@ class TestEnd:
                 record_property("seconds from SIGTERM to the end", f"{time.monotonic() - asked_at:.1f}")
                 last = [said_at_last(connection) for connection in waiting]
                 answers = [said_at_last(connection) for connection in asking]
-            assert all(b" 200 " in answer for answer in answers), answers
+            told = Counter(int(answer.split(b" ")[1]) for answer in answers)  # an IndexError: one was not answered
+            assert told[200] >= 1
+            assert set(told) <= {200, 429}, "where a hash takes seconds, some have waited for as long as anybody may"
             assert not any(b" 408 " in said for said in last), (
                 "it ended when their time was up, not when it was told to"
             )
