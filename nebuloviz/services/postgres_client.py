@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sqlalchemy import text
+
 from nebuloviz.db import Database
 from nebuloviz.errors import Unavailable
 
@@ -30,6 +32,10 @@ DO $$ DECLARE it record; BEGIN
     LOOP EXECUTE format('DROP FUNCTION %s CASCADE', it.name); END LOOP;
 END $$;
 """
+#: Stands in what the client programs of 17 and later write for any server; an older one refuses it.
+_TRANSACTION_TIMEOUT = b"SET transaction_timeout = 0;"
+_KNOWS_TRANSACTION_TIMEOUT = 170_000
+_HEAD_BYTES = 4096
 
 
 def dump(database: Database, target: Path) -> None:
@@ -50,8 +56,21 @@ def put_back(database: Database, dumped: Path) -> None:
     dropping, rows = dumped.with_name("drop.sql"), dumped.with_name("rows.sql")
     dropping.write_text(_DROP_ALL, encoding="utf-8")
     _run([program("pg_restore"), "--no-owner", "--no-privileges", f"--file={rows}", str(dumped)])
+    with database.session() as session:
+        version = int(session.scalar(text("SHOW server_version_num")) or 0)
+    if version < _KNOWS_TRANSACTION_TIMEOUT:
+        leave_out(_TRANSACTION_TIMEOUT, rows)
     quietly = ["--no-psqlrc", "--quiet", "--output=/dev/null", "--set=ON_ERROR_STOP=1", "--single-transaction"]
     _run([program("psql"), *quietly, f"--file={dropping}", f"--file={rows}"], database)
+
+
+def leave_out(line: bytes, script: Path) -> None:
+    """Make a comment of this line in the head of a script, which may be as large as the database."""
+    with script.open("r+b") as file:
+        place = file.read(_HEAD_BYTES).find(b"\n" + line)
+        if place >= 0:
+            file.seek(place + 1)
+            file.write(b"--")
 
 
 def program(name: str) -> str:
@@ -77,7 +96,8 @@ def _run(command: Sequence[str], database: Database | None = None) -> None:
     )
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
-        message = f"{Path(command[0]).name} failed: {said[0]}"
+        reason = next((line for line in said if "error:" in line.lower()), said[0])  # notices may stand before it
+        message = f"{Path(command[0]).name} failed: {reason}"
         raise Unavailable(message)
 
 

@@ -207,6 +207,34 @@ class TestTheFile:
             }  # fmt: skip
 
 
+#: pg_restore of 17 and later, where an older one is installed.
+_NEWER = """#!/bin/sh -e
+{} "$@"
+for word; do
+    case $word in --file=*) sed -i 's/^SET lock_timeout = 0;$/&\\nSET transaction_timeout = 0;/' "${{word#--file=}}" ;; esac
+done
+"""
+
+
+def test_the_programs_may_be_newer_than_the_server(
+    monkeypatch: pytest.MonkeyPatch, migrated_postgres_url: str, tmp_path: Path, file: Path
+) -> None:
+    newer = tmp_path / "pg_restore"
+    newer.write_text(_NEWER.format(postgres_client.program("pg_restore")))
+    newer.chmod(0o755)
+    database, settings = Database(migrated_postgres_url), settings_of(migrated_postgres_url, tmp_path)
+    ledger = sell(database, 5, seed=1)
+    backup(settings, database, file)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    restore(settings, database, file, force=True)
+    assert_kept_exactly_once(database, ledger)
+    monkeypatch.setattr(postgres_client, "_KNOWS_TRANSACTION_TIMEOUT", 0)
+    with pytest.raises(Unavailable, match=r"ERROR: .*transaction_timeout"):
+        restore(settings, database, file, force=True)
+    assert_kept_exactly_once(database, ledger)
+    database.dispose()
+
+
 def test_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, migrated_postgres_url: str, tmp_path: Path, file: Path
 ) -> None:
