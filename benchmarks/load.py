@@ -35,7 +35,7 @@ READERS, SALES_A_SECOND, SECONDS = 25, 500, 60.0
 _MARK = "Mark"  # the category of sales that are looked for
 _AGAIN = ", again"  # how the name of what is asked once more ends
 _MARK_SECONDS, _LOOK_SECONDS, _PATIENCE_SECONDS = 3.0, 0.1, 30.0
-_OPENING_SECONDS = 300.0
+_OPENING_SECONDS = 900.0
 _CREDENTIALS = {"username": "admin", "password": PASSWORD}
 
 
@@ -106,7 +106,7 @@ def reading(address: str, password: str = PASSWORD, marks: Path | None = None) -
             yield readers
         finally:
             process.terminate()
-            process.communicate(timeout=_PATIENCE_SECONDS)
+            process.communicate(timeout=_OPENING_SECONDS)
         if process.returncode != 0:
             raise RuntimeError(log.read_text(encoding="utf-8"))
         readers.entries += json.loads(found.read_text(encoding="utf-8"))

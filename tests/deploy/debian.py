@@ -27,7 +27,7 @@ from tests.program import csrf_token
 from tests.servers import HOST, KafkaServer
 
 PAGE = ROOT / "docs" / "debian.md"
-_PATIENCE_SECONDS = 120.0
+_PATIENCE_SECONDS = 600.0
 _WHY = """
 journalctl --unit 'nebuloviz*' --output cat --no-pager --lines 80
 curl --silent 127.0.0.1:8050/readyz 127.0.0.1:9101/readyz || true
