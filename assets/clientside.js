@@ -348,10 +348,20 @@
 
   let planned = false;
 
+  /* Dash's own field for a file has no name: it is called what its place says. */
+  function nameFileFields() {
+    document.querySelectorAll("input[type=file]:not([aria-label])").forEach(function (field) {
+      if (!field.labels.length) {
+        field.setAttribute("aria-label", field.parentElement.innerText.trim());
+      }
+    });
+  }
+
   function tend() {
     planned = false;
     watchGraphs();
     expireToasts();
+    nameFileFields();
   }
 
   new MutationObserver(function () {

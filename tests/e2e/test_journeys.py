@@ -164,6 +164,11 @@ class TestInArabic:
 
 
 class TestByKeyboard:
+    def test_the_field_for_a_file_is_called_what_its_place_says(self, visit: Visit) -> None:
+        page = visit("/users/import")
+        field = page.locator("#users-file input[type=file]")
+        expect(field).to_have_attribute("aria-label", "Drop the file here, or choose one")
+
     def test_shortcuts_lead_everywhere(self, visit: Visit) -> None:
         page = visit("/")
         chart(page, "overview", "trend")
