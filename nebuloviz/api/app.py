@@ -16,7 +16,7 @@ from nebuloviz.api.bodies import WholeBodies
 from nebuloviz.api.deps import ApiContext, known, signed_in
 from nebuloviz.api.edge import PREFIX, Edge, is_own
 from nebuloviz.api.problems import install_problems
-from nebuloviz.api.reading import refuse_unknown_parameters
+from nebuloviz.api.reading import refuse_odd_parameters
 from nebuloviz.api.routes import (
     alerts,
     audit,
@@ -97,7 +97,7 @@ def _add_routes(app: FastAPI) -> None:
 
     Each router stands in the application itself: of routers within routers, every request would try all routes once a level.
     """
-    strict = Depends(refuse_unknown_parameters)
+    strict = Depends(refuse_odd_parameters)
     parts = (
         data, insights, forecasts, me, exports, alerts, notifications, detectors, rules, backtests, calendar,
         sales, imports, stream, users, roles, tokens, audit, settings_routes, status,

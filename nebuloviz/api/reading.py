@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
 from tempfile import NamedTemporaryFile
-from typing import IO, Any
+from typing import IO, Any, get_args, get_origin
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -124,9 +125,9 @@ class StrictRoute(APIRoute):
     """
 
     @cached_property
-    def known_parameters(self) -> frozenset[str]:
-        """Names of the parameters that its address may have."""
-        return frozenset(_parameters(self.dependant))
+    def known_parameters(self) -> Mapping[str, bool]:
+        """Names of the parameters that its address may have, and whether one may come more than once."""
+        return dict(_parameters(self.dependant))
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -145,21 +146,27 @@ class StrictRoute(APIRoute):
         return strict
 
 
-def _parameters(dependant: Dependant) -> Iterator[str]:
-    """The parameters of the URL that a route and what it depends on take."""
-    yield from (parameter.alias for parameter in dependant.query_params)
+def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
+    """The parameters of the URL that a route and what it depends on take, and which of them are lists."""
+    for parameter in dependant.query_params:
+        yield parameter.alias, _is_list(parameter.field_info.annotation)
     for inner in dependant.dependencies:
         yield from _parameters(inner)
 
 
-async def refuse_unknown_parameters(request: Request) -> None:
-    """A dependency. Of a slip of the pen in a filter's name, figures without that filter would tell nothing.
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is list or any(map(_is_list, get_args(annotation)))
+
+
+async def refuse_odd_parameters(request: Request) -> None:
+    """A dependency. Of a slip of the pen in a filter's name, figures without that filter would tell nothing; nor of two dates for one.
 
     Raises:
-        InvalidInput: the address has a parameter that its route does not take; says which there are.
+        InvalidInput: the address has a parameter that its route does not take, and says which there are; or one twice that is no list.
     """
-    known: frozenset[str] = request.scope["route"].known_parameters
-    unknown = sorted(set(request.query_params) - known)
+    known: Mapping[str, bool] = request.scope["route"].known_parameters
+    given = Counter(name for name, _value in request.query_params.multi_items())
+    unknown = sorted(given.keys() - known)
     if unknown:
         raise InvalidInput(
             _(
@@ -168,6 +175,9 @@ async def refuse_unknown_parameters(request: Request) -> None:
                 known=", ".join(sorted(known)) or "-",
             )
         )
+    repeated = [name for name, times in given.items() if times > 1 and not known[name]]
+    if repeated:
+        raise InvalidInput(_("The parameter {name} may be given once.", name=repeated[0]))
 
 
 def _says_json(request: Request) -> bool:

@@ -111,6 +111,18 @@ class TestSaleLines:
         assert answer.status_code == 422
         assert "filter" in answer.json()["detail"]
 
+    @pytest.mark.parametrize("twice", ["limit=5&limit=6", "limit=5&limit=5", "order=sold_at&order=1"])
+    def test_a_parameter_that_is_no_list_may_come_once(self, api: Api, twice: str) -> None:
+        with api.client("analyst") as client:
+            answer = client.get(f"/api/v1/sales?start={START}&end={END}&{twice}".replace("+", "%2B"))
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+        assert twice.partition("=")[0] in answer.json()["detail"]
+
+    def test_a_list_may_come_in_parts(self, api: Api) -> None:
+        with api.client("analyst") as client:
+            params = {"start": START, "end": END, "filter": ["category=Dairy", "region=North"]}
+            assert client.get("/api/v1/sales", params=params).status_code == 200
+
 
 class TestAlerts:
     def test_are_acknowledged_and_resolved_with_notes(self, api: Api) -> None:
