@@ -26,7 +26,7 @@ from nebuloviz.web.components import (
     skeleton_table,
     skeleton_tile,
 )
-from nebuloviz.web.components.basic import badge
+from nebuloviz.web.components.basic import badge, hidden
 from nebuloviz.web.context import act, ask, may, services
 from nebuloviz.web.navigation import STAMP_ID, THEME_ID, news, number_of, stay_on_page
 from nebuloviz.web.question import comparison_words
@@ -54,7 +54,7 @@ def layout(alert_id: str = "", **_query: str) -> Component:
             dcc.Store(id=_STORE, data=known),
             dcc.Store(id="alert-version"),
             html.Div(page_header(_("Alert {number}", number=known), actions=[back]), className="nv-span-12"),
-            html.Div(id="alert-message", className="nv-span-12"),
+            html.Div(id="alert-message", className="nv-span-12", role="status"),
             html.Div(skeleton_tile(), id="alert-head", className="nv-span-12"),
             chart_slot(CHART, _("Around that time"), span=8, height=320),
             card(_("What happened to it"), html.Div(skeleton_feed(3), id="alert-history"), span=4),
@@ -239,13 +239,13 @@ def judge(*given: Any) -> tuple[Any, Any]:
 def _done(decision: Callable[[], AlertView]) -> tuple[Any, Any]:
     """Have it done; and what the page says to it."""
     try:
-        decision()
+        alert = decision()
     except Conflict:
         changed = _("Somebody else has changed this alert meanwhile. It is shown as it is now; please decide again.")
         return news(), badge(changed, "warn", icon_name="exclamation-triangle")
     except NebuloVizError as error:
         return no_update, refusal(error)
-    return news(), None
+    return news(), hidden(life.standing_words(alert))
 
 
 register_page(__name__, path_template="/alerts/<alert_id>", permission=Permission.ALERTS_READ, name=lazy("Alert"))

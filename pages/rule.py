@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import dash
-from dash import ALL, Input, Output, State, ctx, dcc, html, no_update
+from dash import ALL, MATCH, Input, Output, State, ctx, dcc, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
@@ -18,7 +18,7 @@ from nebuloviz.metrics.query import Filter
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import PlannedTime, RuleDraft
 from nebuloviz.web.access import protected_callback, register_page
-from nebuloviz.web.charts import part_answer, refusal
+from nebuloviz.web.charts import is_looked_at, part_answer, refusal
 from nebuloviz.web.components import card, link_button, page, page_header, sent_values, skeleton_table, toast
 from nebuloviz.web.context import act, ask, may, services
 from nebuloviz.web.navigation import THEME_ID, URL_ID, news, number_of, stay_on_page
@@ -199,6 +199,22 @@ def show_backtest(_tried: Any, _ticks: Any, theme: Any) -> tuple[Any, Any]:
 
         answer = part_answer(build)
         return answer if isinstance(answer, tuple) else (answer, True)
+
+
+@protected_callback(
+    Permission.ALERTS_READ,
+    Output(backtests.table_id("rows", MATCH, MATCH), "children"),
+    Output(backtests.table_id("show", MATCH, MATCH), "aria-expanded"),
+    Input(backtests.table_id("show", MATCH, MATCH), "n_clicks"),
+    State(backtests.table_id("show", MATCH, MATCH), "id"),
+    prevent_initial_call=True,
+)
+def show_table(clicks: Any, of: Any) -> tuple[Any, str]:
+    """The table behind one of the charts, until the button is pressed again."""
+    if not is_looked_at(clicks if isinstance(clicks, int) else None):
+        return None, "false"
+    with asking(None):
+        return backtests.course_table(ask(services().backtests.latest), of), "true"
 
 
 @protected_callback(

@@ -198,7 +198,8 @@ class TestOne:
     def test_is_acknowledged_with_a_note(self, detail: Any, several: Shop, browser: Browser, drawn: Drawn) -> None:
         browser.triggers("alert-acknowledge.n_clicks", 1)
         version, message = detail.decide(1, None, None, None, "the fridge was off", "hour", 1, 1)
-        assert (version is not no_update, message) == (True, None)
+        assert version is not no_update
+        assert "Done. The alert is now: Acknowledged" in drawn(message), "a screen reader says so"
         assert several.alerts.alerts[1].state == "acknowledged"
         _head, history = detail.show(1, "", None)
         assert "the fridge was off" in drawn(history)
@@ -221,12 +222,12 @@ class TestOne:
         browser.triggers("alert-snooze.n_clicks", 1)
         _version, refused = detail.decide(None, None, 1, None, "", "tomorrow", 1, 1)
         assert "This was not done" in drawn(refused)
-        assert detail.decide(None, None, 1, None, "the carrier knows", "tomorrow", 1, 1)[1] is None
+        assert "Snoozed" in drawn(detail.decide(None, None, 1, None, "the carrier knows", "tomorrow", 1, 1)[1])
         until = several.alerts.alerts[1].snoozed_until
         assert until is not None
         assert (until.hour, until.date()) == (9, now.date() + timedelta(days=1))
         browser.triggers("alert-comment.n_clicks", 1)
-        assert detail.decide(None, None, None, 1, "a second look", "hour", 1, 2)[1] is None
+        assert "Snoozed" in drawn(detail.decide(None, None, None, 1, "a second look", "hour", 1, 2)[1])
         history = drawn(detail.show(1, "", None)[1])
         assert "Snoozed until" in history
         assert "a second look" in history
@@ -245,7 +246,8 @@ class TestOne:
     ) -> None:
         several.alerts.now = now = datetime.now(UTC)
         browser.triggers('{"of":"expected","type":"alert-verdict"}.n_clicks', 1)
-        assert detail.judge([None, 1, None, None], None, "holiday", "tomorrow", "Diwali", 1, 1)[1] is None
+        said = detail.judge([None, 1, None, None], None, "holiday", "tomorrow", "Diwali", 1, 1)[1]
+        assert "Expected" in drawn(said)
         (taught,) = several.alerts.taught(None, SYSTEM)  # type: ignore[arg-type]  # the double needs no session
         assert (taught.verdict.reason, taught.verdict.until) == (
             "holiday", datetime(now.year, now.month, now.day, tzinfo=UTC) + timedelta(days=2)

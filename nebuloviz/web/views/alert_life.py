@@ -8,10 +8,10 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.errors import NebuloVizError, NotFound
-from nebuloviz.i18n import _, format_datetime, lazy
+from nebuloviz.i18n import _, format_datetime, lazy, listed
 from nebuloviz.metrics.line_figures import figure
 from nebuloviz.services.interfaces import AlertHistoryEntry, AlertView
-from nebuloviz.web.components import button, empty_state, icon, list_field, page, series_words
+from nebuloviz.web.components import button, empty_state, icon, list_field, page, series_words, state_word
 from nebuloviz.web.views import feedback
 from nebuloviz.web.views.snoozes import snooze_list
 
@@ -75,6 +75,13 @@ def _snooze() -> list[Component]:
         snooze_list(SNOOZE_ID),
         button(_("Snooze"), id="alert-snooze", icon_name="moon"),
     ]
+
+
+def standing_words(alert: AlertView) -> str:
+    """What a screen reader says once something was done about the alert: how it stands now."""
+    said = [feedback.verdict_words(alert.verdict)] if alert.verdict else []
+    standing = [state_word(alert.state), *([alert.owner] if alert.owner else []), *said]
+    return _("Done. The alert is now: {standing}.", standing=listed(standing))
 
 
 def timeline(entries: Sequence[AlertHistoryEntry]) -> Component:

@@ -27,7 +27,7 @@ from nebuloviz.services.shown import value_label
 from nebuloviz.web.components import button, empty_state, list_field, progress, severity_badge, table
 from nebuloviz.web.components.basic import given
 from nebuloviz.web.figures import AnomalyMark, Style, config, title_of, trend, value_text
-from nebuloviz.web.views import calendar, rules
+from nebuloviz.web.views import calendar, grids, rules
 
 NOTHING = ""
 LISTED = 15  # of a setting's alerts, the latest
@@ -54,6 +54,11 @@ def label_id(side: Any, alert: Any, verdict: Any) -> dict[str, Any]:
 
 def use_id(side: Any) -> dict[str, Any]:
     return {"type": "rule-use", "side": side}
+
+
+def table_id(part: str, side: Any, course: Any) -> dict[str, Any]:
+    """Of the button that shows the table behind a chart (`show`), and of the place where it comes (`rows`)."""
+    return {"type": f"rule-course-{part}", "side": side, "course": course}
 
 
 def backtest_form() -> Component:
@@ -134,7 +139,7 @@ def _side(place: int, side: BacktestSide, view: BacktestView, style: Style, plan
         html.Div(setting),
         html.P(about, className="nv-help"),
         _labelled(side),
-        *(_chart(course, side, style, planned) for course in side.courses[:2]),
+        *(_chart(each, (place, number), side, style, planned) for number, each in enumerate(side.courses[:2])),
         _alerts(place, side) if side.alerts else None,
     ]
     wide = "nv-span-6" if len(view.sides) > 1 else "nv-span-12"
@@ -148,13 +153,24 @@ def _labelled(side: BacktestSide) -> Component | None:
     return html.P(" · ".join(said)) if said else None
 
 
-def _chart(course: BacktestCourse, side: BacktestSide, style: Style, planned: PlannedFor) -> Component:
-    metric = figure(side.draft.metric)
+def _frame_of(course: BacktestCourse, side: BacktestSide) -> pd.DataFrame:
+    slug = figure(side.draft.metric).slug
     here = pd.DatetimeIndex([local(start) for start in course.starts])  # on the reader's clock, as in the list
-    columns = {"bucket": here, metric.slug: course.values}
-    frame = pd.DataFrame(columns | {f"{metric.slug}:low": course.low, f"{metric.slug}:high": course.high})
+    frame = pd.DataFrame({"bucket": here, slug: course.values, f"{slug}:low": course.low, f"{slug}:high": course.high})
     numbers = list(frame.columns[1:])
     frame[numbers] = frame[numbers].astype(float)
+    return frame
+
+
+def _title_of(course: BacktestCourse, side: BacktestSide) -> str:
+    return f"{title_of(figure(side.draft.metric))} · {_series_words(course.series)}"
+
+
+def _chart(
+    course: BacktestCourse, where: tuple[int, int], side: BacktestSide, style: Style, planned: PlannedFor
+) -> Component:
+    """A drawn course; its table is made once somebody asks for it."""
+    metric, frame = figure(side.draft.metric), _frame_of(course, side)
     values = dict(zip(course.starts, course.values, strict=True))
     marks = [
         AnomalyMark(local(alert.start), float(values[alert.start] or 0), alert.severity, 0, _words(alert))  # type: ignore[arg-type]
@@ -163,9 +179,34 @@ def _chart(course: BacktestCourse, side: BacktestSide, style: Style, planned: Pl
     ]
     days = calendar.marks(planned(SeriesKey.parse(course.series)))
     drawn = trend(frame, metric, side.draft.grain, anomalies=marks, planned=days, style=style)
-    name = f"{title_of(metric)} · {_series_words(course.series)}"
-    graph = dcc.Graph(figure=drawn, config=config(), style={"height": _CHART_HEIGHT})
-    return html.Figure([html.Figcaption(name, className="nv-label"), graph], className="nv-stack")
+    name = _title_of(course, side)
+    label = _("Show as table: {title}", title=name)
+    show = button(
+        label,
+        id=table_id("show", *where),
+        icon_name="table",
+        kind="quiet",
+        icon_only=True,
+        **given(aria_expanded="false"),
+    )
+    graph = html.Div(
+        dcc.Graph(figure=drawn, config=config(), style={"height": _CHART_HEIGHT}),
+        dir="ltr",
+        role="group",
+        **given(aria_label=name),
+    )
+    head = html.Div([html.Figcaption(name, className="nv-label"), show], className="nv-row nv-between")
+    return html.Figure([head, graph, html.Div(id=table_id("rows", *where))], className="nv-stack")
+
+
+def course_table(view: BacktestView | None, id: object) -> Component | None:
+    """The figures behind the chart of which the button `id` is."""
+    side, place = side_of(view, id), id.get("course") if isinstance(id, dict) else None
+    if side is None or not isinstance(place, int) or not _inside(place, side.courses):
+        return None
+    course = side.courses[place]
+    grid = grids.course_grid(_frame_of(course, side), figure(side.draft.metric), side.draft.grain)
+    return html.Div(grid, role="region", **given(aria_label=_title_of(course, side)))
 
 
 def _alerts(place: int, side: BacktestSide) -> Component:

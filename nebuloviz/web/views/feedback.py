@@ -20,6 +20,7 @@ from nebuloviz.web.components import (
     series_words,
     table,
 )
+from nebuloviz.web.components.basic import given
 
 REASON_ID, UNTIL_ID, UNJUDGE_ID = "alert-reason", "alert-until", "alert-unjudge"
 BACK = "taught-back"
@@ -97,9 +98,10 @@ def question(alert: AlertView) -> Component:
 
 def _choice(verdict: str) -> Component:
     words, icon_name, meaning = VERDICTS[verdict]
-    choose = button(str(words), id=button_id(verdict), icon_name=icon_name)
+    means = f"alert-verdict-means-{verdict}"
+    choose = button(str(words), id=button_id(verdict), icon_name=icon_name, **given(aria_describedby=means))
     extra = _expected_fields() if verdict == "expected" else []
-    return html.Div([choose, html.P(str(meaning), className="nv-help"), *extra], className="nv-verdict")
+    return html.Div([choose, html.P(str(meaning), id=means, className="nv-help"), *extra], className="nv-verdict")
 
 
 def _expected_fields() -> list[Component]:

@@ -166,7 +166,19 @@ def order_of(sort_model: object) -> str:
 
 def frame_grid(frame: Frame, data: pd.DataFrame, height: int = 420) -> Component:
     """The rows behind a chart; every figure in the reader's own form, sorted by its value."""
-    columns = _frame_columns(frame, data)
+    return _text_grid(_frame_columns(frame, data), data, height)
+
+
+def course_grid(data: pd.DataFrame, shown: Metric, grain: str) -> Component:
+    """The same of one series and the range that is expected of it."""
+    figures = [
+        (str(shown.label), True, _number_cells(shown, shown.slug)),
+        (_("Expected range"), True, _range_cells(shown)),
+    ]
+    return _text_grid([(_("Time"), False, _time_cells(grain)), *figures], data, 320)
+
+
+def _text_grid(columns: Sequence[tuple[str, bool, _Cells]], data: pd.DataFrame, height: int) -> Component:
     rows = [
         {
             name: part
@@ -263,6 +275,9 @@ def _options() -> dict[str, Any]:
         "headerHeight": 36,
         "rowHeight": 34,
         "suppressCellFocus": False,
+        # One stop of Tab, which leads on from whatever cell has the focus; arrows lead from cell to cell
+        "tabToNextCell": {"function": "false"},
+        "tabToNextHeader": {"function": "false"},
         "tooltipShowDelay": 400,
         "enableCellTextSelection": True,
         "alwaysShowHorizontalScroll": True,
