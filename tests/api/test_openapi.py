@@ -100,8 +100,10 @@ def operations() -> list[APIOperation[Any, Any, Any, Any]]:
 
 
 def is_sent(value: object) -> bool:
-    """Whether a value of a query reaches the server: of empty lists and objects an address has no trace."""
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    """Whether a value of a query reaches the server: of empty lists and objects, and of what has no name, an address has no trace."""
+    if isinstance(value, dict):
+        value = [inside for name, inside in value.items() if name]
+    inside = value if isinstance(value, list) else None
     return inside is None or any(map(is_sent, inside))
 
 
