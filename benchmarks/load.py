@@ -61,6 +61,7 @@ class Readers:
     """What readers met, once they have ended: locust's statistics, whose names are who asked and what."""
 
     entries: list[dict[str, Any]] = field(default_factory=list)
+    log: str = ""  # with what was refused, and how
 
     def met(self, what: str) -> list[float]:
         """The seconds of each `first page`, `stamp`, `page` or `mark`, in order, as exactly as locust keeps them: to two digits."""
@@ -110,6 +111,7 @@ def reading(address: str, password: str = PASSWORD, marks: Path | None = None) -
         if process.returncode != 0:
             raise RuntimeError(log.read_text(encoding="utf-8"))
         readers.entries += json.loads(found.read_text(encoding="utf-8"))
+        readers.log = log.read_text(encoding="utf-8")
 
 
 def _wait_for_all(process: subprocess.Popen[bytes], log: Path) -> None:

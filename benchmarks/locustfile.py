@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import re
 import sys
 import time
@@ -31,6 +32,8 @@ _PATIENCE_SECONDS = 300.0
 _REFUSED = 400
 _numbers = itertools.count()
 _door, _all_are_there = Lock(), Event()
+
+log = logging.getLogger(__name__)
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]  # locust's own
@@ -100,6 +103,9 @@ class Reader(FastHttpUser):
         body = _asked(known, values)
         answer = self.client.post(_CALLBACK, json=body, name=f"{self.number} {what}")
         if not 0 < answer.status_code < _REFUSED:
+            log.warning(
+                "%s %s: %s %s", self.number, what, answer.status_code, getattr(answer, "error", None) or answer.text
+            )
             answer = self.client.post(_CALLBACK, json=body, name=f"{self.number} {what}, again")
         found: dict[str, Any] = json.loads(answer.text or "")["response"] if answer.status_code == 200 else {}
         return found

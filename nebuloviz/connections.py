@@ -11,13 +11,17 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from nebuloviz.api.problems import ProblemResponse
 
 LOOK_SECONDS = 15.0
+#: Longer than nginx keeps a connection to us at rest (60 s). Whoever ends it first must be the one that may send the next request:
+#: else one is lost where it meets with the end.
+KEEP_ALIVE_SECONDS = 75
 
 
 class PatientConnection(H11Protocol):
     """Looked at every `LOOK_SECONDS`, and cut off where nothing has happened since the last look that should have.
 
     That is the head of a request not coming to its end, a client that does not take its answer, or one that goes on with
-    a body whose answer it has. How long an answer may take is for others to say, and so is how slowly a body may come.
+    a body whose answer it has. How long an answer may take is for others to say, and so is how slowly a body may come. Between
+    two requests a connection rests for `KEEP_ALIVE_SECONDS`.
     """
 
     _seen: tuple[Any, ...] = ()
@@ -25,6 +29,7 @@ class PatientConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        self.timeout_keep_alive = KEEP_ALIVE_SECONDS
         self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -44,7 +49,8 @@ class PatientConnection(H11Protocol):
         self.transport.close()
 
     def _look(self) -> None:
-        waiting = getattr(self.cycle, "response_complete", True)  # there is none before the first request
+        rests = self.timeout_keep_alive_task is not None and not self.conn.trailing_data[0]
+        waiting = not rests and getattr(self.cycle, "response_complete", True)  # there is none before the first request
         unsent = self.transport.get_write_buffer_size()
         found = (self.cycle, waiting, unsent)
         if (waiting or unsent) and found == self._seen:

@@ -63,12 +63,12 @@ class TestADatabaseThatIsGone:
             expect(page.locator(PAGES[path]).first).to_be_visible()
         postgres.crash()
         for path, page in opened.items():
-            expect(page.get_by_text("The server does not answer.")).to_be_visible()
+            expect(page.locator(".nv-away")).to_be_visible()
             expect(page.locator(PAGES[path]).first).to_be_visible()
             expect(page.locator(".nv-page-title")).to_be_visible()
         postgres.start()
         for path, page in opened.items():
-            expect(page.get_by_text("The server does not answer.")).to_be_hidden()
+            expect(page.locator(".nv-away")).to_be_hidden()
             expect(page.locator(PAGES[path]).first).to_be_visible()
 
 

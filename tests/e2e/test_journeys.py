@@ -288,7 +288,7 @@ class TestSilence:
     def test_one_that_is_gone_is_told_of_at_once_and_what_is_chosen_comes_later(self, visit: Visit) -> None:
         page = visit("/")
         silence, content = (
-            page.get_by_text("The server does not answer."),
+            page.locator(".nv-away"),
             page.locator(".nv-content > :has(> #_pages_content)"),
         )
         subtitle = page.locator(".nv-page-subtitle")
