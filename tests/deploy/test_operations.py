@@ -90,6 +90,7 @@ def test_the_dump_brings_back_what_was_whatever_a_newer_version_has_made(
         subprocess.run(["sh", "-c", dump], cwd=tmp_path, env=environment, check=True)
         with database.transaction() as session:
             session.execute(text("CREATE TABLE newer (user_id int REFERENCES app_user)"))
+        database.dispose()  # the page has the program stopped
         for command in restore:
             subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environment, check=True)
         assert migrate.current(database) == migrate.head()
