@@ -18,8 +18,6 @@ SECRET = "6rYt1Zc0mQ8uWv3Kx5Lb7Ne9Pd2Sg4Hj-tests"
 MAX_UPLOAD_MB = 2
 NOW = datetime.now(UTC).replace(microsecond=0)
 YESTERDAY = NOW - timedelta(days=1)
-#: For what no database has a say in: one program is attacked, and the other would say the same.
-ONE_IS_ENOUGH = pytest.mark.parametrize("target", ["sqlite"], indirect=True, scope="session")
 
 
 @dataclass

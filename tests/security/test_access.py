@@ -14,7 +14,7 @@ from nebuloviz.models import User
 from nebuloviz.permissions import ROLES
 from tests.dash_requests import post, visit
 from tests.program import PASSWORD, csrf_token
-from tests.security.conftest import ONE_IS_ENOUGH, Target, sale
+from tests.security.conftest import Target, sale
 from tests.served import raw
 
 #: What only administrators may reach; as the guard knows it.
@@ -71,7 +71,6 @@ def plain(target: Target, path: str, role: str, method: str = "GET") -> bytes:
     return raw(target.url, head.encode("latin-1"))
 
 
-@ONE_IS_ENOUGH
 class TestSpellings:
     @pytest.mark.parametrize("path", ADMINS_OWN)
     def test_of_an_administrators_page_open_it_for_nobody_else(self, target: Target, path: str) -> None:
@@ -214,7 +213,6 @@ class TestWhatIsAnothers:
 class TestFields:
     """What a body says beyond what is asked of it."""
 
-    @ONE_IS_ENOUGH
     @pytest.mark.parametrize(
         "more",
         [
@@ -238,7 +236,6 @@ class TestFields:
         answer = target.api("admin").put(f"/api/v1/users/{number}", json={"role": "viewer", "scope": {}} | more)
         assert answer.status_code == 422, answer.text
 
-    @ONE_IS_ENOUGH
     @pytest.mark.parametrize(
         "more",
         [
@@ -255,7 +252,6 @@ class TestFields:
         body = {"name": "more", "permissions": ["data:read"]} | more
         assert target.api("viewer").post("/api/v1/tokens", json=body).status_code == 422
 
-    @ONE_IS_ENOUGH
     @pytest.mark.parametrize(
         "more", [{"role": "admin"}, {"scope": {}}, {"remember": True}, {"grant_type": "password"}], ids=repr
     )

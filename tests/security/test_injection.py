@@ -11,7 +11,7 @@ import pytest
 
 from tests.dash_requests import body_of, post, visit
 from tests.program import PASSWORD
-from tests.security.conftest import ONE_IS_ENOUGH, YESTERDAY, Target, sale
+from tests.security.conftest import YESTERDAY, Target, sale
 
 SPAN: dict[str, Any] = {"start": "2020-01-01", "end": "2100-01-01"}
 EXPORT = {"from": "2020-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z", "m": "revenue"}
@@ -144,7 +144,6 @@ class TestDatabase:
             assert answer.status_code in {200, 422}, (path, answer.text)
 
 
-@ONE_IS_ENOUGH
 class TestSpreadsheets:
     @pytest.mark.parametrize("by", ["category", "product", "store"])
     def test_find_no_formula_in_figures(self, filled: Target, by: str) -> None:
@@ -186,7 +185,6 @@ class TestSpreadsheets:
         assert not any(cell.hyperlink for cell in cells)
 
 
-@ONE_IS_ENOUGH
 class TestPages:
     def test_hold_no_markup_of_others_in_any_figure(self, filled: Target) -> None:
         """Plotly reads pseudo-HTML and templates in texts; those of figures are escaped."""
@@ -261,7 +259,6 @@ def texts(node: Any) -> list[str]:
     return [text for part in (node[READ_BY_CLICKS:] if is_mark else node) for text in texts(part)]
 
 
-@ONE_IS_ENOUGH
 class TestHeaders:
     BREAKS = (
         "\r\nSet-Cookie: x=1",
@@ -342,7 +339,6 @@ class TestJson:
         b'"' + b"\\u0000" * 1000 + b'"',
     )
 
-    @ONE_IS_ENOUGH
     @pytest.mark.parametrize("body", BODIES, ids=lambda body: ascii(body[:20]))
     @pytest.mark.parametrize(
         "path", ["/api/v1/query", "/api/v1/users", "/api/v1/tokens", "/api/v1/stream/resume", "/_dash-update-component"]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.dash_requests import post, visit
 from tests.program import PASSWORD, csrf_token, environment_of, started
-from tests.security.conftest import ONE_IS_ENOUGH, Target
+from tests.security.conftest import Target
 
 COOKIE = "nebuloviz"
 ELSEWHERE = [
@@ -56,7 +56,6 @@ class TestCookie:
             assert post(thief, visit("/")).status_code == 401
             assert thief.post("/uploads?name=x", content=b"x").status_code == 401
 
-    @ONE_IS_ENOUGH
     def test_that_was_changed_is_nobodys(self, target: Target) -> None:
         value = target.browser("viewer").cookies[COOKIE]
         body, stamp, signature = value.rsplit(".", 2)
@@ -112,7 +111,6 @@ def test_where_tls_ends_in_front_the_cookie_needs_it(tmp_path: Path) -> None:
         assert "strict-transport-security" in client.get("/api/v1/me").headers
 
 
-@ONE_IS_ENOUGH
 class TestOtherSites:
     @pytest.mark.parametrize("headers", ELSEWHERE, ids=repr)
     def test_make_a_browser_change_nothing(self, target: Target, headers: dict[str, str]) -> None:
@@ -167,7 +165,6 @@ class TestOtherSites:
                 assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
 
 
-@ONE_IS_ENOUGH
 @pytest.mark.parametrize(
     "target_",
     [

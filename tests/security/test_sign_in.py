@@ -10,7 +10,7 @@ import pytest
 
 from nebuloviz.services.passwords import ROUNDS
 from tests.program import PASSWORD, csrf_token
-from tests.security.conftest import ONE_IS_ENOUGH, Target
+from tests.security.conftest import Target
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 #: Passwords that have made programs stumble.
@@ -60,7 +60,6 @@ class TestRefusals:
                 assert (page.status_code, "is not right" in page.text) == (401, True)
         assert len(said) == 1
 
-    @ONE_IS_ENOUGH
     def test_take_the_same_time(self, target: Target) -> None:
         def fastest(name: str) -> float:
             times = []
@@ -75,7 +74,6 @@ class TestRefusals:
         known, unknown = fastest("known"), fastest("nobody-at-all")
         assert 1 / 4 < known / unknown < 4  # a hash that is left out makes it a hundredth; a busy machine, a half
 
-    @ONE_IS_ENOUGH
     @pytest.mark.parametrize("name", sorted(ODD))
     def test_meet_any_password(self, target: Target, name: str) -> None:
         with target.nobody() as client:
@@ -154,7 +152,6 @@ class TestNames:
         answer = target.api("admin").post("/api/v1/users", json={"username": twin, "role": "viewer"})
         assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
 
-    @ONE_IS_ENOUGH
     @pytest.mark.parametrize(
         "name",
         [
@@ -182,7 +179,6 @@ class TestNames:
                 assert sign_in_api(client, spelled, PASSWORD).status_code == 200
 
 
-@ONE_IS_ENOUGH
 class TestPasswords:
     @pytest.mark.parametrize(
         "password",

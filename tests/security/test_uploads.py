@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.dash_requests import body_of, post
-from tests.security.conftest import MAX_UPLOAD_MB, ONE_IS_ENOUGH, YESTERDAY, Target
+from tests.security.conftest import MAX_UPLOAD_MB, YESTERDAY, Target
 from tests.served import raw
 
 STREAM = {"Content-Type": "application/octet-stream"}
@@ -99,7 +99,6 @@ def table(*rows: dict[str, str], encoding: str = "utf-8", delimiter: str = ",") 
     return out.getvalue().encode(encoding)
 
 
-@ONE_IS_ENOUGH
 class TestSize:
     def test_is_limited_whatever_was_announced(self, target: Target) -> None:
         client = target.browser("data_scientist")
@@ -135,7 +134,6 @@ class TestSize:
 
 
 class TestNames:
-    @ONE_IS_ENOUGH
     @pytest.mark.parametrize(
         "name",
         [
@@ -175,7 +173,6 @@ class TestNames:
         assert last["name"] == name.replace("\r\n", "")
 
 
-@ONE_IS_ENOUGH
 class TestBombs:
     """Small files that grow, and wide and deep ones: refused with a reason, at once, and in little memory."""
 
@@ -243,7 +240,6 @@ def _wide_workbook() -> bytes:
 
 
 class TestContent:
-    @ONE_IS_ENOUGH
     @pytest.mark.parametrize(
         "encoding",
         ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252", "utf-32", "utf-7", "cp037", "shift_jis"],
@@ -290,7 +286,6 @@ class TestContent:
         assert (again["accepted"], again["duplicate"]) == (0, 20)
 
 
-@ONE_IS_ENOUGH
 class TestPlaces:
     @pytest.mark.parametrize(
         "upload_id",
