@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import psycopg2
 from sqlalchemy import (
@@ -32,6 +32,11 @@ _NULL = "\x01"  # no stored text holds a control character
 _PREPARED = "rollups_prepared"
 #: More than a batch has. At each chunk a writer waits for its turn among the threads, which may take 5 ms.
 _CHUNK_BYTES = 1 << 24
+
+
+def table_of(model: type[Any]) -> Table:
+    """The table behind a model, for what is done by columns."""
+    return cast("Table", model.__table__)
 
 
 def load(connection: Connection, table: Table, columns: Mapping[str, Sequence[Any]]) -> None:

@@ -10,19 +10,19 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, select
 
 from nebuloviz.db import insert
-from nebuloviz.ingest.loading import among, load
+from nebuloviz.ingest.loading import among, load, table_of
 from nebuloviz.ingest.tally import OlderLine
 from nebuloviz.models import EPOCH, OrderDays, SaleRow
 
 _Days = tuple[int, int]  # the first and the last
 _COLUMNS = ("order_id", "first_day", "last_day")
-_ORDER_DAYS = cast("Table", OrderDays.__table__)
-_SALE = cast("Table", SaleRow.__table__)
+_ORDER_DAYS = table_of(OrderDays)
+_SALE = table_of(SaleRow)
 _EPOCH_ORDINAL = EPOCH.toordinal()
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Connection, Table, case, or_, select
+from sqlalchemy import Connection, case, or_, select
 
 from nebuloviz.db import Insert, insert
-from nebuloviz.ingest.loading import among, insert_texts
+from nebuloviz.ingest.loading import among, insert_texts, table_of
 from nebuloviz.models import Installation, Product
 
-_PRODUCT = cast("Table", Product.__table__)
+_PRODUCT = table_of(Product)
 _VERSION = "product_names"  # of the installation: another token whenever a name is stored
 _MAX_KNOWN = 100_000
 

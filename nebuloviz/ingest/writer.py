@@ -12,14 +12,14 @@ from functools import cache
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Table, any_, bindparam, case, exc, func, select, text, update
+from sqlalchemy import Connection, any_, bindparam, case, exc, func, select, text, update
 from sqlalchemy.orm import Session
 
 from nebuloviz.db import Insert, insert, inserting
 from nebuloviz.ingest.batch import ACCEPTED, DUPLICATE, Batch, Item, Outcome, Written
 from nebuloviz.ingest.failpoints import reach
 from nebuloviz.ingest.installation import CURRENCY, settled
-from nebuloviz.ingest.loading import add_cells, array_of, insert_texts, load
+from nebuloviz.ingest.loading import add_cells, array_of, insert_texts, load, table_of
 from nebuloviz.ingest.orders import older_lines
 from nebuloviz.ingest.products import ProductNames
 from nebuloviz.ingest.sale import Reason, Rejected, Sale
@@ -187,11 +187,11 @@ class SaleWriter:
 
     def _store_lines(self, connection: Connection, columns: dict[str, Sequence[Any]], now: datetime) -> None:
         keys, fingerprints = zip(*sorted(zip(columns["key"], columns["fingerprint"], strict=True)), strict=True)
-        load(connection, _table(SaleKey), {"key": keys, "fingerprint": fingerprints})
+        load(connection, table_of(SaleKey), {"key": keys, "fingerprint": fingerprints})
         reach("after_keys")
         self._make_months(connection, columns["sold_at"])
         facts = {name: columns[name] for name in _FACT_COLUMNS}
-        load(connection, _table(SaleRow), facts | {"received_at": [now] * len(keys)})
+        load(connection, table_of(SaleRow), facts | {"received_at": [now] * len(keys)})
         self._products.store(connection, columns)
         reach("after_facts")
 
@@ -220,10 +220,6 @@ def _what_came_first(error: exc.OperationalError) -> exc.OperationalError:
         first = before if isinstance(before, exc.OperationalError) else first
         before = before.__context__
     return first
-
-
-def _table(model: type[Any]) -> Table:
-    return cast("Table", model.__table__)
 
 
 def _first_of_each(places: Sequence[tuple[bytes, int]]) -> tuple[dict[bytes, int], list[tuple[bytes, int]]]:
@@ -267,7 +263,7 @@ def _known_keys(connection: Connection, keys: Sequence[bytes]) -> dict[bytes, in
             statement = f"SELECT key, fingerprint FROM sale_key WHERE key IN ({marks})"  # noqa: S608 - only question marks
             found.extend(connection.exec_driver_sql(statement, some))
     else:
-        listed = any_(array_of(_table(SaleKey).c.key, keys))
+        listed = any_(array_of(table_of(SaleKey).c.key, keys))
         found = list(connection.execute(select(*columns).where(SaleKey.key == listed)))
     return {bytes(key): fingerprint for key, fingerprint in found}
 
@@ -276,7 +272,7 @@ def _add_to_rollups(connection: Connection, counted: Tally) -> None:
     add_cells(connection, counted.cells)
     if counted.spread:
         spread = {"order_id": sorted(counted.spread)}
-        insert_texts(connection, _table(SpreadOrder), spread, lambda statement: statement.on_conflict_do_nothing())
+        insert_texts(connection, table_of(SpreadOrder), spread, lambda statement: statement.on_conflict_do_nothing())
     days = [{"day": day, "version": 1} for day in sorted(counted.days)]
     connection.execute(_touched(connection.dialect.name), days)
 
@@ -326,7 +322,7 @@ def _count(connection: Connection, written: Written, now: datetime) -> None:
 
 
 _ADVANCED = (
-    update(_table(IngestOffset))
+    update(table_of(IngestOffset))
     .where(IngestOffset.topic == bindparam("of_topic"), IngestOffset.partition == bindparam("of_partition"))
     .values(
         n_ok=IngestOffset.n_ok + bindparam("accepted"),

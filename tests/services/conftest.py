@@ -1,89 +1,70 @@
-"""The shop of `watched_shop` in a database of its own for each test; it sells and learns only once."""
+"""The shops of `watched_shop` and `large_shop`, in a database of its own for each test; each sells and learns only once."""
 
+import functools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from nebuloviz.db import Database
-from tests.servers import PostgresServer
 from tests.services.large_shop import LargeShop, learn_large
 from tests.services.watched_shop import Shop, learn
 
-
-@pytest.fixture(scope="session")
-def _sqlite_shop(_sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("shop") / "shop.sqlite3"
-    shutil.copy(_sqlite_template, path)
-    learn(f"sqlite:///{path}")
-    return path
+Learn = Callable[[str], None]
+KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)]
 
 
 @pytest.fixture(scope="session")
-def _postgres_shop(postgres: PostgresServer, _postgres_template: str) -> str:
-    name = postgres.create_database(template=_postgres_template)
-    learn(postgres.database_url(name))
-    return name
+def learned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Learn], str]:
+    """`learned(kind, learn)`: the file or the name of a database in which that shop has learned."""
+
+    @functools.cache
+    def once(kind: str, learn: Learn) -> str:
+        template = request.getfixturevalue(f"_{'postgres' if kind == 'postgresql' else kind}_template")
+        if kind == "postgresql":
+            server = request.getfixturevalue("postgres")
+            name: str = server.create_database(template=template)
+            learn(server.database_url(name))
+            return name
+        path = tmp_path_factory.mktemp("shop") / "shop.sqlite3"
+        shutil.copy(template, path)
+        learn(f"sqlite:///{path}")
+        return str(path)
+
+    return once
 
 
-@pytest.fixture
-def shop_sqlite_url(_sqlite_shop: Path, tmp_path: Path) -> str:
-    return f"sqlite:///{shutil.copy(_sqlite_shop, tmp_path / 'shop.sqlite3')}"
+@contextmanager
+def own_database(request: pytest.FixtureRequest, learn: Learn) -> Iterator[Database]:
+    """A copy of what the shop has learned, for one test; on the kind of database that the fixture's parameter names."""
+    template = request.getfixturevalue("learned")(request.param, learn)
+    if request.param == "sqlite":
+        copy = Path(request.getfixturevalue("tmp_path"), f"{learn.__name__}.sqlite3")
+        database = Database(f"sqlite:///{shutil.copy(template, copy)}")
+        yield database
+        database.dispose()
+        return
+    server = request.getfixturevalue("postgres")
+    server.start()
+    name = server.create_database(template=template)
+    database = Database(server.database_url(name))
+    yield database
+    database.dispose()
+    server.start()
+    server.drop_database(name)
 
 
-@pytest.fixture
-def shop_postgres_url(postgres: PostgresServer, _postgres_shop: str) -> Iterator[str]:
-    postgres.start()
-    name = postgres.create_database(template=_postgres_shop)
-    yield postgres.database_url(name)
-    postgres.start()
-    postgres.drop_database(name)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
+@pytest.fixture(params=KINDS)
 def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
     """The shop as of `LEARNED`, with a watch that has learned: the test runs once on each kind of database."""
-    database = Database(
-        request.getfixturevalue(f"shop_{'postgres' if request.param == 'postgresql' else 'sqlite'}_url")
-    )
-    yield Shop(database)
-    database.dispose()
+    with own_database(request, learn) as database:
+        yield Shop(database)
 
 
-@pytest.fixture(scope="session")
-def _sqlite_large_shop(_sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("large") / "shop.sqlite3"
-    shutil.copy(_sqlite_template, path)
-    learn_large(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(scope="session")
-def _postgres_large_shop(postgres: PostgresServer, _postgres_template: str) -> str:
-    name = postgres.create_database(template=_postgres_template)
-    learn_large(postgres.database_url(name))
-    return name
-
-
-@pytest.fixture
-def large_sqlite_url(_sqlite_large_shop: Path, tmp_path: Path) -> str:
-    return f"sqlite:///{shutil.copy(_sqlite_large_shop, tmp_path / 'large.sqlite3')}"
-
-
-@pytest.fixture
-def large_postgres_url(postgres: PostgresServer, _postgres_large_shop: str) -> Iterator[str]:
-    postgres.start()
-    name = postgres.create_database(template=_postgres_large_shop)
-    yield postgres.database_url(name)
-    postgres.start()
-    postgres.drop_database(name)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
+@pytest.fixture(params=KINDS)
 def large_shop(request: pytest.FixtureRequest) -> Iterator[LargeShop]:
     """The large shop as of its `LEARNED`: the test runs once on each kind of database."""
-    kind = "postgres" if request.param == "postgresql" else "sqlite"
-    database = Database(request.getfixturevalue(f"large_{kind}_url"))
-    yield LargeShop(database)
-    database.dispose()
+    with own_database(request, learn_large) as database:
+        yield LargeShop(database)

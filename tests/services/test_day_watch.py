@@ -15,8 +15,7 @@ from nebuloviz.services.day_watch import DayWatcher, closed_days, metrics_by_day
 from nebuloviz.services.detectors import METRICS_BY_HOUR
 from nebuloviz.services.interfaces import AlertVerdict
 from nebuloviz.services.watching import EPOCH, StoredState
-from tests.services.test_series_watch import catch_up, state
-from tests.services.watched_shop import AFTER_THE_HOUR, LEARNED, START, Shop, payloads, write
+from tests.services.watched_shop import AFTER_THE_HOUR, LEARNED, START, Shop, catch_up, payloads, state, write
 
 A_DAY = timedelta(days=1)
 UNTIL = LEARNED + 3 * A_DAY

@@ -7,21 +7,26 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import orjson
+from sqlalchemy import select
 
 from nebuloviz.cache import Cache
 from nebuloviz.db import Database
+from nebuloviz.detection.forest import LargestDeviation
 from nebuloviz.detection.series_model import WatchSettings
 from nebuloviz.ingest.batch import Batch, Item, Written
 from nebuloviz.ingest.sale import Record, parse
 from nebuloviz.ingest.sinks import DatabaseSink
+from nebuloviz.models import Alert, AlertEvent, DetectorState
 from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.data import SalesDataService
-from nebuloviz.services.series_watch import SeriesWatcher
+from nebuloviz.services.series_watch import DETECTOR, SeriesWatcher
 
 SECRET = "the secret of an installation that only tests know"
 START = datetime(2026, 4, 6, tzinfo=UTC)  # a Monday
 LEARNED = START + timedelta(weeks=10)  # a Monday as well: up to here the shop has sold and the watch has learned
 AFTER_THE_HOUR = timedelta(minutes=5)
+NOON = LEARNED + timedelta(hours=12)
+QUICK = WatchSettings(detector=LargestDeviation)  # trains at once
 _TOPIC = "shop"
 _OPEN = range(8, 20)
 _ORDERS_AN_HOUR = 30.0
@@ -110,3 +115,36 @@ def learn(url: str) -> None:
     while watcher.step():
         pass
     database.dispose()
+
+
+def alerts(shop: Shop) -> list[Alert]:
+    with shop.database.session() as session:
+        return list(session.scalars(select(Alert).order_by(Alert.id)))
+
+
+def events(shop: Shop) -> list[str]:
+    with shop.database.session() as session:
+        return list(session.scalars(select(AlertEvent.kind).order_by(AlertEvent.id)))
+
+
+def state(shop: Shop) -> DetectorState:
+    with shop.database.session() as session:
+        return session.get_one(DetectorState, DETECTOR)
+
+
+def catch_up(watcher: SeriesWatcher) -> None:
+    while watcher.step():
+        pass
+
+
+def outage(shop: Shop, watcher: SeriesWatcher, hours: int = 3) -> None:
+    """Monday up to noon as usual, then nothing from the south for some hours; the watch looks every hour."""
+    shop.sell(NOON)
+    catch_up(watcher)
+    sell_and_watch(shop, watcher, hours, without="south")
+
+
+def sell_and_watch(shop: Shop, watcher: SeriesWatcher, hours: int, without: str = "") -> None:
+    for _ in range(hours):
+        shop.sell_hours(1, [without])
+        watcher.step()
