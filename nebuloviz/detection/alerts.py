@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -76,6 +77,15 @@ class Finding:
     def moment(self) -> datetime:
         """When it could first be known: all that it was computed from had happened by then."""
         return self.raised_at or self.bucket_end
+
+
+def in_turn(findings: Iterable[Finding]) -> list[Finding]:
+    """In the order in which the findings of one bucket are to be taken: those known earlier first, then those that stand out more.
+
+    Metrics of one segment move together, and the first that raises an alert speaks for the others. Of equals it is the first by name,
+    so that it is the same one however they are found.
+    """
+    return sorted(findings, key=lambda each: (each.moment, -each.score, each.key))
 
 
 @dataclass(frozen=True)

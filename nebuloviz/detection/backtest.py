@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from nebuloviz.detection.alerts import Finding, OpenAlert, Step, next_state
+from nebuloviz.detection.alerts import Finding, OpenAlert, Step, in_turn, next_state
 from nebuloviz.detection.day_watch import DayFigures, DayWatch
 from nebuloviz.detection.grain import HOUR, QUARTER_HOUR
 from nebuloviz.detection.grained_watch import Closed, GrainedWatch
@@ -31,8 +31,8 @@ class AlertBook:
     going_on: dict[tuple[str, SeriesKey], OpenAlert]
 
     def close(self, findings: Sequence[Finding], end: datetime) -> list[Finding]:
-        """Take the findings of one bucket, in order of time; those that raise an alert."""
-        raised = [finding for finding in findings if self._step(finding)]
+        """Take the findings of one bucket; those that raise an alert, in order of time."""
+        raised = [finding for finding in in_turn(findings) if self._step(finding)]
         found = {(finding.detector, finding.key) for finding in findings}
         for place, alert in list(self.going_on.items()):
             if place not in found and next_state(alert, None, end).step is Step.RESOLVE:
@@ -63,7 +63,7 @@ def replay(days: Iterable[ReplayedDay], series: GrainedWatch, by_day: DayWatch, 
         for bucket in range(grain.of_hour(hours.start), grain.of_hour(hours.end)):
             end = grain.time_of(bucket + 1)
             due = [finding for finding in found if end - grain.length < finding.moment <= end]
-            yield from book.close(sorted(due, key=lambda finding: finding.moment), end)
+            yield from book.close(due, end)
         yield from day_book.close(by_day.feed(day.days), HOUR.time_of(hours.end))
         for watch in (series, by_day, lines):
             if watch.fit_due:

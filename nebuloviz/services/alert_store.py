@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.orm import Session, aliased
 
 from nebuloviz.db import insert
-from nebuloviz.detection.alerts import Finding, OpenAlert, Severity, Step, next_state, quiet_of
+from nebuloviz.detection.alerts import Finding, OpenAlert, Severity, Step, in_turn, next_state, quiet_of
 from nebuloviz.detection.series import SeriesKey
 from nebuloviz.models import Alert, AlertEvent
 from nebuloviz.observability import ALERTS_RAISED
@@ -59,9 +59,10 @@ def apply(session: Session, going_on: OpenAlerts, findings: Mapping[SeriesKey, F
     """Take each series one step further, of one bucket that ended at `end`: raise, extend or resolve its alert.
 
     Keeps `going_on` up to date.
-    Metrics of one segment move together, so while one of them has an alert the others raise none.
+    Metrics of one segment move together, so while one of them has an alert the others raise none: as `AlertBook` of a backtest.
     """
-    for key in sorted({*going_on, *findings}):
+    quiet = sorted(going_on.keys() - findings.keys())  # after what was found, which they may still speak for
+    for key in (*(each.key for each in in_turn(findings.values())), *quiet):
         alert_id, alert = going_on.get(key, (None, None))
         transition = next_state(alert, findings.get(key), end)
         if transition.step is Step.RAISE and transition.alert is not None:

@@ -1,8 +1,10 @@
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import permutations
 
 import pytest
 
-from nebuloviz.detection.alerts import QUIET, Finding, OpenAlert, Severity, Step, next_state, severity_of
+from nebuloviz.detection.alerts import QUIET, Finding, OpenAlert, Severity, Step, in_turn, next_state, severity_of
 from nebuloviz.detection.series import SeriesKey
 from tests.detection.shop import MONDAY
 
@@ -70,6 +72,15 @@ class TestNextState:
         extended = next_state(_open(4, score=5.0), _finding(5, score=2.0), _end(5)).alert
         assert extended is not None
         assert extended.worst.score == 5.0
+
+
+class TestTheTurnOfFindings:
+    def test_is_that_of_time_then_of_what_stands_out_then_of_names_however_they_were_found(self) -> None:
+        early = replace(_finding(5, score=9.0), raised_at=_end(4) + timedelta(minutes=1))
+        loud = replace(_finding(5, score=3.0), key=SeriesKey("revenue"))
+        equal = [replace(_finding(5, score=2.0), key=SeriesKey(metric)) for metric in ("lines", "orders", "units")]
+        wanted = [early, loud, *equal]
+        assert all(in_turn(found) == wanted for found in permutations(wanted))
 
 
 @pytest.mark.parametrize(

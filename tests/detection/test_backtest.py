@@ -34,6 +34,10 @@ class TestTheAlertBook:
         found = [_finding("orders", 0), _finding("revenue", 0), _finding("revenue", 0, region="north")]
         assert [str(f.key) for f in book.close(found, MONDAY + HOUR)] == ["orders", "revenue|region=north"]
 
+    def test_the_metric_that_stands_out_most_speaks_for_its_segment(self) -> None:
+        found = [_finding("lines", 0), replace(_finding("units", 0), score=5.0), _finding("orders", 0)]
+        assert [str(f.key) for f in AlertBook({}).close(found, MONDAY + HOUR)] == ["units"]
+
 
 class TestTheWrittenLine:
     def test_has_what_outsiders_read(self) -> None:
