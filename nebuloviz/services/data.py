@@ -74,11 +74,18 @@ class SalesDataService(DataService):
     ) -> bytes:
         return self._kept(session, actor, query, f"as {form}", render)
 
+    @require(Permission.DATA_READ)
+    def derived(
+        self, session: Session, actor: Actor, name: str, queries: Sequence[Query], derive: Callable[[], Made]
+    ) -> Made:
+        scoped = [within_scope(query, actor) for query in queries]
+        keys = "|".join(_key(query, self._now()) for query in scoped)
+        used = ",".join(self.dimensions_in_use(session, actor))
+        return self._for_days(scoped, f"derived {name}|{used}|{keys}", derive)
+
     def _kept(self, session: Session, actor: Actor, query: Query, form: str, render: Callable[[Frame], Made]) -> Made:
         now = self._now()
         scoped = within_scope(query, actor)
-        # What is not over changes as time passes: the comparison of today ends where today has got to.
-        minute = f"{now:%Y%m%d%H%M}" if query.end > now else ""
 
         def compute() -> Made:
             start = time.perf_counter()
@@ -89,9 +96,13 @@ class SalesDataService(DataService):
             QUERY_SECONDS.labels(frame.source).observe(time.perf_counter() - start)
             return render(frame)
 
+        return self._for_days([scoped], f"{form}|{_key(scoped, now)}", compute)
+
+    def _for_days(self, queries: Sequence[Query], key: str, compute: Callable[[], Made]) -> Made:
+        """What `compute` makes, kept until a sale of a day of `queries` is stored."""
         try:
-            key = f"{form}|{minute}|{scoped.key}"
-            return self._cache.get_or_compute(SALES, key, compute, depends=self._days(scoped))
+            nodes = tuple(dict.fromkeys(node for query in queries for node in self._days(query)))
+            return self._cache.get_or_compute(SALES, key, compute, depends=nodes)
         except OverflowError:
             raise InvalidQuery(_("The range or its comparison leaves the years 1 to 9999.")) from None
 
@@ -246,6 +257,11 @@ class SalesDataService(DataService):
             return bool(least != most)
         one = session.scalar(select(column).where(*within).limit(1))
         return session.scalar(select(column).where(*within, column != one).limit(1)) is not None
+
+
+def _key(query: Query, now: datetime) -> str:
+    """What is not over changes as time passes: the comparison of today ends where today has got to."""
+    return f"{now:%Y%m%d%H%M}|{query.key}" if query.end > now else f"|{query.key}"
 
 
 @contextmanager

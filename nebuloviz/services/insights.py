@@ -35,6 +35,7 @@ from nebuloviz.services.interfaces import (
     Digest,
     ForecastService,
     Insight,
+    Made,
 )
 
 _MAX_VALUES = 50
@@ -187,7 +188,9 @@ class FigureInsights(AIInsights):
         if len(periods) <= _LEAST_USUAL:
             return
         whole, earliest = periods[0], periods[-1]
-        own, *past = (self._revenue(asked, each) for each in periods)
+        own, *past = self._of_closed(
+            asked, "revenues", periods, lambda: [self._revenue(asked, each) for each in periods]
+        )
         backed_by = whole.with_(start=earliest.start, grain="day" if days_in(whole) < _WEEK else "week")
         text = texts.usual_text(own, past, of_a_day=lasts_a_day(whole))
         yield Insight(text, "high" if own < min(past) else "low", backed_by, math.inf, kind="usual")
@@ -211,15 +214,24 @@ class FigureInsights(AIInsights):
         periods = self._like_periods(asked, _CAUSE_PERIODS)
         if change is None or abs(change) < texts.NOTABLE_CHANGE or len(periods) <= _LEAST_CAUSE:
             return ()
+        rising = change > 0
+        name = f"causes of a {'rise' if rising else 'fall'}"
+        return self._of_closed(asked, name, periods, lambda: self._causes_between(asked, periods, rising=rising))
+
+    def _causes_between(self, asked: _Asked, periods: Sequence[Query], *, rising: bool) -> Sequence[Contribution]:
         reader = SegmentReader(asked.session, asked.actor, self._data, periods)
         fixed = {item.dimension for item in asked.query.filters}
         levels = reader.levels(COMPANY, leave_out={*fixed, *_UNSCANNED}, paired=days_in(periods[0]) <= _PAIRED_DAYS)
         if not levels or COMPANY not in levels[0].segments:
             return ()
-        found = causes(COMPANY, levels, rising=change > 0, counted=False)
+        found = causes(COMPANY, levels, rising=rising, counted=False)
         # against several weeks before, the whole may have gone the other way than against the one that it is compared with
-        same_way = (levels[0].observed[0] > levels[0].expected[0]) == (change > 0)
+        same_way = (levels[0].observed[0] > levels[0].expected[0]) == rising
         return [contribution(each, reader.names) for each in found] if same_way else ()
+
+    def _of_closed(self, asked: _Asked, name: str, periods: Sequence[Query], derive: Callable[[], Made]) -> Made:
+        """What is made of days that are over, which a sale of today does not change."""
+        return self._data.derived(asked.session, asked.actor, name, periods, derive)
 
     def _cause(self, asked: _Asked, cause: Contribution) -> Iterator[Insight]:
         """A sentence on a segment, in the figures that its own tile shows."""

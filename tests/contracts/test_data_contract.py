@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from sqlalchemy.orm import Session
 
-from nebuloviz.cache import SALES, Cache
+from nebuloviz.cache import Cache, day_node
 from nebuloviz.db import Database
 from nebuloviz.errors import Unavailable
 from nebuloviz.ingest.sale import Sale
@@ -104,7 +104,7 @@ class RealCase(Case):
     def put(self, sales: Sequence[Sale]) -> None:
         self.session.rollback()
         shop.store(self.database, sales, ZoneInfo("UTC"), offset=self.arrived)
-        self.cache.invalidate(SALES)
+        self.cache.invalidate(*{day_node(sale.sold_at.date()) for sale in sales})
         self.now += timedelta(seconds=1)  # by then open pages hear of it
 
 
@@ -228,6 +228,39 @@ class TestAFrame:
         with pytest.raises(Unavailable):
             case.service.view(case.session, SYSTEM, "1", "tiles", fail)
         assert case.service.view(case.session, SYSTEM, "1", "tiles", lambda: 1) == 1
+
+    def test_what_is_derived_of_closed_days_is_kept_until_a_late_sale_of_them_arrives(self, case: Case) -> None:
+        bakery = replace(SYSTEM, scope=(("category", ("Bakery",)),))
+        yesterday = Query(("lines",), TODAY - DAY, TODAY)
+        drawn: list[str] = []
+
+        def derived(actor: Actor = SYSTEM, name: str = "sum") -> float:
+            def derive() -> float:
+                drawn.append(name)
+                return float(case.service.frame(case.session, actor, yesterday).data["lines"].sum())
+
+            return case.service.derived(
+                case.session, actor, name, (yesterday, yesterday.with_(metrics=("units",))), derive
+            )
+
+        case.have(sale(1, 1), sale(2, 1, category="Bakery"), sale(3))
+        assert [derived(), derived(replace(SYSTEM, user_id=7)), derived(name="other")] == [2, 2, 2]
+        case.have(sale(4))
+        assert derived() == 2
+        if isinstance(case, RealCase):  # the double keeps nothing, and knows no scope
+            assert drawn == ["sum", "other"]
+            assert derived(bakery) == 1
+        case.have(sale(5, 1))
+        assert derived() == 3
+
+    def test_what_cannot_be_derived_is_not_kept(self, case: Case) -> None:
+        def fail() -> int:
+            raise Unavailable("away")
+
+        queries = [Query(("lines",), TODAY - DAY, TODAY)]
+        with pytest.raises(Unavailable):
+            case.service.derived(case.session, SYSTEM, "sum", queries, fail)
+        assert case.service.derived(case.session, SYSTEM, "sum", queries, lambda: 1) == 1
 
     def test_describes_its_columns(self, case: Case) -> None:
         case.have(sale(1))

@@ -61,6 +61,11 @@ class FakeDataService(DataService):
     def view(self, session: Session, actor: Actor, stamp: str, name: str, draw: Callable[[], Made]) -> Made:
         return draw()
 
+    def derived(
+        self, session: Session, actor: Actor, name: str, queries: Sequence[Query], derive: Callable[[], Made]
+    ) -> Made:
+        return derive()
+
     def _note(self, query: Query) -> None:
         if self.failure:
             raise self.failure

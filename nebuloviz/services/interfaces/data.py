@@ -127,6 +127,18 @@ class DataService(ABC):
         """
 
     @abstractmethod
+    def derived(
+        self, session: Session, actor: Actor, name: str, queries: Sequence[Query], derive: Callable[[], Made]
+    ) -> Made:
+        """What `derive` makes of answers about the time and filters of `queries`, by any dimensions, kept until they may change.
+
+        For what takes more than to ask. `name` names all else that it depends on. What it raises is raised, and not kept.
+
+        Raises:
+            PermissionDenied: the actor may not read data.
+        """
+
+    @abstractmethod
     def sales(
         self,
         session: Session,
