@@ -1,4 +1,4 @@
-"""The workflows: nothing that actionlint or zizmor complains about, and every action pinned by its commit."""
+"""The workflows: nothing that actionlint or zizmor complains about, every action pinned by its commit and every image by its digest."""
 
 import os
 import re
@@ -19,6 +19,7 @@ FOLDER = ROOT / ".github"
 WORKFLOWS = sorted((FOLDER / "workflows").glob("*.yml"))
 ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
 _PINNED = re.compile(r"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v[\d.]+$")
+_DIGEST = re.compile(r" [\w./-]+(:[\w.-]+)?@sha256:[0-9a-f]{64} ")
 _LOCAL = re.compile(r"uses: \./\.github/workflows/[\w-]+\.yml$")
 
 
@@ -60,6 +61,14 @@ def test_pin_every_action_by_its_commit(path: Path) -> None:
     used = [line for line in lines if line.startswith("uses:")]
     assert used
     assert [line for line in used if not _PINNED.match(line) and not _LOCAL.match(line)] == []
+
+
+def test_pin_every_image_that_they_run_by_its_digest() -> None:
+    lines = [
+        line for path in WORKFLOWS for line in path.read_text(encoding="utf-8").splitlines() if "docker run" in line
+    ]
+    assert lines
+    assert [line for line in lines if not _DIGEST.search(line)] == []
 
 
 def test_run_on_every_python_that_is_supported() -> None:
