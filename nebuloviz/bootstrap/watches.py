@@ -195,7 +195,7 @@ def line_watcher(
         dimensions=DIMENSIONS,
         false_alerts_per_week=settings.false_alerts_per_week,
     )
-    return LineWatcher(where, judged, queue, on_judged=on_judged)
+    return LineWatcher(where, judged, queue, secret=settings.secret(), on_judged=on_judged)
 
 
 def _detector(settings: Settings) -> type[Detector]:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from nebuloviz.detection.series import SeriesKey
 
 HOURS, DAYS = "series", "days"  # the detectors of closed buckets
+LINES = "lines"  # and that of sale lines
 _RULES = {"hour": "rule by hour ", "day": "rule by day "}  # what the names of rules begin with, as detectors of alerts
 QUIET = timedelta(hours=6)  # an alert resolves when its series has looked normal for so long
 QUIET_BY_DAY = timedelta(hours=20)  # one that is judged by the day, when the next day was normal

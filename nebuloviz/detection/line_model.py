@@ -12,6 +12,7 @@ from nebuloviz.detection.calendar import Calendar
 from nebuloviz.detection.detector import Detector, known_rows
 from nebuloviz.detection.forest import ForestDetector
 from nebuloviz.detection.grain import HOUR
+from nebuloviz.detection.history import Segment
 from nebuloviz.detection.residuals import rolling_sum
 from nebuloviz.detection.series import FloatArray, IntArray
 from nebuloviz.detection.tail import LINES_FIT, Tail, calibrate, tail_from_daily_maxima
@@ -66,6 +67,7 @@ class DropCounts:
     """Invoices, and those among them whose prices dropped, per local hour from midnight of `first_day`; (hours, segments)."""
 
     first_day: int
+    segments: tuple[Segment, ...]
     invoices: FloatArray
     drops: FloatArray
 
@@ -95,6 +97,7 @@ class LineModel:
     price: Judge
     quantity: Judge
     drops: Judge
+    segments: tuple[Segment, ...]  # that price drops are looked for in
     drop_share: FloatArray  # (segments,): the part of invoices that usually shows a price drop
 
 
@@ -108,6 +111,7 @@ def fit_lines(price: Sample, quantity: Sample, counts: DropCounts, until: int, s
         price=_judge(price.since(since), settings),
         quantity=_judge(quantity.since(since), settings, _ODDEST_OF_A_DAY),
         drops=_drop_judge(counts, share, settings),
+        segments=counts.segments,
         drop_share=share,
     )
 

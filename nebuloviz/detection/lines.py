@@ -10,6 +10,7 @@ import numpy as np
 
 from nebuloviz.detection.alerts import Finding, severity_of
 from nebuloviz.detection.grain import HOUR
+from nebuloviz.detection.history import COMPANY
 from nebuloviz.detection.line_model import (
     DROPS,
     PRICE,
@@ -83,7 +84,8 @@ class LineWatch:
     Causal: a finding depends on the lines up to its own, and on those of its own invoice, which should arrive in one batch.
     However lines are cut into batches otherwise, the findings are the same.
 
-    `close` an hour to judge the share of price drops in it; `train` when `fit_due`. Pickle it to keep it.
+    `close` an hour to judge the share of price drops in it; `train` when `fit_due`. Pickle it to keep it; or keep its `model`,
+    begin with that another time, and let it `remember` the last weeks.
     """
 
     settings: LineSettings = field(default_factory=LineSettings)
@@ -100,7 +102,8 @@ class LineWatch:
     _recent: dict[str, tuple[datetime, float]] = field(default_factory=dict)  # the last novel finding of each detector
 
     def __post_init__(self) -> None:
-        self.drops = DropCounter(self.settings.dimensions, self.settings.max_segments)
+        known = self.model.segments if self.model else (COMPANY,)
+        self.drops = DropCounter(self.settings.dimensions, self.settings.max_segments, list(known))
 
     def feed(self, lines: Lines) -> list[Finding]:
         """Findings of these lines; `Finding.line` is the place in the batch."""
@@ -111,6 +114,12 @@ class LineWatch:
             found += self._advance(int(hours[start]))
             found += self._feed_hour(lines[start:end], start)
         return found
+
+    def remember(self, lines: Lines) -> None:
+        """As `feed`, of lines that were judged before, or never will be: they teach, and are not judged."""
+        model, self.model = self.model, None
+        self.feed(lines)
+        self.model = model
 
     def close(self, hour: int) -> list[Finding]:
         """Nothing more is coming for the hours before `hour`."""
@@ -200,7 +209,8 @@ class LineWatch:
         wall, n = self._wall(hour), len(self.model.drop_share)
         counts = self.drops.table(wall // HOURS_PER_DAY - 1, wall + 1)
         deviations = drop_deviations(
-            DropCounts(counts.first_day, counts.invoices[:, :n], counts.drops[:, :n]), self.model.drop_share
+            DropCounts(counts.first_day, self.model.segments, counts.invoices[:, :n], counts.drops[:, :n]),
+            self.model.drop_share,
         )[-1]
         judged = counts.invoices[-1, :n] > 0
         surprise = np.where(judged, self.model.drops.surprise(deviations), -np.inf)

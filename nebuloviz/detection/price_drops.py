@@ -17,7 +17,10 @@ DROP = -0.4  # log of the ratio to the usual price: a third off the median line 
 
 @dataclass
 class DropCounter:
-    """Per wall hour and segment. Segments are the company and values of order dimensions, as many as there is room for."""
+    """Per wall hour and segment. Segments are the company and values of order dimensions, as many as there is room for.
+
+    `segments` to begin with are those of a model that was trained before.
+    """
 
     dimensions: tuple[str, ...]
     max_segments: int
@@ -55,7 +58,7 @@ class DropCounter:
             if start <= hour < end_hour:
                 for column, pair in cell.items():
                     table[:, hour - start, column] = pair
-        return DropCounts(first_day, table[0], table[1])
+        return DropCounts(first_day, tuple(self.segments), table[0], table[1])
 
     def forget(self, before_hour: int) -> None:
         self.counts = {hour: cell for hour, cell in self.counts.items() if hour >= before_hour}

@@ -1,6 +1,7 @@
 """The line watch at work: sale lines that were just stored go in, alerts on prices, quantities and repeated orders are written.
 
-What is learned is in memory only, and learned again from facts after a restart.
+The model is stored when it has been trained, so that a restart does not train. What is known of each product is in memory only,
+and read again from facts.
 """
 
 from __future__ import annotations
@@ -21,20 +22,21 @@ from sqlalchemy.orm import Session
 from nebuloviz.background import Repeater
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
+from nebuloviz.detection.alerts import LINES as DETECTOR
 from nebuloviz.detection.alerts import Finding, OpenAlert
 from nebuloviz.detection.lessons import lets_pass
-from nebuloviz.detection.line_model import LineSettings
+from nebuloviz.detection.line_model import LineModel, LineSettings
 from nebuloviz.detection.lines import LineWatch
 from nebuloviz.detection.series import Lines
 from nebuloviz.ingest.sale import Sale
-from nebuloviz.models import MONEY_SCALE, QUANTITY_SCALE, ROLLUPS, SaleRow, microseconds
+from nebuloviz.models import MONEY_SCALE, QUANTITY_SCALE, ROLLUPS, DetectorState, SaleRow, microseconds
 from nebuloviz.observability import DETECTOR_SECONDS, log_context, timed
 from nebuloviz.services import imports
 from nebuloviz.services.alert_store import raise_alert, resolve_past
 from nebuloviz.services.feedback import lessons
 from nebuloviz.services.line_feed import MAX_AGE
+from nebuloviz.services.watching import StoredState
 
-DETECTOR = "lines"
 DIMENSIONS = ("region", "country", "channel", "store")  # that price drops are looked for in
 LEARN_LINES = 100_000  # most lines that are learned from; of more, some minutes of every hour
 MAX_PRODUCTS = 100_000  # beyond it, what is known is learned anew, and products of long ago are forgotten
@@ -53,8 +55,8 @@ _log = logging.getLogger(__name__)
 class LineWatcher:
     """Judges the batches of stored sales that somebody appends to `queue`: `start` in the background, `step` one of them at a time.
 
-    `on_judged` is told how many lines of the queue were done with. `on_the_way_seconds` is how long a sale that is stored may
-    take to the queue.
+    `secret` signs the stored model. `on_judged` is told how many lines of the queue were done with. `on_the_way_seconds` is how
+    long a sale that is stored may take to the queue.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class LineWatcher:
         settings: LineSettings,
         queue: deque[Sequence[Sale]],
         *,
+        secret: str,
         on_judged: Callable[[int], None] = lambda _n_lines: None,
         on_the_way_seconds: float = _ON_THE_WAY_SECONDS,
         now: Callable[[], datetime] = utc_now,
@@ -70,6 +73,7 @@ class LineWatcher:
         self._database = database
         self._settings = settings
         self._queue = queue
+        self._stored = StoredState(DETECTOR, secret)
         self._on_judged = on_judged
         self._on_the_way_seconds = on_the_way_seconds
         self._now = now
@@ -77,6 +81,7 @@ class LineWatcher:
         self._learned_at: datetime | None = None
         self._settled_at: datetime | None = None
         self._found: list[tuple[Finding, Sale | None]] = []  # not yet written
+        self._trained: LineModel | None = None  # not yet stored
         self._stopping = threading.Event()
         self._repeater = Repeater("line watch", self.step, _PAUSE_SECONDS)
 
@@ -126,9 +131,9 @@ class LineWatcher:
 
         What is still to be judged, `sales` first, is stored as well, and must not be known before.
         """
-        detector = LineWatch(self._settings)
         first = now - timedelta(weeks=self._settings.fit_weeks)
         with self._database.session() as session:
+            detector = LineWatch(self._settings, self._known(session))
             part = _part_to_learn(session, first)
         midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
         days = [midnight + n * _DAY for n in range((now - midnight) // _DAY + 1)]
@@ -136,15 +141,23 @@ class LineWatcher:
         for day in days[: len(days) - len(young)]:
             if self._stopping.is_set():
                 return detector
-            detector.feed(_lines([row[1:] for row in self._past(day, part)]))
+            detector.remember(_lines([row[1:] for row in self._past(day, part)]))
         past = [self._past(day, part) for day in young]
         self._stopping.wait(self._on_the_way_seconds)
         unjudged = {sale.key for batch in (sales, *self._queue.copy()) for sale in batch}
         for rows in past:
-            detector.feed(_lines([row[1:] for row in rows if row[0] not in unjudged]))
+            detector.remember(_lines([row[1:] for row in rows if row[0] not in unjudged]))
         if detector.fit_due:
             self._train(detector)
         return detector
+
+    def _known(self, session: Session) -> LineModel | None:
+        """The model as this or another process stored it; None where there is none, or more has been learned from since."""
+        stored = session.get(DetectorState, DETECTOR)
+        if stored is None or imports.ended_since(session, stored.trained_at):
+            return None
+        settings, model = self._stored.unpacked(stored.state) or (None, None)
+        return model if settings == self._settings else None
 
     def _past(self, day: datetime, part: float) -> list[Sequence[Any]]:
         with self._database.session() as session:
@@ -159,11 +172,13 @@ class LineWatcher:
 
     def _train(self, detector: LineWatch) -> None:
         with timed(DETECTOR_SECONDS, detector=DETECTOR, step="train"):
-            version = detector.train().version
-        _log.info("line watch trained: %s", version)
+            self._trained = detector.train()
+        _log.info("line watch trained: %s", self._trained.version)
 
     def _write(self) -> None:
-        """Alerts for what was found. Kept for the next step where the database does not answer."""
+        """The model that was trained, and alerts for what was found. Kept for the next step where the database does not answer."""
+        if self._trained is not None:
+            self._store(self._trained)
         if not self._found:
             return
         with self._database.transaction() as session:
@@ -172,6 +187,13 @@ class LineWatcher:
                 if lets_pass(taught, finding, self._settings.threshold(finding.key.metric)):
                     _raise(session, finding, sale, self._now())
         self._found.clear()
+
+    def _store(self, model: LineModel) -> None:
+        now = self._now()
+        with self._database.transaction() as session:
+            kept = (self._settings, model)
+            self._stored.store(session, kept, version=model.version, trained_at=now, scored_until=now)
+        self._trained = None
 
     def _settle(self) -> None:
         """Now and then: a line is sold and gone, so its alert resolves by itself."""

@@ -1,4 +1,4 @@
-"""The workflows: nothing that actionlint or zizmor complains about, every action pinned by its commit and every image by its digest."""
+"""The workflows: nothing that actionlint or zizmor complains about, actions pinned by their commit and images by their digest."""
 
 import os
 import re

@@ -74,7 +74,7 @@ class FakeAlertService(AlertService):
     late: dict[int, float | None] = field(default_factory=dict)  # what an alert's time counts by now
     watches: Sequence[DetectorView] = (
         DetectorView("series", "forest-1", NOW, NOW, (WatchedView("revenue", "hour", NOW),)),
-        DetectorView("lines", None, None, None),
+        DetectorView("lines", "", None, None),
     )
     now: datetime = NOW
 

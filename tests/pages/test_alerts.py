@@ -96,7 +96,7 @@ class TestList:
         self, page: Any, shop: Shop, drawn: Drawn, version: str, learning: bool
     ) -> None:
         shop.alerts.alerts = {}
-        shop.alerts.watches = [DetectorView("series", version, None, None), DetectorView("lines", None, None, None)]
+        shop.alerts.watches = [DetectorView("series", version, None, None), DetectorView("lines", "", None, None)]
         listed = drawn(page.show("", "", None)[0])
         assert ("What is normal is still being learned" in listed) == learning
         assert ("There was no alert in this time." in listed) != learning

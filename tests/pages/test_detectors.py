@@ -25,10 +25,14 @@ class TestWhatIsWatched:
         shop.alerts.watches = [
             DetectorView("series", "forest-1", old, now, by_hour),
             DetectorView("days", "forest-2", old, now, by_day),
-            DetectorView("lines", None, None, None),
+            DetectorView("lines", "forest-3", old, None),
         ]
         watches, watched = (drawn(part) for part in page.show(""))
         assert all(words in watches for words in ("Hours", "Days", "Sale lines", "Series watched"))
+        assert watches.count("Last trained") == 3
+        assert (
+            watches.count("Judged until") == watches.count("Series watched") == 2
+        )  # sale lines are judged as they come
         assert "Orders, Revenue" in watched
         assert '"306"' in watched
         assert watched.count("from ") == 1  # only the new series has yet to be known for long enough

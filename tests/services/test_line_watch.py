@@ -1,27 +1,29 @@
 import time
 from collections import deque
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
 from nebuloviz.db import Database
 from nebuloviz.detection.forest import LargestDeviation
 from nebuloviz.detection.line_model import LineSettings
+from nebuloviz.detection.lines import LineWatch
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.consumer import Consumer
 from nebuloviz.ingest.sale import Record, Sale
 from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.ingest.sources import ListSource
-from nebuloviz.models import Alert, ImportJob
+from nebuloviz.models import Alert, DetectorState, ImportJob
 from nebuloviz.permissions import SYSTEM
-from nebuloviz.services import line_watch
+from nebuloviz.services import detectors, line_watch
 from nebuloviz.services.line_watch import DIMENSIONS, LineWatcher
-from tests.services.watched_shop import LEARNED, Shop, payloads, write
+from tests.services.watched_shop import LEARNED, SECRET, Shop, payloads, write
 
 # Two weeks to learn from, and a detector that trains at once: what is found is the detector's own tests' business
 SETTINGS = LineSettings(dimensions=DIMENSIONS, warmup_weeks=1, fit_weeks=2, detector=LargestDeviation)
@@ -35,8 +37,8 @@ def watch(shop: Shop) -> LineWatcher:
     return new_watch(shop)
 
 
-def new_watch(shop: Shop) -> LineWatcher:
-    return LineWatcher(shop.database, SETTINGS, deque(), on_the_way_seconds=0, now=shop.clock)
+def new_watch(shop: Shop, settings: LineSettings = SETTINGS) -> LineWatcher:
+    return LineWatcher(shop.database, settings, deque(), secret=SECRET, on_the_way_seconds=0, now=shop.clock)
 
 
 def line(number: int = 1, **fields: object) -> bytes:
@@ -70,6 +72,17 @@ def judge(watch: LineWatcher, *batches: Written) -> None:
 def alerts(database: Database) -> list[Alert]:
     with database.session() as session:
         return list(session.scalars(select(Alert).where(Alert.detector == "lines").order_by(Alert.id)))
+
+
+def state(shop: Shop) -> DetectorState:
+    with shop.database.session() as session:
+        return session.get_one(DetectorState, "lines")
+
+
+def end_import(shop: Shop, finished_at: datetime) -> None:
+    with shop.database.transaction() as session:
+        moments = {"started_at": NOON, "updated_at": NOON, "finished_at": finished_at}
+        session.add(ImportJob(topic="file:1", name="past.csv", state="done", **moments))
 
 
 class TestFindings:
@@ -175,9 +188,7 @@ class TestLearning:
         judge(watch, sell(shop, line(1)))
         known = watch._detector
         shop.now += timedelta(hours=1)
-        with shop.database.transaction() as session:
-            moments = {"started_at": NOON, "updated_at": NOON, "finished_at": shop.now - timedelta(minutes=1)}
-            session.add(ImportJob(topic="file:1", name="past.csv", state="done", **moments))
+        end_import(shop, shop.now - timedelta(minutes=1))
         judge(watch, sell(shop, line(2)))
         assert watch._detector is not known
 
@@ -191,6 +202,82 @@ class TestLearning:
         monkeypatch.setattr(line_watch, "MAX_PRODUCTS", 10)
         judge(watch, sell(shop, line(3)))
         assert watch._detector is not known
+
+
+class TestAnotherStart:
+    """Goes on with the model that was stored, unless more has been learned from, or is to be, since."""
+
+    @pytest.fixture(autouse=True)
+    def stored(self, shop: Shop, watch: LineWatcher) -> DetectorState:
+        judge(watch, sell(shop, line(1)))
+        return state(shop)
+
+    def test_trains_nothing_and_finds_the_same(
+        self, shop: Shop, stored: DetectorState, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(LineWatch, "train", None)
+        shop.now += timedelta(hours=1)
+        again = new_watch(shop)
+        judge(again, sell(shop, line(2, unit_price=1000)))
+        assert [alert.sale_id for alert in alerts(shop.database)] == ["line-2"]
+        assert again._detector is not None
+        assert again._detector.model is not None
+        assert again._detector.model.version == stored.version
+        assert state(shop).trained_at == stored.trained_at
+
+    def test_looks_for_price_drops_in_the_segments_of_the_model(self, shop: Shop, watch: LineWatcher) -> None:
+        again = new_watch(shop)
+        judge(again, sell(shop, line(2)))
+        assert watch._detector is not None
+        assert again._detector is not None
+        assert again._detector.drops.segments == watch._detector.drops.segments
+        assert len(again._detector.drops.segments) > 1
+
+    def test_trains_when_the_model_is_a_week_old(self, shop: Shop, stored: DetectorState) -> None:
+        shop.now += timedelta(days=8)
+        judge(new_watch(shop), sell(shop, line(2, sold_at=shop.now)))
+        assert state(shop).trained_at == shop.now
+
+    def test_trains_with_other_settings(self, shop: Shop, stored: DetectorState) -> None:
+        shop.now += timedelta(hours=1)
+        judge(new_watch(shop, replace(SETTINGS, false_alerts_per_week=2.0)), sell(shop, line(2)))
+        assert state(shop).trained_at == shop.now
+        assert state(shop).version != stored.version
+
+    def test_trains_after_an_import(self, shop: Shop, stored: DetectorState) -> None:
+        shop.now += timedelta(hours=1)
+        end_import(shop, shop.now - timedelta(minutes=1))
+        judge(new_watch(shop), sell(shop, line(2)))
+        assert state(shop).trained_at == shop.now
+
+    def test_trains_where_the_stored_one_is_not_of_this_installation(self, shop: Shop, stored: DetectorState) -> None:
+        with shop.database.transaction() as session:
+            session.execute(update(DetectorState).values(state=b"\0" * 32 + stored.state[32:]))
+        shop.now += timedelta(hours=1)
+        judge(new_watch(shop), sell(shop, line(2)))
+        assert state(shop).trained_at == shop.now
+
+    def test_is_told_of_where_watches_are(self, shop: Shop, stored: DetectorState) -> None:
+        with shop.database.session() as session:
+            view = next(view for view in detectors.views(session) if view.name == "lines")
+        assert (view.version, view.trained_at, view.judged_until) == (stored.version, stored.trained_at, None)
+
+
+def test_a_model_that_could_not_be_stored_is_stored_later(
+    shop: Shop, watch: LineWatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_args: object, **_more: object) -> None:
+        raise OperationalError("insert", {}, Exception("the database is away"))
+
+    watch._queue.append(sell(shop, line(1)).sales)
+    with monkeypatch.context() as patch:
+        patch.setattr(watch._stored, "store", away)
+        with pytest.raises(OperationalError):
+            watch.step()
+    watch.step()
+    assert watch._detector is not None
+    assert watch._detector.model is not None
+    assert state(shop).version == watch._detector.model.version
 
 
 class TestLife:
@@ -257,7 +344,13 @@ def test_in_the_background_it_judges_what_a_consumer_hands_over(shop: Shop) -> N
     queue: deque[Sequence[Sale]] = deque()
     n_judged: list[int] = []
     watch = LineWatcher(
-        shop.database, SETTINGS, queue, on_judged=n_judged.append, on_the_way_seconds=0.1, now=shop.clock
+        shop.database,
+        SETTINGS,
+        queue,
+        secret=SECRET,
+        on_judged=n_judged.append,
+        on_the_way_seconds=0.1,
+        now=shop.clock,
     )
     watch.start()
     records = [Record("live", 0, n, line(n, unit_price=1000 if n == 7 else 10)) for n in range(20)]

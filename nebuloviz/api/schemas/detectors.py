@@ -11,12 +11,12 @@ from nebuloviz.api.schemas.base import Outgoing
 class DetectorItem(Outgoing):
     """`series` watches the hourly sums of segments, `days` their daily ratios and counts, `lines` each sale line. Times are UTC.
 
-    `version` names the trained model: empty while it still learns, null where it is kept in memory alone. `watched` is the number of
-    series.
+    `version` names the trained model, empty while it still learns. `judged_until` is null before, and for `lines`, which are judged
+    one by one. `watched` is the number of series.
     """
 
     name: Literal["series", "days", "lines"]
-    version: str | None
+    version: str
     trained_at: datetime | None
     judged_until: datetime | None
     watched: int

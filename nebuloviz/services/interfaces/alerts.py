@@ -224,12 +224,12 @@ class DetectorView:
 
     Times are UTC.
 
-    `version` names the trained model, '' while it still learns; None of a detector that keeps its model in memory alone. `watched`
-    are the series that sell enough to be judged, by name.
+    `version` names the trained model, '' while it still learns. `judged_until` is None before, and for `lines`, which are judged
+    one by one. `watched` are the series that sell enough to be judged, by name.
     """
 
     name: str
-    version: str | None
+    version: str
     trained_at: datetime | None
     judged_until: datetime | None
     watched: tuple[WatchedView, ...] = ()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from dash import html
 from dash.development.base_component import Component
 
+from nebuloviz.detection.alerts import LINES
 from nebuloviz.detection.series import SeriesKey
 from nebuloviz.i18n import _, format_date, format_datetime, lazy, listed, local, number
 from nebuloviz.metrics.line_figures import figure
@@ -47,18 +48,18 @@ def watches(found: Sequence[DetectorView]) -> Component:
 
 def _watch(view: DetectorView) -> Component:
     name, does = _WATCHES[view.name]
-    facts = None if view.version is None else kpi_list(_facts(view))
+    facts = kpi_list(list(_facts(view)))
     about = html.Div([html.P(str(does), className="nv-help"), facts], className="nv-stack")
     return card(str(name), about, span=4)
 
 
-def _facts(view: DetectorView) -> list[tuple[str, str]]:
+def _facts(view: DetectorView) -> Iterator[tuple[str, str]]:
+    if view.name != LINES:
+        yield _("Series watched"), number(len(view.watched))
     learning = _("Still learning")
-    return [
-        (_("Series watched"), number(len(view.watched))),
-        (_("Last trained"), format_datetime(view.trained_at) if view.version and view.trained_at else learning),
-        (_("Judged until"), format_datetime(view.judged_until) if view.judged_until else _("Nothing yet")),
-    ]
+    yield _("Last trained"), format_datetime(view.trained_at) if view.version and view.trained_at else learning
+    if view.name != LINES:
+        yield _("Judged until"), format_datetime(view.judged_until) if view.judged_until else _("Nothing yet")
 
 
 def watched_table(found: Sequence[DetectorView], now: datetime) -> Component:
