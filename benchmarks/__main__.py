@@ -39,11 +39,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="the folder with Online Retail")
     parser.add_argument("--seeds", nargs="*", help="streams of sales to replay (default: 301 302)")
     parser.add_argument("--sales", type=int, help="a second size of the queries' database; 20 million take some 12 GB")
-    parser.add_argument("--minutes", type=float, default=30.0, help="of `soak`")
+    parser.add_argument("--minutes", type=float, help="of `load` (default: 1) and `soak` (default: 30)")
     arguments = parser.parse_args()
     labelled = {"bench": arguments.bench} | ({"seeds": arguments.seeds} if arguments.seeds is not None else {})
     options: dict[str, dict[str, Any]] = {"queries": {"more": arguments.sales}, "detect": labelled}
-    options |= {"forecast": {"data": arguments.data}, "soak": {"minutes": arguments.minutes}}
+    options |= {"forecast": {"data": arguments.data}}
+    options |= {part: {"minutes": arguments.minutes} for part in ("load", "soak") if arguments.minutes}
     for part in arguments.parts or [each for each in PARTS if each not in {"detect", "forecast", "soak"}]:
         module = importlib.import_module(f"benchmarks.{part}")
         show(PARTS[part], module.figures(**options.get(part, {})))

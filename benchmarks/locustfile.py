@@ -7,6 +7,7 @@ refused; what is refused is asked once more, as whoever reads would, under the n
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import logging
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from locust.argument_parser import LocustArgumentParser
     from locust.env import Environment
 
-VIEWS = ("", "?range=7d", "?range=90d", "?metric=orders", "?metric=units&range=7d")
+VIEWS = ("", "?range=7d", "?range=90d", "?m=orders", "?m=units&range=7d")
 _CALLBACK = "/_dash-update-component"
 _REFRESH_SECONDS = float(Settings.model_fields["refresh_seconds"].default)
 _PATIENCE_SECONDS = 300.0
 _REFUSED = 400
+#: The whole number behind the tile of orders, in English; there is none where nothing is known.
+_ORDERS = re.compile(r'"Orders", "className": "nv-tile-label".*?"title": "([\d,]+)"')
 _numbers = itertools.count()
 _door, _all_are_there = Lock(), Event()
 
@@ -40,7 +43,10 @@ log = logging.getLogger(__name__)
 def options(parser: LocustArgumentParser) -> None:
     """Beside locust's own."""
     parser.add_argument("--password", env_var="READERS_PASSWORD", is_secret=True, help="of admin")
-    parser.add_argument("--marks", help="a file with the moments when a marked sale was sent, one a line")
+    parser.add_argument(
+        "--sent", help="a file with the moments when orders were sent, one a line, marked ones among them"
+    )
+    parser.add_argument("--marks", help="the same of marked ones alone")
     parser.add_argument("--category", help="of the marked sales")
 
 
@@ -50,9 +56,38 @@ def judged(environment: Environment, **_: object) -> None:
     environment.process_exit_code = int(bool(environment.runner and environment.runner.exceptions))
 
 
-class Reader(FastHttpUser):
-    """Somebody with Overview open, of which there are `VIEWS`: an answer can be shared by those who look at the same."""
+class Moments:
+    """Those in a file to which others write, one a line; what is new is read each time."""
 
+    def __init__(self, path: str) -> None:
+        self._path, self._read = Path(path), 0
+        self._rest = ""
+        self._found: list[float] = []
+
+    def read(self) -> list[float]:
+        with self._path.open(encoding="ascii") as file:
+            file.seek(self._read)
+            *lines, self._rest = (self._rest + file.read()).split("\n")
+            self._read = file.tell()
+        self._found += map(float, lines)
+        return self._found
+
+
+_moments_in = functools.cache(Moments)
+
+
+class Reader(FastHttpUser):
+    """Somebody with Overview open, of which there are `VIEWS`: an answer can be shared by those who look at the same.
+
+    Of each look it tells, as a `sale`, how long ago the oldest of the orders was sent (its first line) that the page counts for
+    the first time: the longest wait stands for all that have waited with it. What it still waits for in the end is told of where
+    that has taken longer than all before.
+    """
+
+    sold = "sale"  # what orders are called that the page counts
+    before = -1  # so many orders the page counted when it was opened
+    counted = 0  # so many since
+    longest = 0.0
     network_timeout = connection_timeout = _PATIENCE_SECONDS
     wait_time = constant_pacing(_REFRESH_SECONDS)
 
@@ -63,6 +98,7 @@ class Reader(FastHttpUser):
             self.number = next(_numbers)
             self.search = self.view()
             self.stamp = ""
+            self.sent = _moments_in(self.ledger()) if self.ledger() else None
             self._sign_in()
             self.look("first page")
             if self.number + 1 == options.num_users:
@@ -76,6 +112,16 @@ class Reader(FastHttpUser):
         """The URL's query."""
         return VIEWS[self.number % len(VIEWS)]
 
+    def ledger(self) -> str:
+        """The file with the moments when what the page counts was sent; '' where nobody tells."""
+        return self.environment.parsed_options.sent or ""
+
+    def on_stop(self) -> None:
+        """What has not come."""
+        sent = self.sent.read() if self.sent else []
+        if len(sent) > self.counted and time.monotonic() - sent[self.counted] > self.longest:
+            self._tell(time.monotonic() - sent[self.counted])
+
     @task
     def read(self) -> None:
         """The stamp, and the page where that has changed."""
@@ -87,7 +133,31 @@ class Reader(FastHttpUser):
 
     def look(self, what: str) -> dict[str, Any]:
         """The whole page."""
-        return self._ask(what, "overview-content.children", search=self.search, data=self.stamp)
+        page = self._ask(what, "overview-content.children", search=self.search, data=self.stamp)
+        if self.sent:
+            self._count(page, self.sent.read(), time.monotonic())
+        return page
+
+    def _count(self, page: dict[str, Any], sent: list[float], now: float) -> None:
+        found = _ORDERS.search(json.dumps(page, ensure_ascii=False))
+        orders = int(found[1].replace(",", "")) if found else 0
+        if self.before < 0:
+            self.before = orders
+        since = min(orders - self.before, len(sent))
+        if since > self.counted:
+            self._tell(now - sent[self.counted])
+            self.counted = since
+
+    def _tell(self, seconds: float) -> None:
+        self.longest = max(self.longest, seconds)
+        self.environment.events.request.fire(
+            request_type="SALE",
+            name=f"{self.number} {self.sold}",
+            response_time=1000 * seconds,
+            response_length=0,
+            exception=None,
+            context={},
+        )
 
     def _sign_in(self) -> None:
         [csrf] = re.findall(r'name="csrf_token" value="([^"]+)"', self._get("/login"))
@@ -112,38 +182,19 @@ class Reader(FastHttpUser):
 
 
 class MarkReader(Reader):
-    """A reader who looks at the marked sales alone, and tells how long each took from its sending to the page's answer."""
+    """A reader of a page that nobody else looks at, and that counts the marked orders alone."""
 
     fixed_count = 1
-
-    def on_start(self) -> None:
-        self.seen = 0
-        super().on_start()
+    sold = "mark"
 
     def view(self) -> str:
         return f"?range=7d&f.category={self.environment.parsed_options.category}"
 
-    def look(self, what: str) -> dict[str, Any]:
-        page = super().look(f"marked {what}")  # which nobody shares: a figure of its own
-        now = time.monotonic()
-        [orders] = re.findall(
-            r'"Orders", "className": "nv-tile-label".*?"children": "(\d+|–)"', json.dumps(page, ensure_ascii=False)
-        ) or ["0"]
-        sent = [float(line) for line in Path(self.environment.parsed_options.marks).read_text("ascii").splitlines()]
-        for moment in sent[self.seen : int(orders) if orders.isdigit() else 0]:
-            self._tell(now - moment)
-        return page
+    def ledger(self) -> str:
+        return str(self.environment.parsed_options.marks)
 
-    def _tell(self, seconds: float) -> None:
-        self.seen += 1
-        self.environment.events.request.fire(
-            request_type="MARK",
-            name=f"{self.number} mark",
-            response_time=1000 * seconds,
-            response_length=0,
-            exception=None,
-            context={},
-        )
+    def look(self, what: str) -> dict[str, Any]:
+        return super().look(f"marked {what}")  # a figure of its own
 
 
 def _asked(known: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:

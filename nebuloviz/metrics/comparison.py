@@ -6,9 +6,9 @@
 - `year`: last year, 52 weeks back so that weekdays match. Whole calendar months compare with the same months of last year.
 
 Going back keeps the time that the viewer's clocks show. Every bucket is compared with the bucket that lies as far back, row by
-row; of the bucket that is not over yet only the part up to now, so that like is compared with like, while buckets still to
-come are shown beside the whole of theirs. Where months differ in length, days that the other month lacks have no counterpart,
-and days that only the other month has are in the total alone.
+row; of the bucket that is not over yet only the part up to now (in a frame: up to the minute), so that like is compared with like,
+while buckets still to come are shown beside the whole of theirs. Where months differ in length, days that the other month lacks
+have no counterpart, and days that only the other month has are in the total alone.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -15,6 +14,7 @@ from nebuloviz.db import dialect_of
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.answer import measure
 from nebuloviz.metrics.buckets import Bucket
+from nebuloviz.metrics.closed import ClosedDays
 from nebuloviz.metrics.planner import SUMS, Combination, Slice, plan
 from nebuloviz.metrics.registry import Metric
 
@@ -47,18 +47,6 @@ class Amounts:
         return [combination for _, combination in sorted(found)][:limit]
 
 
-@dataclass(frozen=True)
-class ClosedDays:
-    """The days before `until`, where the open day begins: late sales alone change what they hold.
-
-    `kept(key, span, read)` is what `read` gives, now or at an earlier call with this `key`, if no sale of the days of `span` has been
-    stored since. The session that `read` is given sees all that was committed before the call.
-    """
-
-    until: datetime
-    kept: Callable[[str, Bucket, Callable[[Session], Amounts | None]], Amounts | None]
-
-
 def ranked(
     session: Session,
     asked: Slice,
@@ -71,12 +59,12 @@ def ranked(
 ) -> list[Combination]:
     """The first `limit` combinations by the value of `by` over the one span of `asked`; equal ones in order of their values.
 
-    What has no value (a ratio of nothing) comes last. Where values add up, those of `closed` days are kept, and those of the open
-    day are added to them; else the database ranks by itself where sums alone decide.
+    What has no value (a ratio of nothing) comes last. Where values add up, those of `closed` days and of the open one
+    are kept apart, and added; else the database ranks by itself where sums alone decide.
     """
     wanted = replace(asked, measures=by.measures)
     if closed is not None and by.additive:
-        found = _with_open_day(session, wanted, by, zone, closed)
+        found = _with_open_day(wanted, by, zone, closed)
         if found is not None:
             return found.first(limit, descending=descending)
     if by.measures <= set(SUMS):
@@ -92,16 +80,25 @@ def ranked(
     return sort_combinations(values, descending=descending)[:limit]
 
 
-def _with_open_day(session: Session, asked: Slice, by: Metric, zone: ZoneInfo, closed: ClosedDays) -> Amounts | None:
-    """The amounts over a span that is closed in part; None for others, and where there are too many."""
+def _with_open_day(asked: Slice, by: Metric, zone: ZoneInfo, closed: ClosedDays) -> Amounts | None:
+    """The amounts over a span that is closed at least in part; None for others, and where there are too many."""
     (span,) = asked.spans
-    if not span.start < closed.until < span.end:
+    cut = closed.cut(span, zone)
+    if cut <= span.start:
         return None
-    over, rest = Bucket(span.start, closed.until), Bucket(closed.until, span.end)
-    key = f"{by.slug}|{asked.dimensions}|{asked.filters}|{over.start}|{over.end}"
-    before = closed.kept(key, over, lambda current: _amounts(current, replace(asked, spans=(over,)), by, zone))
-    today = None if before is None else _amounts(session, replace(asked, spans=(rest,)), by, zone)
-    return None if before is None or today is None else before + today
+
+    def kept(part: Bucket) -> Amounts | None:
+        key = f"{by.slug}|{asked.dimensions}|{asked.filters}|{part.start}|{part.end}"
+        found: Amounts | None = closed.kept(
+            key, part, lambda current: _amounts(current, replace(asked, spans=(part,)), by, zone)
+        )
+        return found
+
+    before = kept(Bucket(span.start, cut))
+    if before is None or cut == span.end:
+        return before
+    today = kept(Bucket(cut, span.end))
+    return None if today is None else before + today
 
 
 def _amounts(session: Session, asked: Slice, by: Metric, zone: ZoneInfo) -> Amounts | None:

@@ -22,13 +22,14 @@ from nebuloviz.metrics import sql
 from nebuloviz.metrics.answer import measure
 from nebuloviz.metrics.buckets import Bucket
 from nebuloviz.metrics.calendar import ONE_DAY, day_floor, day_of
+from nebuloviz.metrics.closed import ClosedDays
 from nebuloviz.metrics.comparison import comparison_range
 from nebuloviz.metrics.kept import Standing, demand_facts, facts_since
 from nebuloviz.metrics.planner import Piece, Slice
 from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.metrics.registry import DIMENSIONS, Dimension, metric
 from nebuloviz.metrics.registry import dimension as dimension_of
-from nebuloviz.metrics.top import Amounts, ClosedDays, ranked
+from nebuloviz.metrics.top import ranked
 from nebuloviz.models import ROLLUPS, Alert, Base, DayVersion, IngestOffset, Installation, Product, SaleRow
 from nebuloviz.observability import QUERY_SECONDS
 from nebuloviz.permissions import Actor, Permission, require
@@ -142,13 +143,19 @@ class SalesDataService(DataService):
 
     @require(Permission.DATA_READ)
     def dimensions_in_use(self, session: Session, actor: Actor) -> Sequence[str]:
-        key = f"dimensions|{','.join(entry.slug for entry in DIMENSIONS)}|{actor.scope}"
+        key = f"{','.join(entry.slug for entry in DIMENSIONS)}|{actor.scope}"
+
+        def varying(known: Sequence[str]) -> list[str]:
+            with _up_to_date(session) as current:
+                return [e.slug for e in DIMENSIONS if e.slug in known or self._varies(current, actor, e)]
 
         def compute() -> list[str]:
-            with _up_to_date(session) as current:
-                return [entry.slug for entry in DIMENSIONS if self._varies(current, actor, entry)]
+            # More sales leave what varies as it is: for a while it need not be asked again
+            varied = f"varied|{key}"
+            known = self._cache.get_or_compute(SALES, varied, lambda: varying(()), (), _VALUES_SECONDS)
+            return varying(known)
 
-        return self._cache.get_or_compute(SALES, key, compute)
+        return self._cache.get_or_compute(SALES, f"dimensions|{key}", compute)
 
     @require(Permission.DATA_READ)
     def freshness(self, session: Session, actor: Actor) -> Freshness:
@@ -197,10 +204,10 @@ class SalesDataService(DataService):
         return day_nodes(day_of(start, self._zone), last + ONE_DAY)
 
     def _closed_days(self, session: Session, now: datetime) -> ClosedDays:
-        """The days before that of `now`, whose amounts are kept in the cache until a sale of one of them is stored."""
+        """The days before that of `now`; what they hold is kept in the cache until a sale of one of them is stored."""
 
-        def kept(key: str, span: Bucket, read: Callable[[Session], Amounts | None]) -> Amounts | None:
-            def compute() -> Amounts | None:
+        def kept(key: str, span: Bucket, read: Callable[[Session], Made]) -> Made:
+            def compute() -> Made:
                 with _up_to_date(session) as current:
                     return read(current)
 

@@ -17,15 +17,16 @@ from sqlalchemy.orm import Session
 from nebuloviz.errors import InvalidQuery
 from nebuloviz.i18n import gettext as _
 from nebuloviz.i18n import number
-from nebuloviz.metrics.answer import Answer, Cells, measure
+from nebuloviz.metrics.answer import Cells, measure
 from nebuloviz.metrics.buckets import Bucket, buckets
+from nebuloviz.metrics.closed import ClosedDays, Measured, measured
 from nebuloviz.metrics.comparison import compared
 from nebuloviz.metrics.customer_sets import Missing
 from nebuloviz.metrics.planner import Combination, Key, Slice
 from nebuloviz.metrics.query import REST, Query
 from nebuloviz.metrics.registry import METRICS, Metric, metric
 from nebuloviz.metrics.sql import MAX_ROWS
-from nebuloviz.metrics.top import ClosedDays, ranked, sort_combinations
+from nebuloviz.metrics.top import ranked, sort_combinations
 from nebuloviz.models import Product
 from nebuloviz.services.interfaces import Frame, FrameColumn
 
@@ -55,7 +56,7 @@ def build_frame(
 ) -> tuple[Frame, set[Missing]]:
     """Answer `query` as of `now`; `zone` is that of the installation. Also returns which sets of customers were missing.
 
-    What `closed` days have kept spares their part of a ranking.
+    What `closed` days have kept is not read again.
 
     Raises:
         InvalidQuery: too many buckets or rows.
@@ -65,24 +66,24 @@ def build_frame(
     always: set[str] = {_LINES} if query.dimensions else set()
     measures = frozenset(always.union(*(metric(slug).measures for slug in query.metrics)))
     asked = Slice(whole, query.dimensions, query.filters, measures, keep, other)
-    answer, figures, before = _measured(session, asked, past, zone)
+    answer, figures, before = _measured(session, asked, past, zone, closed)
     shown = buckets(query) if query.grain else whole
     rows = _Rows(query, now, shown, past or (), _combinations(query, keep, figures, before), figures, before)
-    return _frame(session, rows, answer.plan.source), answer.missing
+    return _frame(session, rows, answer.source), answer.missing
 
 
 def _measured(
-    session: Session, asked: Slice, past: tuple[Bucket, ...] | None, zone: ZoneInfo
-) -> tuple[Answer, Cells, Cells | None]:
+    session: Session, asked: Slice, past: tuple[Bucket, ...] | None, zone: ZoneInfo, closed: ClosedDays | None
+) -> tuple[Measured, Cells, Cells | None]:
     """The figures of the range and of its comparison: read together, unless they overlap."""
     if past is None:
-        answer = measure(session, asked, zone)
+        answer = measured(session, asked, zone, closed)
         return answer, answer.cells, None
     if past[-1].end > asked.spans[0].start:
-        answer, earlier = measure(session, asked, zone), measure(session, replace(asked, spans=past), zone)
+        answer, earlier = (measured(session, replace(asked, spans=each), zone, closed) for each in (asked.spans, past))
         answer.missing.update(earlier.missing)
         return answer, answer.cells, earlier.cells
-    answer = measure(session, replace(asked, spans=(*past, *asked.spans)), zone)
+    answer = measured(session, replace(asked, spans=(*past, *asked.spans)), zone, closed)
     figures: tuple[Cells, Cells] = {}, {}
     for (span, *values), found in answer.cells.items():
         is_past = span < len(past)
@@ -97,7 +98,10 @@ def _spans(query: Query, now: datetime) -> tuple[tuple[Bucket, ...], tuple[Bucke
         first, *others = buckets(query)
         *others, last = (first._replace(start=max(first.start, query.start)), *others)
         whole = (*others, last._replace(end=min(last.end, query.end)))
-    return whole, compared(query, whole, now) if query.comparison else None
+    if not query.comparison:
+        return whole, None
+    minute = now.replace(second=0, microsecond=0)  # so that news within it asks for the same of days that are over
+    return whole, compared(query, whole, minute)
 
 
 def _kept(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,9 +13,10 @@ from nebuloviz.db import Database
 from nebuloviz.metrics import top
 from nebuloviz.metrics.buckets import Bucket
 from nebuloviz.metrics.calendar import day_floor
+from nebuloviz.metrics.closed import ClosedDays
 from nebuloviz.metrics.planner import Slice
 from nebuloviz.metrics.registry import metric
-from nebuloviz.metrics.top import Amounts, ClosedDays, ranked
+from nebuloviz.metrics.top import Amounts, ranked
 from tests.metrics import shop
 from tests.metrics.shop import NOW
 
@@ -25,13 +26,15 @@ SPAN = Bucket(NOW - timedelta(days=20), NOW + timedelta(days=1))
 
 
 class Memory:
-    """Keeps for ever what it has read, and knows how often it has."""
+    """Keeps for ever what it has read of closed days, and knows how often it has."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.kept: dict[str, Amounts | None] = {}
 
-    def __call__(self, key: str, _span: Bucket, read: Callable[[Session], Amounts | None]) -> Amounts | None:
+    def __call__(self, key: str, span: Bucket, read: Callable[[Session], Amounts | None]) -> Amounts | None:
+        if span.end > TODAY:
+            return read(self.session)
         if key not in self.kept:
             self.kept[key] = read(self.session)
         return self.kept[key]
@@ -66,17 +69,24 @@ def test_closed_days_are_read_once_and_sales_of_today_are_added(database: Databa
 @pytest.mark.parametrize(
     ("slug", "span"),
     [
-        ("revenue", SPAN._replace(end=TODAY)),
         ("revenue", SPAN._replace(start=TODAY)),
         ("discount_rate", SPAN),
         ("orders", SPAN),
         ("customers", SPAN),
     ],
 )
-def test_what_is_of_one_piece_or_does_not_add_up_is_not_kept(session: Session, slug: str, span: Bucket) -> None:
+def test_what_is_of_today_or_does_not_add_up_is_not_kept(session: Session, slug: str, span: Bucket) -> None:
     memory = Memory(session)
     assert first(session, memory, slug, span) == first(session, None, slug, span)
     assert not memory.kept
+
+
+@pytest.mark.parametrize("end", [TODAY, TODAY - timedelta(days=3, minutes=7)])
+def test_what_is_over_is_kept_whole(session: Session, end: datetime) -> None:
+    memory = Memory(session)
+    over = SPAN._replace(end=end)
+    assert [first(session, memory, span=over) for _ in range(2)] == [first(session, None, span=over)] * 2
+    assert len(memory.kept) == 1
 
 
 def test_too_many_are_not_kept(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
