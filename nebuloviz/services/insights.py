@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -70,6 +71,20 @@ class _Asked:
 
     def changed(self, slug: str) -> float | None:
         return texts.relative(self.figures[slug], self.figures[f"{slug}:comparison"])
+
+
+class _Moved(NamedTuple):
+    """A value of a dimension, what it is called, and its revenue now and in the comparison."""
+
+    value: str
+    name: str
+    now: float
+    before: float
+
+    @property
+    def by(self) -> float:
+        """Nothing where nobody knows what it is now; what was not there before has moved by all it is."""
+        return 0.0 if math.isnan(self.now) else self.now - (0.0 if math.isnan(self.before) else self.before)
 
 
 class FigureInsights(AIInsights):
@@ -257,14 +272,16 @@ class FigureInsights(AIInsights):
             data = self._data.frame(asked.session, asked.actor, query).data
             if len(data) < 2:  # it would only repeat what is said of the whole
                 continue
-            data = data[~data[slug].isin([OTHER, ""])]
-            moves = (data["revenue"] - data["revenue:comparison"].fillna(0.0)).dropna()
-            for index in moves.abs().nlargest(1).index:
-                row = data.loc[index]
-                if moves[index] and (slug, str(row[slug])) not in explained:
-                    name = str(row[f"{slug}:name"] if f"{slug}:name" in row else row[slug])
-                    text = texts.moved_text(slug, name, row["revenue"], row["revenue:comparison"])
-                    yield Insight(text, "low", query, abs(float(moves[index])), kind="segment")
+            names = data[f"{slug}:name"] if f"{slug}:name" in data else data[slug]
+            columns = (column.tolist() for column in (data[slug], names, data["revenue"], data["revenue:comparison"]))
+            moved = max(
+                (_Moved(*row) for row in zip(*columns, strict=True) if row[0] not in {OTHER, ""}),
+                key=lambda each: abs(each.by),
+                default=None,
+            )
+            if moved and moved.by and (slug, moved.value) not in explained:
+                text = texts.moved_text(slug, moved.name, moved.now, moved.before)
+                yield Insight(text, "low", query, abs(moved.by), kind="segment")
 
     def _open_alerts(self, asked: _Asked) -> Iterator[Insight]:
         query = asked.query

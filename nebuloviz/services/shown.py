@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -93,7 +95,7 @@ def told_apart(names: dict[str, str]) -> dict[str, str]:
     {'17': 'Milk (17)', '18': 'Milk (18)', '19': 'Bread'}
     """
     labels = {value: value_label(value, name) for value, name in names.items()}
-    times = pd.Series(list(labels.values()), dtype=object).value_counts()
+    times = Counter(labels.values())
     return {
         value: f"{label} ({value})" if times[label] > 1 and value not in {label, OTHER, ""} else label
         for value, label in labels.items()
@@ -117,9 +119,10 @@ def permission_words(permission: Permission) -> str:
 
 def by_size(frame: pd.DataFrame, slug: str, measured: str) -> list[str]:
     """The values of the dimension `slug`, those with most in the column `measured` first, 'Other' last."""
-    sizes = frame.groupby(slug, sort=True, observed=True)[measured].sum().sort_values(ascending=False, kind="stable")
-    values = [str(value) for value in sizes.index]
-    return [value for value in values if value != OTHER] + [value for value in values if value == OTHER]
+    sizes: dict[str, float] = defaultdict(float)
+    for value, size in zip(frame[slug].tolist(), frame[measured].tolist(), strict=True):
+        sizes[str(value)] += 0.0 if math.isnan(size) else size
+    return sorted(sizes, key=lambda value: (value == OTHER, -sizes[value], value))
 
 
 def matrix_of(frame: Frame, shape: Shape, top: int) -> Matrix:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
+from sqlalchemy.orm import Session
 
 from nebuloviz.cache import Cache, day_node
 from nebuloviz.db import Database
@@ -15,7 +16,9 @@ from nebuloviz.ingest.batch import Batch, Item
 from nebuloviz.ingest.sale import Record, Sale
 from nebuloviz.ingest.writer import SaleWriter
 from nebuloviz.metrics import closed
+from nebuloviz.metrics.answer import Answer, measure
 from nebuloviz.metrics.calendar import day_floor
+from nebuloviz.metrics.planner import Slice
 from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services.data import SalesDataService
@@ -68,13 +71,13 @@ class Shop:
     def check(self) -> None:
         """What is kept against what a service says that has kept nothing and knows of no closed days."""
         anew = SalesDataService(Cache(secret="t" * 40), ZONE, now=lambda: self.now)
-        anew._closed_days = lambda *_: None  # type: ignore[method-assign,assignment,return-value]  # reads all of it at once
+        anew._closed_days = lambda *_: None  # type: ignore[method-assign,assignment]  # reads all of it at once
         for query, kept, read in zip(QUERIES, self.frames(self.service), self.frames(anew), strict=True):
             pd.testing.assert_frame_equal(kept, read, obj=query.key)
 
 
 @pytest.fixture
-def place(database: Database) -> Iterator[Shop]:
+def place(database: Database) -> Shop:
     place = Shop(database)
     place.have(shop.lines(250, seed=3, first=NOW - timedelta(days=25)))
     place.check()
@@ -132,10 +135,12 @@ def test_of_more_than_is_kept(place: Shop, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_closed_days_are_not_read_again(place: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[datetime] = []
-    measure = closed.measure
-    monkeypatch.setattr(
-        closed, "measure", lambda s, asked, *a: (read.append(asked.spans[0].start), measure(s, asked, *a))[1]
-    )
+
+    def noting(session: Session, asked: Slice, zone: ZoneInfo) -> Answer:
+        read.append(asked.spans[0].start)
+        return measure(session, asked, zone)
+
+    monkeypatch.setattr(closed, "measure", noting)
     sums = Query(("revenue", "units"), TODAY - 6 * DAY, TODAY + DAY, ("category",), comparison="previous")
     place.have(anew(shop.lines(5, seed=17, first=TODAY, last=NOW), "today"))
     with place.database.session() as session:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 _PIXELS_AROUND = 8  # where there are no labels
@@ -44,6 +45,7 @@ def text_width(text: str, size: float) -> int:
     return round(size * max(sum(map(_letter_width, line)) for line in _plain(text)))
 
 
+@cache
 def _letter_width(letter: str) -> float:
     if unicodedata.combining(letter) or unicodedata.category(letter) == "Cf":
         return 0.0

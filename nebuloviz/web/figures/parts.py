@@ -46,24 +46,27 @@ def bars(frame: pd.DataFrame, metric: Metric, dimension: str, *, style: Style | 
     if frame.empty:
         return empty(title_of(metric, dimension), style, _("No sales in this range"))
     values = by_size(frame, dimension, metric.slug)
-    rows = frame.drop_duplicates(dimension).set_index(dimension).reindex(values)
+    amounts, before = (_amounts(frame, dimension, name, values) for name in (metric.slug, f"{metric.slug}:comparison"))
     labels, colors = value_labels(frame, dimension), style.colors(dimension, values)
     short = short_labels(labels)
     drawn = drawing(
         title_of(metric, dimension), style, hovermode="closest", barmode="overlay", bargap=0.3, dragmode=False,
         height=_BAR_HEIGHT * len(values) + 12,
     )  # fmt: skip
-    before = rows.get(f"{metric.slug}:comparison")
-    if before is not None:
+    if before:
         ghosts = [comparison_color(colors[value], style.theme) for value in values]
-        _add_ghosts(drawn, values, before.tolist(), ghosts)
-    _add_bars(drawn, values, rows, metric, labels, colors, style)
+        _add_ghosts(drawn, values, before, ghosts)
+    marks = [
+        mark(None, ((dimension, value),), None, _part_hover(labels[value], metric, amount, earlier, style))
+        for value, amount, earlier in zip(values, amounts, before or [math.nan] * len(values), strict=True)
+    ]
+    _add_bars(drawn, values, amounts, marks, metric, [colors[value] for value in values], style)
     drawn.y_axis(
         type="category", categoryorder="array", categoryarray=values[::-1], tickmode="array", tickvals=values,
         ticktext=[escape(short[value]) for value in values],
         showgrid=False, fixedrange=True, tickfont={"color": style.tokens.text, "size": 12},
     )  # fmt: skip
-    _bar_axis(drawn, metric, [*rows[metric.slug], *(before if before is not None else [])], style)
+    _bar_axis(drawn, metric, [*amounts, *(before or [])], style)
     return drawn.done()
 
 
@@ -74,26 +77,29 @@ def _add_ghosts(drawn: Drawing, values: list[str], before: list[float], colors: 
     )  # fmt: skip
 
 
+def _amounts(frame: pd.DataFrame, dimension: str, measured: str, values: list[str]) -> list[float]:
+    """What is in the column `measured` for each of `values`; nothing where there is no such column."""
+    if measured not in frame:
+        return []
+    found: dict[str, float] = {}
+    for value, amount in zip(frame[dimension].tolist(), frame[measured].tolist(), strict=True):
+        found.setdefault(value, float(amount))
+    return [found[value] for value in values]
+
+
 def _add_bars(
     drawn: Drawing,
     values: list[str],
-    rows: pd.DataFrame,
+    amounts: list[float],
+    marks: list[Any],
     metric: Metric,
-    labels: dict[str, str],
-    colors: dict[str, str],
+    colors: list[str],
     style: Style,
 ) -> None:
-    amounts = [float(amount) for amount in rows[metric.slug]]
-    dimension = str(rows.index.name)
-    before = rows.get(f"{metric.slug}:comparison", pd.Series(math.nan, index=rows.index))
-    hovers = [
-        _part_hover(labels[value], metric, amount, float(earlier), style)
-        for value, amount, earlier in zip(values, amounts, before, strict=True)
-    ]
     drawn.add("bar",
         y=values, x=amounts, orientation="h", width=0.5,
-        marker={"color": [colors[value] for value in values], "line": {"width": 0}},
-        customdata=[mark(None, ((dimension, value),), None, hover) for value, hover in zip(values, hovers, strict=True)],
+        marker={"color": colors, "line": {"width": 0}},
+        customdata=marks,
         hovertemplate="%{customdata[3]}<extra></extra>",
         text=[value_text(metric, amount, short=True) for amount in amounts],
         textposition="outside", textangle=0, cliponaxis=False, textfont={"color": style.tokens.muted, "size": _VALUE_SIZE},

@@ -185,9 +185,8 @@ def metrics_of(query: Query) -> list[Metric]:
 
 def is_empty(frame: Frame) -> bool:
     """Whether there were no sales at all in what the frame asked for."""
-    data = frame.data
-    values = data[list(frame.query.metrics)].to_numpy(dtype=float) if not data.empty else np.array([])
-    return bool(np.all(np.nan_to_num(values) == 0))
+    columns = (frame.data[slug].to_numpy(dtype=float) for slug in frame.query.metrics)
+    return all(bool(np.all(np.nan_to_num(values) == 0)) for values in columns)
 
 
 def nothing(state: PageState, path: str = "/") -> Component:
