@@ -25,9 +25,12 @@ class Detector(ABC):
 
     Instances are picklable, equal seeds and rows give equal scores, and `score` is called with thousands of rows at once:
     a detector whose cost per call is high and whose cost per row is low is at home here.
+
+    `label` says in English what readers see it called, `name` where it says nothing.
     """
 
     name: ClassVar[str]
+    label: ClassVar[str] = ""
 
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed

@@ -22,6 +22,7 @@ class ForestDetector(Detector):
     """
 
     name = "forest"
+    label = "Isolation forest"
 
     def __init__(self, *, trees: int = 100, samples: int = 256, tail: float = 3.0, seed: int = 0) -> None:
         super().__init__(seed=seed)
@@ -90,6 +91,7 @@ class LargestDeviation(Detector):
     """
 
     name = "largest_deviation"
+    label = "Largest deviation"
 
     def fit(self, features: FloatArray) -> Self:  # noqa: ARG002 - nothing to learn
         return self

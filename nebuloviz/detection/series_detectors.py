@@ -145,7 +145,7 @@ class Scored(SeriesDetector):
     """
 
     name = "isolation_forest"
-    label = "Isolation forest"
+    label = ForestDetector.label
     about = "Learns each week what is normal, and sets its bar by the false alerts that you accept."
     parameters = (Parameter("false_alerts", "Acceptable false alerts a week", 0.5, 0.001, 20.0),)
     memory_weeks = 20
@@ -218,7 +218,9 @@ def scored_by(scorer: type[Detector]) -> type[Scored]:
     """The detector of rules that judges by this scorer of rows, under the scorer's name."""
     if scorer is Scored.scorer:
         return Scored
-    return type(scorer.__name__, (Scored,), {"name": scorer.name, "label": scorer.name, "scorer": scorer})
+    return type(
+        scorer.__name__, (Scored,), {"name": scorer.name, "label": scorer.label or scorer.name, "scorer": scorer}
+    )
 
 
 def _restored(scorer: type[Detector], seed: int, parameters: Mapping[str, float | None]) -> Scored:

@@ -21,6 +21,7 @@ _BUILT_IN = (
     lazy("Alerts when a segment is missing or the stream has gone stale: nothing, where something is usual."),
     lazy("After so many hours or days without any"),
     lazy("Isolation forest"),
+    lazy("Largest deviation"),
     lazy("Learns each week what is normal, and sets its bar by the false alerts that you accept."),
     lazy("Acceptable false alerts a week"),
 )

@@ -19,6 +19,7 @@ from nebuloviz.i18n import LazyText, lazy, month_name, weekday_name, zone_names,
 from nebuloviz.i18n import gettext as _
 from nebuloviz.services import entries
 from nebuloviz.services.entries import Choice, Choices, Entry, Kind, Number, Picture, Secret, Switch, Text, Value
+from nebuloviz.services.rule_words import detector_words
 from nebuloviz.settings import SUPPORTED_LANGUAGES, Settings
 
 PRODUCT = "NebuloViz"
@@ -58,8 +59,7 @@ def _months() -> Mapping[int, str]:
 
 
 def _detectors() -> Mapping[str, str]:
-    words = {"forest": _("Isolation forest"), "largest_deviation": _("Largest deviation")}
-    return {entry.name: words.get(entry.name, entry.name) for entry in DETECTORS}
+    return {entry.name: detector_words(entry.label or entry.name) for entry in DETECTORS}
 
 
 def _encryptions() -> Mapping[str, str]:
