@@ -309,7 +309,7 @@ def newest_sales(_stamp: str, search: str | None, known: str | None) -> tuple[An
     with asking(search) as asked:
 
         def build() -> Any:
-            name = f"newest sales|{asked.state.to_search()}"
+            name = f"newest sales|{asked.state.filters}"  # whatever the range and the metric: pages have them in common
             lines = drawn(name, lambda: ask(services().data.sales, asked.lately(), None, views.TICKER_LINES).lines)
             return views.latest_sales(lines, known, asked.now), lines[0].sale_id if lines else ""
 

@@ -25,6 +25,9 @@ from nebuloviz.services.stored_settings import DatabaseSettings
 from nebuloviz.settings import Settings
 
 SHUTDOWN_SECONDS = 8.0
+GATHER_SECONDS = (
+    0.2  # of a steady stream: what a sale waits for at most, so that storing leaves the processor to others
+)
 PREPARE_PAUSE_SECONDS = 2.0
 
 
@@ -63,7 +66,8 @@ class Core:
             settings.kafka_group,
             limit=settings.ingest_batch_size,
         )
-        options = ConsumerOptions(timedelta(days=settings.late_horizon_days), settings.dead_letter_limit)
+        horizon = timedelta(days=settings.late_horizon_days)
+        options = ConsumerOptions(horizon, settings.dead_letter_limit, GATHER_SECONDS)
         return Consumer(source, self.sink(), options, [self.sales_written])
 
 

@@ -138,7 +138,8 @@ def _kept(asked: Slice, zone: ZoneInfo, closed: ClosedDays) -> Measured | None:
 
 def _key(asked: Slice) -> str:
     edges = array("d", [moment.timestamp() for span in asked.spans for moment in span]).tobytes()
-    rest = (asked.dimensions, asked.filters, sorted(asked.measures), asked.keep, asked.other)
+    keep = None if asked.keep is None else sorted(asked.keep)  # whose order changes with every sale
+    rest = (asked.dimensions, asked.filters, sorted(asked.measures), keep, asked.other)
     return f"{hashlib.blake2b(edges, digest_size=16).hexdigest()}|{rest}"
 
 

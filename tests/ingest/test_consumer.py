@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from prometheus_client import REGISTRY
@@ -136,6 +136,25 @@ class TestDelivery:
         consumer_of(ListSource(records(4), limit=2), ListSink(), on_written=note).run()
         assert names == [f"{TOPIC}/0@2", f"{TOPIC}/0@4"]
         assert log_names()["request_id"] == ""
+
+    @pytest.mark.parametrize(("seconds", "limit", "waits"), [(0.2, 10, 3), (0.2, 500, 0), (0.0, 10, 0)])
+    def test_few_records_are_waited_for_until_there_are_more(self, seconds: float, limit: int, waits: int) -> None:
+        class Watch(threading.Event):
+            waited: ClassVar[list[float]] = []
+
+            def wait(self, timeout: float | None = None) -> bool:
+                self.waited.append(timeout or 0.0)
+                return False
+
+        Watch.waited.clear()
+        sink = ListSink()
+        source = ListSource(records(30 if limit == 10 else 1000), limit=limit)
+        consumer = consumer_of(source, sink, options=ConsumerOptions(gather_seconds=seconds))
+        consumer._stop = Watch()
+        consumer.run()
+        assert len(sink.sales) == (30 if limit == 10 else 1000)
+        assert len(Watch.waited) == waits
+        assert all(0 <= each <= seconds for each in Watch.waited)
 
     def test_the_horizon_is_applied(self) -> None:
         sink = ListSink()
