@@ -120,6 +120,7 @@ class Server(ABC):
         self.folder = Path(tempfile.mkdtemp(prefix=f"nebuloviz-{self.name}-")).resolve()
         self.log = self.folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._paused = False  # to look for its children takes longer than to ask it whether it answers
         if Server._reaper is None:
             Server._reaper = Reaper()
         Server._reaper.tell("folder", self.folder)
@@ -170,13 +171,13 @@ class Server(ABC):
 
     def start(self) -> None:
         """Start on the same port and data as before, and wait until it answers; a paused server goes on."""
-        if self.running:
-            self.resume()
-        else:
+        if not self.running:
             with self.log.open("ab") as log:
                 self._process = self.spawn(self.command(), log)
             assert Server._reaper
             Server._reaper.tell("watch", self.pid)
+        elif self._paused:
+            self.resume()
         self.wait_until_ready()
 
     def spawn(self, command: list[str], log: BinaryIO) -> subprocess.Popen[bytes]:
@@ -243,6 +244,7 @@ class Server(ABC):
 
     def pause(self) -> None:
         """SIGSTOP the server and its children: connections stay open, nothing answers."""
+        self._paused = True
         for process in [psutil.Process(self.pid), *self._children()]:
             _quietly(process.suspend)
 
@@ -250,6 +252,7 @@ class Server(ABC):
         """SIGCONT after `pause`."""
         for process in [*self._children(), psutil.Process(self.pid)]:
             _quietly(process.resume)
+        self._paused = False
 
     def end(self, how: signal.Signals) -> None:
         """Send `how`, and wait until the process has gone."""

@@ -6,11 +6,13 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import closing
 from typing import ClassVar
 from uuid import uuid4
 
 import psycopg2
 from psycopg2 import sql
+from psycopg2.extensions import connection as Connection  # noqa: N812 - a class in spite of its name
 
 from tests.servers.base import HOST, Server, find_program
 
@@ -36,6 +38,7 @@ class PostgresServer(Server):
         self._initdb = find_program("initdb", folders=folders)
         super().__init__()
         self.data = self.folder / "data"
+        self._kept: Connection | None = None
 
     @property
     def url(self) -> str:
@@ -62,7 +65,16 @@ class PostgresServer(Server):
         return [str(self._initdb.with_name("postgres")), "-D", str(self.data)]
 
     def check(self) -> None:
-        self.execute("SELECT 1")
+        """By a connection that is kept: to make one costs more than many a test does, and two ask in each."""
+        if self._kept is None:
+            self._kept = psycopg2.connect(self.url, connect_timeout=5)
+            self._kept.autocommit = True
+        try:
+            with self._kept.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        except psycopg2.Error:
+            self._kept = None  # it was of the server's life before
+            raise
 
     def crash(self) -> None:
         """PostgreSQL's immediate shutdown: sessions cut off, recovery from the log at the next start."""
@@ -76,13 +88,10 @@ class PostgresServer(Server):
 
     def execute(self, statement: str, *names: str) -> None:
         """Run one statement outside a transaction, with `{}` replaced by quoted names."""
-        connection = psycopg2.connect(self.url, connect_timeout=5)
-        try:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
+        with closing(psycopg2.connect(self.url, connect_timeout=5)) as asking:
+            asking.autocommit = True
+            with asking.cursor() as cursor:
                 cursor.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
-        finally:
-            connection.close()
 
     def create_database(self, template: str = "template0") -> str:
         """Name of a new database, empty or a copy of `template` (which nobody may be connected to).

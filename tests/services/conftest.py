@@ -1,4 +1,8 @@
-"""The shops of `watched_shop` and `large_shop`, in a database of its own for each test; each sells and learns only once."""
+"""The shops of `watched_shop` and `large_shop`, in a database of its own for each test; each sells and learns only once.
+
+What a watch makes of its figures does not depend on where they are kept, so its tests run on SQLite. Those through which each of
+its statements goes, and those about several processes, are marked to run `on_both_databases`.
+"""
 
 import functools
 import shutil
@@ -13,7 +17,9 @@ from tests.services.large_shop import LargeShop, learn_large
 from tests.services.watched_shop import Shop, learn
 
 Learn = Callable[[str], None]
-KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)]
+_KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)]
+on_both_databases = pytest.mark.parametrize("shop", _KINDS, indirect=True)
+large_on_both_databases = pytest.mark.parametrize("large_shop", _KINDS, indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -39,8 +45,9 @@ def learned(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @contextmanager
 def own_database(request: pytest.FixtureRequest, learn: Learn) -> Iterator[Database]:
     """A copy of what the shop has learned, for one test; on the kind of database that the fixture's parameter names."""
-    template = request.getfixturevalue("learned")(request.param, learn)
-    if request.param == "sqlite":
+    kind = getattr(request, "param", "sqlite")
+    template = request.getfixturevalue("learned")(kind, learn)
+    if kind == "sqlite":
         copy = Path(request.getfixturevalue("tmp_path"), f"{learn.__name__}.sqlite3")
         database = Database(f"sqlite:///{shutil.copy(template, copy)}")
         yield database
@@ -56,15 +63,15 @@ def own_database(request: pytest.FixtureRequest, learn: Learn) -> Iterator[Datab
     server.drop_database(name)
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture
 def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
-    """The shop as of `LEARNED`, with a watch that has learned: the test runs once on each kind of database."""
+    """The shop as of `LEARNED`, with a watch that has learned."""
     with own_database(request, learn) as database:
         yield Shop(database)
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture
 def large_shop(request: pytest.FixtureRequest) -> Iterator[LargeShop]:
-    """The large shop as of its `LEARNED`: the test runs once on each kind of database."""
+    """The large shop as of its `LEARNED`."""
     with own_database(request, learn_large) as database:
         yield LargeShop(database)

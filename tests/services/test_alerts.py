@@ -14,6 +14,7 @@ from nebuloviz.permissions import ROLES, SYSTEM, Actor, Permission, required_per
 from nebuloviz.services.alert_life import Snoozes
 from nebuloviz.services.alerts import DatabaseAlerts
 from nebuloviz.services.interfaces import AlertService, Contribution
+from tests.services.conftest import on_both_databases
 from tests.services.watched_shop import LEARNED, Shop, write
 
 DAY = timedelta(days=1)
@@ -73,6 +74,7 @@ class TestPermissions:
             assert shop.alerts.resolve(session, actor("analyst"), alert).state == "resolved"
 
 
+@on_both_databases
 def test_of_two_who_decide_at_the_same_moment_one_is_told(shop: Shop) -> None:
     alert = raise_alert(shop)
     outcomes: list[str] = []
@@ -97,6 +99,7 @@ def test_of_two_who_decide_at_the_same_moment_one_is_told(shop: Shop) -> None:
 
 
 class TestExplanation:
+    @on_both_databases
     @pytest.mark.parametrize(
         ("without", "dimension"), [("south", "region"), ("web", "channel"), ("north", "region"), ("shop", "channel")]
     )
@@ -142,6 +145,7 @@ class TestExplanation:
         assert not any("south" in cause.dimensions.values() for cause in found.causes[1:])
         assert found.unexplained == pytest.approx(max(0.0, 1 - sum(cause.share for cause in found.causes)))
 
+    @on_both_databases
     def test_says_what_a_product_is_called(self, shop: Shop) -> None:
         shop.sell(LEARNED + timedelta(hours=15))
         milk = {"sold_at": f"{LEARNED:%Y-%m-%dT}12:30:00Z", "product_id": "p7", "category": "food", "quantity": 1}
@@ -163,6 +167,7 @@ class TestExplanation:
         assert causes(shop, raise_alert(shop, metric=metric)) == []
 
 
+@on_both_databases
 def test_a_snooze_ends_by_itself_once_its_time_has_come(shop: Shop) -> None:
     number, until = raise_alert(shop), shop.now + DAY
     with shop.database.transaction() as session:
@@ -234,11 +239,13 @@ class TestExpected:
             assert shop.alerts.expected(session, SYSTEM, self.week) is None
             assert shop.alerts.expected(session, SYSTEM, self.week.with_(grain="hour")) is not None
 
+    @on_both_databases
     def test_leaves_out_a_first_bucket_that_was_watched_in_part(self, hours: Hours, ask: Ask) -> None:
         query = self.week.with_(start=LEARNED - timedelta(days=60), grain="month")
         assert min(hours) == LEARNED - timedelta(days=35)  # in the midst of May
         assert [bucket.month for bucket, *_ in ask(query)] == [6]
 
+    @on_both_databases
     def test_knows_segments_by_names_that_need_escaping(self, shop: Shop) -> None:
         row = {"bucket": LEARNED, "expected": 5.0, "low": 1.0, "high": 9.0}
         with shop.database.transaction() as session:
@@ -252,6 +259,7 @@ class TestExpected:
         assert frame["expected"].tolist() == [5.0]
 
 
+@on_both_databases
 def test_many_alerts_are_listed_and_counted_within_a_scope(shop: Shop) -> None:
     for number in range(60):
         region = "south" if number % 3 else "north"

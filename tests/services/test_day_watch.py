@@ -15,6 +15,7 @@ from nebuloviz.services.day_watch import DayWatcher, closed_days, metrics_by_day
 from nebuloviz.services.detectors import METRICS_BY_HOUR
 from nebuloviz.services.interfaces import AlertVerdict
 from nebuloviz.services.watching import EPOCH, StoredState
+from tests.services.conftest import on_both_databases
 from tests.services.watched_shop import AFTER_THE_HOUR, LEARNED, START, Shop, catch_up, payloads, state, write
 
 A_DAY = timedelta(days=1)
@@ -40,6 +41,7 @@ def judged(shop: Shop) -> DetectorState:
 
 
 class TestADayOfHalfPrices:
+    @on_both_databases
     def test_is_one_alert_while_it_lasts_and_resolves_by_itself(self, shop: Shop) -> None:
         assert by_day(shop) == []
         watcher = shop.watcher()
@@ -68,6 +70,7 @@ class TestADayOfHalfPrices:
         catch_up(watcher)
         assert [(each.state, each.bucket_end) for each in by_day(shop)] == [("resolved", LEARNED + A_DAY)]
 
+    @on_both_databases
     @pytest.mark.parametrize("killed_in", ["apply", "store"])
     def test_killed_anywhere_in_a_step_is_judged_once(
         self, shop: Shop, killed_in: str, monkeypatch: pytest.MonkeyPatch
@@ -110,6 +113,7 @@ class TestAWatchThatHasLearned:
         catch_up(shop.watcher())
         assert judged(shop).scored_until == LEARNED
 
+    @on_both_databases
     def test_tells_what_days_were_expected_to_be(self, shop: Shop) -> None:
         query = Query(metrics=("average_order_value",), start=LEARNED - 7 * A_DAY, end=LEARNED, grain="day")
         with shop.database.session() as session:
@@ -127,6 +131,7 @@ class TestAWatchThatHasLearned:
 
 
 class TestWhatItIsFed:
+    @on_both_databases
     def test_is_what_the_service_of_figures_says(self, shop: Shop) -> None:
         watch = DayWatch(WatchSettings())
         watch.next_day = START.toordinal() - EPOCH.toordinal()

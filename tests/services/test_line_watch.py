@@ -23,6 +23,7 @@ from nebuloviz.models import Alert, DetectorState, ImportJob
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services import detectors, line_watch
 from nebuloviz.services.line_watch import DIMENSIONS, LineWatcher
+from tests.services.conftest import on_both_databases
 from tests.services.watched_shop import LEARNED, SECRET, Shop, payloads, write
 
 # Two weeks to learn from, and a detector that trains at once: what is found is the detector's own tests' business
@@ -86,6 +87,7 @@ def end_import(shop: Shop, finished_at: datetime) -> None:
 
 
 class TestFindings:
+    @on_both_databases
     def test_a_price_far_from_the_products_own(self, shop: Shop, watch: LineWatcher) -> None:
         judge(watch, sell(shop, line(1), line(2, unit_price=1000), line(3)))
         (alert,) = alerts(shop.database)
@@ -123,6 +125,7 @@ class TestOnce:
         judge(watch, written, written)
         assert len(alerts(shop.database)) == 1
 
+    @on_both_databases
     def test_nor_does_one_handed_to_another_process(self, shop: Shop, watch: LineWatcher) -> None:
         written = sell(shop, line(1, unit_price=1000))
         judge(watch, written)
@@ -169,6 +172,7 @@ class TestLearning:
         judge(watch, sell(shop, line(1, unit_price=1000)))
         assert len(alerts(shop.database)) == 1
 
+    @on_both_databases
     def test_lines_come_as_they_are_stored(self, shop: Shop) -> None:
         shop.now = NOON
         written = sell(shop, line(1, quantity=1.5, unit_price=0.25, sold_at=NOON))
@@ -184,6 +188,7 @@ class TestLearning:
                 "category": "food", "region": "north", "country": "", "channel": "web", "store": ""
             }  # fmt: skip
 
+    @on_both_databases
     def test_an_import_that_ends_is_learned_from(self, shop: Shop, watch: LineWatcher) -> None:
         judge(watch, sell(shop, line(1)))
         known = watch._detector
@@ -212,6 +217,7 @@ class TestAnotherStart:
         judge(watch, sell(shop, line(1)))
         return state(shop)
 
+    @on_both_databases
     def test_trains_nothing_and_finds_the_same(
         self, shop: Shop, stored: DetectorState, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -263,6 +269,7 @@ class TestAnotherStart:
         assert (view.version, view.trained_at, view.judged_until) == (stored.version, stored.trained_at, None)
 
 
+@on_both_databases
 def test_a_model_that_could_not_be_stored_is_stored_later(
     shop: Shop, watch: LineWatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,6 +290,7 @@ def test_a_model_that_could_not_be_stored_is_stored_later(
 class TestLife:
     """Of alerts on one product: a day after the last of them, they are history."""
 
+    @on_both_databases
     def test_an_alert_resolves_by_itself_after_a_day(self, shop: Shop, watch: LineWatcher) -> None:
         judge(watch, sell(shop, line(1, unit_price=1000)))
         shop.now = NOON + timedelta(hours=23)
@@ -323,6 +331,7 @@ class TestLife:
 
 
 class TestTrouble:
+    @on_both_databases
     def test_what_could_not_be_written_is_written_later(
         self, shop: Shop, watch: LineWatcher, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -339,6 +348,7 @@ class TestTrouble:
         assert len(alerts(shop.database)) == 1
 
 
+@on_both_databases
 def test_in_the_background_it_judges_what_a_consumer_hands_over(shop: Shop) -> None:
     shop.now = NOON
     queue: deque[Sequence[Sale]] = deque()

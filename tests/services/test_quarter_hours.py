@@ -8,6 +8,7 @@ from nebuloviz.metrics.query import Query
 from nebuloviz.models import AlertEvent, DetectorState, Expectation, QuarterExpectation
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services.series_watch import DETECTOR
+from tests.services.conftest import large_on_both_databases
 from tests.services.large_shop import AFTER, LEARNED, QUARTER, START, TEN, LargeShop, catch_up
 
 
@@ -17,6 +18,7 @@ class TestALargeShop:
         assert watched["orders"] == watched["revenue"] == watched["orders|region=north"] == "quarter_hour"
         assert watched["orders|region=south"] == "hour"
 
+    @large_on_both_databases
     def test_hears_of_twenty_minutes_without_sales_once(self, large_shop: LargeShop) -> None:
         watcher = large_shop.watcher()
         large_shop.live(LEARNED, TEN)
@@ -51,6 +53,7 @@ class TestALargeShop:
         with large_shop.database.session() as session:
             assert session.get_one(DetectorState, DETECTOR).trained_at == trained
 
+    @large_on_both_databases
     def test_takes_an_alert_back_when_the_sales_come_late(self, large_shop: LargeShop) -> None:
         watcher = large_shop.watcher()
         large_shop.live(LEARNED, TEN)

@@ -24,6 +24,7 @@ from nebuloviz.services.rule_backtest import sides_of_past, try_settings
 from nebuloviz.services.rule_series import watched_courses
 from nebuloviz.services.rule_watch import RuleWatcher
 from nebuloviz.services.rules import DatabaseRules
+from tests.services.conftest import on_both_databases
 from tests.services.watched_shop import LEARNED, Shop
 
 ZONE = ZoneInfo("UTC")
@@ -98,6 +99,7 @@ def test_the_command_line_finds_the_same(
 
 
 class TestABacktest:
+    @on_both_databases
     @pytest.mark.parametrize("draft", [BELOW, CHANGE], ids=lambda draft: draft.detector)
     def test_finds_what_the_live_rule_raises(
         self, shop: Shop, service: RuleBacktests, anna: Actor, draft: RuleDraft
@@ -132,6 +134,7 @@ class TestABacktest:
         assert {course.series for course in change.courses} == {"orders|region=north", "orders|region=south"}
         assert len(change.courses[0].starts) == len(change.courses[0].low) == 14 * 24
 
+    @on_both_databases
     def test_is_carried_out_beside_the_program_and_outlives_its_page(
         self, shop: Shop, service: RuleBacktests, anna: Actor
     ) -> None:
@@ -163,6 +166,7 @@ class TestABacktest:
             with shop.database.session() as session, pytest.raises(InvalidInput):
                 service.start(session, anna, drafts, weeks)
 
+    @on_both_databases
     def test_is_its_makers_alone(self, shop: Shop, service: RuleBacktests, anna: Actor) -> None:
         view = asked(shop, service, anna, BELOW)
         other = replace(anna, user_id=anna.user_id + 1)
@@ -230,6 +234,7 @@ class TestTheCalendar:
 
 
 class TestALabel:
+    @on_both_databases
     def test_is_seen_in_every_backtest_and_is_taken_back(self, shop: Shop, service: RuleBacktests, anna: Actor) -> None:
         shop.sell(NOON)
         shop.sell_hours(3, ["south"])

@@ -20,6 +20,7 @@ from nebuloviz.services.rule_series import GRACE
 from nebuloviz.services.rule_watch import RuleWatcher
 from nebuloviz.services.rules import DatabaseRules
 from nebuloviz.services.watch_process import LEASE_LIFE, SERIES_TASK
+from tests.services.conftest import on_both_databases
 from tests.services.watched_shop import LEARNED, Shop, payloads, write
 
 HOUR = timedelta(hours=1)
@@ -59,6 +60,7 @@ def schema(metric: str, dimension: str = "", **parameters: float) -> RuleDraft:
 
 
 class TestWhatSalesCarry:
+    @on_both_databases
     @pytest.mark.parametrize(("column", "field"), [("region", "region"), ("customer", "customer_id")])
     def test_a_share_without_a_value_is_watched(self, shop: Shop, column: str, field: str) -> None:
         shop.sell(NOON)
@@ -75,6 +77,7 @@ class TestWhatSalesCarry:
         (alert,) = raised(shop, made)
         assert alert.observed == pytest.approx(2 / 3, abs=0.1)
 
+    @on_both_databases
     def test_a_value_never_seen_before_is_named_and_then_it_is_known(self, shop: Shop) -> None:
         shop.sell(NOON)
         made = make(shop, schema("new_values", "region", above=0.0))
@@ -122,6 +125,7 @@ class TestTheCalendar:
 
 
 class TestARule:
+    @on_both_databases
     def test_raises_one_alert_for_one_anomaly_and_lets_it_end(self, shop: Shop) -> None:
         shop.sell(NOON)
         made = make(shop, SOUTH)
@@ -144,6 +148,7 @@ class TestARule:
         watch(shop)
         assert [alert.bucket_start for alert in raised(shop)] == [NOON + timedelta(hours=2)]
 
+    @on_both_databases
     def test_is_watched_by_the_elected_process_alone(self, shop: Shop) -> None:
         shop.sell(NOON)
         shop.sell_hours(1, ["south"])
@@ -163,12 +168,14 @@ class TestARule:
         assert [rule_of(alert.detector) for alert in raised(shop)] == both
         assert len({alert.incident_id for alert in raised(shop)}) == 1
 
+    @on_both_databases
     def test_of_each_value_finds_the_one_that_is_missing(self, shop: Shop) -> None:
         shop.sell(NOON)
         make(shop, SILENT)
         sell_and_watch(shop, 3, without="south")
         assert [alert.series for alert in raised(shop)] == ["orders|region=south"]
 
+    @on_both_databases
     def test_by_the_day_judges_a_day_once_it_is_over(self, shop: Shop) -> None:
         make(shop, replace(SOUTH, grain="day", parameters=(("below", 1e6),)))
         shop.now += LEASE_LIFE  # of whoever had the shop learned
@@ -205,6 +212,7 @@ class TestARuleThatIsOff:
 
 
 class TestAVerdict:
+    @on_both_databases
     def test_of_a_false_alarm_raises_the_bar_of_its_rule(self, shop: Shop) -> None:
         shop.sell(NOON)
         make(shop, replace(SOUTH, parameters=(("below", 1e6),)))
@@ -242,6 +250,7 @@ class TestADetectorThatFails:
 
 
 class TestTheStream:
+    @on_both_databases
     def test_is_watched_for_records_that_come_twice(self, shop: Shop) -> None:
         shop.sell(NOON)
         make(shop, RuleDraft("Twice", "threshold", "repeated_records", parameters=(("above", 0.2),)))

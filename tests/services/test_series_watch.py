@@ -11,6 +11,7 @@ from nebuloviz.detection.calendar import Calendar
 from nebuloviz.models import Alert, Expectation
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services.interfaces import AlertVerdict
+from tests.services.conftest import on_both_databases
 from tests.services.watched_shop import (
     LEARNED,
     NOON,
@@ -60,6 +61,7 @@ class TestAnOutage:
         assert later.score >= first.score
         assert later.version > first.version
 
+    @on_both_databases
     def test_resolves_by_itself_after_quiet_hours(self, shop: Shop) -> None:
         watcher = shop.watcher()
         outage(shop, watcher)
@@ -68,6 +70,7 @@ class TestAnOutage:
         assert alert.state == "resolved"
         assert [kind for kind in events(shop) if kind != "worsened"] == ["raised", "closed"]
 
+    @on_both_databases
     def test_found_late_is_the_same_alert(self, shop: Shop) -> None:
         shop.sell(NOON)
         shop.sell_hours(3, ["south"])
@@ -104,6 +107,7 @@ class TestSalesThatArriveLate:
         start = shop.sold_until - timedelta(hours=hours)
         write(shop.database, payloads(start, shop.sold_until, ["north"]), shop.now)
 
+    @on_both_databases
     def test_take_an_alert_back(self, shop: Shop) -> None:
         watcher = shop.watcher()
         outage(shop, watcher, 3)
@@ -150,6 +154,7 @@ class TestSalesThatArriveLate:
 
 
 class TestReopened:
+    @on_both_databases
     def test_is_resolved_by_hand_alone_and_takes_in_nothing_of_later(self, shop: Shop) -> None:
         watcher = shop.watcher()
         outage(shop, watcher, 3)
@@ -170,6 +175,7 @@ class TestReopened:
 class TestVerdicts:
     """Given through the service, on alerts of the replayed stream; `test_lessons` asks what each does to the figures."""
 
+    @on_both_databases
     def test_an_expected_outage_is_not_heard_of_again_and_teaches_nothing(self, shop: Shop) -> None:
         watcher = shop.watcher()
         outage(shop, watcher, 3)
@@ -188,6 +194,7 @@ class TestVerdicts:
         sell_and_watch(shop, watcher, 30, without="south")
         assert [each for each in alerts(shop) if each.bucket_end > alert.bucket_end]
 
+    @on_both_databases
     def test_a_new_normal_moves_the_range_that_is_shown(self, shop: Shop) -> None:
         watcher = shop.watcher()
         outage(shop, watcher, 3)
@@ -210,6 +217,7 @@ def due(shop: Shop, hour: datetime) -> float:
 
 
 class TestExpectedRanges:
+    @on_both_databases
     def test_reach_from_five_weeks_back_to_the_end_of_the_day(self, shop: Shop) -> None:
         shop.sell_hours(1)
         catch_up(shop.watcher())

@@ -14,6 +14,7 @@ from nebuloviz.services import series_watch
 from nebuloviz.services.series_watch import DETECTOR, SeriesWatcher
 from nebuloviz.services.watch_process import LEASE_LIFE
 from nebuloviz.services.watching import StoredState
+from tests.services.conftest import on_both_databases
 from tests.services.watched_shop import (
     LEARNED,
     NOON,
@@ -32,6 +33,7 @@ from tests.services.watched_shop import (
 
 
 class TestRestart:
+    @on_both_databases
     def test_goes_on_from_the_stored_state_without_training(self, shop: Shop) -> None:
         trained = state(shop)
         shop.sell(NOON)
@@ -61,6 +63,7 @@ class TestRestart:
         catch_up(shop.watcher())
         assert figures(shop) == broken != []
 
+    @on_both_databases
     @pytest.mark.parametrize("killed_in", ["feed", "apply", "_store_expected", "store"])
     def test_killed_anywhere_in_a_step_nothing_is_lost_or_doubled(
         self, shop: Shop, killed_in: str, monkeypatch: pytest.MonkeyPatch
@@ -95,6 +98,7 @@ def kill_in(patch: pytest.MonkeyPatch, place: str) -> None:
 
 
 class TestElection:
+    @on_both_databases
     def test_only_one_works_and_the_other_takes_over_when_it_is_gone(self, shop: Shop) -> None:
         one, other = shop.watcher(), shop.watcher()
         shop.sell(NOON)
@@ -108,6 +112,7 @@ class TestElection:
         other.step()
         assert state(shop).scored_until == NOON + timedelta(hours=1)
 
+    @on_both_databases
     def test_who_stops_hands_over_at_once(self, shop: Shop) -> None:
         one, other = shop.watcher(), shop.watcher()
         shop.sell(NOON)
@@ -118,6 +123,7 @@ class TestElection:
         other.step()
         assert state(shop).scored_until == NOON + timedelta(hours=1)
 
+    @on_both_databases
     def test_who_was_away_goes_on_from_what_the_other_stored(self, shop: Shop) -> None:
         one, other = shop.watcher(), shop.watcher()
         outage(shop, one, 1)
@@ -127,6 +133,7 @@ class TestElection:
         assert alert.bucket_end == NOON + timedelta(hours=3)
         assert state(shop).scored_until == NOON + timedelta(hours=3)
 
+    @on_both_databases
     def test_who_loses_the_election_in_the_midst_of_a_step_stores_nothing(
         self, shop: Shop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -149,6 +156,7 @@ class TestElection:
 
 
 class TestLearningAnew:
+    @on_both_databases
     def test_an_import_that_ends_is_learned_from(self, shop: Shop) -> None:
         catch_up(shop.watcher())
         trained = state(shop)
@@ -172,6 +180,7 @@ class TestLearningAnew:
         shop.watcher().step()
         assert state(shop).scored_until > LEARNED
 
+    @on_both_databases
     def test_a_stream_that_has_yet_to_catch_up_is_waited_for(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(series_watch, "BACKLOG", 5)
         shop.sell(NOON)
