@@ -1,5 +1,6 @@
 import base64
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -38,11 +39,38 @@ def service() -> SalesDataService:
     return SalesDataService(Cache(secret="s" * 40), ZONE, now=lambda: NOW)
 
 
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
+def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A database with 300 lines, for all who only read."""
+    if request.param == "sqlite":
+        template, path = request.getfixturevalue("_sqlite_template"), tmp_path_factory.mktemp("kept") / "kept.sqlite3"
+        url = f"sqlite:///{shutil.copy(template, path)}"
+    else:
+        server = request.getfixturevalue("postgres")
+        server.start()
+        url = server.database_url(server.create_database(request.getfixturevalue("_postgres_template")))
+    database = Database(url)
+    _sell(database)
+    yield database
+    database.dispose()
+
+
 @pytest.fixture
-def session(database: Database) -> Iterator[Session]:
-    shop.store(database, shop.lines(300, seed=5, first=NOW - timedelta(days=20)), ZONE)
+def session(kept: Database) -> Iterator[Session]:
+    with kept.session() as session:
+        yield session
+
+
+@pytest.fixture
+def own_session(database: Database) -> Iterator[Session]:
+    """The same lines in a database that the test may write to."""
+    _sell(database)
     with database.session() as session:
         yield session
+
+
+def _sell(database: Database) -> None:
+    shop.store(database, shop.lines(300, seed=5, first=NOW - timedelta(days=20)), ZONE)
 
 
 class TestPermission:
@@ -60,14 +88,14 @@ class TestPermission:
 
 
 def test_the_samples_history_is_no_arrival_and_the_sample_is_named(
-    service: SalesDataService, database: Database, session: Session
+    service: SalesDataService, database: Database, own_session: Session
 ) -> None:
-    before = service.freshness(session, SYSTEM)
+    before = service.freshness(own_session, SYSTEM)
     settled_plan(database, NOW)
     with database.transaction() as writing:
         later = NOW + timedelta(hours=1)
         writing.add(IngestOffset(topic=HISTORY.topic, partition=0, next_offset=1, updated_at=later))
-    after = SalesDataService(Cache(secret="t" * 40), ZONE, now=lambda: NOW).freshness(session, SYSTEM)
+    after = SalesDataService(Cache(secret="t" * 40), ZONE, now=lambda: NOW).freshness(own_session, SYSTEM)
     assert (before.sample, after.sample, after.last_arrival) == ("", NAME, before.last_arrival)
 
 
@@ -153,18 +181,18 @@ class TestTheCache:
 
 
 def test_news_of_today_leaves_what_is_kept_of_closed_days_and_news_of_theirs_does_not(
-    service: SalesDataService, database: Database, session: Session
+    service: SalesDataService, database: Database, own_session: Session
 ) -> None:
     best = WEEK.with_(metrics=("revenue",), dimensions=("product",), order="-revenue", limit=1)
-    before = service.frame(session, SYSTEM, best).data["product"].tolist()
-    session.rollback()
+    before = service.frame(own_session, SYSTEM, best).data["product"].tolist()
+    own_session.rollback()
     (late,) = shop.lines(1, seed=9)
     late = late._replace(key=b"l" * 16, product_id="late", revenue=10**12, sold_at=NOW - timedelta(days=3))
     shop.store(database, [late], ZONE, offset=300)
     service._cache.invalidate(day_node(NOW.date()))
-    assert service.frame(session, SYSTEM, best).data["product"].tolist() == before != ["late"]
+    assert service.frame(own_session, SYSTEM, best).data["product"].tolist() == before != ["late"]
     service._cache.invalidate(day_node(late.sold_at.date()))
-    assert service.frame(session, SYSTEM, best).data["product"].tolist() == ["late"]
+    assert service.frame(own_session, SYSTEM, best).data["product"].tolist() == ["late"]
 
 
 @st.composite
@@ -218,7 +246,8 @@ def test_what_is_kept_of_closed_days_and_the_open_one_are_the_whole_whatever_arr
 
 
 class TestSetsOfCustomers:
-    def test_are_made_after_they_were_missed_and_change_no_figure(self, database: Database, session: Session) -> None:
+    def test_are_made_after_they_were_missed_and_change_no_figure(self, database: Database) -> None:
+        _sell(database)
         sets = CustomerSetBuilder(database, ZONE)
         query = WEEK.with_(metrics=("customers",), grain="day")
         answers = []
