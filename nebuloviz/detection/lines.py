@@ -160,22 +160,25 @@ class LineWatch:
         rows = self.memory.rows(judged.product_id)
         features = line_features(judged, self.memory.recall(rows), self._large_amount)
         self._open.rows.append(rows)
-        self._open.log_price.append(np.log(judged.unit_price))
+        log_price = np.log(judged.unit_price)
+        sold_at = self.memory.sold_at(rows, log_price)
+        self._open.log_price.append(log_price)
         self._open.log_quantity.append(np.log(np.maximum(judged.quantity, 1.0)))
         self._open.features.append(features)
         promoted = self._promoted(judged)
         ratio = np.where(promoted, np.maximum(features.price[:, 0], 0.0), features.price[:, 0])
         self.drops.add(self._wall(self._open.hour), judged, ratio)
-        found += self._judge_lines(judged, features, place + offset, promoted)
+        found += self._judge_lines(judged, features, place + offset, promoted, sold_at)
         return sorted(found, key=lambda finding: finding.moment)
 
     def _judge_lines(
-        self, lines: Lines, features: LineFeatures, place: IntArray, promoted: BoolArray
+        self, lines: Lines, features: LineFeatures, place: IntArray, promoted: BoolArray, sold_at: BoolArray
     ) -> Iterator[Finding]:
+        """A price that its product is sold at (`sold_at`) is no error, however far from the others."""
         if self.model is None:
             return
         for name, judge, rows in (
-            (PRICE, self.model.price, features.price),
+            (PRICE, self.model.price, np.where(sold_at[:, None], np.nan, features.price)),
             (QUANTITY, self.model.quantity, features.quantity),
         ):
             surprise = judge.surprise(rows)

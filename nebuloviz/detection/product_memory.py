@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from nebuloviz.detection.series import FloatArray, IntArray, Lines, TextArray
+from nebuloviz.detection.series import BoolArray, FloatArray, IntArray, Lines, TextArray
 
 DEPTH = 64  # last lines of a product that are remembered
 MIN_LINES = 5  # fewer say nothing about the next
+_KNOWN_FROM = 2  # lines at a price, from which on it is one that the product is sold at
+_SAME_PRICE = 0.005  # of itself
 _FIRST_ROOM = 1024
 _LARGE = 0.99  # of all lines: what fewer come to is much money
 _FEW_LINES = 2.0  # an invoice of so many lines says half as much of each as a long one
@@ -76,6 +78,11 @@ class ProductMemory:
             self._highest[places, 0].astype(float),
         )
         return Known(*((column + unknown)[line] for column in columns))
+
+    def sold_at(self, rows: IntArray, log_price: FloatArray) -> BoolArray:
+        """Whether the product of each line was sold at just this price before, in two or more of its remembered lines."""
+        same: BoolArray = (np.abs(self._prices[rows] - log_price[:, None]) < _SAME_PRICE).sum(axis=1) >= _KNOWN_FROM
+        return same
 
     def large_amount(self) -> float:
         """The logarithm of what one in a hundred of the remembered lines comes to, or more; infinite where none is remembered."""

@@ -92,6 +92,16 @@ class TestEntryErrors:
         assert worst.moment.timestamp() * 1_000_000 == _rest().sold_at[place]
         assert not worst.expected_low <= worst.observed <= worst.expected_high
 
+    def test_a_price_of_the_product_is_none_however_far_from_the_others(self) -> None:
+        """As of a product sold by the piece and by the box: the first line at the other price is found, the third is known."""
+        watch, rest, factor = _watch(), _rest(), 14.0
+        [first, second, third] = np.flatnonzero(rest.product_id == rest.product_id[200])[[0, 1, 5]]
+        sold = _with(_with(_with(rest, first, price=factor), second, price=factor), third, price=factor)
+        sold.unit_price[[second, third]] = sold.unit_price[first]
+        found = [finding.line for finding in watch.feed(sold) if finding.detector == PRICE]
+        assert first in found
+        assert third not in found
+
     def test_are_hardly_ever_seen_where_there_are_none(self) -> None:
         assert len([f for f in _run(_watch(), _rest()) if f.novel]) <= 1
 
@@ -204,6 +214,13 @@ class TestProductMemory:
         assert np.exp(memory.recall(rows[:1]).price_high[0]) == pytest.approx(2.0)
         memory.learn(rows[:1], np.log([200.0]), np.zeros(1))
         assert np.exp(memory.recall(rows[:1]).price_high[0]) == pytest.approx(200.0)
+
+    def test_a_product_is_sold_at_a_price_that_was_seen_twice(self) -> None:
+        memory = ProductMemory()
+        rows = memory.rows(np.array(["a", "a", "a", "b"], dtype=object))
+        memory.learn(rows, np.log([2.0, 2.0, 30.0, 30.0]), np.zeros(4))
+        asked = np.log([2.0, 2.005, 30.0, 2.1, 2.0])
+        assert memory.sold_at(rows[[0, 0, 0, 0, 3]], asked).tolist() == [True, True, False, False, False]
 
     def test_remembers_the_last_lines_of_many_products(self) -> None:
         memory = ProductMemory()
