@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -25,6 +27,8 @@ LATELY = timedelta(days=91)  # how far they are is learned from so many of the n
 _HOUR = timedelta(hours=1)
 _OWN_RANGES = ("quarter_hour", "hour")
 _MOST_KEPT = 2000
+#: What was expected changes by the hour, while pages ask with every sale: so long it is not read again.
+_KEPT_SECONDS, _MOST_HOURS = 20.0, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,15 @@ class _Hours:
 
 
 class ExpectedRanges:
-    """What `AlertService.expected` promises. Keeps how far a series' days normally are from what is expected, until an hour closes."""
+    """What `AlertService.expected` promises. Keeps how far a series' days normally are from what is expected, until an hour closes.
 
-    def __init__(self, data: DataService) -> None:
+    What the watch has written is known `_KEPT_SECONDS` later at most; `clock` gives seconds that never go back.
+    """
+
+    def __init__(self, data: DataService, clock: Callable[[], float] = time.monotonic) -> None:
         self._data = data
+        self._clock = clock
+        self._hours: dict[tuple[object, ...], tuple[float, _Hours | None]] = {}
         self._reaches: dict[tuple[str, str], tuple[datetime, float | None]] = {}
 
     def of(self, session: Session, actor: Actor, query: Query) -> pd.DataFrame | None:
@@ -53,7 +62,7 @@ class ExpectedRanges:
         of days have been expected and ended.
         """
         series = series_of(query)
-        hours = None if series is None else _stored(session, series, query.grain, query.start, query.end)
+        hours = None if series is None else self._of_series(session, series, query)
         if series is None or hours is None:
             return None
         found = _by_bucket(hours, query)
@@ -65,6 +74,16 @@ class ExpectedRanges:
             found["expected_low"] = np.maximum(root - reach, 0.0) ** 2
             found["expected_high"] = (root + reach) ** 2
         return found
+
+    def _of_series(self, session: Session, series: str, query: Query) -> _Hours | None:
+        asked, now = (series, query.grain, query.start, query.end), self._clock()
+        known = self._hours.get(asked)
+        if known is None or now - known[0] > _KEPT_SECONDS:
+            if len(self._hours) >= _MOST_HOURS:
+                self._hours.clear()
+            known = now, _stored(session, series, query.grain, query.start, query.end)
+            self._hours[asked] = known
+        return known[1]
 
     def _reach(self, session: Session, actor: Actor, query: Query, series: str) -> float | None:
         newest = session.scalar(select(func.max(Expectation.bucket)).where(Expectation.series == series))
