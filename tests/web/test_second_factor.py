@@ -69,18 +69,16 @@ Newcomer = Callable[[str], httpx.Client]
 
 
 @pytest.fixture(scope="module")
-def newcomer(program: Program, admin: httpx.Client) -> Iterator[Newcomer]:
-    """`newcomer("anna")` is the browser of a new user, who has been invited and is signed in."""
+def newcomer(program: Program) -> Iterator[Newcomer]:
+    """`newcomer("anna")` is the browser of a new user, who is signed in; the password is hashed in the cheapest way."""
     clients: list[httpx.Client] = []
 
-    def invited(name: str) -> httpx.Client:
-        path = admin.post("/api/v1/users", json={"username": name, "role": "viewer"}).json()["path"]
-        clients.append(program.client())
-        form = {"new": PASSWORD, "again": PASSWORD, "csrf_token": csrf_token(clients[-1].get(path))}
-        assert clients[-1].post(path, data=form).status_code == 303
+    def added(name: str) -> httpx.Client:
+        program.add_user(name)
+        clients.append(program.signed_in(name))
         return clients[-1]
 
-    yield invited
+    yield added
     for client in clients:
         client.close()
 
