@@ -3,10 +3,8 @@
 import csv
 import io
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -18,10 +16,10 @@ from nebuloviz.i18n import Preferences, use
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import Alert
 from nebuloviz.settings import load
+from tests.browser import NewPage
+from tests.e2e.conftest import Program, Visit, Watched, sign_in, signed_in, watch
 
 pytestmark = pytest.mark.timeout(300)
-
-Visit = Callable[..., Page]
 
 
 def chart(page: Page, name: str, of: str = "") -> Locator:
@@ -56,8 +54,8 @@ def press(page: Page, mark: Locator) -> None:
 
 
 class TestFromSignInToAlerts:
-    def test_by_clicks_with_everything_in_the_url(self, visit: Visit) -> None:
-        page = visit("/")
+    def test_by_clicks_with_everything_in_the_url(self, program: Program, new_page: NewPage) -> None:
+        page = signed_in(new_page(), program.url)
         expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
         tile = page.locator(".nv-tile-figure").first
         expect(tile).to_contain_text("$")
@@ -112,12 +110,8 @@ class TestFromSignInToAlerts:
 
 
 class TestFromAnAlertToQuiet:
-    def test_what_was_said_to_be_expected_is_not_heard_of_again(
-        self, watched: Any, new_page: Callable[..., Page]
-    ) -> None:
+    def test_what_was_said_to_be_expected_is_not_heard_of_again(self, watched: Watched, new_page: NewPage) -> None:
         """The watch is the real one, with the clock of the test: two days later the south is shut again, for a day."""
-        from tests.e2e.conftest import signed_in, watch  # noqa: PLC0415 - pytest imports conftest files under its own rules
-
         page = signed_in(new_page(), f"{watched.url}/alerts?range=7d")
         rows = page.locator(".nv-alert-row")
         expect(rows).to_have_count(1)
@@ -147,8 +141,10 @@ class TestFromAnAlertToQuiet:
 
 
 class TestInArabic:
-    def test_the_whole_page_is_mirrored_and_time_still_runs_to_the_right(self, visit: Visit) -> None:
-        page = visit("/", locale="ar")
+    def test_the_whole_page_is_mirrored_and_time_still_runs_to_the_right(
+        self, program: Program, new_page: NewPage
+    ) -> None:
+        page = signed_in(new_page(locale="ar"), program.url)
         with use(Preferences(language="ar")):
             overview, explore = _("Overview"), _("Explore")
         assert page.locator("html").get_attribute("dir") == "rtl"
@@ -260,8 +256,6 @@ class TestSessions:
         chart(page, "explore-chart")
         page.context.clear_cookies()
         expect(page).to_have_url(re.compile(r"/login\?next="))
-        from tests.e2e.conftest import sign_in  # noqa: PLC0415 - pytest imports conftest files under its own rules
-
         sign_in(page)
         expect(page).to_have_url(re.compile(r"/explore\?range=7d"))
 
