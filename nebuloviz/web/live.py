@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,12 +17,13 @@ Made = TypeVar("Made")
 Stamp = str
 Ask = Callable[[], Stamp]
 
-#: Python computes one thing at a time: more of them at once would only make small questions wait, and take memory.
-_AT_ONCE = 2
+#: Python computes one thing at a time: more of them at once would only make small questions wait, and take memory. Two that are
+#: drawn ahead leave no time unused while the database is asked, and one more is drawn for whoever cannot wait.
+_AHEAD_AT_ONCE, _AT_ONCE = 2, 3
 _LEAST_SECONDS, _MOST_SECONDS = 1.0, 15.0
 #: Of a thread's time, for views that are drawn again because of news.
-_SHARE = 1 / 2
-#: Of a thread's time, for what is drawn ahead of one piece of news; what is not, is drawn for the first who looks at it.
+_SHARE = 2 / 3
+#: Of each thread's time, for what is drawn ahead of one piece of news; what is not, is drawn for the first who looks at it.
 _AHEAD_SECONDS = 3.0
 #: So old a stamp is no news to anybody.
 _OLD_SECONDS = 30.0
@@ -93,7 +95,8 @@ class LiveViews:
             try:
                 return draw()
             finally:
-                self._drawn_seconds += time.thread_time() - start
+                with self._lock:
+                    self._drawn_seconds += time.thread_time() - start
 
     def _age(self) -> float:
         return float("inf") if self._asked_at is None else self._clock() - self._asked_at
@@ -117,17 +120,12 @@ class LiveViews:
     def _draw_ahead(self, stamp: Stamp) -> None:
         """What was looked at last comes first, as long as there is time."""
         opened = self._clock() - max(_OPEN_LEAST_SECONDS, _OPEN_NEWS * self.seconds)
-        end = time.thread_time() + _AHEAD_SECONDS
         with self._lock:
             self._views = {key: view for key, view in self._latest() if view.looked_at >= opened}
             views = list(self._views.values())
-        for view in views:
-            if time.thread_time() > end:
-                break
-            try:
-                view.context.run(view.draw, stamp)
-            except Exception:  # noqa: BLE001 - it is drawn for whoever looks next, who hears of it
-                _log.debug("A view could not be drawn ahead", exc_info=True)
+        with ThreadPoolExecutor(_AHEAD_AT_ONCE, "views") as threads:
+            for view in views:
+                threads.submit(_draw_in_time, view, stamp)
 
     def _latest(self) -> list[tuple[Hashable, _View]]:
         """Views by key, those first that were looked at last."""
@@ -139,3 +137,13 @@ class LiveViews:
         self.seconds = max(fitting, self.seconds - 1)
         self._drawn_seconds = 0.0
         self._told, self._asked_at = stamp, asked_at
+
+
+def _draw_in_time(view: _View, stamp: Stamp) -> None:
+    """In a thread that draws nothing but views of one piece of news."""
+    if time.thread_time() > _AHEAD_SECONDS:
+        return
+    try:
+        view.context.run(view.draw, stamp)
+    except Exception:  # noqa: BLE001 - it is drawn for whoever looks next, who hears of it
+        _log.debug("A view could not be drawn ahead", exc_info=True)

@@ -97,7 +97,7 @@ def test_an_old_stamp_is_nothing_to_go_by(desk: Desk) -> None:
 
 def test_news_comes_less_often_while_drawing_takes_long_and_every_second_once_it_does_not(desk: Desk) -> None:
     assert [desk.news(), desk.after(0.5), desk.after(0.5)] == ["1", "1", "2"]
-    desk.live.timed(lambda: work(1.5))
+    desk.live.timed(lambda: work(2))
     assert desk.after(1) == "3"
     assert 3 <= desk.live.seconds < 4
     assert [desk.after(1) for _ in range(10)] == ["3", "3", "3", "4", "4", "4", "5", "5", "6", "7"]
