@@ -199,5 +199,5 @@ class TestAButton:
         page: Page = visit("/profile")
         page.locator('[id*="display_name"]').fill("Ann of the shop")
         page.click("#profile-save")
-        expect(page.get_by_text("Saved.", exact=True)).to_be_visible()
+        expect(page.locator("#shell-saved-words")).to_be_visible()
         expect(page.locator('[id*="display_name"]')).to_have_value("Ann of the shop")
