@@ -295,20 +295,21 @@ class TestDetectors:
             assert [(item["name"], item["version"], item["watched"]) for item in fresh] == [
                 ("series", "", 0),
                 ("days", "", 0),
-                ("lines", None, 0),
+                ("lines", "", 0),
             ]
             with api.database.transaction() as session:
                 session.add_all(
                     DetectorState(detector=name, version="f-1", trained_at=now, scored_until=now, state=b"")
-                    for name in ("series", "days")
+                    for name in ("series", "days", "lines")
                 )
                 session.add_all(
                     WatchedSeries(detector="series", series=name, grain="hour", since=now) for name in names
                 )
                 session.add(WatchedSeries(detector="days", series="margin", grain="day", since=now))
-            (series, days, _lines) = client.get("/api/v1/detectors").json()["items"]
+            (series, days, lines) = client.get("/api/v1/detectors").json()["items"]
             assert (series["version"], series["watched"], series["trained_at"]) == ("f-1", 4, "2026-04-01T12:00:00Z")
             assert (days["version"], days["watched"]) == ("f-1", 1)
+            assert (lines["version"], lines["watched"], lines["judged_until"]) == ("f-1", 0, None)
             by_day = client.get("/api/v1/detectors/days/series").json()["items"]
             assert by_day == [{"series": "margin", "grain": "day", "since": "2026-04-01T12:00:00Z"}]
             first = client.get("/api/v1/detectors/series/series", params={"limit": 3}).json()
