@@ -63,6 +63,7 @@ def test_installs_by_the_uv_of_the_list(clone: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     called = (clone / ".venv" / "bin" / "called").read_text()
     assert called.endswith(f"-r {clone / 'requirements.txt'} ")
+    assert "--system-certs" in called
 
 
 def test_installs_by_pip_where_there_is_no_uv(clone: Path, tmp_path: Path) -> None:
