@@ -31,7 +31,7 @@ from nebuloviz.clock import utc_now
 from nebuloviz.ingest.produce import encoded, send, simulated_sales
 from tests.servers import KafkaServer
 
-READERS, SALES_A_SECOND = 25, 500
+READERS, SALES_A_SECOND, PAGES = 25, 500, 6
 _MARK = "Mark"  # the category of sales that are looked for
 _AGAIN = ", again"  # how the name of what is asked once more ends
 _MARK_SECONDS, _LOOK_SECONDS, _PATIENCE_SECONDS = 3.0, 0.1, 30.0
@@ -39,8 +39,8 @@ _OPENING_SECONDS = 900.0
 _CREDENTIALS = {"username": "admin", "password": PASSWORD}
 
 
-def figures(minutes: float = 1.0) -> Iterator[Figure]:
-    """One run of so many minutes, once every reader has seen the page."""
+def figures(minutes: float = 1.0, pages: int = PAGES) -> Iterator[Figure]:
+    """One run of so many minutes, once every reader has seen the page; see `run`."""
     kafka = KafkaServer.started()
     try:
         topic = kafka.create_topic(partitions=3)
@@ -49,7 +49,7 @@ def figures(minutes: float = 1.0) -> Iterator[Figure]:
             "NEBULOVIZ_KAFKA_TOPIC": topic,
         }
         with filled_program(**settings) as (process, address, _password):
-            yield from shown(run(address, kafka.url, topic, minutes * 60))
+            yield from shown(run(address, kafka.url, topic, minutes * 60, pages))
             rss = psutil.Process(process.pid).memory_info().rss / 2**20
             yield Figure("memory of the web process, at the end", rss, "MB", "350 MB", rss / 350, "<= 1")
     finally:
@@ -85,14 +85,20 @@ class Readers:
 
 
 @contextmanager
-def reading(address: str, password: str = PASSWORD, ledger: Ledger | None = None) -> Iterator[Readers]:
-    """All of them read while the block runs, each with the page open before; with a `ledger` one more looks at the marks."""
-    users = ["Reader"] if ledger is None else ["Reader", "MarkReader"]
+def reading(
+    address: str, password: str = PASSWORD, ledger: Ledger | None = None, pages: int = PAGES - 1
+) -> Iterator[Readers]:
+    """All of them read while the block runs, each with one of `pages` open before. One more looks at the marks of a `ledger`, if any.
+
+    More different pages than the readers' five are that one's.
+    """
+    users = ["Reader", "MarkReader"] if ledger and pages == PAGES else ["Reader"]
     count = str(READERS + len(users) - 1)
     readers = Readers()
     with tempfile.TemporaryDirectory() as folder:
         log, found = Path(folder, "log"), Path(folder, "found.json")
         words = ["--headless", "--only-summary", "--users", count, "--spawn-rate", count, "--host", address]
+        words += ["--pages", str(min(pages, PAGES - 1))]
         words += ["--json-file", str(found.with_suffix("")), "--logfile", str(log)]
         words += (
             [] if ledger is None else ["--sent", str(ledger.sent), "--marks", str(ledger.marks), "--category", _MARK]
@@ -130,14 +136,18 @@ class Seen:
     in_api: list[float]
 
 
-def run(address: str, kafka_url: str, topic: str, seconds: float) -> Seen:
-    """Let everybody read and sales arrive for so long."""
+def run(address: str, kafka_url: str, topic: str, seconds: float, pages: int = PAGES) -> Seen:
+    """Let everybody read and sales arrive for so long.
+
+    The readers look at so many different pages: with 1 all at Overview as it opens, with 6 at five, and one more at a page of the
+    marked sales that nobody else looks at.
+    """
     count = int(SALES_A_SECOND * seconds)
     in_api: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder))
         sales = encoded(ledger.noted(simulated_sales(seed=1), ledger.sent))
-        with reading(address, ledger=ledger) as readers, _threads(seconds) as start:
+        with reading(address, ledger=ledger, pages=pages) as readers, _threads(seconds) as start:
             until = time.monotonic() + seconds
             start(send, kafka_url, topic, islice(sales, count), SALES_A_SECOND, count)
             start(_look_for_marks, address, kafka_url, topic, until, ledger, in_api)

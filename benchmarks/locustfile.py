@@ -48,6 +48,7 @@ def options(parser: LocustArgumentParser) -> None:
     )
     parser.add_argument("--marks", help="the same of marked ones alone")
     parser.add_argument("--category", help="of the marked sales")
+    parser.add_argument("--pages", type=int, default=len(VIEWS), help="so many different ones are looked at")
 
 
 @events.quitting.add_listener  # type: ignore[untyped-decorator]  # locust's own
@@ -77,7 +78,7 @@ _moments_in = functools.cache(Moments)
 
 
 class Reader(FastHttpUser):
-    """Somebody with Overview open, of which there are `VIEWS`: an answer can be shared by those who look at the same.
+    """Somebody with Overview open, or with another of `VIEWS`: an answer can be shared by those who look at the same.
 
     Of each look it tells, as a `sale`, how long ago the oldest of the orders was sent (its first line) that the page counts for
     the first time: the longest wait stands for all that have waited with it. What it still waits for in the end is told of where
@@ -110,7 +111,7 @@ class Reader(FastHttpUser):
 
     def view(self) -> str:
         """The URL's query."""
-        return VIEWS[self.number % len(VIEWS)]
+        return VIEWS[self.number % self.environment.parsed_options.pages]
 
     def ledger(self) -> str:
         """The file with the moments when what the page counts was sent; '' where nobody tells."""

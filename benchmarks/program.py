@@ -22,18 +22,18 @@ from nebuloviz.models import IngestOffset
 from tests.servers.base import free_port
 
 PASSWORD = "a password for the benchmark"  # noqa: S105 - guards a database of made-up sales
-SALES = 500_000
+SALES = 5_000_000
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
-def filled_program(n_sales: int = SALES, /, **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], str, str]]:
+def filled_program(**environment: str) -> Iterator[tuple[subprocess.Popen[bytes], str, str]]:
     """A program with made-up sales: its process, its address, and the password of `admin`."""
     server = DeployedPostgres.started()
     try:
         database = Database(server.url)
         migrate.upgrade(database)
-        fill(database, n_sales)
+        fill(database, SALES)
         with running(NEBULOVIZ_DATABASE_URL=server.url, **environment) as (process, address, _folder):
             yield process, address, PASSWORD
     finally:

@@ -17,7 +17,7 @@ import psutil
 from kafka import KafkaConsumer, TopicPartition
 from sqlalchemy import func, select
 
-from benchmarks.load import SALES_A_SECOND, run, shown
+from benchmarks.load import PAGES, SALES_A_SECOND, run, shown
 from benchmarks.program import SALES, ingesting, running, stored
 from benchmarks.sales import fill
 from benchmarks.servers import DeployedPostgres
@@ -33,8 +33,8 @@ _SAMPLE_SECONDS, _DRAIN_SECONDS = 5.0, 60.0
 _PARTS = 5  # memory of the last fifth is compared with that of the second: the first one warms up
 
 
-def figures(minutes: float = 30.0) -> Iterator[Figure]:
-    """One run of so many minutes."""
+def figures(minutes: float = 30.0, pages: int = PAGES) -> Iterator[Figure]:
+    """One run of so many minutes; of `pages` see `benchmarks.load.run`."""
     with ExitStack() as stack:
         postgres, kafka = DeployedPostgres.started(), KafkaServer.started()
         stack.callback(postgres.close)
@@ -53,7 +53,7 @@ def figures(minutes: float = 30.0) -> Iterator[Figure]:
         )
         consumer = stack.enter_context(ingesting(postgres.url, kafka.url, topic))
         with Memory({"web": web.pid, "consumer": consumer.pid}) as memory:
-            seen = run(address, kafka.url, topic, minutes * 60)
+            seen = run(address, kafka.url, topic, minutes * 60, pages)
         yield from shown(seen)
         yield from memory.figures()
         yield from _kept(database, kafka, topic, int(SALES_A_SECOND * minutes * 60), known)

@@ -17,6 +17,7 @@ from nebuloviz.bootstrap.storage import database
 from nebuloviz.permissions import ROLES
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.settings import load
+from tests.served import TRUSTED
 
 ROOT = Path(__file__).parents[1]
 PASSWORD = "correct horse battery"
@@ -64,7 +65,8 @@ class Program:
 
     def client(self, **headers: str) -> httpx.Client:
         """A browser that nobody has used yet."""
-        return httpx.Client(base_url=self.url, timeout=60, headers={"X-Forwarded-For": self.address()} | headers)
+        own = {"X-Forwarded-For": self.address()}
+        return httpx.Client(base_url=self.url, timeout=60, verify=TRUSTED, headers=own | headers)
 
     def signed_in(self, role: str, password: str = PASSWORD) -> httpx.Client:
         """A new browser, signed in as the user named like `role`."""

@@ -11,6 +11,7 @@ import pytest
 from nebuloviz.services.passwords import ROUNDS
 from tests.program import PASSWORD, csrf_token
 from tests.security.conftest import Target
+from tests.served import TRUSTED
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 #: Passwords that have made programs stumble.
@@ -118,7 +119,7 @@ class TestFailures:
                 "X_Forwarded_For": claimed,
                 "X-Forwarded-For": f"{claimed}, {own}",
             }
-            with httpx.Client(base_url=target.url, headers=headers, timeout=60) as client:
+            with httpx.Client(base_url=target.url, headers=headers, verify=TRUSTED, timeout=60) as client:
                 statuses.append(sign_in_api(client, f"spoof-{number}", "x").status_code)
         assert statuses == [401] * 5 + [429] * 2
 
