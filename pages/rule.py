@@ -263,12 +263,15 @@ def stop_backtest(clicks: Any) -> Any:
     Permission.ALERTS_READ,
     Output(_TRIED, "data", allow_duplicate=True),
     Input(backtests.label_id(ALL, ALL, ALL), "n_clicks"),
+    State(backtests.label_id(ALL, ALL, ALL), "id"),
+    State(backtests.label_id(ALL, ALL, ALL), "aria-pressed"),
     prevent_initial_call=True,
 )
-def label(clicks: Any) -> Any:
+def label(clicks: Any, ids: Any, labelled: Any) -> Any:
     """Say what a would-be alert was."""
     pressed = isinstance(clicks, list) and any(clicks)
-    chosen = backtests.chosen(ask(services().backtests.latest), ctx.triggered_id) if pressed else None
+    latest = ask(services().backtests.latest) if pressed else None
+    chosen = backtests.chosen(latest, ctx.triggered_id, ids, labelled)
     if chosen is None:
         raise PreventUpdate
     view, alert, verdict = chosen

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from tests.program import PASSWORD, ROOT, csrf_token
-from tests.servers.base import HOST, free_port
+from tests.servers.base import HOST, TRUSTED, free_port
 from tests.servers.nginx import NginxServer
 
 START_SECONDS = 300.0
@@ -59,7 +59,7 @@ class Member:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+            return httpx.get(f"{self.url}/readyz", timeout=5, verify=TRUSTED).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -69,7 +69,7 @@ class Member:
 
     def watches_series(self) -> bool:
         """Whether its own figures say that it has been elected."""
-        found = _CHECKED.search(httpx.get(f"{self.url}/metrics", timeout=10).text)
+        found = _CHECKED.search(httpx.get(f"{self.url}/metrics", timeout=10, verify=TRUSTED).text)
         return found is not None and float(found[1]) > 0
 
 

@@ -125,6 +125,17 @@ def untranslated_texts(source: str) -> list[Finding]:
     return list(dict.fromkeys(found.values()))
 
 
+def texts_in_f_strings(source: str) -> list[Finding]:
+    """Texts marked for translation within an f-string, where whoever collects them does not look: they would stay English."""
+    return [
+        f"{call.lineno}: marked within an f-string {ast.unparse(call)[:60]}"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.JoinedStr)
+        for call in _calls(node)
+        if _last_name(call.func) in TRANSLATORS
+    ]
+
+
 def _shown_by_call(node: ast.AST, own_components: set[str]) -> Iterator[ast.expr]:
     if not isinstance(node, ast.Call):
         return

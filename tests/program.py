@@ -17,7 +17,7 @@ from nebuloviz.bootstrap.storage import database
 from nebuloviz.permissions import ROLES
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.settings import load
-from tests.served import TRUSTED
+from tests.servers.base import TRUSTED
 
 ROOT = Path(__file__).parents[1]
 PASSWORD = "correct horse battery"

@@ -10,10 +10,7 @@ import httpx
 import uvicorn
 
 from nebuloviz.connections import PatientConnection
-
-HOST = "127.0.0.1"
-#: Whom a client trusts: read once, as it takes longer than most requests.
-TRUSTED = httpx.create_ssl_context()
+from tests.servers.base import HOST, TRUSTED
 
 
 class Served:

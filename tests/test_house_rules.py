@@ -153,6 +153,16 @@ class TestTexts:
     def test_without_translation_are_found(self, source: str, count: int) -> None:
         assert len(house_rules.untranslated_texts(source)) == count
 
+    @pytest.mark.parametrize(
+        ("source", "count"),
+        [("f'{_(\"All\")}: {n}'", 1), ("f'{a}' + _('All')", 0), ("_('All') + f': {number(n)}'", 0)],
+    )
+    def test_within_f_strings_are_found(self, source: str, count: int) -> None:
+        assert len(house_rules.texts_in_f_strings(source)) == count
+
+    def test_are_never_marked_within_f_strings(self) -> None:
+        check(house_rules.texts_in_f_strings, files("pages/*.py", "nebuloviz/**/*.py"))
+
     def test_are_all_marked_for_translation(self) -> None:
         check(house_rules.untranslated_texts, files("pages/*.py", "nebuloviz/web/**/*.py"))
 

@@ -37,7 +37,7 @@ class DigestNews:
             parts.append(html_paragraph(lines[-1]))
         if self.settings.origin:
             address = f"{self.settings.origin}/insights"
-            lines.append(f"{_('Insights')}: {address}")
+            lines.append(_("Insights") + f": {address}")
             parts.append(html_button(_("Insights"), address))
         why = _("You get this by a channel of {name}; the page Notifications has its rules.", name=self.settings.name)
         lines.append(why)

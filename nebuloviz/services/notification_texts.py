@@ -70,7 +70,7 @@ class AlertNews:
             lines.append(self._more)
             parts.append(html_paragraph(self._more))
         if self.settings.origin:
-            lines.append(f"{_('All alerts')}: {self.settings.origin}/alerts")
+            lines.append(_("All alerts") + f": {self.settings.origin}/alerts")
             parts.append(html_button(_("All alerts"), f"{self.settings.origin}/alerts"))
         why = _("You get this by a channel of {name}; the page Notifications has its rules.", name=self.settings.name)
         lines.append(why)
@@ -168,7 +168,8 @@ def _html(item: Told, picture_number: int, settings: InstallationSettings) -> st
 
 def _chat(item: Told, settings: InstallationSettings) -> str:
     address = address_of(item.alert, settings)
-    link = f" <{address}|{_literal(_('Open the alert'))}>" if address else ""
+    open_it = _literal(_("Open the alert"))
+    link = f" <{address}|{open_it}>" if address else ""
     words = f"*{_literal(_kind(item))}* {_literal(alert_words(item.alert))}"
     return f"{words}\n{_literal(series_words(item.alert))} · {_literal(_when(item))}{link}"
 

@@ -93,8 +93,9 @@ class Dashboard(Dash):
         if own == "auto":  # the browser follows the system then, also where that changes
             attributes += ' data-nv-theme="auto"'
         locale = escape(locale_address(preferences))
+        loading = _("Loading…")
         parts["app_entry"] = (
-            f'<div id="react-entry-point"><div class="_dash-loading" role="status">{_("Loading…")}</div></div>'
+            f'<div id="react-entry-point"><div class="_dash-loading" role="status">{loading}</div></div>'
         )
         page = _INDEX.replace("{%nv_attributes%}", attributes)
         page = page.replace("{%nv_styles%}", "\n    ".join(_stylesheets()))

@@ -67,13 +67,45 @@ def page(browser: Any) -> Any:
     return rule
 
 
-def test_a_backtest_is_drawn_on_the_reader_s_clock_with_what_was_planned(drawn: Drawn) -> None:
-    start = datetime(2026, 6, 1, tzinfo=UTC)
-    starts = tuple(start + timedelta(hours=n) for n in range(4))
-    alert = WouldBeAlert("orders|region=north", starts[1], starts[2], 0.0, 9.0, "high")
+START = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def tried(label: str = "") -> BacktestView:
+    """Four hours, the second of which would have alerted."""
+    starts = tuple(START + timedelta(hours=n) for n in range(4))
+    alert = WouldBeAlert("orders|region=north", starts[1], starts[2], 0.0, 9.0, "high", label)
     course = BacktestCourse(alert.series, starts, (9.0, 0.0, None, 9.0), (5.0,) * 4, (12.0,) * 4)
     side = BacktestSide(RuleDraft("", "threshold", "orders"), 1, (alert,), (course,))
-    view = BacktestView(1, "done", start, start + timedelta(hours=4), 1, 1, "", (side,))
+    return BacktestView(1, "done", START, START + timedelta(hours=4), 1, 1, "", (side,))
+
+
+@pytest.mark.parametrize("label", ["", "real"])
+def test_a_label_that_is_sent_twice_is_taken_once(label: str) -> None:
+    """As long as the reader sees it as it was, pressing it means the same."""
+    real, expected = backtests.label_id(0, 0, "real"), backtests.label_id(0, 0, "expected")
+    for seen, said in (("false", "real"), ("true", "")):
+        found = backtests.chosen(tried(label), real, [expected, real], ["false", seen])
+        assert found is not None
+        assert found[2] == said
+
+
+@pytest.mark.parametrize("junk", [None, 5, {}, "x", [None], [[1]]])
+def test_labels_take_anything_that_a_browser_may_send(junk: Any) -> None:
+    real = backtests.label_id(0, 0, "real")
+    for id, ids, pressed in ((junk, [real], ["true"]), (real, junk, ["true"]), (real, [real], junk)):
+        found = backtests.chosen(tried(), id, ids, pressed)
+        assert found is None or found[2] == "real"
+
+
+def test_a_backtest_is_told_of_in_the_reader_s_language(drawn: Drawn) -> None:
+    with use(Preferences("de", "UTC")):
+        shown = drawn(backtests.result(tried(), Style(), lambda _key: []))
+    assert "Alerts that would have been" not in shown
+
+
+def test_a_backtest_is_drawn_on_the_reader_s_clock_with_what_was_planned(drawn: Drawn) -> None:
+    view, start = tried(), START
+    starts = [start + timedelta(hours=n) for n in range(4)]
     days = PlannedDays(start.date(), start.date(), "closure", "Stocktaking", "region", "north", 1)
     asked = []
 

@@ -11,7 +11,7 @@ import pytest
 from nebuloviz.services.passwords import ROUNDS
 from tests.program import PASSWORD, csrf_token
 from tests.security.conftest import Target
-from tests.served import TRUSTED
+from tests.servers.base import TRUSTED
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 #: Passwords that have made programs stumble.

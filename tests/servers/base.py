@@ -17,9 +17,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Self
 
+import httpx
 import psutil
 
 HOST = "127.0.0.1"
+#: Whom a client trusts: read once, as it takes longer than most requests.
+TRUSTED = httpx.create_ssl_context()
 #: Below the range that systems take outgoing ports from: a client that keeps knocking at a stopped server's port could
 #: otherwise be given that very port and connect to itself.
 PORTS = range(20_000, 30_000)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.servers.base import HOST, Server, find_program
+from tests.servers.base import HOST, TRUSTED, Server, find_program
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "scale.md"
 _PATIENCE = "proxy_read_timeout 60s;"  # longer here: how fast the machine is decides nothing
@@ -57,4 +57,4 @@ class NginxServer(Server):
         return [str(self._program), "-p", str(self.folder), "-c", "nginx.conf", "-e", "stderr"]
 
     def check(self) -> None:
-        httpx.get(f"{self.url}/healthz", timeout=5)
+        httpx.get(f"{self.url}/healthz", timeout=5, verify=TRUSTED)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import httpx
 import yaml
 
-from tests.servers.base import HOST, Server, find_program
+from tests.servers.base import HOST, TRUSTED, Server, find_program
 
 
 class PrometheusServer(Server):
@@ -35,7 +35,7 @@ class PrometheusServer(Server):
         return [str(self._program), *(f"--{name}={value}" for name, value in options.items())]
 
     def check(self) -> None:
-        httpx.get(f"{self.url}/-/ready", timeout=5).raise_for_status()
+        httpx.get(f"{self.url}/-/ready", timeout=5, verify=TRUSTED).raise_for_status()
 
     def values(self, expression: str) -> Sequence[float]:
         """What the expression is now, one number a series.
@@ -50,6 +50,7 @@ class PrometheusServer(Server):
         return [series["metric"] for series in self._asked(expression)]
 
     def _asked(self, expression: str) -> list[dict[str, Any]]:
-        answer = httpx.post(f"{self.url}/api/v1/query", data={"query": expression}, timeout=10).raise_for_status()
+        asked = {"query": expression}
+        answer = httpx.post(f"{self.url}/api/v1/query", data=asked, timeout=10, verify=TRUSTED).raise_for_status()
         found: list[dict[str, Any]] = answer.json()["data"]["result"]
         return found

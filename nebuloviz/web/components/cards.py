@@ -139,7 +139,8 @@ def _columns(
     for metric in metrics:
         columns.append((metric.label, True, _number_cell(metric, metric.slug)))
         if f"{metric.slug}:comparison" in frame:
-            words = f"{metric.label}, {comparison or _('before')}"
+            before = comparison or _("before")
+            words = f"{metric.label}, {before}"
             columns.append((words, True, _number_cell(metric, f"{metric.slug}:comparison")))
         if f"{metric.slug}:low" in frame:
             columns.append((_("Expected range"), True, functools.partial(_range_cell, metric)))
@@ -150,7 +151,7 @@ def _columns(
 
 def _time_cell(grain: str, row: dict[str, Any]) -> html.Th:
     label = bucket_label(row["bucket"].to_pydatetime(), grain)
-    return html.Th(f"{label} · {_('so far')}" if row.get("unfinished") else label, scope="row")
+    return html.Th(f"{label} · " + _("so far") if row.get("unfinished") else label, scope="row")
 
 
 def _name_cell(slug: str, labels: Mapping[str, str], row: dict[str, Any]) -> html.Td:

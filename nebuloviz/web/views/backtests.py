@@ -212,8 +212,9 @@ def course_table(view: BacktestView | None, id: object) -> Component | None:
 def _alerts(place: int, side: BacktestSide) -> Component:
     latest = list(enumerate(side.alerts))[-LISTED:][::-1]
     heads = (_("When"), _("Severity"), _("What was it?"))
-    name = f"{_('Alerts that would have been')} · {number(place + 1)}"  # two settings have a table each
-    return table(name, heads, [_row(place, index, each) for index, each in latest])
+    name = _("Alerts that would have been")
+    rows = [_row(place, index, each) for index, each in latest]
+    return table(f"{name} · {number(place + 1)}", heads, rows)  # two settings have a table each
 
 
 def _row(place: int, number: int, alert: WouldBeAlert) -> Component:
@@ -250,16 +251,22 @@ def _series_words(series: str) -> str:
     return " · ".join(value_label(value) for _name, value in SeriesKey.parse(series).dimensions) or _("All sales")
 
 
-def chosen(view: BacktestView | None, id: object) -> tuple[BacktestView, WouldBeAlert, str] | None:
-    """The alert that a label's button is about, and what is said of it: pressing a pressed one takes it back."""
-    if view is None or not isinstance(id, dict):
+def chosen(
+    view: BacktestView | None, id: object, ids: object, pressed: object
+) -> tuple[BacktestView, WouldBeAlert, str] | None:
+    """The alert that a label's button is about, and what is said of it: pressing a pressed one takes it back.
+
+    Which of `ids` are `pressed` is as the reader saw it: Dash may send the same press twice, which must not take back at once.
+    """
+    if view is None or not isinstance(id, dict) or not isinstance(ids, list) or not isinstance(pressed, list):
         return None
     place, verdict = id.get("alert"), str(id.get("of"))
     alerts: Sequence[WouldBeAlert] = found.alerts if (found := side_of(view, id)) else ()
     if not _inside(place, alerts):
         return None
     alert = alerts[int(str(place))]
-    return view, alert, "" if alert.label == verdict else verdict
+    taken_back = (id, "true") in zip(ids, pressed, strict=False)
+    return view, alert, "" if taken_back else verdict
 
 
 def side_of(view: BacktestView | None, id: object) -> BacktestSide | None:

@@ -271,7 +271,8 @@ def _segment_words(key: str) -> str:
 
 def segment_words(name: str, value: str) -> str:
     """A value of a dimension, as it is chosen from a list."""
-    return f"{dimension(name).label}: {value or _('Not given')}"
+    shown = value or _("Not given")
+    return f"{dimension(name).label}: {shown}"
 
 
 def _clock(rule: NotificationRule) -> list[int]:
