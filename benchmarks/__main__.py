@@ -27,6 +27,7 @@ PARTS = {
     "memory": "Resident memory",
     "scale": "Several processes",
     "load": "25 readers of Overview while 500 sales a second arrive",
+    "pressure": "100 readers, and a watch that learns while 25 read",
     "soak": "The same for a long time, and what is left of it",
 }
 

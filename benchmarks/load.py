@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -33,6 +34,7 @@ from tests.servers import KafkaServer
 
 READERS, SALES_A_SECOND, PAGES = 25, 500, 6
 _MARK = "Mark"  # the category of sales that are looked for
+_REFUSED = re.compile(r"\d+ [a-z ]+: (\d+) ")  # in the readers' log
 _AGAIN = ", again"  # how the name of what is asked once more ends
 _MARK_SECONDS, _LOOK_SECONDS, _PATIENCE_SECONDS = 3.0, 0.1, 30.0
 _OPENING_SECONDS = 900.0
@@ -79,6 +81,10 @@ class Readers:
                 found[entry["name"].partition(" ")[0]] += entry["num_failures"]
         return found
 
+    def statuses(self) -> set[int]:
+        """How requests were refused; 0: not at all answered."""
+        return {int(status) for status in _REFUSED.findall(self.log)}
+
     def denied(self) -> int:
         """How much was refused when it was asked once more as well."""
         return sum(entry["num_failures"] for entry in self.entries if entry["name"].endswith(_AGAIN))
@@ -86,18 +92,22 @@ class Readers:
 
 @contextmanager
 def reading(
-    address: str, password: str = PASSWORD, ledger: Ledger | None = None, pages: int = PAGES - 1
+    address: str,
+    password: str = PASSWORD,
+    ledger: Ledger | None = None,
+    pages: int = PAGES - 1,
+    count: int = READERS,
 ) -> Iterator[Readers]:
-    """All of them read while the block runs, each with one of `pages` open before. One more looks at the marks of a `ledger`, if any.
+    """So many read while the block runs, each with one of `pages` open before. One more looks at the marks of a `ledger`, if any.
 
     More different pages than the readers' five are that one's.
     """
     users = ["Reader", "MarkReader"] if ledger and pages == PAGES else ["Reader"]
-    count = str(READERS + len(users) - 1)
+    all_of_them = str(count + len(users) - 1)
     readers = Readers()
     with tempfile.TemporaryDirectory() as folder:
         log, found = Path(folder, "log"), Path(folder, "found.json")
-        words = ["--headless", "--only-summary", "--users", count, "--spawn-rate", count, "--host", address]
+        words = ["--headless", "--only-summary", "--users", all_of_them, "--spawn-rate", all_of_them, "--host", address]
         words += ["--pages", str(min(pages, PAGES - 1))]
         words += ["--json-file", str(found.with_suffix("")), "--logfile", str(log)]
         words += (
@@ -136,10 +146,10 @@ class Seen:
     in_api: list[float]
 
 
-def run(address: str, kafka_url: str, topic: str, seconds: float, pages: int = PAGES) -> Seen:
+def run(address: str, kafka_url: str, topic: str, seconds: float, pages: int = PAGES, readers: int = READERS) -> Seen:
     """Let everybody read and sales arrive for so long.
 
-    The readers look at so many different pages: with 1 all at Overview as it opens, with 6 at five, and one more at a page of the
+    The `readers` look at so many different pages: with 1 all at Overview as it opens, with 6 at five, and one more at a page of the
     marked sales that nobody else looks at.
     """
     count = int(SALES_A_SECOND * seconds)
@@ -147,11 +157,11 @@ def run(address: str, kafka_url: str, topic: str, seconds: float, pages: int = P
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder))
         sales = encoded(ledger.noted(simulated_sales(seed=1), ledger.sent))
-        with reading(address, ledger=ledger, pages=pages) as readers, _threads(seconds) as start:
+        with reading(address, ledger=ledger, pages=pages, count=readers) as seen, _threads(seconds) as start:
             until = time.monotonic() + seconds
             start(send, kafka_url, topic, islice(sales, count), SALES_A_SECOND, count)
             start(_look_for_marks, address, kafka_url, topic, until, ledger, in_api)
-    return Seen(readers, in_api)
+    return Seen(seen, in_api)
 
 
 class Ledger:
