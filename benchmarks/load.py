@@ -38,6 +38,7 @@ _REFUSED = re.compile(r"\d+ [a-z ]+: (\d+) ")  # in the readers' log
 _AGAIN = ", again"  # how the name of what is asked once more ends
 _MARK_SECONDS, _LOOK_SECONDS, _PATIENCE_SECONDS = 3.0, 0.1, 30.0
 _OPENING_SECONDS = 900.0
+_SIGNED_IN_SECONDS = 600.0  # a token ends before a soak does
 _CREDENTIALS = {"username": "admin", "password": PASSWORD}
 
 
@@ -203,9 +204,12 @@ def _threads(seconds: float) -> Iterator[Any]:
 
 def _look_for_marks(address: str, kafka_url: str, topic: str, until: float, ledger: Ledger, seen: list[float]) -> None:
     with httpx.Client(base_url=address, timeout=_PATIENCE_SECONDS) as api:
-        token = api.post("/api/v1/auth/token", json=_CREDENTIALS).json()["access_token"]
-        api.headers["Authorization"] = f"Bearer {token}"
+        signed_in_at = float("-inf")
         while time.monotonic() < until:
+            if time.monotonic() - signed_in_at > _SIGNED_IN_SECONDS:
+                token = api.post("/api/v1/auth/token", json=_CREDENTIALS).json()["access_token"]
+                api.headers["Authorization"] = f"Bearer {token}"
+                signed_in_at = time.monotonic()
             name = f"mark-{len(seen)}-{time.time_ns()}"
             sale = next(simulated_sales(seed=len(seen))) | {"product_id": name, "product": name, "category": _MARK}
             start = time.monotonic()
