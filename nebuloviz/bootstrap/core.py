@@ -25,9 +25,8 @@ from nebuloviz.services.stored_settings import DatabaseSettings
 from nebuloviz.settings import Settings
 
 SHUTDOWN_SECONDS = 8.0
-GATHER_SECONDS = (
-    0.2  # of a steady stream: what a sale waits for at most, so that storing leaves the processor to others
-)
+#: Of a steady stream: what a sale waits for at most, so that storing leaves the processor to others.
+GATHER_SECONDS = 0.2
 PREPARE_PAUSE_SECONDS = 2.0
 
 
