@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
+from http.client import HTTPResponse
 
 import pytest
 from starlette.applications import Starlette
@@ -34,7 +35,9 @@ def connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
 def test_at_rest_it_is_kept_for_the_next_request(connection: socket.socket) -> None:
     for _ in range(2):
         connection.sendall(ASKED)
-        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+        answer = HTTPResponse(connection)
+        answer.begin()
+        assert (answer.status, answer.read()) == (200, b"hello")
         time.sleep(LOOKS * connections.LOOK_SECONDS)
 
 

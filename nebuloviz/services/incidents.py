@@ -30,7 +30,7 @@ def relate(session: Session, alert_id: int) -> None:
     if found == {alert.incident_id}:
         return
     joined = (Alert.id == alert.id) | Alert.incident_id.in_(found - {first})
-    session.execute(update(Alert).where(joined).values(incident_id=first).execution_options(synchronize_session=False))
+    session.execute(update(Alert).where(joined).values(incident_id=first))  # and in what the session holds of them
 
 
 def _about_the_same(one: Alert, other: Alert) -> bool:

@@ -57,12 +57,10 @@ def test_those_at_the_same_time_about_the_same_are_one(
     database: Database, alerts: list[tuple[dict[str, str], int, int]], together: list[list[dict[str, str]]]
 ) -> None:
     with database.transaction() as session:
-        for alert in alerts:
-            raised(session, *alert)
+        held = [session.get_one(Alert, raised(session, *alert)) for alert in alerts]  # and see what becomes of them
         assert groups(session) == together
-        first = session.scalars(select(Alert).order_by(Alert.id)).first()
-        assert first is not None
-        assert first.incident_id == first.id
+        assert held[0].incident_id == held[0].id
+        assert len({each.incident_id for each in held}) == len(together)
 
 
 def test_an_alert_that_grows_meets_those_that_it_reaches(database: Database) -> None:
