@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from nebuloviz.detection.alerts import Finding, OpenAlert, Step, in_turn, next_state
 from nebuloviz.detection.day_watch import DayFigures, DayWatch
@@ -55,19 +56,29 @@ class AlertBook:
 
 
 def replay(days: Iterable[ReplayedDay], series: GrainedWatch, by_day: DayWatch, lines: LineWatch) -> Iterator[Finding]:
-    """The findings that raise alerts, in order of time. Models are fitted between two days, on the days before."""
+    """The findings that raise alerts, in order of time. Models are fitted between two days, as `training` says."""
     book, day_book = AlertBook({}), AlertBook({})
+    learn = partial(_train_if_due, lines)
     for day in days:
         hours, grain = day.closed.hours, HOUR if series.active is None else QUARTER_HOUR
-        found = [*lines.feed(day.lines), *lines.close(hours.end), *series.feed(day.closed)]
+        found = [*lines.feed(day.lines, learn), *lines.close(hours.end, learn)]
+        for closed in day.closed.by_day(series.settings.calendar):
+            found += series.feed(closed)
+            _train_if_due(series)
         for bucket in range(grain.of_hour(hours.start), grain.of_hour(hours.end)):
             end = grain.time_of(bucket + 1)
             due = [finding for finding in found if end - grain.length < finding.moment <= end]
             yield from book.close(due, end)
-        yield from day_book.close(by_day.feed(day.days), HOUR.time_of(hours.end))
-        for watch in (series, by_day, lines):
-            if watch.fit_due:
-                watch.train()
+        found = []
+        for figures in day.days:
+            found += by_day.feed(figures)
+            _train_if_due(by_day)
+        yield from day_book.close(found, HOUR.time_of(hours.end))
+
+
+def _train_if_due(watch: GrainedWatch | DayWatch | LineWatch) -> None:
+    if watch.fit_due:
+        watch.train()
 
 
 def as_json_line(finding: Finding) -> str:

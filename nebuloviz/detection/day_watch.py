@@ -25,8 +25,8 @@ from nebuloviz.detection.day_model import (
 from nebuloviz.detection.history import COMPANY, KEEP_DAYS, Segment
 from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, IntArray, SeriesKey, Watching, time_of_hour
 from nebuloviz.detection.series_model import WatchSettings
+from nebuloviz.detection.training import training_due
 
-REFIT_DAYS = 7
 RECENT_DAYS = 28  # what says whether a series sells enough to be judged
 Shown = tuple[float, float, float, float]  # observed, expected, low, high
 _NEVER = np.iinfo(np.int64).max // 2
@@ -97,12 +97,11 @@ class DayWatch:
 
     @property
     def fit_due(self) -> bool:
-        """There is enough history for a first model, or the model is a week old."""
+        """There is enough history for a first model, or a week has begun since the last one."""
         if self.next_day is None or not self._past:
             return False
-        if self.model is None:
-            return self.next_day - self.first_day >= self.settings.warmup_weeks * 7
-        return self.next_day - self.model.trained_until >= REFIT_DAYS
+        known = None if self.model is None else self.model.trained_until
+        return training_due(self.next_day, self.first_day, known, self.settings.warmup_weeks)
 
     def train(self) -> DayModel:
         """Fit on what was fed so far, and judge by that from the next day on."""

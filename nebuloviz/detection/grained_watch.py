@@ -13,11 +13,11 @@ from datetime import datetime
 import numpy as np
 
 from nebuloviz.detection.alerts import Finding
-from nebuloviz.detection.calendar import open_hours
+from nebuloviz.detection.calendar import Calendar, open_hours
 from nebuloviz.detection.grain import HOUR, QUARTER_HOUR
 from nebuloviz.detection.history import COMPANY, Segment
 from nebuloviz.detection.lessons import Lesson
-from nebuloviz.detection.series import HOURS_PER_DAY, Buckets, Watching
+from nebuloviz.detection.series import HOURS_PER_DAY, Buckets, Watching, runs
 from nebuloviz.detection.series_model import WatchSettings
 from nebuloviz.detection.series_watch import RECENT_WEEKS, News, SeriesWatch
 
@@ -33,14 +33,14 @@ class Closed:
     hours: Buckets
     quarters: Buckets | None = None
 
-    def by_day(self) -> Iterator[Closed]:
-        """As much as a day of each at a time, in order of time."""
+    def by_day(self, calendar: Calendar) -> Iterator[Closed]:
+        """What lies in one local day at a time, in order of time: between two of them is when models are trained."""
         first, last = self.hours.start, self.hours.end
         if self.quarters is not None:
             first = min(first, QUARTER_HOUR.hour_of(self.quarters.start))
             last = max(last, QUARTER_HOUR.hour_of(self.quarters.end - 1) + 1)
-        for start in range(first, last, HOURS_PER_DAY):
-            end = start + HOURS_PER_DAY
+        days = calendar.wall_hours(np.arange(first, last)) // HOURS_PER_DAY
+        for start, end in ((first + begin, first + over) for begin, over in runs(days)):
             of_hour = QUARTER_HOUR.of_hour
             quarters = None if self.quarters is None else self.quarters.between(of_hour(start), of_hour(end))
             yield Closed(self.hours.between(start, end), quarters)

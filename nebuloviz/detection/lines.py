@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -36,12 +36,16 @@ from nebuloviz.detection.series import (
     runs,
     time_of_hour,
 )
+from nebuloviz.detection.training import training_due
 
 NOVELTY = timedelta(hours=24)
-REFIT_DAYS = 7
 _SAMPLE_EVERY = 20
 _SAMPLE_TOP = 5
 _RANGE_SPREADS = 2.0
+
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass
@@ -84,8 +88,9 @@ class LineWatch:
     Causal: a finding depends on the lines up to its own, and on those of its own invoice, which should arrive in one batch.
     However lines are cut into batches otherwise, the findings are the same.
 
-    `close` an hour to judge the share of price drops in it; `train` when `fit_due`. Pickle it to keep it; or keep its `model`,
-    begin with that another time, and let it `remember` the last weeks.
+    `close` an hour to judge the share of price drops in it; `train` when `fit_due`, best while it is `between_days`: that is called
+    when a local day is over, before the next one is judged. Pickle it to keep it; or keep its `model`, begin with that another
+    time, and let it `remember` the last weeks.
     """
 
     settings: LineSettings = field(default_factory=LineSettings)
@@ -95,6 +100,7 @@ class LineWatch:
     drops: DropCounter = field(init=False)
     first_day: int | None = None
     _open: _OpenHour | None = None
+    _judging: bool = True
     _seen: int = 0
     _large_amount: float = np.inf  # of one line, as the days before today have it
     _price: _Samples = field(default_factory=lambda: _Samples(2))
@@ -105,31 +111,48 @@ class LineWatch:
         known = self.model.segments if self.model else (COMPANY,)
         self.drops = DropCounter(self.settings.dimensions, self.settings.max_segments, list(known))
 
-    def feed(self, lines: Lines) -> list[Finding]:
+    def feed(self, lines: Lines, between_days: Callable[[], None] = _nothing) -> list[Finding]:
         """Findings of these lines; `Finding.line` is the place in the batch."""
         found: list[Finding] = []
         latest = self._open.hour if self._open else int(lines.hour.min(initial=2**40))
         hours = np.maximum.accumulate(np.maximum(lines.hour, latest)) if len(lines) else lines.hour
         for start, end in runs(hours):
-            found += self._advance(int(hours[start]))
+            found += self._advance(int(hours[start]), between_days)
             found += self._feed_hour(lines[start:end], start)
         return found
 
-    def remember(self, lines: Lines) -> None:
+    def remember(self, lines: Lines, between_days: Callable[[], None] = _nothing) -> None:
         """As `feed`, of lines that were judged before, or never will be: they teach, and are not judged."""
-        model, self.model = self.model, None
-        self.feed(lines)
-        self.model = model
+        self._judging = False
+        self.feed(lines, between_days)
+        self._judging = True
 
-    def close(self, hour: int) -> list[Finding]:
+    def close(self, hour: int, between_days: Callable[[], None] = _nothing) -> list[Finding]:
         """Nothing more is coming for the hours before `hour`."""
-        return self._advance(hour)
+        return self._advance(hour, between_days)
 
-    def _advance(self, hour: int) -> list[Finding]:
+    @property
+    def day(self) -> int:
+        """The local day under way (days since 1970); 0 before the first line."""
+        return self._day(self._open.hour) if self._open is not None else 0
+
+    def day_of(self, moment: datetime) -> int:
+        """The local day that holds an aware `moment`."""
+        return self._day(HOUR.bucket_of(moment))
+
+    def _day(self, hour: int) -> int:
+        return self._wall(hour) // HOURS_PER_DAY
+
+    @property
+    def _judge(self) -> LineModel | None:
+        """What lines are judged by; None where they are not."""
+        return self.model if self._judging else None
+
+    def _advance(self, hour: int, between_days: Callable[[], None]) -> list[Finding]:
         """Move on to a later hour: remember what the one under way taught, and judge its price drops."""
         if self._open is None:
             self._open = _OpenHour(hour)
-            self.first_day = self._wall(hour) // HOURS_PER_DAY
+            self.first_day = self._day(hour)
         if hour <= self._open.hour:
             return []
         done, self._open = self._open, _OpenHour(hour)
@@ -137,12 +160,16 @@ class LineWatch:
             prices, quantities = np.concatenate(done.log_price), np.concatenate(done.log_quantity)
             self.memory.learn(np.concatenate(done.rows), prices, quantities)
             self._keep_samples(done)
-        if self._wall(hour) // HOURS_PER_DAY > self._wall(done.hour) // HOURS_PER_DAY:
+        is_over = self.day > self._day(done.hour)
+        if is_over:
             self._large_amount = self.memory.large_amount()
-        return self._judge_drops(done.hour)
+        found = self._judge_drops(done.hour)
+        if is_over:
+            between_days()
+        return found
 
     def _keep_samples(self, done: _OpenHour) -> None:
-        day = self._wall(done.hour) // HOURS_PER_DAY
+        day = self._day(done.hour)
         price = np.vstack([features.price for features in done.features])
         self._price.add(day, price, self._seen)
         self._quantity.add(day, np.vstack([features.quantity for features in done.features]), self._seen)
@@ -175,11 +202,11 @@ class LineWatch:
         self, lines: Lines, features: LineFeatures, place: IntArray, promoted: BoolArray, sold_at: BoolArray
     ) -> Iterator[Finding]:
         """A price that its product is sold at (`sold_at`) is no error, however far from the others."""
-        if self.model is None:
+        if self._judge is None:
             return
         for name, judge, rows in (
-            (PRICE, self.model.price, np.where(sold_at[:, None], np.nan, features.price)),
-            (QUANTITY, self.model.quantity, features.quantity),
+            (PRICE, self._judge.price, np.where(sold_at[:, None], np.nan, features.price)),
+            (QUANTITY, self._judge.quantity, features.quantity),
         ):
             surprise = judge.surprise(rows)
             for i in np.flatnonzero(surprise >= self.settings.threshold(name)).tolist():
@@ -199,7 +226,7 @@ class LineWatch:
     def _judge_repeats(self, lines: Lines, offset: int) -> Iterator[Finding]:
         threshold = self.settings.threshold(REPEATS)
         for repeat in self.repeats.feed(lines):
-            if self.model is not None and repeat.surprise >= threshold:
+            if self._judge is not None and repeat.surprise >= threshold:
                 usual = (repeat.usual, 0.0, max(1.0, 4 * repeat.usual))
                 moment = _moment(lines, repeat.line)
                 key = SeriesKey(REPEATS)
@@ -207,16 +234,17 @@ class LineWatch:
 
     def _judge_drops(self, hour: int) -> list[Finding]:
         """Price drops in the hour just closed and the windows that end with it."""
-        if self.model is None or self._wall(hour) not in self.drops.counts:
+        model = self._judge
+        if model is None or self._wall(hour) not in self.drops.counts:
             return []
-        wall, n = self._wall(hour), len(self.model.drop_share)
+        wall, n = self._wall(hour), len(model.drop_share)
         counts = self.drops.table(wall // HOURS_PER_DAY - 1, wall + 1)
         deviations = drop_deviations(
-            DropCounts(counts.first_day, self.model.segments, counts.invoices[:, :n], counts.drops[:, :n]),
-            self.model.drop_share,
+            DropCounts(counts.first_day, model.segments, counts.invoices[:, :n], counts.drops[:, :n]),
+            model.drop_share,
         )[-1]
         judged = counts.invoices[-1, :n] > 0
-        surprise = np.where(judged, self.model.drops.surprise(deviations), -np.inf)
+        surprise = np.where(judged, model.drops.surprise(deviations), -np.inf)
         found = []
         for k in np.argsort(-surprise, kind="stable").tolist():
             if surprise[k] < self.settings.threshold(DROPS):
@@ -224,7 +252,7 @@ class LineWatch:
             if self.settings.calendar.is_promoted(wall, self.drops.segments[k]):
                 continue
             hours = HOUR.windows[int(deviations[k].argmax())]
-            due = float(counts.invoices[-hours:, k].sum() * self.model.drop_share[k])
+            due = float(counts.invoices[-hours:, k].sum() * model.drop_share[k])
             usual = (due, 0.0, (np.sqrt(due) + 0.75) ** 2)
             key, end = SeriesKey(DROPS, self.drops.segments[k]), time_of_hour(hour + 1)
             found.append(
@@ -271,21 +299,17 @@ class LineWatch:
 
     @property
     def fit_due(self) -> bool:
-        """There is enough history for a first model, or the model is a week old."""
+        """There is enough history for a first model, or a week has begun since the last one."""
         if self._open is None or self.first_day is None:
             return False
-        since, days = (
-            (self.first_day, self.settings.warmup_weeks * 7)
-            if self.model is None
-            else (self.model.trained_until, REFIT_DAYS)
-        )
-        return self._wall(self._open.hour) // HOURS_PER_DAY - since >= days
+        known = None if self.model is None else self.model.trained_until
+        return training_due(self.day, self.first_day, known, self.settings.warmup_weeks)
 
     def train(self) -> LineModel:
         """Fit on the whole days fed so far and adopt the result, here and now. Raises RuntimeError before the first line."""
         if self._open is None or self.first_day is None:
             raise RuntimeError("no sale line was fed yet")
-        until = self._wall(self._open.hour) // HOURS_PER_DAY
+        until = self.day
         since = max(self.first_day, until - self.settings.fit_weeks * 7)
         counts = self.drops.table(since, until * HOURS_PER_DAY)
         self.drops.forget((since - 1) * HOURS_PER_DAY)

@@ -15,10 +15,10 @@ from nebuloviz.detection.lessons import Lesson, bar_of
 from nebuloviz.detection.residuals import Scale, rolling_sum
 from nebuloviz.detection.series import BoolArray, Buckets, FloatArray, IntArray, SeriesKey, Watching
 from nebuloviz.detection.series_model import MetricModel, SeriesModel, Watched, WatchSettings, fit
+from nebuloviz.detection.training import training_due
 
 RANGE_SPREADS = 3.0  # the expected range reaches three robust standard deviations either way
 NOVELTY = timedelta(hours=24)
-REFIT_DAYS = 7
 RECENT_WEEKS = 4  # what says whether a series sells enough to be judged
 
 
@@ -123,11 +123,9 @@ class SeriesWatch:
 
     @property
     def fit_due(self) -> bool:
-        """There is enough history for a first model, or the model is a week old."""
-        until = self.history.whole_until
-        if self.model is None:
-            return until - self.history.first_day >= self.settings.warmup_weeks * 7
-        return until - self.model.trained_until >= REFIT_DAYS
+        """There is enough history for a first model, or a week has begun since the last one."""
+        known = None if self.model is None else self.model.trained_until
+        return training_due(self.history.whole_until, self.history.first_day, known, self.settings.warmup_weeks)
 
     def train(self) -> SeriesModel:
         """Fit on what was fed so far and adopt the result, here and now."""

@@ -24,6 +24,7 @@ from nebuloviz.detection.history import COMPANY, Segment
 from nebuloviz.detection.lessons import is_expected, lets_pass
 from nebuloviz.detection.series import FloatArray
 from nebuloviz.detection.series_model import WatchSettings
+from nebuloviz.detection.training import is_replaced
 from nebuloviz.metrics.answer import measure
 from nebuloviz.metrics.buckets import Bucket
 from nebuloviz.metrics.calendar import day_of, midnight
@@ -152,11 +153,11 @@ class DayWatcher:
         """What was found on each day, training where it is due. Holds no connection."""
         watch = running.watch
         found: dict[int, list[Finding]] = {}
+        first_judged = running.raise_from - 1  # what stood out then is no news the day after
         for day in figures:
             with timed(DETECTOR_SECONDS, detector=DAYS, step="score"):
                 found[day.first] = watch.feed(day)
-            # While it raises nothing anyway, the model that counts is the last one before it does
-            if watch.fit_due and day.first + 1 >= running.raise_from:
+            if watch.fit_due and not is_replaced(day.first + 1, first_judged):
                 with timed(DETECTOR_SECONDS, detector=DAYS, step="train"):
                     _log.info("day watch trained: %s", watch.train().version)
                 running.trained_at = now

@@ -6,6 +6,7 @@ and read again from facts.
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections import deque
@@ -28,6 +29,7 @@ from nebuloviz.detection.lessons import lets_pass
 from nebuloviz.detection.line_model import LineModel, LineSettings
 from nebuloviz.detection.lines import LineWatch
 from nebuloviz.detection.series import Lines
+from nebuloviz.detection.training import is_replaced
 from nebuloviz.ingest.sale import Sale
 from nebuloviz.models import MONEY_SCALE, QUANTITY_SCALE, ROLLUPS, DetectorState, SaleRow, microseconds
 from nebuloviz.observability import DETECTOR_SECONDS, log_context, timed
@@ -138,17 +140,16 @@ class LineWatcher:
         midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
         days = [midnight + n * _DAY for n in range((now - midnight) // _DAY + 1)]
         young = [day for day in days if day > now - MAX_AGE - 2 * _DAY]  # in them are all that can be on their way
+        train = functools.partial(self._train_if_due, detector, detector.day_of(now))
         for day in days[: len(days) - len(young)]:
             if self._stopping.is_set():
                 return detector
-            detector.remember(_lines([row[1:] for row in self._past(day, part)]))
+            detector.remember(_lines([row[1:] for row in self._past(day, part)]), train)
         past = [self._past(day, part) for day in young]
         self._stopping.wait(self._on_the_way_seconds)
         unjudged = {sale.key for batch in (sales, *self._queue.copy()) for sale in batch}
         for rows in past:
-            detector.remember(_lines([row[1:] for row in rows if row[0] not in unjudged]))
-        if detector.fit_due:
-            self._train(detector)
+            detector.remember(_lines([row[1:] for row in rows if row[0] not in unjudged]), train)
         return detector
 
     def _known(self, session: Session) -> LineModel | None:
@@ -165,12 +166,13 @@ class LineWatcher:
 
     def _judge(self, detector: LineWatch, sales: Sequence[Sale]) -> None:
         with timed(DETECTOR_SECONDS, detector=DETECTOR, step="score"):
-            findings = detector.feed(lines_of(sales))
+            findings = detector.feed(lines_of(sales), functools.partial(self._train_if_due, detector))
         self._found += [(f, None if f.line is None else sales[f.line]) for f in findings if f.novel]
-        if detector.fit_due:
-            self._train(detector)
 
-    def _train(self, detector: LineWatch) -> None:
+    def _train_if_due(self, detector: LineWatch, first_judged: int = 0) -> None:
+        """Between two days; not what is replaced before day `first_judged` begins."""
+        if not detector.fit_due or is_replaced(detector.day, first_judged):
+            return
         with timed(DETECTOR_SECONDS, detector=DETECTOR, step="train"):
             self._trained = detector.train()
         _log.info("line watch trained: %s", self._trained.version)

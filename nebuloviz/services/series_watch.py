@@ -34,6 +34,7 @@ from nebuloviz.detection.series import (
 )
 from nebuloviz.detection.series_model import WatchSettings
 from nebuloviz.detection.series_watch import SeriesWatch
+from nebuloviz.detection.training import is_replaced
 from nebuloviz.models import MONEY_SCALE, QUANTITY_SCALE, ROLLED_DIMENSIONS, DetectorState, IngestMinute, SaleRow
 from nebuloviz.observability import DETECTOR_CHECKED, DETECTOR_SECONDS, SERIES_WATCHED, log_context, timed
 from nebuloviz.services import imports, lease
@@ -194,11 +195,11 @@ class SeriesWatcher:
         watch = running.watch
         found: list[Finding] = []
         rebased = watch.rebased
-        for day in new.by_day():
+        first_judged = _day_of(running.raise_from, watch.settings) - 1  # what stood out then is no news the day after
+        for day in new.by_day(watch.settings.calendar):
             with timed(DETECTOR_SECONDS, detector=DETECTOR, step="score"):
                 found += watch.feed(day)
-            # While it raises nothing anyway, the model that counts is the last one before it does
-            if watch.fit_due and day.hours.start + HOURS_PER_DAY > min(running.raise_from, new.hours.end - 1):
+            if watch.fit_due and not is_replaced(watch.hours.history.whole_until, first_judged):
                 with timed(DETECTOR_SECONDS, detector=DETECTOR, step="train"):
                     watch.train()
                 running.trained_at = now
@@ -238,6 +239,11 @@ class SeriesWatcher:
         return True
 
 
+def _day_of(hour: int, settings: WatchSettings) -> int:
+    """The local day that an hour lies in."""
+    return int(settings.calendar.wall_hours(np.array([hour]))[0]) // HOURS_PER_DAY
+
+
 def _is_due(session: Session, closed: datetime, now: datetime, grain: Grain) -> bool:
     """Whether more has closed, or an import has ended, since the last step; and whether all its sales should be there."""
     newest = session.scalar(select(func.max(rollup_table("hour").c.bucket)))
@@ -271,9 +277,10 @@ def _new(session: Session, settings: WatchSettings, now: datetime, raise_from: i
     if first is None:
         return None
     watch = GrainedWatch(settings)
-    start = hour_of_time(first)
     # The first day is fed whole, so that the wall clock's days are.
-    watch.hours.next_bucket = start - int(settings.calendar.wall_hours(np.array([start]))[0]) % HOURS_PER_DAY
+    day = _day_of(hour_of_time(first), settings)
+    hours, _places = settings.calendar.utc_hours(day * HOURS_PER_DAY, (day + 1) * HOURS_PER_DAY)
+    watch.hours.next_bucket = int(hours[0])
     return _Running(watch, raise_from, trained_at=now)
 
 

@@ -44,14 +44,16 @@ def _rest() -> Lines:
 
 
 def _run(watch: LineWatch, lines: Lines, batch: int | None = None) -> list[Finding]:
+    def learn() -> None:
+        if watch.fit_due:
+            watch.train()
+
     found = []
     for start, end in runs(lines.hour // 24):
         day = lines[start:end]
         for first, last in _batches(day, batch):
-            found += watch.feed(day[first:last])
-        found += watch.close((int(day.hour[0]) // 24 + 1) * 24)
-        if watch.fit_due:
-            watch.train()
+            found += watch.feed(day[first:last], learn)
+        found += watch.close((int(day.hour[0]) // 24 + 1) * 24, learn)
     return found
 
 
@@ -71,6 +73,29 @@ def _with(lines: Lines, place: int, *, price: float = 1.0, quantity: float = 1.0
     prices[place] *= price
     quantities[place] *= quantity
     return replace(lines, unit_price=prices, quantity=quantities)
+
+
+class TestTraining:
+    @pytest.mark.parametrize("size", [1000, 100_000])
+    def test_between_days_is_the_same_however_lines_come(self, size: int) -> None:
+        by_day, otherwise = (LineWatch(LineSettings(dimensions=("region",))) for _ in range(2))
+        found = _run(by_day, _sales())
+        trained = []
+
+        def learn() -> None:
+            if otherwise.fit_due:
+                trained.append(otherwise.train().trained_until)
+
+        again = []
+        for first, last in _batches(_sales(), size):
+            again += otherwise.feed(_sales()[first:last], learn)
+        again += otherwise.close((int(_sales().hour[-1]) // 24 + 1) * 24, learn)
+        monday = int(_sales().hour[0]) // 24
+        assert trained == [monday + 28, monday + 35]  # though on no Sunday is anything sold
+        assert otherwise.model is not None
+        assert by_day.model is not None
+        assert otherwise.model.version == by_day.model.version
+        assert [replace(each, line=None) for each in again] == [replace(each, line=None) for each in found]
 
 
 class TestEntryErrors:

@@ -130,15 +130,15 @@ class TestTheModel:
         watch.feed(orders(4))
         assert watch.train().segments == ((), NORTH.dimensions)
 
-    def test_is_due_again_after_a_week(self) -> None:
-        watch, calm = _watch(), orders(6)
-        due = []
-        for day in range(6 * 7):
+    @pytest.mark.parametrize(("first", "due"), [(0, [28, 35, 42]), (2, [30, 35, 42]), (6, [34, 35, 42])])
+    def test_is_due_after_four_weeks_and_when_a_week_begins(self, first: int, due: list[int]) -> None:
+        watch, calm, trained = _watch(), orders(6), []
+        for day in range(first, 6 * 7):  # of which the first is a Monday
             watch.feed(calm.between(START + day * 24, START + day * 24 + 24))
             if watch.fit_due:
-                due.append(day + 1)
+                trained.append(day + 1)
                 watch.train()
-        assert due == [28, 35, 42]
+        assert trained == due
 
 
 class TestPlannedClosures:
