@@ -58,7 +58,8 @@ def layout(alert_id: str = "", **_query: str) -> Component:
             html.Div(skeleton_tile(), id="alert-head", className="nv-span-12"),
             chart_slot(CHART, _("Around that time"), span=8, height=320),
             card(_("What happened to it"), html.Div(skeleton_feed(3), id="alert-history"), span=4),
-            card(_("Where it comes from"), html.Div(skeleton_table(5, 4), id="alert-segments"), span=12),
+            card(_("Where it comes from"), html.Div(skeleton_table(5, 4), id="alert-segments"), span=8),
+            card(_("What moved revenue"), html.Div(skeleton_feed(4), id="alert-split"), span=4),
             html.Div(id="alert-decision", className="nv-span-12"),
             *_lines_card(),
         ],
@@ -142,6 +143,12 @@ def course(number: int, _stamp: str, theme: str, table_clicks: int | None) -> di
 def segments(number: int) -> Any:
     with asking(None):
         return part_answer(lambda: views.causes(ask(services().alerts.explanation, number), _alert(number)))
+
+
+@protected_callback(Permission.ALERTS_READ, Output("alert-split", "children"), Input(_STORE, "data"))
+def split(number: int) -> Any:
+    with asking(None):
+        return part_answer(lambda: views.split(ask(services().alerts.split, number)))
 
 
 @protected_callback(Permission.SALES_READ, Output("alert-lines", "children"), Input(_STORE, "data"))

@@ -49,10 +49,12 @@ from nebuloviz.services.interfaces import (
     Explanation,
     IncidentPage,
     IncidentView,
+    RevenueSplit,
     TaughtView,
     WatchedView,
 )
 from nebuloviz.services.paging import last_id, page_size
+from nebuloviz.services.revenue_split import split_of
 from nebuloviz.services.scope import scope_filters
 
 
@@ -191,6 +193,10 @@ class DatabaseAlerts(AlertService):
     @require(Permission.ALERTS_READ)
     def explanation(self, session: Session, actor: Actor, alert_id: int, limit: int = 3) -> Explanation:
         return explain(session, actor, self._data, view_of(self._visible(session, actor, alert_id)), limit)
+
+    @require(Permission.ALERTS_READ)
+    def split(self, session: Session, actor: Actor, alert_id: int) -> RevenueSplit | None:
+        return split_of(session, actor, self._data, view_of(self._visible(session, actor, alert_id)))
 
     @require(Permission.ALERTS_READ)
     def counted(self, session: Session, actor: Actor, alert_id: int) -> float | None:

@@ -31,7 +31,7 @@ def explain(session: Session, actor: Actor, data: DataService, alert: AlertView,
     own: Segment = tuple(sorted(alert.dimensions.items()))
     start, end = alert.judged
     query = Query(metrics=(metric_behind(alert.metric),), start=start, end=end)
-    reader = SegmentReader(session, actor, data, [_weeks_back(query, week) for week in range(BASELINE_WEEKS + 1)])
+    reader = SegmentReader(session, actor, data, [weeks_back(query, week) for week in range(BASELINE_WEEKS + 1)])
     levels = reader.levels(own)
     if alert.detector == HOURS:
         levels = _as_expected(levels, own, alert.expected or 0.0)
@@ -108,7 +108,8 @@ class SegmentReader:
         return dict(zip(segments, sums, strict=True))
 
 
-def _weeks_back(query: Query, weeks: int) -> Query:
+def weeks_back(query: Query, weeks: int) -> Query:
+    """The same question of so many weeks before."""
     shift = timedelta(weeks=weeks)
     return query.with_(start=query.start - shift, end=query.end - shift)
 

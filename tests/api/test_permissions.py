@@ -61,6 +61,7 @@ TABLE: dict[tuple[str, str], str | Permission] = {
     ("GET", "/api/v1/alerts/{alert_id}/history"): Permission.ALERTS_READ,
     ("GET", "/api/v1/alerts/{alert_id}/counted"): Permission.ALERTS_READ,
     ("GET", "/api/v1/alerts/{alert_id}/segments"): Permission.ALERTS_READ,
+    ("GET", "/api/v1/alerts/{alert_id}/split"): Permission.ALERTS_READ,
     ("POST", "/api/v1/alerts/{alert_id}/acknowledge"): Permission.ALERTS_MANAGE,
     ("POST", "/api/v1/alerts/{alert_id}/assign"): Permission.ALERTS_MANAGE,
     ("GET", "/api/v1/alerts/{alert_id}/assignable"): Permission.ALERTS_MANAGE,

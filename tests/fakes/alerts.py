@@ -30,6 +30,7 @@ from nebuloviz.services.interfaces import (
     Explanation,
     IncidentPage,
     IncidentView,
+    RevenueSplit,
     SegmentPart,
     TaughtView,
     WatchedView,
@@ -263,6 +264,10 @@ class FakeAlertService(AlertService):
             Contribution((SegmentPart("channel", "shop"),), 8.0, 15.0, 0.25, 3.2),
         )
         return Explanation(found[:limit])
+
+    def split(self, session: Session, actor: Actor, alert_id: int) -> RevenueSplit | None:
+        self.get(session, actor, alert_id)
+        return RevenueSplit(12.5, 40.0, 5.0, 20.0, -30.0, 4.0, -1.5)
 
     def expected(self, session: Session, actor: Actor, query: Query) -> pd.DataFrame | None:
         plain = len(query.metrics) == 1 and not query.dimensions and not query.filters and not actor.scope

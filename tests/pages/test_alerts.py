@@ -195,6 +195,15 @@ class TestOne:
         assert "65%" in drawn(detail.segments(1))
         assert '"rowData"' in drawn(detail.lines(1))
 
+    def test_says_what_moved_revenue_by_volume_price_and_mix(
+        self, detail: Any, several: Shop, drawn: Drawn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told = drawn(detail.split(1))
+        for words in ("Units: 5 instead of 20", "−75.0%", "the same products cost more", "more of what costs less"):
+            assert words in told
+        monkeypatch.setattr(type(several.alerts), "split", lambda *_: None)
+        assert "Nothing to compare with" in drawn(detail.split(1))
+
     def test_is_acknowledged_with_a_note(self, detail: Any, several: Shop, browser: Browser, drawn: Drawn) -> None:
         browser.triggers("alert-acknowledge.n_clicks", 1)
         version, message = detail.decide(1, None, None, None, "the fridge was off", "hour", 1, 1)

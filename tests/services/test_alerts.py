@@ -13,9 +13,9 @@ from nebuloviz.models import Alert, Expectation, Product
 from nebuloviz.permissions import ROLES, SYSTEM, Actor, Permission, required_permission
 from nebuloviz.services.alert_life import Snoozes
 from nebuloviz.services.alerts import DatabaseAlerts
-from nebuloviz.services.interfaces import AlertService, Contribution
+from nebuloviz.services.interfaces import AlertService, Contribution, RevenueSplit
 from tests.services.conftest import on_both_databases
-from tests.services.watched_shop import LEARNED, Shop, write
+from tests.services.watched_shop import LEARNED, Shop, payloads, write
 
 DAY = timedelta(days=1)
 Row = tuple[datetime, float, float, float]  # bucket, expected, low, high
@@ -165,6 +165,53 @@ class TestExplanation:
     def test_is_none_of_what_does_not_add_up(self, shop: Shop, metric: str) -> None:
         shop.sell_hours(15)
         assert causes(shop, raise_alert(shop, metric=metric)) == []
+
+
+class TestTheSplitOfRevenue:
+    """Twelve to three o'clock of a Monday, against four Mondays of the same sales."""
+
+    def split(self, shop: Shop, alert: int) -> RevenueSplit:
+        with shop.database.session() as session:
+            found = shop.alerts.split(session, SYSTEM, alert)
+            times = [shop.sold_until - timedelta(hours=3) - week * timedelta(weeks=1) for week in range(5)]
+            spans = [Query(metrics=("units", "revenue"), start=at, end=at + timedelta(hours=3)) for at in times]
+            now, *before = (shop.data.frame(session, SYSTEM, span).data.iloc[0] for span in spans)
+        assert found is not None
+        assert (found.units, found.revenue) == (now["units"], now["revenue"])
+        assert found.before == pytest.approx(sum(each["revenue"] for each in before) / 4)
+        assert found.volume + found.price + found.mix == pytest.approx(found.revenue - found.before)
+        return found
+
+    @on_both_databases
+    def test_of_an_outage_is_volume(self, shop: Shop) -> None:
+        shop.sell(LEARNED + timedelta(hours=12))
+        shop.sell_hours(3, ["south"])
+        found = self.split(shop, raise_alert(shop))
+        assert found.price == pytest.approx(0.0)  # each product costs what it did
+        assert found.volume < -0.25 * found.before
+        assert abs(found.mix) < abs(found.volume) / 2
+
+    def test_of_half_prices_is_price(self, shop: Shop) -> None:
+        shop.sell(LEARNED + timedelta(hours=12))
+        lines = [json.loads(line) for line in payloads(shop.sold_until, shop.sold_until + timedelta(hours=3))]
+        half = [json.dumps({**line, "unit_price": line["unit_price"] / 2}).encode() for line in lines]
+        shop.sold_until += timedelta(hours=3)
+        write(shop.database, half, shop.sold_until)
+        found = self.split(shop, raise_alert(shop))
+        assert found.price == pytest.approx(-found.revenue)
+
+    @pytest.mark.parametrize("detector", ["lines", "rule by hour 3"])
+    def test_is_none_of_a_single_line_and_of_the_stream(self, shop: Shop, detector: str) -> None:
+        shop.sell_hours(15)
+        alert = raise_alert(shop, detector=detector, metric="records")
+        with shop.database.session() as session:
+            assert shop.alerts.split(session, SYSTEM, alert) is None
+
+    def test_is_none_where_nothing_was_sold_before(self, shop: Shop) -> None:
+        shop.sell_hours(15)
+        night = {"bucket_start": LEARNED, "bucket_end": LEARNED + timedelta(hours=2)}
+        with shop.database.session() as session:
+            assert shop.alerts.split(session, SYSTEM, raise_alert(shop, **night)) is None
 
 
 @on_both_databases

@@ -23,9 +23,11 @@ from nebuloviz.api.schemas.alerts import (
     Lessons,
     Note,
     Owner,
+    RevenueParts,
     SegmentShare,
     SegmentShares,
     Snooze,
+    Split,
     Verdict,
 )
 from nebuloviz.api.schemas.base import Cursor, Moment, Slug, moment_from, moment_of
@@ -110,6 +112,13 @@ async def alert_segments(
     found = await asker.ask(asker.services.alerts.explanation, alert_id, limit)
     items = [SegmentShare.model_validate(cause) for cause in found.causes]
     return SegmentShares(items=items, unexplained=found.unexplained)
+
+
+@router.get("/{alert_id}/split", summary="What moved revenue at an alert's time")
+async def alert_split(asker: Reader, alert_id: AlertId) -> Split:
+    """Volume, price and mix, which add up to the difference from the same hours before. `null` where nothing can be compared."""
+    found = await asker.ask(asker.services.alerts.split, alert_id)
+    return Split(split=found and RevenueParts.model_validate(found))
 
 
 @router.get("/{alert_id}/counted", summary="What an alert's time counts by now")

@@ -66,6 +66,26 @@ class IncidentList(Outgoing):
     next: str | None
 
 
+class RevenueParts(Outgoing):
+    """Revenue of an alert's time against `before`, the mean of the same time in the four weeks before; units likewise.
+
+    `volume` is what more or fewer units come to at the mean price of before, `price` what the same products cost more or less, `mix`
+    the rest: dearer or cheaper products were sold.
+    """
+
+    revenue: float
+    before: float
+    units: float
+    units_before: float
+    volume: float
+    price: float
+    mix: float
+
+
+class Split(Outgoing):
+    split: RevenueParts | None
+
+
 class Counted(Outgoing):
     counted: float | None
 

@@ -188,6 +188,23 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class RevenueSplit:
+    """How revenue of an alert's time differs from `before`, the mean of the same hours of four weeks.
+
+    Volume, price and mix add up to the difference. `volume`: more or fewer units, at the mean price of before. `price`: the same
+    products were dearer or cheaper. `mix`: dearer or cheaper products were sold, new ones among them.
+    """
+
+    revenue: float
+    before: float
+    units: float
+    units_before: float
+    volume: float
+    price: float
+    mix: float
+
+
+@dataclass(frozen=True)
 class AlertFilter:
     """Which alerts: empty fields do not restrict. `series` matches any part of the series' text.
 
@@ -378,6 +395,13 @@ class AlertService(ABC):
         """The segments that an alert comes from, over every dimension in use and pairs of them: its parts, or what it is a part of.
 
         At most `limit`, counted within the actor's scope. None for metrics that do not add up over segments. Raises what `get` does.
+        """
+
+    @abstractmethod
+    def split(self, session: Session, actor: Actor, alert_id: int) -> RevenueSplit | None:
+        """How revenue of its time came to differ from the same hours before, by volume, price and mix, within the actor's scope.
+
+        None for alerts on sale lines and on the stream, and where nothing can be compared. Raises what `get` does.
         """
 
     @abstractmethod

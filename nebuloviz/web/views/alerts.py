@@ -11,11 +11,19 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.detection.alerts import rule_of
-from nebuloviz.i18n import _, format_datetime, listed, ngettext, number, percent, relative
+from nebuloviz.i18n import _, change, format_datetime, listed, ngettext, number, percent, relative
 from nebuloviz.metrics.line_figures import figure, metric_behind
 from nebuloviz.metrics.query import Filter
 from nebuloviz.metrics.registry import metric
-from nebuloviz.services.interfaces import AlertView, Contribution, Explanation, Frame, IncidentView, PlannedTime
+from nebuloviz.services.interfaces import (
+    AlertView,
+    Contribution,
+    Explanation,
+    Frame,
+    IncidentView,
+    PlannedTime,
+    RevenueSplit,
+)
 from nebuloviz.services.shown import happened, told_apart
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components import (
@@ -311,6 +319,49 @@ def _labels(found: Explanation) -> dict[str, dict[str, str]]:
         for part in cause.segment:
             named.setdefault(part.dimension, {})[part.value] = part.name
     return {dimension: told_apart(names) for dimension, names in named.items()}
+
+
+def split(found: RevenueSplit | None) -> Component:
+    """How much of the difference of revenue comes of volume, of prices and of what was sold; they add up to it."""
+    if found is None:
+        hint = _(
+            "Where products are told apart and something was sold at this time in the four weeks before, it is said here."
+        )
+        return empty_state(_("Nothing to compare with"), icon_name="sliders", hint=hint)
+    units, revenue = metric("units"), metric("revenue")
+    volume = _(
+        "Units: {count} instead of {before}",
+        count=value_text(units, found.units),
+        before=value_text(units, found.units_before),
+    )
+    dearer = _("the same products cost more") if found.price > 0 else _("the same products cost less")
+    kinds = _("more of what costs more") if found.mix > 0 else _("more of what costs less")
+    rows = [
+        _split_row(_("Volume"), volume, found.volume, found.before),
+        _split_row(_("Price"), dearer, found.price, found.before),
+        _split_row(_("Mix"), kinds, found.mix, found.before),
+    ]
+    whole = _(
+        "{revenue} instead of {before}",
+        revenue=value_text(revenue, found.revenue),
+        before=value_text(revenue, found.before),
+    )
+    rows.append(_split_row(metric("revenue").label, whole, found.revenue - found.before, found.before))
+    about = _("Against the mean of the same time in the four weeks before. The first three add up to the last.")
+    listed_parts = html.Dl(rows, className="nv-split")
+    return html.Div([html.P(about, className="nv-help"), listed_parts], className="nv-stack")
+
+
+def _split_row(name: object, words: str, amount: float, before: float) -> Component:
+    """A part; of one that is none only that."""
+    is_none = abs(amount) < _WORTH_A_ROW * before / 10
+    amount = 0.0 if is_none else amount
+    part = html.Dt([html.Span(str(name)), html.Span(_("as before") if is_none else words, className="nv-muted")])
+    size = html.Span(change(amount / before), className="nv-muted")
+    return html.Div(
+        [part, html.Dd([html.Span(value_text(metric("revenue"), amount)), size], className="nv-num")],
+        className="nv-split-part",
+    )
 
 
 def _share_bar(share: float) -> Component:
