@@ -1,7 +1,7 @@
 """Production and a backtest are trained on the same days and raise the same alerts, whenever somebody began to watch."""
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,12 +11,14 @@ import pytest
 from sqlalchemy import select
 
 from nebuloviz.db import Database
+from nebuloviz.detection.day_model import DayModel
 from nebuloviz.detection.day_watch import DayWatch
 from nebuloviz.detection.forest import LargestDeviation
 from nebuloviz.detection.grained_watch import GrainedWatch
-from nebuloviz.detection.line_model import LineSettings
+from nebuloviz.detection.line_model import LineModel, LineSettings
 from nebuloviz.detection.lines import LineWatch
 from nebuloviz.ingest.batch import Written
+from nebuloviz.ingest.sale import Sale
 from nebuloviz.models import Alert
 from nebuloviz.services.backtest import backtest
 from nebuloviz.services.day_watch import metrics_by_day
@@ -72,27 +74,33 @@ class Trained:
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> Trained:
     noted = Trained()
-    for kind, models in ((GrainedWatch, noted.series), (DayWatch, noted.days), (LineWatch, noted.lines)):
-        _note(monkeypatch, kind, models)
+    hours, days, lines = GrainedWatch.train, DayWatch.train, LineWatch.train
+
+    def train_series(watch: GrainedWatch) -> None:
+        hours(watch)
+        noted.series.append(watch.version)
+
+    def train_days(watch: DayWatch) -> DayModel:
+        model = days(watch)
+        noted.days.append(model.version)
+        return model
+
+    def train_lines(watch: LineWatch) -> LineModel:
+        model = lines(watch)
+        noted.lines.append(model.version)
+        return model
+
+    monkeypatch.setattr(GrainedWatch, "train", train_series)
+    monkeypatch.setattr(DayWatch, "train", train_days)
+    monkeypatch.setattr(LineWatch, "train", train_lines)
     return noted
-
-
-def _note(monkeypatch: pytest.MonkeyPatch, kind: type, models: list[str]) -> None:
-    train = kind.train
-
-    def noting(watch: GrainedWatch | DayWatch | LineWatch) -> object:
-        done = train(watch)
-        models.append(watch.version if isinstance(watch, GrainedWatch) else done.version)
-        return done
-
-    monkeypatch.setattr(kind, "train", noting)
 
 
 def live(database: Database) -> set[tuple[str, datetime]]:
     """Installed with seven weeks of sales, then hour by hour; the alerts, by series and beginning."""
     write(database, sold(FIRST, INSTALLED), INSTALLED)
     shop = Shop(database, now=INSTALLED + AFTER_THE_HOUR)
-    queue: deque[object] = deque()
+    queue: deque[Sequence[Sale]] = deque()
     lines = LineWatcher(database, LINES, queue, secret=SECRET, on_the_way_seconds=0, now=shop.clock)
     watcher = shop.watcher(settings=QUICK)
     catch_up(watcher)
