@@ -42,12 +42,17 @@ def main() -> None:
     parser.add_argument("--sales", type=int, help="a second size of the queries' database; 20 million take some 12 GB")
     parser.add_argument("--minutes", type=float, help="of `load` (default: 1) and `soak` (default: 30)")
     parser.add_argument("--pages", type=int, help="different ones that are read in `load` and `soak` (default: 6)")
+    parser.add_argument(
+        "--database", help="PostgreSQL for `load`, `pressure` and `soak`, filled if it is empty, and kept"
+    )
     arguments = parser.parse_args()
     labelled = {"bench": arguments.bench} | ({"seeds": arguments.seeds} if arguments.seeds is not None else {})
     options: dict[str, dict[str, Any]] = {"queries": {"more": arguments.sales}, "detect": labelled}
     options |= {"forecast": {"data": arguments.data}}
-    load = {"minutes": arguments.minutes, "pages": arguments.pages}
+    database = {"database": arguments.database or ""}
+    load = {"minutes": arguments.minutes, "pages": arguments.pages} | database
     options |= {part: {name: given for name, given in load.items() if given} for part in ("load", "soak")}
+    options |= {"pressure": database}
     for part in arguments.parts or [each for each in PARTS if each not in {"detect", "forecast", "soak"}]:
         module = importlib.import_module(f"benchmarks.{part}")
         show(PARTS[part], module.figures(**options.get(part, {})))

@@ -42,8 +42,8 @@ _SIGNED_IN_SECONDS = 600.0  # a token ends before a soak does
 _CREDENTIALS = {"username": "admin", "password": PASSWORD}
 
 
-def figures(minutes: float = 1.0, pages: int = PAGES) -> Iterator[Figure]:
-    """One run of so many minutes, once every reader has seen the page; see `run`."""
+def figures(minutes: float = 1.0, pages: int = PAGES, database: str = "") -> Iterator[Figure]:
+    """One run of so many minutes, once every reader has seen the page; see `run`, and of `database` `benchmarks.program.filled`."""
     kafka = KafkaServer.started()
     try:
         topic = kafka.create_topic(partitions=3)
@@ -51,7 +51,7 @@ def figures(minutes: float = 1.0, pages: int = PAGES) -> Iterator[Figure]:
             "NEBULOVIZ_KAFKA_BOOTSTRAP_SERVERS": kafka.url,
             "NEBULOVIZ_KAFKA_TOPIC": topic,
         }
-        with filled_program(**settings) as (process, address, _password):
+        with filled_program(database, **settings) as (process, address, _password):
             yield from shown(run(address, kafka.url, topic, minutes * 60, pages))
             rss = psutil.Process(process.pid).memory_info().rss / 2**20
             yield Figure("memory of the web process, at the end", rss, "MB", "350 MB", rss / 350, "<= 1")

@@ -26,12 +26,16 @@ _TOLD = {429, 503}  # to those who are too many
 _LOOK_SECONDS, _PATIENCE_SECONDS = 0.5, 300.0
 
 
-def figures() -> Iterator[Figure]:
+def figures(database: str = "") -> Iterator[Figure]:
+    """Of `database` see `benchmarks.program.filled`."""
     kafka = KafkaServer.started()
     try:
         topic = kafka.create_topic(partitions=3)
         settings = {"NEBULOVIZ_KAFKA_BOOTSTRAP_SERVERS": kafka.url, "NEBULOVIZ_KAFKA_TOPIC": topic}
-        with filled_program(**settings) as (_process, address, _password), _administrator(address) as admin:
+        with (
+            filled_program(database, **settings) as (_process, address, _password),
+            _administrator(address) as admin,
+        ):
             _wait_until_learned(admin, "")
             before = run(address, kafka.url, topic, SECONDS)
             crowd = run(address, kafka.url, topic, SECONDS, readers=CROWD)

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -18,7 +18,7 @@ from benchmarks.sales import fill
 from benchmarks.servers import DeployedPostgres
 from nebuloviz import migrate
 from nebuloviz.db import Database
-from nebuloviz.models import IngestOffset
+from nebuloviz.models import IngestOffset, SaleRow
 from tests.servers.base import free_port
 
 PASSWORD = "a password for the benchmark"  # noqa: S105 - guards a database of made-up sales
@@ -27,17 +27,28 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
-def filled_program(**environment: str) -> Iterator[tuple[subprocess.Popen[bytes], str, str]]:
-    """A program with made-up sales: its process, its address, and the password of `admin`."""
-    server = DeployedPostgres.started()
-    try:
-        database = Database(server.url)
+def filled_program(database: str = "", **environment: str) -> Iterator[tuple[subprocess.Popen[bytes], str, str]]:
+    """A program with made-up sales: its process, its address, and the password of `admin`. Of `database` see `filled`."""
+    with filled(database) as url, running(NEBULOVIZ_DATABASE_URL=url, **environment) as (process, address, _folder):
+        yield process, address, PASSWORD
+
+
+@contextmanager
+def filled(url: str = "") -> Iterator[str]:
+    """The URL of a database with made-up sales: on a server of its own, or `url`, which is filled where it is empty, and stays."""
+    with ExitStack() as stack:
+        if not url:
+            server = DeployedPostgres.started()
+            stack.callback(server.close)
+            url = server.url
+        database = Database(url)
+        stack.callback(database.dispose)
         migrate.upgrade(database)
-        fill(database, SALES)
-        with running(NEBULOVIZ_DATABASE_URL=server.url, **environment) as (process, address, _folder):
-            yield process, address, PASSWORD
-    finally:
-        server.close()
+        with database.session() as session:
+            empty = session.scalar(select(SaleRow.key).limit(1)) is None
+        if empty:
+            fill(database, SALES)
+        yield url
 
 
 @contextmanager

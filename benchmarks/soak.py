@@ -18,11 +18,8 @@ from kafka import KafkaConsumer, TopicPartition
 from sqlalchemy import func, select
 
 from benchmarks.load import PAGES, SALES_A_SECOND, run, shown
-from benchmarks.program import SALES, ingesting, running, stored
-from benchmarks.sales import fill
-from benchmarks.servers import DeployedPostgres
+from benchmarks.program import filled, ingesting, running, stored
 from benchmarks.table import Figure
-from nebuloviz import migrate
 from nebuloviz.db import Database
 from nebuloviz.ingest.recount import Difference, differences
 from nebuloviz.models import IngestOffset
@@ -33,31 +30,29 @@ _SAMPLE_SECONDS, _DRAIN_SECONDS = 5.0, 60.0
 _PARTS = 5  # memory of the last fifth is compared with that of the second: the first one warms up
 
 
-def figures(minutes: float = 30.0, pages: int = PAGES) -> Iterator[Figure]:
-    """One run of so many minutes; of `pages` see `benchmarks.load.run`."""
+def figures(minutes: float = 30.0, pages: int = PAGES, database: str = "") -> Iterator[Figure]:
+    """One run of so many minutes; of `pages` see `benchmarks.load.run`, of `database` `benchmarks.program.filled`."""
     with ExitStack() as stack:
-        postgres, kafka = DeployedPostgres.started(), KafkaServer.started()
-        stack.callback(postgres.close)
+        kafka = KafkaServer.started()
         stack.callback(kafka.close)
-        topic, database = kafka.create_topic(partitions=PARTITIONS), Database(postgres.url)
-        migrate.upgrade(database)
-        fill(database, SALES)
-        known = set(differences(database, "UTC"))  # the made-up past is cut off in the middle of an order
+        url = stack.enter_context(filled(database))
+        topic, sales = kafka.create_topic(partitions=PARTITIONS), Database(url)
+        stack.callback(sales.dispose)
+        known = set(differences(sales, "UTC"))  # the made-up past is cut off in the middle of an order
         web, address, _folder = stack.enter_context(
             running(
-                NEBULOVIZ_DATABASE_URL=postgres.url,
+                NEBULOVIZ_DATABASE_URL=url,
                 NEBULOVIZ_KAFKA_BOOTSTRAP_SERVERS=kafka.url,
                 NEBULOVIZ_KAFKA_TOPIC=topic,
                 NEBULOVIZ_INGEST_IN_APP="false",
             )
         )
-        consumer = stack.enter_context(ingesting(postgres.url, kafka.url, topic))
+        consumer = stack.enter_context(ingesting(url, kafka.url, topic))
         with Memory({"web": web.pid, "consumer": consumer.pid}) as memory:
             seen = run(address, kafka.url, topic, minutes * 60, pages)
         yield from shown(seen)
         yield from memory.figures()
-        yield from _kept(database, kafka, topic, int(SALES_A_SECOND * minutes * 60), known)
-        database.dispose()
+        yield from _kept(sales, kafka, topic, int(SALES_A_SECOND * minutes * 60), known)
 
 
 class Memory:

@@ -245,6 +245,7 @@ def build(settings: Settings, say: Callable[[str], None] = _quiet) -> ASGIApp:
 
     _check(settings)
     process.share_arenas()
+    process.take_short_turns()
     these = parts(settings)
     program = Program(these, HealthChecks(), say)
 

@@ -50,8 +50,8 @@ class _Wanted:
 class Cache:
     """Keeps computed values by path and key, in Redis if `redis_url` is given, else in this process. Safe in all threads.
 
-    In this process, and while Redis is away, nothing is kept longer than `max_age_seconds`, because another process may have
-    changed what it was computed from. `secret` signs what goes to Redis.
+    In this process, and while Redis is away, nothing is believed for longer than `max_age_seconds` after it was computed or
+    `notice` was called, because another process may have changed what it was computed from. `secret` signs what goes to Redis.
     """
 
     def __init__(
@@ -110,9 +110,9 @@ class Cache:
         self._store.bump(_changed(paths))
 
     def notice(self, *paths: Path) -> None:
-        """As `invalidate`, of what another process has changed: makes stale what this one keeps by itself.
+        """As `invalidate`, of all that other processes have changed since the last call: makes stale what this one keeps by itself.
 
-        In Redis nothing changes, as whoever made the change has said so there.
+        The rest can be believed. In Redis nothing changes, as whoever made the change has said so there.
         """
         self._store.notice(_changed(paths))
 

@@ -129,7 +129,7 @@ class SharedStore:
 
     def notice(self, generations: Names) -> None:
         if self._away:
-            self._fallback.bump(generations)
+            self._fallback.notice(generations)
 
     def try_lock(self, entry: str, seconds: int) -> bool:
         return self._either(lambda store: store.try_lock(entry, seconds))

@@ -8,7 +8,7 @@ import itertools
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import flask
@@ -29,7 +29,7 @@ class Store(Protocol):
         """Give each of the generations a value that it never had."""
 
     def notice(self, generations: Names) -> None:
-        """As `bump`, of a change by another process: nothing where that one has told all."""
+        """As `bump`, of all changes by other processes since the last call: nothing where those have told all."""
 
     def try_lock(self, entry: str, seconds: int) -> bool:
         """Whether this caller may compute the entry now; no one else may until `unlock`, or for `seconds`."""
@@ -43,12 +43,19 @@ class Store(Protocol):
 
 
 class LocalStore:
-    """A bounded number of entries in this process, none older than `max_age_seconds`: another process may have written too."""
+    """A bounded number of entries in this process.
 
-    def __init__(self, max_entries: int, max_age_seconds: float) -> None:
+    Another process may write too: none is believed for longer than `max_age_seconds` after it was written or changes of others
+    were last heard of (`notice`). None is kept that nobody has read for so long. `clock` gives seconds that never go back.
+    """
+
+    def __init__(self, max_entries: int, max_age_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._entries: Any = backend({"CACHE_TYPE": "SimpleCache", "CACHE_THRESHOLD": max_entries})
         self._max_age_seconds = max_age_seconds
-        self._ends: list[tuple[float, str]] = []  # a heap: when which entry is over
+        self._clock = clock
+        self._heard_at = float("-inf")
+        self._read_at: dict[str, float] = {}
+        self._looks: list[tuple[float, str]] = []  # a heap: when to see whether which entry is over
         self._lock = threading.Lock()  # of the heap
         self.reachable = True
         self._generations: dict[str, int] = {}
@@ -59,34 +66,42 @@ class LocalStore:
         values = [str(self._generations.get(name, 0)) for name in generations]
         stamp = digest([self._process.encode(), "|".join(values).encode()])
         found = self._entries.get(entry) if entry else None
-        if found is None:
+        if entry is None or found is None:
             return stamp, None
         # flask-caching's own expiry goes by the wall clock, which can be set back.
-        deadline, payload = found
-        return stamp, payload if time.monotonic() < deadline else None
+        written, deadline, payload = found
+        now = self._clock()
+        if now >= min(deadline, max(written, self._heard_at) + self._max_age_seconds):
+            return stamp, None
+        self._read_at[entry] = now
+        return stamp, payload
 
     def write(self, entry: str, payload: bytes, ttl_seconds: int) -> None:
-        age = min(float(ttl_seconds), self._max_age_seconds)
-        deadline = time.monotonic() + age
-        self._entries.set(entry, (deadline, payload), timeout=max(1, round(age)))
-        self._let_go((deadline, entry))
+        now = self._clock()
+        self._entries.set(entry, (now, now + ttl_seconds, payload), timeout=max(1, ttl_seconds))
+        self._read_at[entry] = now
+        self._let_go(now, (now + min(ttl_seconds, self._max_age_seconds), entry))
 
-    def _let_go(self, of_now: tuple[float, str]) -> None:
+    def _let_go(self, now: float, of_now: tuple[float, str]) -> None:
         """Forget what is over: flask-caching would keep it until the number of entries is reached, whatever they weigh."""
-        now = time.monotonic()
         with self._lock:
-            heapq.heappush(self._ends, of_now)
-            while self._ends and self._ends[0][0] <= now:
-                _deadline, entry = heapq.heappop(self._ends)
+            heapq.heappush(self._looks, of_now)
+            while self._looks and self._looks[0][0] <= now:
+                _look, entry = heapq.heappop(self._looks)
                 found = self._entries.get(entry)
-                if found is None or found[0] <= now:  # it has not been written again since
+                end = min(found[1], self._read_at.get(entry, 0.0) + self._max_age_seconds) if found else now
+                if end > now:
+                    heapq.heappush(self._looks, (end, entry))
+                else:
                     self._entries.delete(entry)
+                    self._read_at.pop(entry, None)
 
     def bump(self, generations: Names) -> None:
         self._generations.update(dict.fromkeys(generations, next(self._next)))
 
     def notice(self, generations: Names) -> None:
         self.bump(generations)
+        self._heard_at = self._clock()
 
     def try_lock(self, entry: str, seconds: int) -> bool:  # noqa: ARG002 - one process needs no lock across processes
         return True
@@ -96,7 +111,9 @@ class LocalStore:
 
     def close(self) -> None:
         self._entries.clear()
-        self._ends.clear()
+        with self._lock:
+            self._looks.clear()
+            self._read_at.clear()
 
 
 def backend(config: dict[str, Any]) -> object:

@@ -119,12 +119,12 @@ def ask(method: Callable[Concatenate[Session, Actor, _P], _R], *args: _P.args, *
 
 
 def stamp() -> str:
-    """What pages know of whether sales and alerts have changed: a text that does, once what is looked at is drawn anew."""
-    return context().live.news(_ask_for_stamp)
+    """What this reader's pages know of whether sales and alerts have changed: a text that does, once what they show is drawn anew."""
+    return context().live.news(_reader(), _ask_for_stamp)
 
 
 def drawn(name: str, draw: Callable[[], _R]) -> _R:
-    """What `draw` makes, once for all who may see the same; for as long as somebody looks at it, again before pages hear of news.
+    """What `draw` makes, once for all who may see the same; for as long as somebody looks at it, again before they hear of news.
 
     `name` names all that it depends on but what the user may see.
 
@@ -137,7 +137,12 @@ def drawn(name: str, draw: Callable[[], _R]) -> _R:
     def as_of(stamp: str) -> _R:
         return ask(services().data.view, stamp, name, lambda: live.timed(draw))
 
-    return live.view((name, actor.scope, actor.permissions), _ask_for_stamp, as_of)
+    return live.view((name, actor.scope, actor.permissions), _reader(), _ask_for_stamp, as_of)
+
+
+def _reader() -> str:
+    """The session of the browser that asks: two of one person may show different pages."""
+    return str(signed_in.get_id())
 
 
 def _ask_for_stamp() -> str:

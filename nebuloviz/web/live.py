@@ -1,4 +1,4 @@
-"""Views that open pages show: drawn once for all who read alike, and with each piece of news again, before pages hear of it."""
+"""Views that open pages show: drawn once for all who read alike, and with each piece of news again, before readers hear of it."""
 
 from __future__ import annotations
 
@@ -36,17 +36,21 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _View:
-    """What somebody looks at: how to draw it as of a stamp, as whoever asked first would see it."""
+    """What somebody looks at: how to draw it as of a stamp, as whoever asked last would see it; and when who looked at it."""
 
     draw: Callable[[Stamp], object]
     context: Context
-    looked_at: float
+    readers: dict[Hashable, float]
+
+    @property
+    def looked_at(self) -> float:
+        return max(self.readers.values())
 
 
 class LiveViews:
     """One process's. Where drawing all that is looked at would take most of its time, news comes less often.
 
-    `clock` gives seconds that never go back.
+    A `reader` is whatever tells those who look apart. `clock` gives seconds that never go back.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -56,23 +60,24 @@ class LiveViews:
         self._turn = threading.BoundedSemaphore(_AT_ONCE)
         self._asking = threading.Lock()
         self._drawn_seconds = 0.0
-        self._told = ""
+        self._told = self._before = ""
+        self._due: set[Hashable] = set()  # the views that are still to be drawn as of what is told
         self._asked_at: float | None = None
         self.seconds = _LEAST_SECONDS
 
-    def news(self, ask: Ask) -> Stamp:
-        """The stamp as pages know it. From time to time `ask` is asked for another, which is told once views are drawn as of it.
+    def news(self, reader: Hashable, ask: Ask) -> Stamp:
+        """The stamp as `reader` knows it. From time to time `ask` is asked for another; it is told to those whose views are drawn.
 
         Raises:
             NebuloVizError: nobody knows it, and `ask` raised.
         """
         age = self._age()
         if age < self.seconds or not self._asking.acquire(blocking=False):
-            return self._told or ask()
+            return self._known_to(reader) or ask()
         if age < _OLD_SECONDS:
             work = threading.Thread(target=copy_context().run, args=(self._go_ahead, ask), name="views", daemon=True)
             work.start()
-            return self._told
+            return self._known_to(reader)
         try:
             asked_at = self._clock()
             self._tell(ask(), asked_at)
@@ -80,13 +85,16 @@ class LiveViews:
         finally:
             self._asking.release()
 
-    def view(self, key: Hashable, ask: Ask, draw: Callable[[Stamp], Made]) -> Made:
-        """What `draw` makes as of the stamp that pages know. For as long as somebody looks at `key`, it is called with the next."""
+    def view(self, key: Hashable, reader: Hashable, ask: Ask, draw: Callable[[Stamp], Made]) -> Made:
+        """What `draw` makes as of the stamp that `reader` knows. As long as somebody looks at `key`, it is called with the next."""
         with self._lock:
-            self._views[key] = _View(draw, copy_context(), self._clock())
+            known = self._views.get(key)
+            readers = known.readers if known else {}
+            readers[reader] = self._clock()
+            self._views[key] = _View(draw, copy_context(), readers)
             if len(self._views) > _MOST_OPEN:
                 self._views = dict(self._latest()[: _MOST_OPEN // 2])
-        return draw(self.news(ask))
+        return draw(self.news(reader, ask))
 
     def timed(self, draw: Callable[[], Made]) -> Made:
         """What `draw` makes, in its turn; how much of this thread's time it took counts."""
@@ -101,8 +109,13 @@ class LiveViews:
     def _age(self) -> float:
         return float("inf") if self._asked_at is None else self._clock() - self._asked_at
 
+    def _known_to(self, reader: Hashable) -> Stamp:
+        with self._lock:
+            waits = any(reader in self._views[key].readers for key in self._due if key in self._views)
+            return self._before if waits else self._told
+
     def _go_ahead(self, ask: Ask) -> None:
-        """Draw anew what is looked at, and then tell the news. Takes over, and lets go of, the right to ask."""
+        """Draw anew what is looked at, and tell the news to whom it is drawn for. Takes over, and lets go of, the right to ask."""
         asked_at = self._clock()
         try:
             stamp = ask()
@@ -118,14 +131,25 @@ class LiveViews:
             self._asking.release()
 
     def _draw_ahead(self, stamp: Stamp) -> None:
-        """What was looked at last comes first, as long as there is time."""
+        """What most look at comes first, then what was looked at last, as long as there is time."""
         opened = self._clock() - max(_OPEN_LEAST_SECONDS, _OPEN_NEWS * self.seconds)
         with self._lock:
-            self._views = {key: view for key, view in self._latest() if view.looked_at >= opened}
-            views = list(self._views.values())
+            for view in self._views.values():
+                view.readers = {reader: at for reader, at in view.readers.items() if at >= opened}
+            self._views = {key: view for key, view in self._views.items() if view.readers}
+            views = sorted(self._latest(), key=lambda item: -len(item[1].readers))
+            self._due = {key for key, _view in views}
+            self._before, self._told = self._told, stamp
         with ThreadPoolExecutor(_AHEAD_AT_ONCE, "views") as threads:
-            for view in views:
-                threads.submit(_draw_in_time, view, stamp)
+            for key, view in views:
+                threads.submit(self._draw_one, key, view, stamp)
+
+    def _draw_one(self, key: Hashable, view: _View, stamp: Stamp) -> None:
+        try:
+            _draw_in_time(view, stamp)
+        finally:
+            with self._lock:
+                self._due.discard(key)
 
     def _latest(self) -> list[tuple[Hashable, _View]]:
         """Views by key, those first that were looked at last."""

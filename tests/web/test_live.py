@@ -26,26 +26,30 @@ class Desk:
             raise self.wrong
         return str(self.asked)
 
-    def news(self) -> str:
-        return self.live.news(self.ask)
+    def news(self, reader: str = "anna") -> str:
+        return self.live.news(reader, self.ask)
 
-    def look(self, name: str) -> str:
-        """What is shown of the view `name`."""
+    def look(self, name: str, reader: str = "anna") -> str:
+        """What `reader` is shown of the view `name`."""
 
         def draw(stamp: str) -> str:
             self.drawn.append((name, stamp))
             return f"{name} as of {stamp}"
 
-        return self.live.view(name, self.ask, draw)
+        return self.live.view(name, reader, self.ask, draw)
 
     def after(self, seconds: float) -> str:
         """What pages are told once `seconds` have passed and what then goes on in the background has ended."""
         self.time += seconds
         self.news()
+        self.wait()
+        return self.news()
+
+    def wait(self) -> None:
+        """For what goes on in the background."""
         for thread in threading.enumerate():
             if thread.name == "views":
                 thread.join(30)
-        return self.news()
 
 
 @pytest.fixture
@@ -60,23 +64,69 @@ def work(seconds: float) -> None:
         pass
 
 
-def test_what_is_looked_at_is_drawn_before_pages_hear_of_news(desk: Desk) -> None:
+def test_what_is_looked_at_is_drawn_before_its_readers_hear_of_news(desk: Desk) -> None:
     assert desk.look("trend") == "trend as of 1"
     assert desk.look("tiles") == "tiles as of 1"
     assert desk.news() == "1"
     desk.drawn.clear()
     told: list[str] = []
-    desk.live.view("last", desk.ask, lambda _stamp: told.append(desk.live._told))
+    desk.live.view("last", "anna", desk.ask, lambda _stamp: told.append(desk.news()))
     assert desk.after(1) == "2"
     assert sorted(desk.drawn) == [("tiles", "2"), ("trend", "2")]
     assert told == ["1", "1"], "the news was told before all was drawn"
+
+
+def test_nobody_waits_for_what_others_look_at(desk: Desk) -> None:
+    goes_on, is_there = threading.Event(), threading.Event()
+
+    def draw(stamp: str) -> None:
+        if stamp != "1":
+            is_there.set()
+            goes_on.wait(30)
+
+    desk.look("trend", "omar")
+    desk.look("trend", "anna")
+    desk.live.view("slow", "anna", desk.ask, draw)
+    desk.time += 1
+    desk.news("omar")
+    assert is_there.wait(30)
+    until = time.monotonic() + 30
+    while desk.news("omar") == "1" and time.monotonic() < until:
+        time.sleep(0.01)
+    told = {reader: desk.news(reader) for reader in ("omar", "nobody's", "anna")}
+    assert told == {"omar": "2", "nobody's": "2", "anna": "1"}
+    assert desk.look("trend", "omar") == "trend as of 2"
+    assert desk.look("trend", "anna") == "trend as of 1", "a page of two stamps"
+    goes_on.set()
+    desk.wait()
+    assert desk.news("anna") == "2"
+
+
+def test_what_most_look_at_comes_first(desk: Desk) -> None:
+    for reader in ("anna", "omar", "mia"):
+        desk.look("shared", reader)
+    desk.look("half shared", "anna")
+    desk.look("half shared", "omar")
+    for number in range(20):
+        desk.look(f"own {number}", f"reader {number}")
+    desk.drawn.clear()
+    desk.after(1)
+    assert {name for name, _stamp in desk.drawn[:2]} == {"shared", "half shared"}  # two are drawn at a time
+
+
+def test_who_has_gone_on_to_another_page_waits_for_the_former_no_longer(desk: Desk) -> None:
+    desk.look("trend", "omar")
+    for _ in range(7):
+        desk.look("trend", "anna")
+        desk.after(1)
+    assert list(desk.live._views["trend"].readers) == ["anna"]
 
 
 def test_is_drawn_ahead_as_whoever_looked_would_see_it(desk: Desk) -> None:
     seen: list[str] = []
     for name in ("anna", "omar"):
         token = READER.set(name)
-        desk.live.view(name, desk.ask, lambda _stamp: seen.append(READER.get()))
+        desk.live.view(name, name, desk.ask, lambda _stamp: seen.append(READER.get()))
         READER.reset(token)
     desk.after(1)
     assert sorted(seen) == ["anna", "anna", "omar", "omar"]
@@ -109,7 +159,7 @@ def test_a_view_that_fails_stops_neither_others_nor_the_news(desk: Desk) -> None
             raise Unavailable("away")
 
     desk.look("trend")
-    desk.live.view("broken", desk.ask, fail)
+    desk.live.view("broken", "omar", desk.ask, fail)
     assert desk.after(1) == "2"
     assert desk.drawn[-1] == ("trend", "2")
 
@@ -131,7 +181,7 @@ def test_two_views_are_drawn_ahead_at_a_time(desk: Desk) -> None:
             both.wait(30)
 
     for name in ("trend", "heat"):
-        desk.live.view(name, desk.ask, draw)
+        desk.live.view(name, "anna", desk.ask, draw)
     assert desk.after(1) == "2"
     assert not both.broken
 
