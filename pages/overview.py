@@ -36,13 +36,14 @@ from nebuloviz.web.components import (
     skeleton_feed,
     skeleton_table,
     skeleton_tile,
+    ticker_parts,
 )
 from nebuloviz.web.components.basic import Children, given
-from nebuloviz.web.context import ask, drawn, may, services
+from nebuloviz.web.context import ask, may, services
 from nebuloviz.web.figures import clicked, title_of
 from nebuloviz.web.navigation import REFRESH, STAMP_ID, THEME_ID, URL_ID, go, stay_on_page
 from nebuloviz.web.question import bounds, comparison_words, range_words
-from nebuloviz.web.reading import Asking, NotWhole, asking
+from nebuloviz.web.reading import Asking, NotWhole, as_json, asking
 from nebuloviz.web.state import PageState
 from nebuloviz.web.views import common
 from nebuloviz.web.views import insights as insight_views
@@ -114,15 +115,12 @@ def _live_outlines() -> list[tuple[str, Component, int]]:
     State(STAMP_ID, "data"),
     State(THEME_ID, "data"),
 )
-def fill(_id: str, search: str | None, stamp: str, theme: str) -> tuple[list[Component], list[Any]]:
+def fill(_id: str, search: str | None, stamp: str, theme: str) -> tuple[Any, list[Any]]:
     """The whole page as `search` asks for it, and what it was made for."""
     with asking(search, theme) as asked:
         subtitle, first = head(asked)
         whole = shown(asked)
-        trend, *charts = [
-            chart_slot(CHART, title, of=of, span=span, height=height, outline=outline, answer=chart_of(whole, of))
-            for of, title, span, height, outline in places()
-        ]
+        trend, *charts = [whole.get(_slot_name(place)) or slot(place, {}) for place in places()]
         content = [
             html.Div(
                 page_header(_("Overview"), subtitle=html.Span(subtitle, id="overview-subtitle")), className="nv-span-12"
@@ -134,7 +132,17 @@ def fill(_id: str, search: str | None, stamp: str, theme: str) -> tuple[list[Com
             *charts,
             *_live_cards(search),
         ]
-    return content, [search, stamp, theme]
+        return as_json(content), [search, stamp, theme]
+
+
+def slot(place: Place, whole: Mapping[str, Any]) -> Component:
+    """Where a chart stands, filled with what there is of it in `whole`."""
+    of, title, span, height, outline = place
+    return chart_slot(CHART, title, of=of, span=span, height=height, outline=outline, answer=chart_of(whole, of))
+
+
+def _slot_name(place: Place) -> str:
+    return f"{place[0]} slot"
 
 
 def _live_cards(search: str | None) -> list[Component]:
@@ -211,15 +219,17 @@ def running() -> Sequence[ImportView]:
 
 
 def shown(asked: Asking) -> dict[str, Any]:
-    """What the page shows of figures, drawn once for all who read alike: tiles, findings, and of each chart its parts."""
+    """What the page shows of figures, drawn once for all who read alike: tiles, findings, each chart, and of each chart its parts."""
 
     def draw(asked: Asking) -> dict[str, Any]:
         failures: Failures = []
         whole = {name: part_answer(partial(build, asked), failures) for name, build in PARTS.items()}
         try:
-            for of, *_place in places():
+            for place in places():
+                of = place[0]
                 answer = chart_answer(partial(chart, asked, of), failures=failures)
-                whole |= {f"{of} {part}": value for part, value in answer.items() if value is not no_update}
+                parts = {f"{of} {part}": as_json(value) for part, value in answer.items() if value is not no_update}
+                whole |= parts | {_slot_name(place): slot(place, parts)}
         except NebuloVizError as error:  # which charts there are cannot be said; those that stand say it for themselves
             failures.append(error)
         if failures:
@@ -308,10 +318,13 @@ CHARTS: dict[str, Callable[[Asking], ChartView]] = {
 def newest_sales(_stamp: str, search: str | None, known: str | None) -> tuple[Any, Any]:
     with asking(search) as asked:
 
+        def draw(asked: Asking) -> dict[str, Any]:
+            lines = ask(services().data.sales, asked.lately(), None, views.TICKER_LINES).lines
+            return {line.sale_id: ticker_parts(line, asked.now) for line in lines}
+
         def build() -> Any:
-            name = f"newest sales|{asked.state.filters}"  # whatever the range and the metric: pages have them in common
-            lines = drawn(name, lambda: ask(services().data.sales, asked.lately(), None, views.TICKER_LINES).lines)
-            return views.latest_sales(lines, known, asked.now), lines[0].sale_id if lines else ""
+            rows = asked.kept("newest sales", draw, of=asked.state.filters)
+            return views.latest_sales(rows, known), next(iter(rows), "")
 
         answer = part_answer(build)
         return answer if isinstance(answer, tuple) else (answer, no_update)

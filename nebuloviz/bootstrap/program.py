@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
@@ -238,9 +238,8 @@ def build(settings: Settings, say: Callable[[str], None] = _quiet) -> ASGIApp:
     Raises:
         ConfigurationError: a setting forbids the start; a page or callback declares no permission.
     """
-    from a2wsgi import WSGIMiddleware  # noqa: PLC0415 - the command line's other commands serve nothing
-
-    from nebuloviz.api.app import create_api  # noqa: PLC0415
+    from nebuloviz.api.app import create_api  # noqa: PLC0415 - the command line's other commands serve nothing
+    from nebuloviz.api.threads import InThreads  # noqa: PLC0415
     from nebuloviz.web.app import create_dash  # noqa: PLC0415
 
     _check(settings)
@@ -266,7 +265,7 @@ def build(settings: Settings, say: Callable[[str], None] = _quiet) -> ASGIApp:
         settings=settings,
         health=program.health,
         counters=these.counters,
-        dashboard=cast("ASGIApp", WSGIMiddleware(dash.server, workers=WEB_THREADS)),
+        dashboard=InThreads(dash.server, WEB_THREADS),
         lifespan=lifespan,
     )
 

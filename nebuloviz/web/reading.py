@@ -97,13 +97,14 @@ class Asking:
     def frame(self, query: Query) -> Frame:
         return ask(services().data.frame, query)
 
-    def kept(self, page: str, draw: Callable[[Asking], Mapping[str, Any]]) -> dict[str, Any]:
-        """What `draw` gives for `page`, each value as the JSON that the browser gets.
+    def kept(self, part: str, draw: Callable[[Asking], Mapping[str, Any]], of: object = None) -> dict[str, Any]:
+        """What `draw` gives for `part` of a page, each value as the JSON that the browser gets.
 
         It is drawn once for all readers who ask the same, may see the same and read alike, and again with news; unless it
-        raises `NotWhole`.
+        raises `NotWhole`. `of` is what it goes by, where that is not all that the URL asks for: pages have it in common then.
         """
-        name = f"{page}|{self.state.to_search()}|{self.theme}|{current()}"
+        asked = self.state.to_search() if of is None else of
+        name = f"{part}|{asked}|{self.theme}|{current()}"
 
         def as_of_now() -> dict[str, bytes]:
             return _json(draw(replace(self, now=now())))
@@ -165,8 +166,24 @@ class Asking:
         return Style(self.theme, order, words, revision=revision + self.state.to_search())
 
 
+def as_json(drawn: Any) -> orjson.Fragment:
+    """The JSON of components, which goes into what a callback answers as it is: Dash would visit each part of them again."""
+    return orjson.Fragment(_text(drawn))
+
+
 def _json(drawn: Mapping[str, Any]) -> dict[str, bytes]:
-    return {name: str(to_json_plotly(value)).encode() for name, value in drawn.items()}
+    return {name: _text(value) for name, value in drawn.items()}
+
+
+def _text(value: Any) -> bytes:
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _plain(value: Any) -> Any:
+    """What orjson does not know by itself: components and figures in plain parts, all else as Plotly writes it."""
+    if hasattr(value, "to_plotly_json"):
+        return value.to_plotly_json()
+    return orjson.Fragment(to_json_plotly(value).encode())
 
 
 def _currency() -> str:

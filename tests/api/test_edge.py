@@ -8,9 +8,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from a2wsgi import WSGIMiddleware
 
 from nebuloviz.api.app import create_api
+from nebuloviz.api.threads import InThreads
 from nebuloviz.observability import Health, HealthChecks
 from nebuloviz.services.interfaces import InstallationSettings
 from nebuloviz.settings import load
@@ -208,7 +208,7 @@ class TestSlowDashboard:
             database=nothing,
             settings=load(),
             health=HealthChecks(),
-            dashboard=cast("Any", WSGIMiddleware(slow, workers=4)),
+            dashboard=InThreads(cast("Any", slow), 4),
         )
         with Served(app) as served, served.client() as client, ThreadPoolExecutor(8) as pool:
             waiting = [pool.submit(client.get, "/") for _ in range(8)]

@@ -76,6 +76,10 @@ def alert(**changes: Any) -> AlertView:
     return AlertView(**{**values, **changes})
 
 
+def sale_row(line: SaleLine, now: datetime, *, fresh: bool = False) -> Any:
+    return ui.ticker_row(line.sale_id, ui.ticker_parts(line, now), fresh=fresh)
+
+
 def line(**changes: Any) -> SaleLine:
     values: dict[str, Any] = {
         "sale_id": "s1", "order_id": "o1", "sold_at": NOW, "customer_id": "", "product_id": "p1", "product": "Milk",
@@ -112,7 +116,7 @@ def everything(text: str = HOSTILE) -> dict[str, Component]:
         "feed": ui.feed([ui.feed_item(alert(dimensions={"category": text}), href="/alerts/7", now=NOW)]),
         "no_feed": ui.feed([]),
         "alert_card": ui.alert_card(alert(expected=None, expected_low=None), now=NOW),
-        "ticker": ui.ticker([ui.ticker_row(line(product=text), NOW, fresh=True)]),
+        "ticker": ui.ticker([sale_row(line(product=text), NOW, fresh=True)]),
         "no_ticker": ui.ticker([]),
         "frame": ui.frame(
             ui.rail([ui.NavItem("Overview", "/", "grid", "g o", count=120)], "/"), ui.topbar([ui.data_age(3)]), ui.page([])
@@ -429,20 +433,18 @@ class TestAlerts:
 
 class TestTicker:
     def test_a_sale_says_when_what_where_and_how_much(self) -> None:
-        assert words(ui.ticker_row(line(), NOW)) == "12:00:00\u202fPM Milk Dairy · 367 × 2 $3.00"
+        assert words(sale_row(line(), NOW)) == "12:00:00\u202fPM Milk Dairy · 367 × 2 $3.00"
 
     def test_one_of_another_day_says_which(self) -> None:
-        assert words(ui.ticker_row(line(), NOW + timedelta(days=1))).startswith("11/22/26, 12:00")
+        assert words(sale_row(line(), NOW + timedelta(days=1))).startswith("11/22/26, 12:00")
 
     def test_a_return_says_so(self) -> None:
-        said = words(ui.ticker_row(line(quantity=-2.0, revenue=-3.0), NOW))
+        said = words(sale_row(line(quantity=-2.0, revenue=-3.0), NOW))
         assert "2 returned" in said
         assert "−$3.00" in said
 
     def test_only_what_is_new_fades_in(self) -> None:
-        assert [
-            "nv-fresh" in json.dumps(as_json(ui.ticker_row(line(), NOW, fresh=fresh))) for fresh in (True, False)
-        ] == [
+        assert ["nv-fresh" in json.dumps(as_json(sale_row(line(), NOW, fresh=fresh))) for fresh in (True, False)] == [
             True,
             False,
         ]

@@ -53,7 +53,7 @@ from nebuloviz.web.components.frame import (
     theme_button,
     topbar,
 )
-from nebuloviz.web.components.live import ticker, ticker_row
+from nebuloviz.web.components.live import ticker, ticker_parts, ticker_row
 from nebuloviz.web.components.states import (
     away,
     data_age,
@@ -129,6 +129,7 @@ __all__ = [
     "text_field",
     "theme_button",
     "ticker",
+    "ticker_parts",
     "ticker_row",
     "tile",
     "tile_age",

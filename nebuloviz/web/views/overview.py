@@ -24,7 +24,6 @@ from nebuloviz.services.interfaces import (
     Freshness,
     ImportView,
     PlannedTime,
-    SaleLine,
 )
 from nebuloviz.services.shown import happened, matrix_of
 from nebuloviz.web.charts import ChartView
@@ -242,11 +241,11 @@ def heat_view(frame: Frame, state: PageState, style: Style) -> ChartView:
     )
 
 
-def latest_sales(lines: Sequence[SaleLine], known: str | None, now: datetime) -> Component:
-    """The newest sales; those since `known`, the id of the newest one shown before, fade in."""
-    ids = [line.sale_id for line in lines]
+def latest_sales(rows: Mapping[str, Any], known: str | None) -> Component:
+    """The newest sales, by id what their rows say; those since `known`, the id of the newest one shown before, fade in."""
+    ids = list(rows)
     new = ids.index(known) if known in ids else 0
-    return ticker([ticker_row(line, now, fresh=index < new) for index, line in enumerate(lines)])
+    return ticker([ticker_row(id, parts, fresh=index < new) for index, (id, parts) in enumerate(rows.items())])
 
 
 def alert_feed(alerts: Sequence[AlertView], now: datetime) -> list[Component]:
