@@ -12,7 +12,8 @@ import pytest
 from nebuloviz.api.threads import InThreads
 
 SCOPE: dict[str, Any] = {
-    "type": "http", "method": "POST", "path": "/", "query_string": b"", "http_version": "1.1", "headers": [(b"content-type", b"text/plain")],
+    "type": "http", "method": "POST", "path": "/", "query_string": b"", "http_version": "1.1",
+    "headers": [(b"content-type", b"text/plain")],
 }  # fmt: skip
 PIECE = b"x" * 100_000
 
