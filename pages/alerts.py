@@ -17,7 +17,7 @@ from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer
 from nebuloviz.web.components import link_button, page, page_header, skeleton_feed
 from nebuloviz.web.components.basic import button, given
-from nebuloviz.web.context import act, ask, may, services
+from nebuloviz.web.context import act, ask, installation, may, services
 from nebuloviz.web.deciding import decide_all
 from nebuloviz.web.navigation import STAMP_ID, URL_ID, go, news, stay_on_page
 from nebuloviz.web.question import bounds
@@ -101,7 +101,8 @@ def show(search: str | None, _stamp: str, more: int | None, _changed: Any = None
             found = ask(services().alerts.incidents, filter_of(asked), None, count)
             # What is pressed hides the others, of whose number the pills tell
             counts = ask(services().alerts.counts, replace(filter_of(asked), states=()))
-            shows = f"{inbox.shown_words(found.items, asked.now)} {counts} {search} {found.next_cursor}"
+            watching = installation().detection
+            shows = f"{inbox.shown_words(found.items, asked.now)} {counts} {search} {found.next_cursor} {watching}"
             digest = hashlib.blake2b(shows.encode(), digest_size=12).hexdigest()
             if digest == shown:
                 return (no_update,) * 6
@@ -109,7 +110,13 @@ def show(search: str | None, _stamp: str, more: int | None, _changed: Any = None
             manageable, resolved = may(Permission.ALERTS_MANAGE), counts["resolved"]
             learning = not (found.items or any(counts.values())) and _is_learning()
             listed = views.incident_list(
-                found.items, asked.state, asked.now, resolved=resolved, manageable=manageable, learning=learning
+                found.items,
+                asked.state,
+                asked.now,
+                resolved=resolved,
+                manageable=manageable,
+                learning=learning,
+                watching=watching,
             )
             return listed, found.next_cursor is None, *pills, inbox.status_words(found.items), digest
 

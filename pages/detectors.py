@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from dash import Input, Output, html
+from dash import Input, Output, dcc, html, set_props
 from dash.development.base_component import Component
+from dash.exceptions import PreventUpdate
 
+from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _, lazy
 from nebuloviz.permissions import Permission
 from nebuloviz.web.access import protected_callback, register_page
-from nebuloviz.web.charts import part_answer
-from nebuloviz.web.components import link_button, page, page_header, skeleton_table, skeleton_tile
-from nebuloviz.web.context import ask, may, services
-from nebuloviz.web.navigation import STAMP_ID, stay_on_page
+from nebuloviz.web.charts import part_answer, refusal
+from nebuloviz.web.components import link_button, page, page_header, skeleton_table, skeleton_tile, toast
+from nebuloviz.web.context import act, ask, installation, may, services
+from nebuloviz.web.navigation import STAMP_ID, news, stay_on_page
 from nebuloviz.web.reading import asking
 from nebuloviz.web.views import detectors as views
+
+_SWITCHED = "detectors-switched"
 
 
 def layout(**_query: str) -> Component:
@@ -24,12 +28,12 @@ def layout(**_query: str) -> Component:
         link_button(_("All alerts"), "/alerts", icon_name="bell"),
         link_button(_("Rules"), "/rules", icon_name="signpost-split"),
     ]
-    if may(Permission.SETTINGS_MANAGE):
-        actions.append(link_button(_("Sensitivity"), "/settings#settings-detection", icon_name="sliders"))
     about = _("Every metric is watched in total and for the largest values of each dimension.")
     return page(
         [
             html.Div(page_header(_("What is watched"), subtitle=about, actions=actions), className="nv-span-12"),
+            dcc.Store(id=_SWITCHED),
+            html.Div(skeleton_tile(), id="detectors-sensitivity", className="nv-grid nv-span-12"),
             html.Div(skeleton_tile(), id="detectors-watches", className="nv-span-12"),
             html.Div(html.Div(skeleton_table(8, 4), id="detectors-watched"), className="nv-card nv-span-12"),
         ],
@@ -52,6 +56,43 @@ def show(_stamp: Any) -> tuple[Any, Any]:
 
         answer = part_answer(both)
         return answer if isinstance(answer, tuple) else (answer, None)
+
+
+@protected_callback(
+    Permission.ALERTS_READ,
+    Output("detectors-sensitivity", "children"),
+    Input(STAMP_ID, "data"),
+    Input(_SWITCHED, "data"),
+)
+def show_sensitivity(_stamp: Any, _switched: Any) -> Any:
+    with asking(None):
+
+        def build() -> Component:
+            manageable = may(Permission.SETTINGS_MANAGE)
+            switchable = manageable and "detection" not in ask(services().settings.get).fixed
+            return views.sensitivity(installation(), manageable=manageable, switchable=switchable)
+
+        return part_answer(build)
+
+
+@protected_callback(
+    Permission.SETTINGS_MANAGE,
+    Output(_SWITCHED, "data"),
+    Input(views.SWITCH_ID, "n_clicks"),
+    prevent_initial_call=True,
+)
+def switch(clicks: Any) -> Any:
+    """Stop watching sales, or begin again."""
+    if not clicks:
+        raise PreventUpdate
+    try:
+        record = ask(services().settings.get)
+        act(services().settings.change, record.version, {"detection": not record.values.detection})
+    except NebuloVizError as error:
+        set_props("nv-toasts", {"children": refusal(error)})
+        raise PreventUpdate from error
+    set_props("nv-toasts", {"children": toast(_("Saved; it holds from now on."), "good")})
+    return news()
 
 
 register_page(__name__, path="/detectors", permission=Permission.ALERTS_READ, name=lazy("What is watched"))

@@ -2,9 +2,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from dash.exceptions import PreventUpdate
 
+from nebuloviz.db import Database
 from nebuloviz.errors import Unavailable
 from nebuloviz.services.interfaces import DetectorView, WatchedView
+from nebuloviz.web.context import installation
 from tests.pages.conftest import Browser, Drawn, Shop
 
 
@@ -48,3 +51,36 @@ class TestWhatIsWatched:
         note, nothing = page.show("")
         assert "The database does not answer." in drawn(note)
         assert nothing is None
+
+
+class TestSensitivity:
+    @pytest.fixture
+    def kept(self, writable: Database) -> Database:
+        return writable
+
+    def test_is_told_and_watching_is_switched_off_and_on_again(self, page: Any, drawn: Drawn) -> None:
+        shown = drawn(page.show_sensitivity("", None))
+        assert all(words in shown for words in ("False alerts a week", "Isolation forest", '"264"', "Switch off"))
+        page.switch(1)
+        assert not installation().detection
+        shown = drawn(page.show_sensitivity("", None))
+        assert "nothing is judged, and no alert is raised" in shown
+        assert "Switch on" in shown
+        page.switch(1)
+        assert installation().detection
+
+    @pytest.mark.parametrize("role", ["viewer"])
+    def test_is_decided_on_by_those_alone_who_may(self, page: Any, drawn: Drawn) -> None:
+        shown = drawn(page.show_sensitivity("", None))
+        assert "False alerts a week" in shown
+        assert "Switch off" not in shown
+        with pytest.raises(PreventUpdate):
+            page.switch(1)
+        assert installation().detection
+
+    def test_is_none_where_nothing_is_watched_and_the_inbox_says_so(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        from pages import alerts  # noqa: PLC0415 - see above
+
+        shop.alerts.alerts.clear()
+        page.switch(1)
+        assert "Sales are not watched" in drawn(alerts.show("", "", None)[0])

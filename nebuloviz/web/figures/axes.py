@@ -110,8 +110,9 @@ def _labels(ticks: Sequence[datetime], grain: str) -> list[str]:
     The space before the break keeps the two apart where the label is read aloud.
     """
     labels, last = [], ""
+    by_day = len(ticks) > 1 and all(tick.time() == time() for tick in ticks)
     for tick in ticks:
-        upper, lower = _label(tick, grain)
+        upper, lower = _midnight_label(tick) if by_day and grain in _WITHIN_DAY else _label(tick, grain)
         labels.append(f"{upper} <br>{lower}" if lower != last else upper)
         last = lower
     return labels
@@ -132,6 +133,11 @@ def _label(at: datetime, grain: str) -> tuple[str, str]:
     if grain == "quarter":
         return finish(dates.format_date(at, "QQQ", locale=locale())), _spelt("y", at)
     return _spelt("y", at), ""
+
+
+def _midnight_label(at: datetime) -> tuple[str, str]:
+    """Of hours whose ticks are days: midnight said seven times would say nothing, and leave no room on a phone."""
+    return _spelt("d", at), _spelt("yMMM", at)
 
 
 def _spelt(skeleton: str, at: datetime) -> str:

@@ -99,21 +99,24 @@ def incident_list(
     resolved: int = 0,
     manageable: bool = False,
     learning: bool = False,
+    watching: bool = True,
 ) -> Component:
     """The incidents, newest first: a link to the page of each, what can be done, and its alerts; or what leaves none.
 
-    `resolved` alerts of the range may be left out; while the watches are `learning`, there can be none yet.
+    `resolved` alerts of the range may be left out; while the watches are `learning` or not `watching`, there can be none.
     """
     if not incidents:
-        title, hint = _why_none(state, resolved, learning=learning)
+        title, hint = _why_none(state, resolved, learning=learning, watching=watching)
         everything = PageState(preset="all", alert_states=ALERT_STATES).to_url("/alerts")
         return empty_state(title, link_button(_("Show all alerts"), everything), icon_name="check2-circle", hint=hint)
     items = [_incident(incident, now, manageable=manageable) for incident in incidents]
     return html.Ol(items, className="nv-alerts", **given(data_nv_inbox=""))
 
 
-def _why_none(state: PageState, resolved: int, *, learning: bool) -> tuple[str, str]:
+def _why_none(state: PageState, resolved: int, *, learning: bool, watching: bool) -> tuple[str, str]:
     usual = PageState()
+    if not watching:
+        return _("Sales are not watched"), _("Detection is switched off: nothing is judged, and no alert is raised.")
     if learning:
         hint = _("A series is watched once it has been seen for four weeks, and as long as it sells enough.")
         return _("What is normal is still being learned"), hint

@@ -10,11 +10,13 @@ from dash.development.base_component import Component
 
 from nebuloviz.detection.alerts import LINES
 from nebuloviz.detection.series import SeriesKey
-from nebuloviz.i18n import _, format_date, format_datetime, lazy, listed, local, number
+from nebuloviz.i18n import _, format_date, format_datetime, lazy, listed, local, number, quantity
 from nebuloviz.metrics.line_figures import figure
-from nebuloviz.services.interfaces import DetectorView, WatchedView
+from nebuloviz.services.entries import Choice
+from nebuloviz.services.interfaces import DetectorView, InstallationSettings, WatchedView
+from nebuloviz.services.interfaces.installation import ENTRIES
 from nebuloviz.services.shown import value_label
-from nebuloviz.web.components import card, empty_state, table
+from nebuloviz.web.components import badge, button, card, empty_state, link_button, table
 from nebuloviz.web.components.basic import kpi_list
 from nebuloviz.web.views.common import dimension_words
 
@@ -39,6 +41,37 @@ _GRAINS = {
     "day": lazy("By the day"),
 }
 Segment = tuple[tuple[str, str], ...]
+
+
+SWITCH_ID = "detectors-switch"
+
+
+def sensitivity(decided: InstallationSettings, *, manageable: bool, switchable: bool) -> Component:
+    """How strictly sales are watched, in figures, and whether they are; who may decide on it finds the way to."""
+    kind = ENTRIES["detector"].kind
+    options = kind.options() if isinstance(kind, Choice) else {}
+    facts = [
+        (
+            str(ENTRIES["detection"].label),
+            badge(_("On"), "good", icon_name="check-circle") if decided.detection else badge(_("Off"), "warn"),
+        ),
+        (str(ENTRIES["false_alerts_per_week"].label), quantity(decided.false_alerts_per_week)),
+        (str(ENTRIES["detector"].label), options.get(decided.detector, decided.detector)),
+        (str(ENTRIES["watched_series"].label), number(decided.watched_series)),
+    ]
+    about = _("All watches together set their thresholds by how many false alerts a week you can live with.")
+    if not decided.detection:
+        about = _("Detection is switched off: nothing is judged, and no alert is raised.")
+    acts = html.Div(_acts(decided, switchable=switchable), className="nv-row") if manageable else None
+    return card(
+        _("Sensitivity"), html.Div([kpi_list(facts), html.P(about, className="nv-help"), acts], className="nv-stack")
+    )
+
+
+def _acts(decided: InstallationSettings, *, switchable: bool) -> list[Component]:
+    words, icon_name = (_("Switch off"), "pause-circle") if decided.detection else (_("Switch on"), "play-circle")
+    switch = button(words, id=SWITCH_ID, icon_name=icon_name, hidden=not switchable)
+    return [link_button(_("Change"), "/settings#settings-detection", icon_name="sliders"), switch]
 
 
 def watches(found: Sequence[DetectorView]) -> Component:

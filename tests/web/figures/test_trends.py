@@ -174,6 +174,7 @@ class TestTrend:
         ("grain", "count", "freq", "expected"),
         [
             ("hour", 48, "h", ["12 AM <br>Sep 28", "12 PM", "12 AM <br>Sep 29", "12 PM"]),
+            ("hour", 120, "h", ["28 <br>Sep 2026", "29", "30", "1 <br>Oct 2026", "2"]),
             ("day", 5, "D", ["Sep 28 <br>2026", "Sep 29", "Sep 30", "Oct 1", "Oct 2"]),
             ("day", 28, "D", ["Sep 28 <br>2026", "Oct 5", "Oct 12", "Oct 19"]),
             ("day", 150, "D", ["Oct 1 <br>2026", "Nov 1", "Dec 1", "Jan 1 <br>2027", "Feb 1"]),
