@@ -8,13 +8,13 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 from starlette.middleware import Middleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from nebuloviz import __version__
 from nebuloviz.api import docs
 from nebuloviz.api.bodies import WholeBodies
 from nebuloviz.api.deps import ApiContext, known, signed_in
-from nebuloviz.api.edge import PREFIX, Edge, is_own
+from nebuloviz.api.edge import PREFIX, Edge
 from nebuloviz.api.problems import install_problems
 from nebuloviz.api.reading import refuse_odd_parameters
 from nebuloviz.api.routes import (
@@ -79,7 +79,14 @@ def create_api(
         openapi_url=f"{PREFIX}/openapi.json",
         redirect_slashes=False,
         lifespan=lifespan,
-        middleware=[Middleware(Edge, settings=settings, live=lambda: services.settings.current)],
+        middleware=[
+            Middleware(
+                Edge,
+                settings=settings,
+                live=lambda: services.settings.current,
+                dashboard=WholeBodies(dashboard) if dashboard else None,
+            )
+        ],
         generate_unique_id_function=lambda route: route.name,
     )
     limiter = RequestLimiter(counters or Counters(), lambda: services.settings.current.requests_per_minute)
@@ -88,7 +95,6 @@ def create_api(
     docs.install_openapi(app)
     _add_routes(app)
     app.include_router(health_routes.router)
-    app.router.default = _Elsewhere(app.router.default, WholeBodies(dashboard) if dashboard else None)
     return app
 
 
@@ -107,16 +113,3 @@ def _add_routes(app: FastAPI) -> None:
     app.include_router(me.setting_up, prefix=PREFIX, dependencies=[Depends(known), strict])
     for public in (auth.public, docs.public):
         app.include_router(public, prefix=PREFIX)
-
-
-class _Elsewhere:
-    """What no route of ours matches: the dashboard's, or 404 where the path is ours. As a mount it would hide our 405s."""
-
-    def __init__(self, not_found: ASGIApp, dashboard: ASGIApp | None) -> None:
-        self._not_found = not_found
-        self._dashboard = dashboard
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        ours = self._dashboard is None or is_own(scope["path"])
-        target = self._not_found if ours or self._dashboard is None else self._dashboard
-        await target(scope, receive, send)

@@ -72,7 +72,10 @@ class WholeBodies:
             await self._app(scope, receive, send)
         elif scope["path"] == FILES:
             async with self._files:
-                await self._app(scope, receive, send)
+                try:
+                    await self._app(scope, receive, send)
+                except NebuloVizError as error:  # it did not begin to come
+                    await known_problem(error)(scope, receive, send)
         else:
             async with AsyncExitStack() as held:
                 try:

@@ -31,10 +31,11 @@ def is_own(path: str) -> bool:
 
 
 class Edge:
-    """The outermost ASGI layer."""
+    """The outermost ASGI layer. What is not ours goes to the `dashboard` from here: it would be none of the API's hundred routes."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, live: Live) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, live: Live, dashboard: ASGIApp | None = None) -> None:
         self._app = app
+        self._elsewhere = dashboard or app
         self._live = live
         self._settings = settings
 
@@ -53,7 +54,7 @@ class Edge:
         elif is_own(scope["path"]):
             await self._answer(self._app, scope, in_time(receive), send)
         else:
-            await self._app(scope, in_time(receive), self._sending(scope, send, {}))
+            await self._elsewhere(scope, in_time(receive), self._sending(scope, send, {}))
 
     async def _answer(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         request_id, started, status = secrets.token_hex(8), time.perf_counter(), 500

@@ -46,6 +46,7 @@ def generations_changed(node: Path) -> tuple[str, ...]:
     return (branch_generation(node), *(content_generation(ancestor) for ancestor in _lineage(node)))
 
 
+@lru_cache(maxsize=4096)
 def day_nodes(start: date, end: date, branch: Path = SALES) -> tuple[Path, ...]:
     """The fewest nodes (years, months, days) that cover the days from `start` up to, not including, `end`.
 

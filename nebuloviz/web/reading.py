@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pandas as pd
+from plotly.basedatatypes import BaseFigure
 from plotly.io.json import to_json_plotly
 
 from nebuloviz.errors import NebuloVizError, Unavailable
@@ -181,6 +182,8 @@ def _text(value: Any) -> bytes:
 
 def _plain(value: Any) -> Any:
     """What orjson does not know by itself: components and figures in plain parts, all else as Plotly writes it."""
+    if isinstance(value, BaseFigure):  # its own way copies all of it, to look for arrays that ours do not have
+        return {"data": value._data, "layout": value._layout}  # noqa: SLF001 - see above
     if hasattr(value, "to_plotly_json"):
         return value.to_plotly_json()
     return orjson.Fragment(to_json_plotly(value).encode())
