@@ -48,6 +48,7 @@ from nebuloviz.web.state import PageState
 from nebuloviz.web.views import common
 from nebuloviz.web.views import insights as insight_views
 from nebuloviz.web.views import overview as views
+from nebuloviz.web.warming import shown_first
 
 #: The name of all charts here; `of` in their ids says which one: a key of `CHARTS`, or a dimension behind `_BY`.
 CHART = "overview"
@@ -133,6 +134,9 @@ def fill(_id: str, search: str | None, stamp: str, theme: str) -> tuple[Any, lis
             *_live_cards(search),
         ]
         return as_json(content), [search, stamp, theme]
+
+
+shown_first(partial(fill, _BODY_ID, "", "", "light"))
 
 
 def slot(place: Place, whole: Mapping[str, Any]) -> Component:
@@ -340,16 +344,21 @@ def newest_sales(_stamp: str, search: str | None, known: str | None) -> tuple[An
 def newest_alerts(_stamp: str, search: str | None) -> Any:
     with asking(search) as asked:
 
-        def build(asked: Asking) -> list[Component]:
+        def newest(asked: Asking) -> dict[str, Any]:
             active = AlertFilter(states=("open", "acknowledged"))
             found = ask(services().alerts.list, active, None, views.FEED_ITEMS).items
-            if found:
-                return views.alert_feed(found, asked.now)
+            return {"feed": views.alert_feed(found, asked.now)} if found else {}
+
+        def nothing(asked: Asking) -> dict[str, Any]:
             start, end = bounds(asked.state, asked.now)
             resolved = ask(services().alerts.counts, AlertFilter(start=start, end=end))["resolved"]
-            return views.no_alerts(asked.state, resolved, ask(services().alerts.detectors), running())
+            return {"feed": views.no_alerts(asked.state, resolved, ask(services().alerts.detectors), running())}
 
-        return part_answer(lambda: asked.kept("overview feed", lambda asked: {"feed": build(asked)})["feed"])
+        def build() -> Any:
+            found = asked.kept("newest alerts", newest, of="")
+            return (found or asked.kept("no alerts", nothing))["feed"]
+
+        return part_answer(build)
 
 
 @protected_callback(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import secrets
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -76,6 +78,7 @@ class Program:
     parts: Parts
     health: HealthChecks
     say: Callable[[str], None] = _quiet
+    warm_up: Callable[[], None] | None = None
     _intake: Intake | None = None
     _watches: WatchProcess | None = None
     _preparation: Repeater | None = None
@@ -134,6 +137,8 @@ class Program:
         self._unprepared = ""
         if self._preparation is not None:
             self._preparation.stop()
+        if self.warm_up is not None:
+            threading.Thread(target=self.warm_up, name="warm-up", daemon=True).start()
         return False
 
     def _repeat(self, name: str, step: Callable[[], bool], pause_seconds: float) -> None:
@@ -241,6 +246,7 @@ def build(settings: Settings, say: Callable[[str], None] = _quiet) -> ASGIApp:
     from nebuloviz.api.app import create_api  # noqa: PLC0415 - the command line's other commands serve nothing
     from nebuloviz.api.threads import InThreads  # noqa: PLC0415
     from nebuloviz.web.app import create_dash  # noqa: PLC0415
+    from nebuloviz.web.warming import warm_up  # noqa: PLC0415
 
     _check(settings)
     process.share_arenas()
@@ -259,6 +265,7 @@ def build(settings: Settings, say: Callable[[str], None] = _quiet) -> ASGIApp:
             await these.database.dispose_async()
 
     dash = create_dash(services=these.services, database=these.database, settings=settings, counters=these.counters)
+    program.warm_up = functools.partial(warm_up, dash.server)
     return create_api(
         services=these.services,
         database=these.database,

@@ -86,7 +86,7 @@ def install_hooks(server: Flask, settings: Settings, policy: ContentSecurityPoli
         g.address = client_address(request.remote_addr, forwarded, settings.trusted_proxies)
         set_address(g.address)
         asked = request.args.get(LANGUAGE_PARAMETER) if request.endpoint in _BEFORE_SIGN_IN else None
-        set_current(_preferences(asked))
+        set_current(usual_preferences(asked))
 
     def finish(response: Response) -> Response:
         if "started" in g:
@@ -118,7 +118,7 @@ def install_reader(server: Flask) -> None:
     server.before_request(read)
 
 
-def _preferences(language: str | None, time_zone: str = "") -> Preferences:
+def usual_preferences(language: str | None, time_zone: str = "") -> Preferences:
     """As the reader has chosen, and as the installation has it where not."""
     usual = installation()
     header = request.headers.get("Accept-Language")
@@ -129,7 +129,7 @@ def _preferences(language: str | None, time_zone: str = "") -> Preferences:
 
 
 def _own_preferences(user: UserView) -> Preferences:
-    known = _preferences(user.language, user.time_zone)
+    known = usual_preferences(user.language, user.time_zone)
     start = known.week_start if user.week_start is None else user.week_start
     return replace(known, week_start=start, number_locale=format_locale(known.language, user.format_region))
 

@@ -110,8 +110,10 @@ class LiveViews:
         return float("inf") if self._asked_at is None else self._clock() - self._asked_at
 
     def _known_to(self, reader: Hashable) -> Stamp:
+        """Who looks at nothing that is known waits for all: what they ask for may be on its way, and should not be drawn twice."""
         with self._lock:
-            waits = any(reader in self._views[key].readers for key in self._due if key in self._views)
+            mine = {key for key, view in self._views.items() if reader in view.readers}
+            waits = bool(self._due & mine if mine else self._due)
             return self._before if waits else self._told
 
     def _go_ahead(self, ask: Ask) -> None:

@@ -93,8 +93,8 @@ def test_nobody_waits_for_what_others_look_at(desk: Desk) -> None:
     until = time.monotonic() + 30
     while desk.news("omar") == "1" and time.monotonic() < until:
         time.sleep(0.01)
-    told = {reader: desk.news(reader) for reader in ("omar", "nobody's", "anna")}
-    assert told == {"omar": "2", "nobody's": "2", "anna": "1"}
+    told = {reader: desk.news(reader) for reader in ("omar", "anna", "somebody new")}
+    assert told == {"omar": "2", "anna": "1", "somebody new": "1"}
     assert desk.look("trend", "omar") == "trend as of 2"
     assert desk.look("trend", "anna") == "trend as of 1", "a page of two stamps"
     goes_on.set()

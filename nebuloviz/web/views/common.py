@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -185,8 +186,8 @@ def metrics_of(query: Query) -> list[Metric]:
 
 def is_empty(frame: Frame) -> bool:
     """Whether there were no sales at all in what the frame asked for."""
-    columns = (frame.data[slug].to_numpy(dtype=float) for slug in frame.query.metrics)
-    return all(bool(np.all(np.nan_to_num(values) == 0)) for values in columns)
+    columns = (frame.data[slug].tolist() for slug in frame.query.metrics)
+    return not any(value and not math.isnan(value) for values in columns for value in values)
 
 
 def nothing(state: PageState, path: str = "/") -> Component:

@@ -197,11 +197,13 @@ def breakdown_view(frame: Frame, slug: str, state: PageState, style: Style) -> C
 
 def without_dwarfing_rest(data: pd.DataFrame, slug: str, measured: str) -> tuple[pd.DataFrame, float | None]:
     """Without the bar of all other values where it would press the rest to the floor; then its amount is told apart."""
-    other = data[slug] == OTHER
-    if not other.any() or other.all():
+    is_other = [value == OTHER for value in data[slug].tolist()]
+    if not any(is_other) or all(is_other):
         return data, None
-    rest, most = float(data.loc[other, measured].sum()), float(data.loc[~other, measured].max())
-    return (data[~other], rest) if rest > 2 * most else (data, None)
+    amounts = [0.0 if math.isnan(amount) else float(amount) for amount in data[measured].tolist()]
+    rest = sum(amount for amount, of_rest in zip(amounts, is_other, strict=True) if of_rest)
+    most = max(amount for amount, of_rest in zip(amounts, is_other, strict=True) if not of_rest)
+    return (data[[not of_rest for of_rest in is_other]], rest) if rest > 2 * most else (data, None)
 
 
 def treemap_view(frame: Frame, slug: str, state: PageState, style: Style) -> ChartView:
