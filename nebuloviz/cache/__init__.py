@@ -45,6 +45,7 @@ class _Wanted:
     entry: str
     generations: tuple[str, ...]
     ttl_seconds: int
+    wait_seconds: float
 
 
 class Cache:
@@ -83,17 +84,20 @@ class Cache:
         compute: Callable[[], T],
         depends: Sequence[Path] | None = None,
         ttl_seconds: int = DAY_SECONDS,
+        wait_seconds: float | None = None,
     ) -> T:
         """The value filed under `key` below `path`, computed if it is absent or stale.
 
         It is stale once `path` or a node above is invalidated, or any of `depends` (by default `path`), a node above or one
-        below. Of several callers one computes while the others wait, threads and, with Redis, processes; a wait is bounded,
-        and then one computes for oneself. What `compute` raises is raised and not kept. Each caller gets a copy of its own.
+        below. Of several callers one computes while the others wait, threads and, with Redis, processes; a wait is bounded (for
+        threads by `wait_seconds`, where given), and then one computes for oneself. What `compute` raises is raised and not kept.
+        Each caller gets a copy of its own.
 
         `key` must hold all that the value depends on, the reader's scope included; `path[0]` names the branch in the metrics.
         `compute` must see everything that was committed before this call: no older database snapshot.
         """
-        wanted = _Wanted(_entry(path, key), generations_below(path, _nodes(path, depends)), ttl_seconds)
+        generations = generations_below(path, _nodes(path, depends))
+        wanted = _Wanted(_entry(path, key), generations, ttl_seconds, wait_seconds or self._wait_seconds)
         stamp, payload = self._store.read(wanted.generations, wanted.entry)
         value = _value(stamp, payload)
         outcome = "hit"
@@ -138,7 +142,7 @@ class Cache:
                 future = self._flights[flight] = Future()
         if leading:
             return self._lead(wanted, flight, future, compute)
-        value = self._follow(future)
+        value = self._follow(future, wanted.wait_seconds)
         return (compute(), "miss") if value is _NOTHING else (value, "shared")
 
     def _lead(
@@ -162,11 +166,11 @@ class Cache:
                 del self._flights[flight]
             future.set_result(payload)
 
-    def _follow(self, future: Future[bytes | None]) -> Any:
+    def _follow(self, future: Future[bytes | None], seconds: float) -> Any:
         if not may_wait():
             return _NOTHING
         try:
-            payload = wait_for(future, self._wait_seconds)
+            payload = wait_for(future, seconds)
         except TimeoutError:
             return _NOTHING
         return _value(payload[:_STAMP_BYTES], payload) if payload else _NOTHING

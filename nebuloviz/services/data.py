@@ -43,6 +43,7 @@ _RECENT = timedelta(days=90)
 _VALUES_SECONDS = 60
 _FOUND = 500
 _VIEW_SECONDS = 10
+_PATIENCE_SECONDS = 20  # with a view that is being drawn: where that takes so long, a second one would take longer
 _DAYS = Base.metadata.tables["rollup_day"]
 
 
@@ -111,7 +112,7 @@ class SalesDataService(DataService):
     def view(self, session: Session, actor: Actor, stamp: str, name: str, draw: Callable[[], Made]) -> Made:
         session.rollback()  # gives its connection back: what is drawn asks with sessions of its own
         key = f"view|{stamp}|{actor.scope}|{','.join(sorted(actor.permissions))}|{name}"
-        return self._cache.get_or_compute(SALES, key, draw, depends=(), ttl_seconds=_VIEW_SECONDS)
+        return self._cache.get_or_compute(SALES, key, draw, (), _VIEW_SECONDS, _PATIENCE_SECONDS)
 
     @require(Permission.SALES_READ)
     def sales(

@@ -27,8 +27,8 @@ _SHARE = 2 / 3
 _AHEAD_SECONDS = 3.0
 #: So old a stamp is no news to anybody.
 _OLD_SECONDS = 30.0
-#: Who looks at a view looks again with each piece of news: where so many have passed, it is closed.
-_OPEN_NEWS, _OPEN_LEAST_SECONDS = 3, 5.0
+#: Who looks at a view looks again with each piece of news: where more have passed, it is closed.
+_OPEN_NEWS = 4
 _MOST_OPEN = 200
 
 _log = logging.getLogger(__name__)
@@ -36,15 +36,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _View:
-    """What somebody looks at: how to draw it as of a stamp, as whoever asked last would see it; and when who looked at it."""
+    """What somebody looks at: how to draw it as of a stamp, as whoever asked last would see it.
+
+    `readers` tells of those who look at it at which piece of news they did so last.
+    """
 
     draw: Callable[[Stamp], object]
     context: Context
-    readers: dict[Hashable, float]
-
-    @property
-    def looked_at(self) -> float:
-        return max(self.readers.values())
+    readers: dict[Hashable, int]
 
 
 class LiveViews:
@@ -55,7 +54,8 @@ class LiveViews:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._views: dict[Hashable, _View] = {}
+        self._views: dict[Hashable, _View] = {}  # those last that were looked at last
+        self._number = 0  # of pieces of news
         self._lock = threading.Lock()  # of the views
         self._turn = threading.BoundedSemaphore(_AT_ONCE)
         self._asking = threading.Lock()
@@ -88,12 +88,12 @@ class LiveViews:
     def view(self, key: Hashable, reader: Hashable, ask: Ask, draw: Callable[[Stamp], Made]) -> Made:
         """What `draw` makes as of the stamp that `reader` knows. As long as somebody looks at `key`, it is called with the next."""
         with self._lock:
-            known = self._views.get(key)
+            known = self._views.pop(key, None)
             readers = known.readers if known else {}
-            readers[reader] = self._clock()
+            readers[reader] = self._number
             self._views[key] = _View(draw, copy_context(), readers)
             if len(self._views) > _MOST_OPEN:
-                self._views = dict(self._latest()[: _MOST_OPEN // 2])
+                self._views = dict([*self._views.items()][-_MOST_OPEN // 2 :])
         return draw(self.news(reader, ask))
 
     def timed(self, draw: Callable[[], Made]) -> Made:
@@ -134,12 +134,13 @@ class LiveViews:
 
     def _draw_ahead(self, stamp: Stamp) -> None:
         """What most look at comes first, then what was looked at last, as long as there is time."""
-        opened = self._clock() - max(_OPEN_LEAST_SECONDS, _OPEN_NEWS * self.seconds)
         with self._lock:
+            self._number += 1
             for view in self._views.values():
-                view.readers = {reader: at for reader, at in view.readers.items() if at >= opened}
+                view.readers = {who: last for who, last in view.readers.items() if self._number - last <= _OPEN_NEWS}
             self._views = {key: view for key, view in self._views.items() if view.readers}
-            views = sorted(self._latest(), key=lambda item: -len(item[1].readers))
+            views = [*reversed(self._views.items())]
+            views.sort(key=lambda item: -len(item[1].readers))
             self._due = {key for key, _view in views}
             self._before, self._told = self._told, stamp
         with ThreadPoolExecutor(_AHEAD_AT_ONCE, "views") as threads:
@@ -152,10 +153,6 @@ class LiveViews:
         finally:
             with self._lock:
                 self._due.discard(key)
-
-    def _latest(self) -> list[tuple[Hashable, _View]]:
-        """Views by key, those first that were looked at last."""
-        return sorted(self._views.items(), key=lambda item: -item[1].looked_at)
 
     def _tell(self, stamp: Stamp, asked_at: float) -> None:
         """How much was drawn since the last news says how long this should hold; shorter only by little."""

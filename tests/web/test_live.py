@@ -136,7 +136,18 @@ def test_what_nobody_looks_at_any_longer_is_not_drawn_again(desk: Desk) -> None:
     desk.look("trend")
     for _ in range(40):
         desk.after(1)
-    assert desk.drawn[-1] == ("trend", "6")
+    assert desk.drawn[-1] == ("trend", "5")
+
+
+def test_what_is_looked_at_is_drawn_ahead_however_long_there_was_no_news(desk: Desk) -> None:
+    desk.look("trend")
+    desk.drawn.clear()
+    desk.ask = lambda: "1"  # type: ignore[method-assign]  # nothing is sold
+    for _ in range(60):
+        desk.after(1)
+    desk.ask = lambda: "2"  # type: ignore[method-assign]
+    desk.after(1)
+    assert desk.drawn == [("trend", "2")]
 
 
 def test_an_old_stamp_is_nothing_to_go_by(desk: Desk) -> None:
