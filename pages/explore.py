@@ -26,7 +26,7 @@ from nebuloviz.web.state import TOPS, PageState
 from nebuloviz.web.views import common, grids
 from nebuloviz.web.views import explore as views
 
-CHART = "explore-chart"
+CHART, TOTAL = "explore-chart", "explore-total"
 METRIC, SECOND, AXIS, SPLIT, GRAIN, TOP = (
     "explore-metric",
     "explore-second",
@@ -45,6 +45,7 @@ def layout(**_query: str) -> Component:
         [
             html.Div(page_header(_("Explore"), actions=[html.Div(id="explore-kinds")]), className="nv-span-12"),
             html.Div(_controls(), className="nv-controls nv-span-12"),
+            html.Div(id=TOTAL, className="nv-span-12"),
             chart_slot(CHART, title_of(metric("revenue")), span=12, height=440),
             *([lines] if may(Permission.SALES_READ) else []),
         ]
@@ -174,6 +175,17 @@ def draw(search: str | None, _stamp: str, theme: str, table_clicks: int | None) 
             return views.chart_view(frame, expected, alerts, state, style, coming=coming, planned=planned, sold=sold)
 
         return chart_answer(build, table_clicks)
+
+
+@protected_callback(Permission.DATA_READ, Output(TOTAL, "children"), *REFRESH)
+def show_total(search: str | None, _stamp: str, _theme: str) -> Any:
+    with asking(search) as asked:
+
+        def build() -> Any:
+            query = asked.query(metrics=(views.normal(asked.state).metric,))
+            return views.total(asked.frame(query), ask(services().data.freshness))
+
+        return part_answer(build)
 
 
 @protected_callback(

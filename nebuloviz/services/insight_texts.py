@@ -31,13 +31,18 @@ def change_text(revenue: float, before: float, change: float) -> str:
     )
 
 
-def driver_text(orders: float | None, value: float | None) -> str:
-    """Whether the number of orders or their value moved revenue more (logarithms of the two add up to revenue's); '' if unknown."""
+def driver_of(orders: float | None, value: float | None) -> str:
+    """The metric that moved revenue more, orders or their value (logarithms of the two add up to revenue's); '' if unknown."""
     if orders is None or value is None or min(orders, value) <= -1:
         return ""
-    if abs(math.log1p(orders)) >= abs(math.log1p(value)):
-        return _("The number of orders moved it most: {change}.", change=change_words(orders))
-    return _("The value of an order moved it most: {change}.", change=change_words(value))
+    return "orders" if abs(math.log1p(orders)) >= abs(math.log1p(value)) else "average_order_value"
+
+
+def driver_text(driver: str, changed: float | None) -> str:
+    """That this metric moved revenue most, by how much."""
+    if driver == "orders":
+        return _("The number of orders moved it most: {change}.", change=change_words(changed))
+    return _("The value of an order moved it most: {change}.", change=change_words(changed))
 
 
 def usual_text(own: float, before: Sequence[float], *, of_a_day: bool) -> str:

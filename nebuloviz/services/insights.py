@@ -193,9 +193,10 @@ class FigureInsights(AIInsights):
         text = texts.change_text(asked.revenue, asked.before, change)
         yield Insight(text, "medium" if fell else "low", asked.query, math.inf)
         yield from self._usual(asked)
-        driver = texts.driver_text(asked.changed("orders"), asked.changed("average_order_value"))
+        driver = texts.driver_of(asked.changed("orders"), asked.changed("average_order_value"))
         if driver and abs(change) >= texts.NOTABLE_CHANGE:
-            yield Insight(driver, "low", asked.query, abs(asked.revenue - asked.before), kind="driver")
+            text, backed_by = texts.driver_text(driver, asked.changed(driver)), asked.query.with_(metrics=(driver,))
+            yield Insight(text, "low", backed_by, abs(asked.revenue - asked.before), kind="driver")
 
     def _usual(self, asked: _Asked) -> Iterator[Insight]:
         """Whether the days that are over brought what such days do."""

@@ -4,6 +4,9 @@ import pytest
 from dash import no_update
 from dash.exceptions import PreventUpdate
 
+from nebuloviz.metrics.registry import metric
+from nebuloviz.web.context import ask, services
+from nebuloviz.web.figures import value_text
 from nebuloviz.web.state import PageState
 from tests.pages.conftest import Browser, Drawn, Shop
 
@@ -39,6 +42,20 @@ class TestDrawing:
     )
     def test_is_what_suits_the_question(self, page: Any, search: str, kinds: set[str]) -> None:
         assert types(page.draw(search, "", "light", None)) == kinds
+
+    @pytest.mark.parametrize(
+        "search", ["?range=28d", "?range=28d&by=category&chart=bar", "?range=28d&axis=value&by=store"]
+    )
+    def test_says_what_the_whole_range_comes_to_as_the_tile_does(
+        self, page: Any, shop: Shop, drawn: Drawn, search: str
+    ) -> None:
+        shown = drawn(page.show_total(search, "", "light"))
+        asked = shop.data.asked[-1]
+        assert (asked.metrics, asked.dimensions, asked.grain, asked.comparison) == (("revenue",), (), None, "previous")
+        row = ask(services().data.frame, asked).data.iloc[0]
+        assert value_text(metric("revenue"), row["revenue"]) in shown
+        assert value_text(metric("revenue"), row["revenue:comparison"]) in shown
+        assert "nv-change" not in drawn(page.show_total(search + "&vs=none", "", "light"))
 
     def test_asks_what_it_offers_for_download(self, page: Any, shop: Shop, drawn: Drawn) -> None:
         head = drawn(page.draw("?by=category&m=orders&grain=week&range=28d", "", "light", None)["head"])

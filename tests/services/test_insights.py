@@ -98,11 +98,13 @@ class TestTheHeadline:
 class TestTheDriver:
     def test_is_the_number_of_orders_where_that_changed(self, tell: Tell) -> None:
         found = tell([*sales(10, [10.0] * 4), *sales(3, [10.0] * 8)])
-        assert any(each.text.startswith("The number of orders moved it most") for each in found)
+        (driver,) = [each for each in found if each.text.startswith("The number of orders moved it most")]
+        assert driver.query.metrics == ("orders",)
 
     def test_is_their_value_where_that_changed(self, tell: Tell) -> None:
         found = tell([*sales(10, [10.0] * 4), *sales(3, [20.0] * 4)])
-        assert any(each.text.startswith("The value of an order moved it most") for each in found)
+        (driver,) = [each for each in found if each.text.startswith("The value of an order moved it most")]
+        assert driver.query.metrics == ("average_order_value",)
 
 
 class TestTheMovers:

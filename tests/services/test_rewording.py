@@ -128,7 +128,7 @@ def test_every_change_that_insights_tell_has_a_direction(language: str) -> None:
             change = relative(now, before)
             assert change is not None
             sentences = (
-                change_text(now, before, change), driver_text(change, 0.0), moved_text("region", "7", now, before),
+                change_text(now, before, change), driver_text("orders", change), moved_text("region", "7", now, before),
                 cause_text((SegmentPart("region", "7", "7"),), now, before, 2 * (now - before)),
                 spread_text(rose=way == "up"), usual_text(now, [before], of_a_day=True), usual_text(now, [before], of_a_day=False),
             )  # fmt: skip

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
 import pandas as pd
+from dash import html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, number
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import metric
-from nebuloviz.services.interfaces import AlertView, Forecast, Frame, PlannedTime
+from nebuloviz.services.interfaces import AlertView, Forecast, Frame, Freshness, PlannedTime
 from nebuloviz.services.shown import happened, matrix_of
 from nebuloviz.web.chart_kinds import CHARTS, Chart, Drawing
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components.basic import Children
-from nebuloviz.web.figures import Style, with_planned
+from nebuloviz.web.components.tiles import change_line
+from nebuloviz.web.figures import Style, value_text, with_planned
+from nebuloviz.web.question import comparison_words
 from nebuloviz.web.reading import Asking
 from nebuloviz.web.state import PageState
 from nebuloviz.web.views import ahead, calendar, common
+from nebuloviz.web.views.overview import missing_comparison
 
 
 def charts_for(state: PageState) -> tuple[Chart, ...]:
@@ -88,6 +93,24 @@ def chart_view(  # noqa: PLR0913 - each is something else to draw
         table = partial(common.matrix_table, matrix_of(frame, shape, state.top), metric(state.metric), title)
         subtitle = _("Mean of the range") if shape == "week" else subtitle
     return ChartView(title, drawn, table, subtitle, links)
+
+
+def total(found: Frame, freshness: Freshness) -> Component:
+    """What the whole range comes to, whatever the chart tells apart, beside its comparison: the figure of the metric's tile."""
+    query, row = found.query, found.data.iloc[0]
+    shown = metric(query.metrics[0])
+    value, before = float(row[shown.slug]), float(row.get(f"{shown.slug}:comparison", math.nan))
+    missing = missing_comparison(query, freshness)
+    parts = [
+        html.Span(str(shown.label), className="nv-muted"),
+        html.Strong(value_text(shown, value), className="nv-num"),
+        html.Span(_("so far"), className="nv-muted") if query.start < found.as_of < query.end else None,
+    ]
+    if query.comparison:
+        parts.append(change_line(shown, value, before, comparison_words(query.comparison), missing))
+    if math.isfinite(before) and not missing:
+        parts.append(html.Span(_("instead of {before}", before=value_text(shown, before)), className="nv-muted nv-num"))
+    return html.Div([part for part in parts if part is not None], className="nv-total")
 
 
 def _told_apart(query: Query, state: PageState) -> str:
