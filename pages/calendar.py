@@ -28,7 +28,7 @@ _MONTHS, _FURTHEST = 3, 40  # shown at once; so many steps back or ahead
 
 def layout(**_query: str) -> Component:
     stay_on_page()
-    actions = [link_button(_("What was taught"), "/lessons", icon_name="mortarboard")]
+    actions = []
     if may(Permission.ALERTS_MANAGE):
         actions.append(link_button(_("New entry"), f"/calendar/{views.NEW}", icon_name="plus-lg", kind="primary"))
     about = _("Days unlike others, and when you are open. The detectors go by it within seconds.")
@@ -49,6 +49,12 @@ def layout(**_query: str) -> Component:
             ),
             card(_("Opening hours"), html.Div(skeleton_table(7, 3), id="calendar-hours"), span=5),
             card(_("What was entered"), html.Div(skeleton_table(4, 5), id="calendar-entries"), flush=True),
+            card(
+                _("Said on alerts to be expected"),
+                html.Div(skeleton_table(2, 5), id="calendar-expected"),
+                actions=[link_button(_("What was taught"), "/lessons", icon_name="mortarboard")],
+                flush=True,
+            ),
         ],
         filtered=False,
     )
@@ -81,9 +87,10 @@ def _month_after(day: date, months: int) -> date:
     Permission.ALERTS_READ,
     Output("calendar-entries", "children"),
     Output("calendar-hours", "children"),
+    Output("calendar-expected", "children"),
     Input("calendar-entries", "id"),
 )
-def show_rest(_id: str) -> tuple[Any, Any]:
+def show_rest(_id: str) -> tuple[Any, Any, Any]:
     manageable = may(Permission.ALERTS_MANAGE)
     service = services().calendar
     with asking(None) as asked:
@@ -91,7 +98,8 @@ def show_rest(_id: str) -> tuple[Any, Any]:
         entries = part_answer(
             lambda: views.entry_table(ask(service.entries), service.countries(), manageable=manageable, today=today)
         )
-        return entries, part_answer(lambda: views.hours_form(ask(service.hours), manageable=manageable))
+        hours = part_answer(lambda: views.hours_form(ask(service.hours), manageable=manageable))
+        return entries, hours, part_answer(lambda: views.expected_table(ask(services().alerts.taught)))
 
 
 @protected_callback(

@@ -9,11 +9,11 @@ from dash.exceptions import PreventUpdate
 
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
-from nebuloviz.services.interfaces import CalendarDraft
+from nebuloviz.services.interfaces import AlertVerdict, CalendarDraft
 from nebuloviz.web.context import act, ask, services
 from nebuloviz.web.reading import asking
 from nebuloviz.web.views import calendar as views
-from tests.pages.conftest import Browser, Drawn
+from tests.pages.conftest import Browser, Drawn, Shop
 
 TODAY = utc_now().date()
 SALE = CalendarDraft("promotion", "<b>Sale</b>", TODAY, TODAY + timedelta(days=3))
@@ -41,9 +41,18 @@ def form(browser: Browser) -> Any:
 def test_it_begins_empty_and_says_what_to_do(page: Any, browser: Browser, drawn: Drawn) -> None:
     agenda, _step = page.show_agenda(None, None, 0)
     assert "Nothing is planned in these months" in drawn(agenda)
-    entries, hours = page.show_rest("calendar-entries")
+    entries, hours, expected = page.show_rest("calendar-entries")
+    assert "Nothing was said to be expected" in drawn(expected)
     assert "Nothing was entered yet" in drawn(entries)
     assert drawn(hours).count("nv-select") == 14
+
+
+def test_what_was_said_on_an_alert_to_be_expected_stands_in_it(page: Any, shop: Shop, drawn: Drawn) -> None:
+    act(services().alerts.judge, 1, AlertVerdict("expected", "price_change", shop.data.now + timedelta(days=9)))
+    _entries, _hours, expected = page.show_rest("calendar-entries")
+    assert all(words in drawn(expected) for words in ("Price change", "/alerts/1", "Dairy"))
+    act(services().alerts.unjudge, 1)
+    assert "Price change" not in drawn(page.show_rest("calendar-entries")[2])
 
 
 def test_what_was_entered_is_listed_and_leads_to_its_form(page: Any, browser: Browser, drawn: Drawn) -> None:

@@ -11,11 +11,19 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.detection.opening import OpeningHours
-from nebuloviz.i18n import _, date_range, format_date, lazy, local, weekday_name
-from nebuloviz.services.interfaces import CalendarDraft, CalendarEntryView, EntryKind, PlannedDays, PlannedTime
+from nebuloviz.i18n import _, date_range, format_date, lazy, local, moment_range, weekday_name
+from nebuloviz.services.interfaces import (
+    CalendarDraft,
+    CalendarEntryView,
+    EntryKind,
+    PlannedDays,
+    PlannedTime,
+    TaughtView,
+)
 from nebuloviz.services.notification_rules import DAY_MINUTES
 from nebuloviz.services.notification_words import clock_words, week_days
 from nebuloviz.web.components import (
+    alert_words,
     badge,
     button,
     day_range,
@@ -23,11 +31,13 @@ from nebuloviz.web.components import (
     empty_state,
     link_button,
     list_field,
+    series_words,
     table,
     text_field,
 )
 from nebuloviz.web.components.basic import Kind, given
 from nebuloviz.web.figures import PlannedMark
+from nebuloviz.web.views.feedback import REASON_WORDS
 from nebuloviz.web.views.notifications import segment_words
 
 NEW = "new"  # in the place of the number of an entry that is to be made
@@ -97,6 +107,30 @@ def _entry_row(view: CalendarEntryView, countries: Mapping[str, str], *, managea
             html.Td(html.Bdi(view.created_by), className="nv-muted"),
         ],
         className="nv-muted" if past else "",
+    )
+
+
+def expected_table(lessons: Sequence[TaughtView]) -> Component:
+    """What people have said on alerts to be expected: the detectors go by it as by an entry."""
+    said = [each for each in lessons if each.verdict.verdict == "expected"]
+    if not said:
+        hint = _("Say on an alert's page that it was expected, such as a promotion that nobody had entered.")
+        return empty_state(_("Nothing was said to be expected"), icon_name="calendar-check", hint=hint)
+    heads = (_("When"), _("What"), _("Alert"), _("Where"), _("Who"))
+    return table(_("What alerts were said to be expected"), heads, [_expected_row(each) for each in said])
+
+
+def _expected_row(lesson: TaughtView) -> Component:
+    alert, verdict = lesson.alert, lesson.verdict
+    when = moment_range(alert.bucket_start, verdict.until or alert.bucket_end)
+    return html.Tr(
+        [
+            html.Td(when, className="nv-cell-time"),
+            html.Td(str(REASON_WORDS[verdict.reason])),
+            html.Th(dcc.Link(alert_words(alert), href=f"/alerts/{alert.id}"), scope="row"),
+            html.Td(html.Bdi(series_words(alert))),
+            html.Td(html.Bdi(lesson.username), className="nv-muted"),
+        ]
     )
 
 
