@@ -101,7 +101,7 @@ def total(found: Frame, freshness: Freshness) -> Component:
     shown = metric(query.metrics[0])
     value, before = float(row[shown.slug]), float(row.get(f"{shown.slug}:comparison", math.nan))
     missing = missing_comparison(query, freshness)
-    parts = [
+    parts: list[Component | None] = [
         html.Span(str(shown.label), className="nv-muted"),
         html.Strong(value_text(shown, value), className="nv-num"),
         html.Span(_("so far"), className="nv-muted") if query.start < found.as_of < query.end else None,
