@@ -172,8 +172,8 @@ def watched(environment: dict[str, str], tmp_path: Path) -> Iterator[Watched]:
     migrate.upgrade(database)
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     shop = Shop(database, sold_until=today - timedelta(weeks=6))
-    shop.sell(today - timedelta(hours=14))  # yesterday at ten
-    shop.sell_hours(6, without=["south"])
+    shop.sell(today - timedelta(hours=11))  # yesterday at one
+    shop.sell_hours(6, without=["south"])  # so late that it is not over at midnight
     shop.sell(today)
     watch(shop, settings.secret())
     database.dispose()  # with that, all of it is in one file

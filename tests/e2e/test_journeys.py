@@ -290,7 +290,7 @@ class TestSilence:
         expect(silence).to_be_hidden()
         page.route(re.compile("_dash-update-component"), lambda request: request.abort("connectionrefused"))
         expect(silence).to_be_visible()
-        expect(content).to_have_css("opacity", "0.45")
+        expect(content).to_have_css("opacity", "0.7")
         page.locator("#filter-range").click()
         page.get_by_text("Last 7 days", exact=True).click()
         expect(subtitle).to_contain_text("Last 28 days")  # of which the figures are

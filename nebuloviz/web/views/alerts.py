@@ -117,7 +117,7 @@ def _why_none(state: PageState, resolved: int, *, learning: bool, watching: bool
     usual = PageState()
     if not watching:
         return _("Sales are not watched"), _("Detection is switched off: nothing is judged, and no alert is raised.")
-    if learning:
+    if learning and not state.filters:
         hint = _("A series is watched once it has been seen for four weeks, and as long as it sells enough.")
         return _("What is normal is still being learned"), hint
     if (state.alert_states, state.severities, state.search, state.filters) == (usual.alert_states, (), "", ()):
