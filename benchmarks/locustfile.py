@@ -93,7 +93,7 @@ class Reader(FastHttpUser):
     wait_time = constant_pacing(_REFRESH_SECONDS)
 
     def on_start(self) -> None:
-        """One after the other comes in and opens the page; all begin to read together, spread over the time between two looks."""
+        """One after the other comes in, opens the page and reads; it counts once all are there, spread over the time between looks."""
         options = self.environment.parsed_options
         with _door:
             self.number = next(_numbers)
@@ -106,7 +106,8 @@ class Reader(FastHttpUser):
                 sys.stdout.write("all are there\n")
                 sys.stdout.flush()
                 _all_are_there.set()
-        _all_are_there.wait()
+        while not _all_are_there.wait(_REFRESH_SECONDS):
+            self.read("early ")
         time.sleep(self.number / options.num_users * _REFRESH_SECONDS)
 
     def view(self) -> str:
@@ -124,13 +125,16 @@ class Reader(FastHttpUser):
             self._tell(time.monotonic() - sent[self.counted])
 
     @task
-    def read(self) -> None:
-        """The stamp, and the page where that has changed."""
-        answer = self._ask("stamp", "shell-stamp.data", n_intervals=1, data=self.stamp)
+    def go_on(self) -> None:
+        self.read()
+
+    def read(self, when: str = "") -> None:
+        """The stamp, and the page where that has changed; `when` stands before what is told of it."""
+        answer = self._ask(f"{when}stamp", "shell-stamp.data", n_intervals=1, data=self.stamp)
         found = answer.get("shell-stamp", {}).get("data", self.stamp)
         if found != self.stamp:
             self.stamp = found
-            self.look("page")
+            self.look(f"{when}page")
 
     def look(self, what: str) -> dict[str, Any]:
         """The whole page."""

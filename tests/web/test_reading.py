@@ -1,0 +1,53 @@
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from dash import dcc, html
+from plotly.io.json import to_json_plotly
+
+from nebuloviz.i18n import lazy
+from nebuloviz.web.figures import Style
+from nebuloviz.web.figures.base import drawing
+from nebuloviz.web.reading import as_json
+
+
+def figure() -> Any:
+    drawn = drawing("Revenue", Style())
+    drawn.add("bar", x=["a", "b"], y=[1.5, math.nan], customdata=[[None, [["region", "North"]], 7], None])
+    drawn.note("nothing else")
+    return drawn.done()
+
+
+def written(value: Any) -> Any:
+    return json.loads(orjson.dumps(as_json(value)))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        html.Div([html.Span("ä < b", id={"type": "x", "of": "y"}, **{"data-n": 3}), None, "text"], className="nv"),
+        html.Div(lazy("Revenue"), title=lazy("Revenue")),
+        dcc.Graph(figure=figure(), id="chart"),
+        figure(),
+        {"at": datetime(2026, 4, 1, 12, tzinfo=UTC), 7: np.float64(2.5), "none": math.nan, "many": np.arange(3)},
+    ],
+    ids=["components", "translated", "a chart", "a figure", "values"],
+)
+def test_says_the_same_as_dash_does(value: Any) -> None:
+    assert written(value) == json.loads(to_json_plotly(value))
+
+
+def test_what_is_written_already_is_taken_as_it_is() -> None:
+    assert written(html.Div([as_json(html.B("x"))])) == written(html.Div([html.B("x")]))
+
+
+def test_arrays_of_others_figures_are_lists() -> None:
+    of_another = figure()
+    of_another.data[0].x = np.array(["2026-04-01", "2026-04-02"], dtype="datetime64[D]")
+    of_another.data[0].y = np.arange(6).reshape(2, 3).T[1]  # not in one piece
+    assert written(of_another)["data"][0]["y"] == [1, 4]
+    assert len(written(of_another)["data"][0]["x"]) == 2
