@@ -10,6 +10,7 @@ from dash import dcc, html
 from plotly.io.json import to_json_plotly
 
 from nebuloviz.i18n import lazy
+from nebuloviz.web.components.basic import given
 from nebuloviz.web.figures import Style
 from nebuloviz.web.figures.base import drawing
 from nebuloviz.web.reading import as_json
@@ -29,8 +30,10 @@ def written(value: Any) -> Any:
 @pytest.mark.parametrize(
     "value",
     [
-        html.Div([html.Span("ä < b", id={"type": "x", "of": "y"}, **{"data-n": 3}), None, "text"], className="nv"),
-        html.Div(lazy("Revenue"), title=lazy("Revenue")),
+        html.Div(
+            **given(children=[html.Span(**given(children="ä < b", id={"of": "y"})), None, "text"], className="nv")
+        ),
+        html.Div(**given(children=lazy("Revenue"), title=lazy("Revenue"))),
         dcc.Graph(figure=figure(), id="chart"),
         figure(),
         {"at": datetime(2026, 4, 1, 12, tzinfo=UTC), 7: np.float64(2.5), "none": math.nan, "many": np.arange(3)},
@@ -42,7 +45,7 @@ def test_says_the_same_as_dash_does(value: Any) -> None:
 
 
 def test_what_is_written_already_is_taken_as_it_is() -> None:
-    assert written(html.Div([as_json(html.B("x"))])) == written(html.Div([html.B("x")]))
+    assert written(html.Div(**given(children=[as_json(html.B("x"))]))) == written(html.Div([html.B("x")]))
 
 
 def test_arrays_of_others_figures_are_lists() -> None:
