@@ -14,7 +14,7 @@ from nebuloviz.errors import Conflict, NebuloVizError
 from nebuloviz.i18n import _, lazy
 from nebuloviz.metrics.line_figures import metric_behind
 from nebuloviz.permissions import Permission
-from nebuloviz.services.interfaces import AlertView
+from nebuloviz.services.interfaces import AlertFilter, AlertView
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import chart_answer, chart_outputs, chart_slot, part_answer, refusal, table_input
 from nebuloviz.web.components import (
@@ -60,6 +60,7 @@ def layout(alert_id: str = "", **_query: str) -> Component:
             card(_("What happened to it"), html.Div(skeleton_feed(3), id="alert-history"), span=4),
             card(_("Where it comes from"), html.Div(skeleton_table(5, 4), id="alert-segments"), span=8),
             card(_("What moved revenue"), html.Div(skeleton_feed(4), id="alert-split"), span=4),
+            card(_("Other alerts at that time"), html.Div(skeleton_feed(2), id="alert-others"), span=12, flush=True),
             html.Div(id="alert-decision", className="nv-span-12"),
             *_lines_card(),
         ],
@@ -149,6 +150,21 @@ def segments(number: int) -> Any:
 def split(number: int) -> Any:
     with asking(None):
         return part_answer(lambda: views.split(ask(services().alerts.split, number)))
+
+
+@protected_callback(
+    Permission.ALERTS_READ, Output("alert-others", "children"), Input(_STORE, "data"), Input(STAMP_ID, "data")
+)
+def others(number: int, _stamp: str) -> Any:
+    with asking(None) as asked:
+
+        def build() -> Component:
+            alert = _alert(number)
+            then = AlertFilter(start=alert.judged[0], end=alert.judged[1])
+            found = ask(services().alerts.list, then, None, views.OTHERS + 1).items
+            return views.others([each for each in found if each.id != alert.id][: views.OTHERS], asked.now)
+
+        return part_answer(build)
 
 
 @protected_callback(Permission.SALES_READ, Output("alert-lines", "children"), Input(_STORE, "data"))

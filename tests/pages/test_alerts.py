@@ -204,6 +204,24 @@ class TestOne:
         monkeypatch.setattr(type(several.alerts), "split", lambda *_: None)
         assert "Nothing to compare with" in drawn(detail.split(1))
 
+    def test_lists_what_else_stood_out_at_its_time_and_not_itself(
+        self, detail: Any, several: Shop, drawn: Drawn
+    ) -> None:
+        first = several.alerts.alerts[1]
+        several.alerts.alerts[2] = replace(
+            several.alerts.alerts[2], bucket_start=first.bucket_start, bucket_end=first.bucket_end
+        )
+        told = drawn(detail.others(1, ""))
+        assert "/alerts/2" in told
+        assert '"/alerts/1"' not in told
+        of_another_time = {
+            number: replace(each, bucket_start=first.bucket_end, bucket_end=first.bucket_end + timedelta(hours=1))
+            for number, each in several.alerts.alerts.items()
+            if number != 1
+        }
+        several.alerts.alerts.update(of_another_time)
+        assert "Nothing else stood out" in drawn(detail.others(1, ""))
+
     def test_is_acknowledged_with_a_note(self, detail: Any, several: Shop, browser: Browser, drawn: Drawn) -> None:
         browser.triggers("alert-acknowledge.n_clicks", 1)
         version, message = detail.decide(1, None, None, None, "the fridge was off", "hour", 1, 1)

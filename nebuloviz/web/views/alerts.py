@@ -47,6 +47,8 @@ _Choice = TypeVar("_Choice", AlertState, Severity)
 
 PAGE = 50
 LINES = 200
+#: So many other alerts of an alert's time are listed.
+OTHERS = 10
 MEMBERS = 4  # alerts of an incident that the list names besides the one that says most
 _WORTH_A_ROW = 0.005
 
@@ -365,6 +367,16 @@ def _split_row(name: object, words: str, amount: float, before: float) -> Compon
         [part, html.Dd([html.Span(value_text(metric("revenue"), amount)), size], className="nv-num")],
         className="nv-split-part",
     )
+
+
+def others(found: Sequence[AlertView], now: datetime) -> Component:
+    """What else stood out at an alert's time, newest first."""
+    if not found:
+        return empty_state(
+            _("Nothing else stood out"), icon_name="check-circle", hint=_("No other alert overlaps it in time.")
+        )
+    rows = [row(each, now, href=f"/alerts/{each.id}", severity=each.severity, state=each.state) for each in found]
+    return html.Ul([html.Li(each) for each in rows], className="nv-alerts")
 
 
 def _share_bar(share: float) -> Component:
