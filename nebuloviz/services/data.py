@@ -21,7 +21,7 @@ from nebuloviz.ingest.sample_plan import HISTORY, NAME, PLAN_KEY
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.answer import measure
 from nebuloviz.metrics.buckets import Bucket
-from nebuloviz.metrics.calendar import ONE_DAY, day_floor, day_of
+from nebuloviz.metrics.calendar import ONE_DAY, day_ceiling, day_floor, day_of
 from nebuloviz.metrics.closed import ClosedDays
 from nebuloviz.metrics.comparison import comparison_range
 from nebuloviz.metrics.kept import Standing, demand_facts, facts_since
@@ -177,7 +177,9 @@ class SalesDataService(DataService):
             first = session.scalar(select(func.min(_DAYS.c.bucket)))
         lines = 0
         if first is not None and last is not None:
-            asked = Slice((Bucket(first, last + timedelta(microseconds=1)),), (), scope, frozenset({"lines"}))
+            # whole days: of an hour that ends with the last sale each sale line would be counted
+            days = Bucket(day_floor(first, self._zone), day_ceiling(last + timedelta(microseconds=1), self._zone))
+            asked = Slice((days,), (), scope, frozenset({"lines"}))
             lines = measure(session, asked, self._zone).cells[0,]["lines"]
         arrival = session.scalar(select(func.max(IngestOffset.updated_at)).where(IngestOffset.topic != HISTORY.topic))
         currency = session.scalar(select(Installation.value).where(Installation.key == CURRENCY))

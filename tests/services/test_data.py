@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from nebuloviz.cache import SALES, Cache, day_node
@@ -370,3 +371,25 @@ class TestProducts:
         found = service.values(session, SYSTEM, "product", search)
         assert len(found) == count
         assert all(label.startswith("Product") for _, label in found)
+
+
+@pytest.mark.parametrize("actor", [SYSTEM, NORTHERNER], ids=["all", "some"])
+def test_how_many_lines_there_are_is_added_up_from_days(
+    service: SalesDataService, session: Session, kept: Database, actor: Actor
+) -> None:
+    """It is asked with every batch: the lines of an hour that has just begun are too many to be counted."""
+    said: list[str] = []
+
+    def note_down(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        said.append(" ".join(statement.split()))
+
+    event.listen(kept.engine, "before_cursor_execute", note_down)
+    try:
+        lines = service.freshness(session, actor).lines
+    finally:
+        event.remove(kept.engine, "before_cursor_execute", note_down)
+    everything = Query(("lines",), NOW - timedelta(days=900), NOW + timedelta(days=2))
+    assert lines == service.frame(session, actor, everything).data["lines"].iloc[0] > 0
+    counting = [statement for statement in said if "AS lines" in statement]
+    assert counting
+    assert not [statement for statement in counting if "sale.sold_at" in statement]
