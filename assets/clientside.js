@@ -200,11 +200,19 @@
     }
   }
 
-  /* A click asks for what lies there, two undo the zoom: of a zoomed chart a click waits for whether another follows. */
+  /* A click asks for what lies there, two undo the zoom: of a zoomed chart a click waits for whether another follows. Where that
+     one has begun by then, on a busy machine, it is waited for once more. */
   function letDoubleClicksPass(graph) {
     const emit = graph.emit;
     let waiting = 0;
     let doubled = 0;
+    let pressed = false;
+    function wait(then) {
+      pressed = false;
+      window.clearTimeout(waiting);
+      waiting = window.setTimeout(() => (pressed ? wait(then) : then()), DOUBLE_CLICK_MS);
+    }
+    graph.addEventListener("mousedown", () => (pressed = true), true);
     graph.emit = function (name, ...data) {
       if (name === "plotly_doubleclick") {
         window.clearTimeout(waiting);
@@ -212,8 +220,7 @@
       } else if (name === "plotly_click" && Date.now() - doubled < DOUBLE_CLICK_MS) {
         return undefined; // its second half
       } else if (name === "plotly_click" && graph.nebulovizZoom) {
-        window.clearTimeout(waiting);
-        waiting = window.setTimeout(() => emit.call(graph, name, ...data), DOUBLE_CLICK_MS);
+        wait(() => emit.call(graph, name, ...data));
         return undefined;
       }
       return emit.call(graph, name, ...data);

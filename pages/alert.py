@@ -160,7 +160,7 @@ def others(number: int, _stamp: str) -> Any:
 
         def build() -> Component:
             alert = _alert(number)
-            then = AlertFilter(start=alert.judged[0], end=alert.judged[1])
+            then = AlertFilter(start=alert.bucket_start, end=alert.bucket_end)
             found = ask(services().alerts.list, then, None, views.OTHERS + 1).items
             return views.others([each for each in found if each.id != alert.id][: views.OTHERS], asked.now)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dash import Input, Output, dcc, html, set_props
+from dash import Input, Output, State, dcc, html, set_props
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
@@ -79,15 +79,16 @@ def show_sensitivity(_stamp: Any, _switched: Any) -> Any:
     Permission.SETTINGS_MANAGE,
     Output(_SWITCHED, "data"),
     Input(views.SWITCH_ID, "n_clicks"),
+    State(views.SWITCH_ID, "value"),
     prevent_initial_call=True,
 )
-def switch(clicks: Any) -> Any:
-    """Stop watching sales, or begin again."""
-    if not clicks:
+def switch(clicks: Any, then: Any) -> Any:
+    """Stop watching sales, or begin again, as the button said: somebody else may have done it since."""
+    if not clicks or then not in ("on", "off"):
         raise PreventUpdate
     try:
         record = ask(services().settings.get)
-        act(services().settings.change, record.version, {"detection": not record.values.detection})
+        act(services().settings.change, record.version, {"detection": then == "on"})
     except NebuloVizError as error:
         set_props("nv-toasts", {"children": refusal(error)})
         raise PreventUpdate from error

@@ -68,9 +68,7 @@ class WholeBodies:
         self._passwords = asyncio.Semaphore(_PASSWORDS_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-        elif scope["path"] == FILES:
+        if scope["path"] == FILES:
             async with self._files:
                 try:
                     await self._app(scope, receive, send)

@@ -47,7 +47,7 @@ class _Answer:
         self._loop = loop
         self._send = send
         self._start: Message | None = None
-        self._body = bytearray()
+        self._parts: list[bytes] = []
 
     def fill(self, app: WSGIApplication, environ: Any) -> None:
         """In a thread."""
@@ -64,14 +64,15 @@ class _Answer:
         return self._add
 
     def _add(self, part: bytes) -> None:
-        self._body += part
-        if len(self._body) >= _AT_ONCE_BYTES:
+        self._parts.append(part)
+        if sum(map(len, self._parts)) >= _AT_ONCE_BYTES:
             asyncio.run_coroutine_threadsafe(self.give(more=True), self._loop).result()
 
     async def give(self, *, more: bool) -> None:
         """Send what has come."""
         start, self._start = self._start, None
-        body, self._body = bytes(self._body), bytearray()
+        parts, self._parts = self._parts, []
+        body = parts[0] if len(parts) == 1 else b"".join(parts)  # what is large is not copied
         if start is not None:
             await self._send(start)
         await self._send({"type": "http.response.body", "body": body, "more_body": more})

@@ -97,7 +97,9 @@ class Cache:
         `compute` must see everything that was committed before this call: no older database snapshot.
         """
         generations = generations_below(path, _nodes(path, depends))
-        wanted = _Wanted(_entry(path, key), generations, ttl_seconds, wait_seconds or self._wait_seconds)
+        wanted = _Wanted(
+            _entry(path, key), generations, ttl_seconds, self._wait_seconds if wait_seconds is None else wait_seconds
+        )
         stamp, payload = self._store.read(wanted.generations, wanted.entry)
         value = _value(stamp, payload)
         outcome = "hit"

@@ -91,7 +91,7 @@ class RedisStore:
 
 
 class SharedStore:
-    """`RedisStore` while it answers; while it does not, this process's memory for entries of at most `max_age_seconds`.
+    """`RedisStore` while it answers; while it does not, this process's memory, which believes what `LocalStore` says.
 
     The first failure opens the circuit, so that a dead server costs one timeout and not one a call. A thread then knocks every
     `retry_seconds`. As changes may have been missed meanwhile (or the server came back with old data), it makes everything in

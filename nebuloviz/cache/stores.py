@@ -56,7 +56,7 @@ class LocalStore:
         self._heard_at = float("-inf")
         self._read_at: dict[str, float] = {}
         self._looks: list[tuple[float, str]] = []  # a heap: when to see whether which entry is over
-        self._lock = threading.Lock()  # of the heap
+        self._lock = threading.Lock()  # of these two: each entry has one look, as long as it is there
         self.reachable = True
         self._generations: dict[str, int] = {}
         self._next = itertools.count(1)
@@ -73,19 +73,23 @@ class LocalStore:
         now = self._clock()
         if now >= min(deadline, max(written, self._heard_at) + self._max_age_seconds):
             return stamp, None
-        self._read_at[entry] = now
+        with self._lock:
+            if entry in self._read_at:
+                self._read_at[entry] = now
         return stamp, payload
 
     def write(self, entry: str, payload: bytes, ttl_seconds: int) -> None:
         now = self._clock()
         self._entries.set(entry, (now, now + ttl_seconds, payload), timeout=max(1, ttl_seconds))
-        self._read_at[entry] = now
-        self._let_go(now, (now + min(ttl_seconds, self._max_age_seconds), entry))
+        with self._lock:
+            if entry not in self._read_at:
+                heapq.heappush(self._looks, (now + min(ttl_seconds, self._max_age_seconds), entry))
+            self._read_at[entry] = now
+        self._let_go(now)
 
-    def _let_go(self, now: float, of_now: tuple[float, str]) -> None:
+    def _let_go(self, now: float) -> None:
         """Forget what is over: flask-caching would keep it until the number of entries is reached, whatever they weigh."""
         with self._lock:
-            heapq.heappush(self._looks, of_now)
             while self._looks and self._looks[0][0] <= now:
                 _look, entry = heapq.heappop(self._looks)
                 found = self._entries.get(entry)

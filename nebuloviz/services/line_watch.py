@@ -173,8 +173,12 @@ class LineWatcher:
         """Between two days; not what is replaced before day `first_judged` begins."""
         if not detector.fit_due or is_replaced(detector.day, first_judged):
             return
-        with timed(DETECTOR_SECONDS, detector=DETECTOR, step="train"):
-            self._trained = detector.train()
+        try:
+            with timed(DETECTOR_SECONDS, detector=DETECTOR, step="train"):
+                self._trained = detector.train()
+        except Exception:  # noqa: BLE001 - what was found in the batch under way is not lost for it; the next day tries again
+            _log.exception("The line watch could not be trained")
+            return
         _log.info("line watch trained: %s", self._trained.version)
 
     def _write(self) -> None:

@@ -140,6 +140,11 @@ def drawn(name: str, draw: Callable[[], _R]) -> _R:
     return live.view((name, actor.scope, actor.permissions), _reader(), _ask_for_stamp, as_of)
 
 
+def nobody_looks() -> None:
+    """What this request has shown was for nobody's eyes, and need not be drawn again."""
+    context().live.leave(_reader())
+
+
 def _reader() -> str:
     """The session of the browser that asks: two of one person may show different pages."""
     return str(signed_in.get_id())

@@ -62,6 +62,7 @@ class LiveViews:
         self._drawn_seconds = 0.0
         self._told = self._before = ""
         self._due: set[Hashable] = set()  # the views that are still to be drawn as of what is told
+        self._heard: set[Hashable] = set()  # the readers who know what is told, while there are such views
         self._asked_at: float | None = None
         self.seconds = _LEAST_SECONDS
 
@@ -76,7 +77,10 @@ class LiveViews:
             return self._known_to(reader) or ask()
         if age < _OLD_SECONDS:
             work = threading.Thread(target=copy_context().run, args=(self._go_ahead, ask), name="views", daemon=True)
-            work.start()
+            try:
+                work.start()
+            except RuntimeError:  # there is no thread to be had: whoever asks next tries again
+                self._asking.release()
             return self._known_to(reader)
         try:
             asked_at = self._clock()
@@ -96,6 +100,12 @@ class LiveViews:
                 self._views = dict([*self._views.items()][-_MOST_OPEN // 2 :])
         return draw(self.news(reader, ask))
 
+    def leave(self, reader: Hashable) -> None:
+        """Nothing is drawn for `reader` any longer."""
+        with self._lock:
+            for view in self._views.values():
+                view.readers.pop(reader, None)
+
     def timed(self, draw: Callable[[], Made]) -> Made:
         """What `draw` makes, in its turn; how much of this thread's time it took counts."""
         with self._turn:
@@ -110,11 +120,17 @@ class LiveViews:
         return float("inf") if self._asked_at is None else self._clock() - self._asked_at
 
     def _known_to(self, reader: Hashable) -> Stamp:
-        """Who looks at nothing that is known waits for all: what they ask for may be on its way, and should not be drawn twice."""
+        """Who looks at nothing that is known waits for all: what they ask for may be on its way, and should not be drawn twice.
+
+        Who has heard the news once is not told of older ones.
+        """
         with self._lock:
-            mine = {key for key, view in self._views.items() if reader in view.readers}
-            waits = bool(self._due & mine if mine else self._due)
-            return self._before if waits else self._told
+            if reader not in self._heard:
+                mine = {key for key, view in self._views.items() if reader in view.readers}
+                if self._due & mine if mine else self._due:
+                    return self._before
+                self._heard.add(reader)
+            return self._told
 
     def _go_ahead(self, ask: Ask) -> None:
         """Draw anew what is looked at, and tell the news to whom it is drawn for. Takes over, and lets go of, the right to ask."""
@@ -130,6 +146,8 @@ class LiveViews:
             self._asked_at = None
             _log.exception("Views could not be drawn ahead")
         finally:
+            with self._lock:
+                self._due = set()
             self._asking.release()
 
     def _draw_ahead(self, stamp: Stamp) -> None:
@@ -141,7 +159,7 @@ class LiveViews:
             self._views = {key: view for key, view in self._views.items() if view.readers}
             views = [*reversed(self._views.items())]
             views.sort(key=lambda item: -len(item[1].readers))
-            self._due = {key for key, _view in views}
+            self._due, self._heard = {key for key, _view in views}, set()
             self._before, self._told = self._told, stamp
         with ThreadPoolExecutor(_AHEAD_AT_ONCE, "views") as threads:
             for key, view in views:

@@ -10,7 +10,7 @@ from flask import Flask, g
 from nebuloviz.i18n import use
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import UserView
-from nebuloviz.web.context import SignedIn, ask, services
+from nebuloviz.web.context import SignedIn, ask, nobody_looks, services
 from nebuloviz.web.hooks import usual_preferences
 
 #: Of fewer sales the first page takes no longer than to load what draws it.
@@ -37,5 +37,6 @@ def warm_up(server: Flask) -> None:
             if ask(services().data.freshness).lines >= MANY_LINES:
                 for show in _shown:
                     show()
+                nobody_looks()
     except Exception as error:  # noqa: BLE001 - whoever asks first waits as before, and hears why
         _log.info("The first page could not be drawn ahead: %s", type(error).__name__)

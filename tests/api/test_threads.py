@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,8 +18,8 @@ SCOPE: dict[str, Any] = {
 PIECE = b"x" * 100_000
 
 
-def asked(app: Any, *bodies: bytes) -> list[Any]:
-    """What is sent to the client, in order, after it has sent `bodies`."""
+def asked(app: Any, *bodies: bytes, when_sent: Callable[[], None] = lambda: None) -> list[Any]:
+    """What is sent to the client, in order, after it has sent `bodies`; `when_sent` is called with each piece."""
     waiting = [{"body": body, "more_body": place < len(bodies)} for place, body in enumerate(bodies, 1)]
     sent: list[Any] = []
 
@@ -28,6 +28,7 @@ def asked(app: Any, *bodies: bytes) -> list[Any]:
 
     async def send(message: Any) -> None:
         sent.append(message)
+        when_sent()
 
     asyncio.run(InThreads(app, 2)(SCOPE, receive, send))
     return sent
@@ -50,6 +51,7 @@ def test_a_body_that_comes_in_parts_is_read_to_its_end() -> None:
 
 def test_a_large_answer_does_not_wait_in_memory() -> None:
     made: list[int] = []
+    made_when_sent: list[int] = []
 
     def large(_environ: object, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [])
@@ -57,11 +59,23 @@ def test_a_large_answer_does_not_wait_in_memory() -> None:
             made.append(number)
             yield PIECE
 
-    start, *bodies = asked(large, b"")
+    start, *bodies = asked(large, b"", when_sent=lambda: made_when_sent.append(len(made)))
     assert start["status"] == 200
     assert b"".join(body["body"] for body in bodies) == 10 * PIECE
     assert [body["more_body"] for body in bodies] == [True, True, True, False]
-    assert made == list(range(10))
+    assert made_when_sent == [3, 3, 6, 9, 10], "each piece is sent before the next one is made"
+
+
+def test_what_is_large_is_handed_on_as_it_is() -> None:
+    whole = b"y" * 1_000_000
+
+    def large(_environ: object, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [whole]
+
+    bodies = asked(large, b"")[1:]
+    assert bodies[0]["body"] is whole
+    assert [body["more_body"] for body in bodies] == [True, False]
 
 
 def test_what_an_application_opened_is_closed_whatever_happens() -> None:

@@ -48,6 +48,15 @@ def test_who_hears_that_nothing_has_changed_goes_on_believing(kept: Kept) -> Non
     assert kept.read("a") is None
 
 
+def test_what_is_written_again_and_again_is_looked_at_once_a_minute(kept: Kept) -> None:
+    for _ in range(50):
+        kept.write("a")
+        kept.time += 30
+        kept.store.notice([])
+        assert kept.read("a") == b"kept"
+    assert len(kept.store._looks) == 1
+
+
 def test_who_hears_of_a_change_gives_another_stamp(kept: Kept) -> None:
     before, _payload = kept.store.read(GENERATIONS)
     kept.store.notice(["c:sales/2025"])

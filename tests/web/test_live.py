@@ -97,9 +97,36 @@ def test_nobody_waits_for_what_others_look_at(desk: Desk) -> None:
     assert told == {"omar": "2", "anna": "1", "somebody new": "1"}
     assert desk.look("trend", "omar") == "trend as of 2"
     assert desk.look("trend", "anna") == "trend as of 1", "a page of two stamps"
+    desk.live.view("slow", "omar", lambda: "", lambda _stamp: "")
+    assert desk.news("omar") == "2", "who has heard it is told nothing older, whatever is opened meanwhile"
     goes_on.set()
     desk.wait()
     assert desk.news("anna") == "2"
+
+
+def test_where_views_cannot_be_drawn_ahead_everybody_hears_the_news(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_to_be_had(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    desk.look("trend")
+    with monkeypatch.context() as without:
+        without.setattr("nebuloviz.web.live.ThreadPoolExecutor.submit", none_to_be_had)
+        desk.after(1)
+    assert desk.after(60) == desk.news("somebody new") == str(desk.asked)
+    with monkeypatch.context() as without:
+        without.setattr(threading.Thread, "start", none_to_be_had)
+        desk.after(1)
+    assert desk.after(1) == str(desk.asked)
+
+
+def test_nothing_is_drawn_for_who_has_left(desk: Desk) -> None:
+    desk.look("trend", "omar")
+    desk.live.leave("omar")
+    desk.drawn.clear()
+    desk.after(1)
+    assert not desk.drawn
 
 
 def test_what_most_look_at_comes_first(desk: Desk) -> None:

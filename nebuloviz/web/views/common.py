@@ -14,10 +14,11 @@ import plotly.graph_objects as go
 from dash import html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _, ngettext, number
+from nebuloviz.i18n import _, format_date, local, ngettext, number
+from nebuloviz.metrics.comparison import reaches_back
 from nebuloviz.metrics.query import Filter, Grain, Query
 from nebuloviz.metrics.registry import Metric, dimension, metric
-from nebuloviz.services.interfaces import OTHER, AlertView, Frame
+from nebuloviz.services.interfaces import OTHER, AlertView, Frame, Freshness
 from nebuloviz.services.shown import Matrix, Shape
 from nebuloviz.web.components import alert_words, data_table, empty_state, judged_hours, link_button, nothing_matches
 from nebuloviz.web.components.cards import download_link
@@ -244,3 +245,10 @@ def lines_words(total: int) -> str:
 
 def dimension_words(slug: str) -> str:
     return str(dimension(slug).label)
+
+
+def missing_comparison(query: Query, freshness: Freshness) -> str:
+    """Why figures are not compared: sales of a part of what they would be compared with say nothing about its whole."""
+    if not query.comparison or freshness.first_sale is None or reaches_back(query, freshness.first_sale):
+        return ""
+    return _("no sales before {date}", date=format_date(local(freshness.first_sale)))

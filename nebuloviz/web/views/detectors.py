@@ -70,7 +70,8 @@ def sensitivity(decided: InstallationSettings, *, manageable: bool, switchable: 
 
 def _acts(decided: InstallationSettings, *, switchable: bool) -> list[Component]:
     words, icon_name = (_("Switch off"), "pause-circle") if decided.detection else (_("Switch on"), "play-circle")
-    switch = button(words, id=SWITCH_ID, icon_name=icon_name, hidden=not switchable)
+    then = "off" if decided.detection else "on"
+    switch = button(words, id=SWITCH_ID, icon_name=icon_name, hidden=not switchable, value=then)
     return [link_button(_("Change"), "/settings#settings-detection", icon_name="sliders"), switch]
 
 

@@ -24,7 +24,6 @@ from nebuloviz.web.question import comparison_words
 from nebuloviz.web.reading import Asking
 from nebuloviz.web.state import PageState
 from nebuloviz.web.views import ahead, calendar, common
-from nebuloviz.web.views.overview import missing_comparison
 
 
 def charts_for(state: PageState) -> tuple[Chart, ...]:
@@ -100,7 +99,7 @@ def total(found: Frame, freshness: Freshness) -> Component:
     query, row = found.query, found.data.iloc[0]
     shown = metric(query.metrics[0])
     value, before = float(row[shown.slug]), float(row.get(f"{shown.slug}:comparison", math.nan))
-    missing = missing_comparison(query, freshness)
+    missing = common.missing_comparison(query, freshness)
     parts: list[Component | None] = [
         html.Span(str(shown.label), className="nv-muted"),
         html.Strong(value_text(shown, value), className="nv-num"),

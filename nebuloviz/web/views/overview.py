@@ -12,8 +12,6 @@ from dash import html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, format_date, format_datetime, local, mid_sentence, relative
-from nebuloviz.metrics.comparison import reaches_back
-from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import METRICS, Metric, dimension, metric
 from nebuloviz.services.interfaces import (
     OTHER,
@@ -100,20 +98,13 @@ def tiles(
     data = happened(series)
     unfinished = total.query.start < total.as_of < total.query.end
     shown = [slug for slug in total.query.metrics if slug in EVEN_AT_ZERO or has_something(row, slug)]
-    missing = missing_comparison(total.query, freshness)
+    missing = common.missing_comparison(total.query, freshness)
     if not any(has_something(row, slug) for slug in total.query.metrics):  # which is not known to be zero
         row, missing = row.mask(row.index.isin(total.query.metrics), math.nan), missing or _("no sales")
     notes = (_("so far") if unfinished else None, age_of(total.query.end, freshness, now), missing)
     letters = max(figure_letters(metric(slug), float(row[slug])) for slug in shown)
     courses = {slug: common.with_expected(data, expected.get(slug), slug) for slug in shown}
     return [_tile(metric(slug), row, courses[slug], state, style, notes, letters) for slug in shown]
-
-
-def missing_comparison(query: Query, freshness: Freshness) -> str:
-    """Why figures are not compared: sales of a part of what they would be compared with say nothing about its whole."""
-    if not query.comparison or freshness.first_sale is None or reaches_back(query, freshness.first_sale):
-        return ""
-    return _("no sales before {date}", date=format_date(local(freshness.first_sale)))
 
 
 def age_of(end: datetime, freshness: Freshness, now: datetime) -> Age:
