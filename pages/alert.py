@@ -60,7 +60,7 @@ def layout(alert_id: str = "", **_query: str) -> Component:
             card(_("What happened to it"), html.Div(skeleton_feed(3), id="alert-history"), span=4),
             card(_("Where it comes from"), html.Div(skeleton_table(5, 4), id="alert-segments"), span=8),
             card(_("What moved revenue"), html.Div(skeleton_feed(4), id="alert-split"), span=4),
-            card(_("Other alerts at that time"), html.Div(skeleton_feed(2), id="alert-others"), span=12, flush=True),
+            card(_("Other alerts at that time"), html.Div(skeleton_feed(2), id="alert-others"), span=12),
             html.Div(id="alert-decision", className="nv-span-12"),
             *_lines_card(),
         ],

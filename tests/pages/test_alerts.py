@@ -220,7 +220,7 @@ class TestOne:
             if number != 1
         }
         several.alerts.alerts.update(of_another_time)
-        assert "Nothing else stood out" in drawn(detail.others(1, ""))
+        assert "No other alert overlaps it in time." in drawn(detail.others(1, ""))
 
     def test_is_acknowledged_with_a_note(self, detail: Any, several: Shop, browser: Browser, drawn: Drawn) -> None:
         browser.triggers("alert-acknowledge.n_clicks", 1)

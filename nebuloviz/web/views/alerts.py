@@ -372,9 +372,7 @@ def _split_row(name: object, words: str, amount: float, before: float) -> Compon
 def others(found: Sequence[AlertView], now: datetime) -> Component:
     """What else stood out at an alert's time, newest first."""
     if not found:
-        return empty_state(
-            _("Nothing else stood out"), icon_name="check-circle", hint=_("No other alert overlaps it in time.")
-        )
+        return html.P(_("No other alert overlaps it in time."), className="nv-help")
     rows = [row(each, now, href=f"/alerts/{each.id}", severity=each.severity, state=each.state) for each in found]
     return html.Ul([html.Li(each) for each in rows], className="nv-alerts")
 
