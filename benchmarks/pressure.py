@@ -42,7 +42,7 @@ def figures(database: str = "") -> Iterator[Figure]:
             yield from _of_a_crowd(before, crowd, after)
             with _learning(admin) as learned:
                 while_learning = run(address, kafka.url, topic, SECONDS)
-            yield from _of_learning(before, while_learning, len(learned) - 1)
+            yield from _of_learning(after, while_learning, len(learned) - 1)
     finally:
         kafka.close()
 

@@ -139,7 +139,10 @@ HTTP_REQUESTS = Counter(
 )
 HTTP_SECONDS = Histogram("nebuloviz_http_request_seconds", "Time to answer a request.", ["route"], buckets=_WEB_SECONDS)
 CALLBACK_SECONDS = Histogram(
-    "nebuloviz_callback_seconds", "Time of a Dash callback, by its registered name.", ["callback"], buckets=_WEB_SECONDS
+    "nebuloviz_callback_seconds",
+    "Time of a Dash callback, by its registered name and the registered page that asked.",
+    ["callback", "page"],
+    buckets=_WEB_SECONDS,
 )
 CALLBACK_ERRORS = Counter(
     "nebuloviz_callback_errors_total",

@@ -122,8 +122,8 @@ SERVICE = [
     ),
     Panel(
         "Slowest callbacks, p95",
-        "By the page and function that draw.",
-        [(f"topk(8, {p95('nebuloviz_callback_seconds', 'callback')})", "{{callback}}")],
+        "By the page that asks, and the function that draws.",
+        [(f"topk(8, {p95('nebuloviz_callback_seconds', 'page, callback')})", "{{page}}: {{callback}}")],
         "s",
     ),
     Panel(

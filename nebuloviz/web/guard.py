@@ -323,7 +323,7 @@ def _guarded_dispatch(dispatch: Callable[..., Any]) -> Callable[..., Any]:
         function = inspect.unwrap(_app().callback_map[output]["callback"])
         g.callback = f"{function.__module__}.{function.__name__}"
         try:
-            with timed(CALLBACK_SECONDS, callback=g.callback), span(f"callback {g.callback}"):
+            with timed(CALLBACK_SECONDS, callback=g.callback, page=_asking_page()), span(f"callback {g.callback}"):
                 return dispatch()
         except (HTTPException, NebuloVizError, PreventUpdate):
             raise
@@ -333,6 +333,16 @@ def _guarded_dispatch(dispatch: Callable[..., Any]) -> Callable[..., Any]:
             raise MalformedRequest(_("The request does not fit the callback.")) from None
 
     return guarded
+
+
+def _asking_page() -> str:
+    """The page that a callback's request comes from, as it is registered; `none` where the browser does not say."""
+    try:
+        path = urlsplit(request.referrer or "").path
+    except ValueError:
+        path = ""
+    page, _variables = find_page(path) if path else (None, {})
+    return str(page["path_template"] or page["path"]) if page else "none"
 
 
 def _guarded_suites(serve: Callable[..., Any]) -> Callable[..., Any]:

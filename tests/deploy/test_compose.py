@@ -19,6 +19,16 @@ FILE = DEPLOY / "compose.yaml"
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("nebuloviz:")}
 ENDING = {"migrate", "topic"}  # they do one thing, and end
+#: What each waits for; whoever needs nothing begins at once.
+ORDER = {
+    "migrate": {"db"},
+    "app": {"migrate", "redis", "kafka"},
+    "topic": {"kafka"},
+    "ingest": {"migrate", "topic", "redis"},
+    "produce": {"topic"},
+    "prometheus": {"alertmanager"},
+    "grafana": {"prometheus"},
+}
 SECRET = re.compile(r"PASSWORD|SECRET|DATABASE_URL")
 
 every_service = pytest.mark.parametrize("name", SERVICES)
@@ -72,6 +82,7 @@ class TestEveryService:
         assert set(limits) == {"cpus", "memory"}
 
     def test_waits_for_what_is_there_and_can_be_waited_for(self, name: str) -> None:
+        assert set(SERVICES[name].get("depends_on", {})) == ORDER.get(name, set())
         for other, how in SERVICES[name].get("depends_on", {}).items():
             if how["condition"] == "service_completed_successfully":
                 assert other in ENDING

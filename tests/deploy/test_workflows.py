@@ -92,6 +92,23 @@ def test_pass_over_no_test_but_those_on_data_that_is_not_there() -> None:
             assert any(takes(line, marks) for line in taken), marks
 
 
+def test_release_nothing_that_was_not_checked_scanned_and_described() -> None:
+    [release] = documents(FOLDER / "workflows" / "release.yml")
+    jobs = release["jobs"]
+    assert jobs["checked"]["uses"] == "./.github/workflows/ci.yml"
+    assert jobs["image"]["needs"] == "checked"
+    assert {name for name in ("staging", "production") if "image" in jobs[name]["needs"]} == {"staging", "production"}
+    steps = jobs["image"]["steps"]
+    assert [step["with"]["exit-code"] for step in steps if "exit-code" in step.get("with", {})] == ["1"]
+    built = next(step["run"] for step in steps if step.get("id") == "build")
+    assert "--sbom=true --provenance=mode=max" in built
+
+
+@pytest.mark.parametrize("scanner", ["pip-audit", "gitleaks", "trivy-action"])
+def test_look_for_what_is_known_to_be_dangerous(scanner: str) -> None:
+    assert scanner in (FOLDER / "workflows" / "ci.yml").read_text(encoding="utf-8")
+
+
 def takes(line: Expression, marks: Collection[str]) -> bool:
     """Whether a job of that line runs a test with these markers."""
 

@@ -31,7 +31,7 @@ from tests.servers import KafkaServer
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_SECONDS = 60.0
 HORIZON = timedelta(days=30)
-Running = Callable[[], Consumer]
+Running = Callable[..., Consumer]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -150,12 +150,13 @@ def postgres_database(migrated_postgres_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def start(postgres_database: Database, kafka: KafkaServer, till: Till) -> Iterator[Running]:
-    """Starts the program's consumer in a thread."""
+    """`start(**options)` starts the program's consumer in a thread, with `Consumer`'s options."""
     running: list[Consumer] = []
 
-    def start_one() -> Consumer:
+    def start_one(**options: Any) -> Consumer:
         source = KafkaSource(kafka.url, till.topic, f"group-{till.topic}", BATCH, SESSION_TIMEOUT_MS)
-        consumer = Consumer(source, DatabaseSink(postgres_database, ZoneInfo("UTC")), ConsumerOptions(HORIZON, 100))
+        sink = DatabaseSink(postgres_database, ZoneInfo("UTC"))
+        consumer = Consumer(source, sink, ConsumerOptions(HORIZON, 100), **options)
         consumer.start()
         running.append(consumer)
         return consumer

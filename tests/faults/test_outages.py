@@ -1,5 +1,6 @@
 """Servers that go away and come back, and what a topic may throw at its reader: the consumer heals itself, and nothing is lost."""
 
+import itertools
 import sqlite3
 import threading
 import time
@@ -13,6 +14,7 @@ from kafka import TopicPartition
 from sqlalchemy import select, text
 
 from nebuloviz import db
+from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.ingest import kafka_source
 from nebuloviz.ingest.consumer import Consumer
@@ -183,8 +185,23 @@ def test_nothing_but_bad_records_halts_the_partition(start: Running, postgres_da
             return offset is not None and "in a row" in offset.halted_reason
 
     wait_for(halted, "it halts")
-    assert stored(postgres_database) < 350
+    refused = stored(postgres_database)
+    assert refused < 350
     assert "halted" in consumer.health().detail
+    assert_kept_exactly_once(postgres_database, Ledger(rejected={"malformed": refused}))
+
+
+def test_a_clock_that_is_moved_by_an_hour_changes_nothing(
+    start: Running, postgres_database: Database, till: Till
+) -> None:
+    """Forth and back with each look at it; these sales are as old as may be, and of no future, whatever it says."""
+    hours = itertools.cycle([0, 1, -1])
+    consumer = start(now=lambda: utc_now() + timedelta(hours=next(hours)))
+    young = utc_now() - timedelta(hours=2)
+    till.sell([sale for sale in sales(200) if datetime.fromisoformat(str(sale["sold_at"])) < young], 3)
+    wait_for(all_stored(postgres_database, till), "all is stored")
+    assert_kept_exactly_once(postgres_database, till.ledger)
+    assert consumer.health().ok
 
 
 def test_a_locked_sqlite_file_is_waited_for(migrated_sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -97,6 +98,34 @@ def _findings(settings: Settings, database: Database, background: Any) -> dict[s
     found = {finding.name: finding for finding in checkup.findings(SYSTEM)}
     cache.close()
     return found
+
+
+def test_a_database_without_its_tables_is_told_how_to_get_them(database_url: str, tmp_path: Path) -> None:
+    database = Database(database_url)
+    settings = load(database_url=database_url, data_dir=tmp_path, secret_key=SECRET)
+    found = _findings(settings, database, None)["database"]
+    database.dispose()
+    assert found.level is Level.BAD
+    assert "is at revision base" in found.detail
+    assert "python -m nebuloviz migrate" in found.detail
+
+
+def test_a_disk_that_is_nearly_full_is_told(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = SimpleNamespace(total=1 << 40, used=(1 << 40) - (1 << 29), free=1 << 29)
+    monkeypatch.setattr("nebuloviz.services.checkup.shutil.disk_usage", lambda _folder: usage)
+    found = look()["disk"]
+    assert found.level is Level.BAD
+    assert "512.0 MiB" in found.detail
+    assert "Make room." in found.detail
+
+
+def test_a_clock_that_is_wrong_is_told_where_the_database_has_another(
+    look: Look, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nebuloviz.services.checkup.utc_now", lambda: datetime.now(UTC) + timedelta(minutes=10))
+    found = look()["clock"]
+    assert found.level is (Level.GOOD if database.is_sqlite else Level.BAD)
+    assert ("Set both by NTP" in found.detail) is not database.is_sqlite
 
 
 def test_of_a_new_installation_notes_what_is_not_there_yet(look: Look) -> None:

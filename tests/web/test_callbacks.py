@@ -1,6 +1,7 @@
 """Every callback over real HTTP: who may call it, whatever it is sent."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -169,3 +170,47 @@ class TestMalformedBodies:
         client = program.as_("admin")
         answer = client.post(UPDATE, content=json.dumps(visit("/")), headers={"Content-Type": content_type})
         assert answer.status_code == 415
+
+
+class TestFigures:
+    def test_of_times_name_the_page_that_asks(self, program: Program, callbacks: dict[str, Any]) -> None:
+        client = program.as_("admin")
+        entry = next(
+            each for each in callbacks.values() if any(item["id"] == "shell-interval" for item in each["inputs"])
+        )
+        for path in ("/alerts/7?range=7d", "/no/such/page"):
+            assert post(client, body_of(entry), Referer=program.url + path).status_code < 500
+        assert post(client, body_of(entry), Referer="http://[").status_code < 500
+        pages = set(
+            re.findall(r'^nebuloviz_callback_seconds_count\{.*page="([^"]*)"', metrics_of(program), re.MULTILINE)
+        )
+        assert {"/alerts/<alert_id>", "none"} <= pages
+        assert not [page for page in pages if "such" in page or "?" in page or "[" in page]
+
+    def test_do_not_grow_with_what_a_client_makes_up(self, program: Program, callbacks: dict[str, Any]) -> None:
+        client = program.as_("admin")
+        entry = next(iter(callbacks.values()))
+
+        def make_up(number: int) -> None:
+            client.get(f"/made-up-{number}")
+            client.get(f"/api/v1/made-up-{number}")
+            client.request(f"MADE{number}", "/api/v1/alerts")
+            post(client, body_of(entry) | {"output": f"made-up-{number}.children"})
+            post(client, body_of(entry), Referer=f"{program.url}/made-up-{number}")
+
+        make_up(0)
+        before = series_of(program)
+        for number in range(1, 20):
+            make_up(number)
+        assert series_of(program) == before
+
+
+def metrics_of(program: Program) -> str:
+    with program.client() as client:
+        return client.get("/metrics").text
+
+
+def series_of(program: Program) -> set[str]:
+    """The series of requests and callbacks, with their labels."""
+    lines = re.findall(r"^(nebuloviz_(?:http|callback)_\S+\{.*\}) ", metrics_of(program), re.MULTILINE)
+    return {line for line in lines if "_bucket" not in line}
