@@ -1,5 +1,6 @@
 """deploy/kubernetes: valid by Kubernetes' own schemas, and the parts fit together."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,30 @@ def of_kind(kind: str) -> list[dict[str, Any]]:
 
 def name(found: dict[str, Any]) -> str:
     return f"{found['kind']}-{found['metadata']['name']}"
+
+
+def pod_labels(workload: dict[str, Any]) -> dict[str, str]:
+    """What Prometheus is told of a pod before it relabels."""
+    about = workload["spec"]["template"]["metadata"]
+    told = {"namespace": KUSTOMIZATION["namespace"], "pod_name": f"{workload['metadata']['name']}-1"}
+    for kind in ("labels", "annotations"):
+        for key, value in about.get(kind, {}).items():
+            told[f"pod_{kind[:-1]}_{re.sub('[^a-zA-Z0-9_]', '_', key)}"] = value
+    return {f"__meta_kubernetes_{key}": value for key, value in told.items()}
+
+
+def relabelled(labels: dict[str, str], rules: list[dict[str, Any]]) -> dict[str, str] | None:
+    """As Prometheus does it; None for what is not kept."""
+    found = dict(labels)
+    for rule in rules:
+        value = ";".join(found.get(name, "") for name in rule["source_labels"])
+        matches = re.fullmatch(rule.get("regex", ".*"), value)
+        if rule.get("action") == "keep":
+            if not matches:
+                return None
+        elif matches:
+            found[rule["target_label"]] = rule.get("replacement", value)
+    return found
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -115,6 +140,17 @@ class TestTheParts:
         compose = Path(DEPLOY / "compose.yaml").read_text(encoding="utf-8")
         assert f"'{asked}{{" in adapter
         assert f"--partitions {scaler['spec']['maxReplicas']}" in compose
+
+    def test_are_seen_by_prometheus_as_its_rules_and_the_adapter_ask_for_them(self) -> None:
+        [found] = documents(DEPLOY / "prometheus" / "kubernetes.yml")
+        [job] = found["scrape_configs"]
+        assert {KUSTOMIZATION["namespace"]} == set(job["kubernetes_sd_configs"][0]["namespaces"]["names"])
+        seen = [relabelled(pod_labels(workload), job["relabel_configs"]) for workload in WORKLOADS]
+        kept = [labels for labels in seen if labels is not None]
+        assert {labels["job"] for labels in kept} == {"nebuloviz", "ingest"}
+        assert all(labels["namespace"] == "nebuloviz" and labels["pod"] for labels in kept)
+        adapter = (FOLDER / "metrics-adapter.yaml").read_text(encoding="utf-8")
+        assert set(re.findall(r'\{(\w+)!=""', adapter)) <= {"namespace", "pod", "job"}
 
     def test_show_health_and_figures_to_nobody_outside(self) -> None:
         [ingress] = of_kind("Ingress")

@@ -27,6 +27,15 @@ def test_prometheus_takes_its_configuration() -> None:
     promtool("check", "config", FOLDER / "prometheus.yml")
 
 
+def test_prometheus_takes_that_of_a_cluster(tmp_path: Path) -> None:
+    """But for how it finds pods, which Debian's promtool has been built without."""
+    text = (FOLDER / "kubernetes.yml").read_text(encoding="utf-8")
+    known, found = re.subn(r"kubernetes_sd_configs: .*", "static_configs: [{targets: [127.0.0.1:8050]}]", text)
+    assert found == 1
+    (tmp_path / "prometheus.yml").write_text(known, encoding="utf-8")
+    promtool("check", "config", tmp_path / "prometheus.yml")
+
+
 def test_the_rules_do_what_their_cases_say() -> None:
     promtool("test", "rules", FOLDER / "rules.test.yml")
 
