@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import dash
+from dash import Input, Output, no_update
 from flask import Flask
 
 from nebuloviz.errors import ConfigurationError
@@ -21,24 +22,51 @@ Access = Literal["public", "signed-in"] | Permission
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _ACCESS = "nebuloviz_access"
+_PRESSES = {"n_clicks", "submit_n_clicks"}
 _waiting: list[dict[str, Any]] = []  # the pages that Dash does not know yet
 
 
 def protected_callback(
     permission: Permission, *dependencies: Any, **options: Any
 ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """`dash.callback` for those whose role includes `permission`; the guard gives all others 403. Returns the bare function."""
+    """`dash.callback` for those whose role includes `permission`; the guard gives all others 403. Returns the bare function.
+
+    What a press answers reaches the page although its button is drawn anew meanwhile.
+    """
+    told = _told_apart(dependencies)
 
     def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
         @functools.wraps(function)
-        def protected(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-            return function(*args, **kwargs)
+        def protected(*args: _P.args, **kwargs: _P.kwargs) -> Any:
+            answer = function(*args, **kwargs)
+            return _tell(told, answer) if told else answer
 
         protected.required_permission = permission  # type: ignore[attr-defined]  # read by `required_permission`
         dash.callback(*dependencies, **options)(protected)
         return function
 
     return decorate
+
+
+def _told_apart(dependencies: Sequence[Any]) -> list[Output]:
+    """The outputs that are set apart from the callback's own answer: those of a press, where each is one known component.
+
+    Dash asks a callback again when one of its buttons is drawn anew, and then throws away an answer that is still on its way:
+    the work would be done, and nothing would say so.
+    """
+    inputs = [each for each in dependencies if isinstance(each, Input)]
+    outputs = [each for each in dependencies if isinstance(each, Output)]
+    presses = bool(inputs) and all(each.component_property in _PRESSES for each in inputs)
+    return outputs if presses and all(isinstance(each.component_id, str) for each in outputs) else []
+
+
+def _tell(outputs: Sequence[Output], answer: Any) -> Any:
+    if answer is no_update:
+        return no_update
+    for output, value in zip(outputs, answer if len(outputs) > 1 else [answer], strict=True):
+        if value is not no_update:
+            dash.set_props(output.component_id, {output.component_property: value})
+    return no_update if len(outputs) == 1 else [no_update] * len(outputs)
 
 
 def register_page(

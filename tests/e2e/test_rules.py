@@ -1,12 +1,13 @@
 """From a setting that is tried on the past to the mail about what it found live, in a browser, by a German reader."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from sqlalchemy import delete, select
 
 from nebuloviz.db import Database
@@ -16,6 +17,9 @@ from tests.e2e.conftest import PASSWORD, Program
 from tests.receivers import Mailbox, mailbox
 
 NAME = "berta"
+CALLBACKS = re.compile("_dash-update-component")
+_MAKES_RULE = re.compile(r'"changedPropIds":\[[^]]*rule-use')
+_DRAWS_RESULT = re.compile(r'"output":"\.\.rule-backtest-result')
 PATIENCE_SECONDS = 200  # a watch that has just begun learns first, and gives way to all others
 
 
@@ -76,7 +80,16 @@ def test_a_setting_that_was_tried_on_the_past_tells_by_mail_what_it_finds_live(
     result.get_by_role("button", name="Echt").click()
     expect(result).to_contain_text("Echt: 1")
 
+    held: list[Route] = []
+    page.route(
+        CALLBACKS,
+        lambda route: held.append(route) if _MAKES_RULE.search(route.request.post_data or "") else route.continue_(),
+    )
     result.get_by_role("button", name="Als laufende Regel speichern").click()
+    with page.expect_response(lambda answer: _DRAWS_RESULT.search(answer.request.post_data or "") is not None):
+        page.get_by_role("button", name="Hell oder dunkel").click()  # which draws the pressed button anew
+    for route in held:
+        route.continue_()
     expect(page.locator("#rule-message")).to_contain_text("beobachtet ab jetzt")
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not box.messages and time.monotonic() < deadline:

@@ -92,7 +92,7 @@ class Page:
         text = self.save(name, role, **scope)
         link = _LINK.search(text)
         assert link, text
-        return json.loads(text)["response"]["user-id"]["data"], link[1]
+        return json.loads(text)["sideUpdate"]["user-id"]["data"], link[1]
 
 
 @pytest.fixture
