@@ -209,6 +209,7 @@ class TestByKeyboard:
         page = visit("/explore")
         graph = chart(page, "explore-chart")
         drawn, whole = graph.locator(".js-plotly-plot"), range_of(graph)
+        expect(drawn).to_have_js_property("nebulovizWatched", True)  # no reader is as fast
         drawn.evaluate(
             """graph => {
                 const [first, last] = graph._fullLayout.xaxis.range;
