@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from nebuloviz.clock import utc_now
+from nebuloviz.observability import log_context
+
 LONGEST_PAUSE_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
@@ -16,7 +19,8 @@ _log = logging.getLogger(__name__)
 class Repeater:
     """Calls `step` in a thread of its own: again at once while it returns true, else after `pause_seconds`.
 
-    A step that raises is logged and tried again after a pause that doubles each time, up to `LONGEST_PAUSE_SECONDS`.
+    A step that raises is logged and tried again after a pause that doubles each time, up to `LONGEST_PAUSE_SECONDS`. All lines of
+    one step, that of its failure included, are logged for one `request_id`: its name and when it began.
     """
 
     def __init__(self, name: str, step: Callable[[], bool], pause_seconds: float) -> None:
@@ -42,19 +46,22 @@ class Repeater:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            again = False
-            try:
-                again = self._step()
-                self.failures = 0
-            except (
-                OperationalError,
-                InterfaceError,
-            ) as error:  # the database is away, which passes: no news of the code
-                self.failures += 1
-                _log.warning("%s waits for the database: %s", self.name, type(error).__name__)
-            except Exception:  # noqa: BLE001 - a step may raise anything, and the next one must still come
-                self.failures += 1
-                _log.exception("%s failed; it tries again", self.name)
+            with log_context(request_id=f"{self.name.replace(' ', '-')}@{utc_now():%Y-%m-%dT%H:%M:%S.%fZ}"):
+                again = self._try()
             if not again:
                 pause = self._pause_seconds * 2**self.failures if self.failures else self._pause_seconds
                 self._stopping.wait(min(pause, LONGEST_PAUSE_SECONDS))
+
+    def _try(self) -> bool:
+        try:
+            again = self._step()
+        except (OperationalError, InterfaceError) as error:  # the database is away, which passes: no news of the code
+            self.failures += 1
+            _log.warning("%s waits for the database: %s", self.name, type(error).__name__)
+        except Exception:  # noqa: BLE001 - a step may raise anything, and the next one must still come
+            self.failures += 1
+            _log.exception("%s failed; it tries again", self.name)
+        else:
+            self.failures = 0
+            return again
+        return False

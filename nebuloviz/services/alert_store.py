@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping
 from datetime import datetime
@@ -21,6 +22,17 @@ from nebuloviz.services.incidents import relate
 
 #: The alerts that go on, by series: their id, and what is needed to continue them.
 OpenAlerts = dict[SeriesKey, tuple[int, OpenAlert]]
+
+#: What may become of an alert, and what those are told of it who want to know.
+Kind = Literal["raised", "worsened", "closed", "corrected"]
+_NEWS: dict[Kind, outbox.AlertNews] = {
+    "raised": "raised",
+    "worsened": "worsened",
+    "closed": "over",
+    "corrected": "over",
+}
+
+_log = logging.getLogger(__name__)
 
 
 def open_alerts(session: Session, detector: str, at: datetime) -> OpenAlerts:
@@ -106,8 +118,7 @@ def raise_alert(
     raised = session.scalar(insert(session, Alert).values(row).on_conflict_do_nothing().returning(Alert.id))
     if raised is not None:
         relate(session, raised)
-        session.add(AlertEvent(alert_id=raised, at=at, kind="raised", note=""))
-        outbox.note(session, raised, "raised")
+        _note(session, raised, at, "raised")
         ALERTS_RAISED.labels(worst.severity).inc()
     return raised
 
@@ -123,8 +134,7 @@ def _raise_again(session: Session, alert: OpenAlert, at: datetime) -> int:
     values = {**_figures(alert), "state": "open", "updated_at": at, "version": Alert.version + 1}
     known = session.scalars(update(Alert).where(same).values(values).returning(Alert.id)).one()
     relate(session, known)
-    session.add(AlertEvent(alert_id=known, at=at, kind="raised", note=""))
-    outbox.note(session, known, "raised")
+    _note(session, known, at, "raised")
     return known
 
 
@@ -136,8 +146,7 @@ def _extend(session: Session, alert_id: int, before: OpenAlert, alert: OpenAlert
     if alert.bucket_end != before.bucket_end:
         relate(session, alert_id)
     if alert.worst.severity != before.worst.severity:
-        session.add(AlertEvent(alert_id=alert_id, at=at, kind="worsened", note=""))
-        outbox.note(session, alert_id, "worsened")
+        _note(session, alert_id, at, "worsened")
 
 
 def resolve(session: Session, alert_id: int, at: datetime, why: Literal["closed", "corrected"] = "closed") -> None:
@@ -148,8 +157,14 @@ def resolve(session: Session, alert_id: int, at: datetime, why: Literal["closed"
     going_on = (Alert.id == alert_id) & (Alert.state != "resolved") & ~_ever("reopened")
     values = {"state": "resolved", "snoozed_until": None, "updated_at": at, "version": Alert.version + 1}
     if session.scalar(update(Alert).where(going_on).values(values).returning(Alert.id)) is not None:
-        session.add(AlertEvent(alert_id=alert_id, at=at, kind=why, note=""))
-        outbox.note(session, alert_id, "over")
+        _note(session, alert_id, at, why)
+
+
+def _note(session: Session, alert_id: int, at: datetime, kind: Kind) -> None:
+    """What happened to an alert, for its history, for those who want to know, and for the log."""
+    session.add(AlertEvent(alert_id=alert_id, at=at, kind=kind, note=""))
+    outbox.note(session, alert_id, _NEWS[kind])
+    _log.info("alert %d: %s", alert_id, kind, extra={"alerts": [alert_id]})
 
 
 def resolve_all(session: Session, detector: str, at: datetime) -> None:

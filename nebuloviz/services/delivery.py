@@ -274,7 +274,6 @@ class Deliverer:
             self._mark(message, "waiting", error.reason, error.answer, self._now() + pause)
         else:
             self._mark(message, "failed", error.reason, error.answer)
-        _log.warning("notification %s was not taken: %s %s", message.key, error.reason, error.answer or "")
 
     def _mark(
         self, message: NotificationMessage, state: str, reason: str, status: int = 0, next_at: datetime | None = None
@@ -285,7 +284,15 @@ class Deliverer:
             done = {**values, "done_at": None if next_at else now}
             session.execute(update(NotificationMessage).where(_same(message)).values(done))
             kind = session.scalar(select(NotificationChannel.kind).where(NotificationChannel.id == message.channel_id))
-        NOTIFICATIONS.labels(kind or "gone", "again" if next_at else state).inc()
+            mine = NotificationItem.message_id == message.id
+            alerts = session.scalars(
+                select(NotificationItem.alert_id).where(mine).distinct().order_by(NotificationItem.alert_id)
+            )
+            told = {"channel": kind or "gone", "alerts": list(alerts)}
+        outcome = "again" if next_at else state
+        NOTIFICATIONS.labels(told["channel"], outcome).inc()
+        level = logging.WARNING if outcome in {"again", "failed"} else logging.INFO
+        _log.log(level, "notification %s: %s %s %s", message.key, outcome, reason, status or "", extra=told)
 
     # ------------------------------------------------------------ who reads it
 

@@ -32,7 +32,7 @@ from nebuloviz.detection.series import Lines
 from nebuloviz.detection.training import is_replaced
 from nebuloviz.ingest.sale import Sale
 from nebuloviz.models import MONEY_SCALE, QUANTITY_SCALE, ROLLUPS, DetectorState, SaleRow, microseconds
-from nebuloviz.observability import DETECTOR_SECONDS, log_context, timed
+from nebuloviz.observability import DETECTOR_SECONDS, timed
 from nebuloviz.services import imports
 from nebuloviz.services.alert_store import raise_alert, resolve_past
 from nebuloviz.services.feedback import lessons
@@ -98,10 +98,6 @@ class LineWatcher:
 
     def step(self) -> bool:
         """Judge one batch of the queue. Whether more wait."""
-        with log_context(request_id=f"lines@{self._now():%Y-%m-%dT%H:%M:%SZ}"):  # all lines of one look
-            return self._step()
-
-    def _step(self) -> bool:
         self._write()
         if self._queue:
             sales = self._queue.popleft()

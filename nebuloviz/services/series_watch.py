@@ -36,7 +36,7 @@ from nebuloviz.detection.series_model import WatchSettings
 from nebuloviz.detection.series_watch import SeriesWatch
 from nebuloviz.detection.training import is_replaced
 from nebuloviz.models import MONEY_SCALE, QUANTITY_SCALE, ROLLED_DIMENSIONS, DetectorState, IngestMinute, SaleRow
-from nebuloviz.observability import DETECTOR_CHECKED, DETECTOR_SECONDS, SERIES_WATCHED, log_context, timed
+from nebuloviz.observability import DETECTOR_CHECKED, DETECTOR_SECONDS, SERIES_WATCHED, timed
 from nebuloviz.services import imports, lease
 from nebuloviz.services.alert_store import apply, open_alerts
 from nebuloviz.services.corrections import Corrections
@@ -119,11 +119,10 @@ class SeriesWatcher:
         if not lease.keep(self._database, SERIES_TASK, self._holder, now, LEASE_LIFE):
             DETECTOR_CHECKED.set(0)
             return False
-        with log_context(request_id=f"series@{now:%Y-%m-%dT%H:%M:%SZ}"):  # all lines of one look
-            more = self._judge_closed(now) or self._days.step(now)
-            if not more:
-                self._corrections.step(now)
-            self._watch_rules(now)
+        more = self._judge_closed(now) or self._days.step(now)
+        if not more:
+            self._corrections.step(now)
+        self._watch_rules(now)
         if not more:
             DETECTOR_CHECKED.set_to_current_time()
         return more

@@ -65,7 +65,7 @@ def _tell(outputs: Sequence[Output], answer: Any) -> Any:
         return no_update
     for output, value in zip(outputs, answer if len(outputs) > 1 else [answer], strict=True):
         if value is not no_update:
-            dash.set_props(output.component_id, {output.component_property: value})
+            dash.set_props(str(output.component_id), {output.component_property: value})
     return no_update if len(outputs) == 1 else [no_update] * len(outputs)
 
 

@@ -111,6 +111,12 @@ def wrong_price(number: int) -> dict[str, object]:
     }  # fmt: skip
 
 
+def logged(file: Path) -> list[tuple[str, int]]:
+    """What was said of alerts: which watch was looking, and the alert."""
+    lines = [orjson.loads(line) for line in file.read_text().splitlines() if '"alerts"' in line]
+    return [(line["request_id"].partition("@")[0], number) for line in lines for number in line["alerts"]]
+
+
 def heavy_parts(process: subprocess.Popen[str]) -> set[str]:
     return set(HEAVY.findall(Path(f"/proc/{process.pid}/maps").read_text()))
 
@@ -135,7 +141,7 @@ def sell_until_noticed(sell: Callable[[dict[str, object]], object], database: Da
 
 @pytest.mark.timeout(600)
 def test_a_killed_watch_comes_back_and_raises_nothing_twice(
-    start: Callable[..., subprocess.Popen[str]], database: Database
+    start: Callable[..., subprocess.Popen[str]], database: Database, tmp_path: Path
 ) -> None:
     server = start("serve")
     assert server.stdout is not None
@@ -152,6 +158,10 @@ def test_a_killed_watch_comes_back_and_raises_nothing_twice(
         client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         sell_until_noticed(lambda sale: client.post("/api/v1/sales", json=[sale]).raise_for_status(), database)
         assert alerts(database, "series") == raised
+    said = logged(tmp_path / "log")
+    assert {looks for looks, _alerts in said} == {"series-watch", "line-watch"}
+    with database.session() as session:
+        assert sorted({number for _looks, number in said}) == session.scalars(select(Alert.id).order_by(Alert.id)).all()
     second = watcher_of(server)
     assert second is not None
     assert second.pid != first.pid

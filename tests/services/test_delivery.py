@@ -1,6 +1,7 @@
 """From an alert to the people and programs that want to know: once, in their own form, when they want it."""
 
 import json
+import logging
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +13,7 @@ import orjson
 import pytest
 from sqlalchemy import func, select
 
+from nebuloviz.background import Repeater
 from nebuloviz.db import Database
 from nebuloviz.detection.series import SeriesKey
 from nebuloviz.models import AlertOutbox, NotificationItem, User
@@ -267,6 +269,36 @@ class TestGroups:
         assert list(map(len, told(program))) == [1, 1, 2]
 
 
+class TestTheLog:
+    def test_leads_from_the_look_that_raised_alerts_to_the_message_about_them(
+        self, room: Newsroom, program: Hooked, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        anna = room.user("anna")
+        room.channel(anna, "webhook", target=program.url)
+        raised: list[int] = []
+
+        def look() -> bool:
+            raised.extend([room.alert(), room.alert()])
+            repeater.stop()
+            return False
+
+        caplog.handler.setFormatter(JsonFormatter())
+        repeater = Repeater("series watch", look, 60)
+        with caplog.at_level(logging.INFO):
+            repeater.start()
+            assert repeater.join(30)
+            room.deliver()
+        lines = [json.loads(line) for line in caplog.text.splitlines()]
+        told = [line for line in lines if "alerts" in line]
+        assert [line["alerts"] for line in told] == [[raised[0]], [raised[1]], raised]
+        first, second, sent = (line["request_id"] for line in told)
+        assert first == second
+        assert first.startswith("series-watch@")
+        assert sent == room.messages()[0].key
+        assert (told[-1]["user_id"], told[-1]["channel"], told[-1]["level"]) == (str(anna.user_id), "webhook", "INFO")
+        assert told[-1]["message"].startswith(f"notification {sent}: sent")
+
+
 class TestTrouble:
     def test_is_tried_again_ever_later_with_the_same_key(self, room: Newsroom, program: Hooked) -> None:
         room.channel(room.user("anna"), "webhook", target=program.url)
@@ -297,6 +329,7 @@ class TestTrouble:
         assert len(program.requests) == 1
         [line] = [json.loads(line) for line in caplog.text.splitlines() if message.key in line]
         assert (line["request_id"], line["user_id"]) == (message.key, str(anna.user_id)), "the log names whose it was"
+        assert (line["level"], line["channel"]) == ("WARNING", "slack")
 
     def test_ends_some_time(self, room: Newsroom, program: Hooked) -> None:
         room.channel(room.user("anna"), "webhook", target=program.url)
