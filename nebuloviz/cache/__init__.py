@@ -130,6 +130,10 @@ class Cache:
             ok=False, detail="Redis does not answer: check NEBULOVIZ_REDIS_URL. Answers are computed anew meanwhile."
         )
 
+    def server_version(self) -> str:
+        """Of the Redis that is configured; '' where there is none, or it does not say."""
+        return self._store.version()
+
     def close(self) -> None:
         """Let go of connections and of what is kept in this process."""
         self._store.close()

@@ -64,6 +64,12 @@ class RedisStore:
     def unlock(self, entry: str) -> None:
         self._backend.delete(f"l:{entry}")
 
+    def version(self) -> str:
+        try:
+            return str(self._client.info("server")["redis_version"])
+        except (redis.ResponseError, KeyError):  # whoever only keeps entries there may not be allowed to ask
+            return ""
+
     def ping(self) -> None:
         self._client.ping()
 
@@ -136,6 +142,9 @@ class SharedStore:
 
     def unlock(self, entry: str) -> None:
         self._either(lambda store: store.unlock(entry))
+
+    def version(self) -> str:
+        return self._either(lambda store: store.version())
 
     def close(self) -> None:
         self._closed.set()

@@ -39,6 +39,9 @@ class Store(Protocol):
     @property
     def reachable(self) -> bool: ...
 
+    def version(self) -> str:
+        """Of the server that keeps it all; '' where there is none, or it does not say."""
+
     def close(self) -> None: ...
 
 
@@ -112,6 +115,9 @@ class LocalStore:
 
     def unlock(self, entry: str) -> None:
         """Nothing was locked."""
+
+    def version(self) -> str:
+        return ""
 
     def close(self) -> None:
         self._entries.clear()

@@ -30,6 +30,7 @@ from nebuloviz.services.backup import LAST_BACKUP
 from nebuloviz.services.interfaces.installation import Live
 from nebuloviz.services.interfaces.status import Finding, Level, StatusService
 from nebuloviz.services.monitoring import SIZES
+from nebuloviz.services.server_versions import advice
 from nebuloviz.services.watch_process import SERIES_TASK
 from nebuloviz.settings import Settings
 
@@ -153,15 +154,16 @@ class Checkup(StatusService):
             return Level.BAD, problem
         with self._database.session() as session:
             size = session.scalar(text(SIZES[self._database.is_sqlite])) or 0
-            server = (
-                f"SQLite {sqlite3.sqlite_version}"
+            server, version = (
+                ("SQLite", sqlite3.sqlite_version)
                 if self._database.is_sqlite
-                else f"PostgreSQL {session.scalar(text('SHOW server_version'))}"
+                else ("PostgreSQL", str(session.scalar(text("SHOW server_version"))))
             )
-        return Level.GOOD, _(
+        answers = _(
             "{where} answers, at revision {revision}: {server}, {size}.",
-            where=where, revision=found, server=isolated(server), size=_size(size),
+            where=where, revision=found, server=isolated(f"{server} {version}"), size=_size(size),
         )  # fmt: skip
+        return _unless_old(server, version, answers)
 
     def _clock(self) -> Found:
         here = self._now()
@@ -188,7 +190,12 @@ class Checkup(StatusService):
             return Level.BAD, words
         if self._settings.redis_url is None:
             return Level.GOOD, _("Within each process, as there is no Redis.")
-        return Level.GOOD, _("Redis answers.")
+        version = self._cache.server_version()
+        return _unless_old(
+            "Redis",
+            version,
+            _("{server} answers.", server=isolated(f"Redis {version}")) if version else _("Redis answers."),
+        )
 
     # ---------------------------------------------------------------- what comes in
 
@@ -202,7 +209,7 @@ class Checkup(StatusService):
             not reached.ok
         ):  # the client would take its time to find that out, and leave its sockets to the garbage collector
             return Level.BAD, isolated(reached.detail)
-        ends = _ends_of(self._settings)
+        version, ends = _version_and_ends(self._settings)
         if not ends:
             no_topic = _(
                 "{server} answers, but has no topic {topic}. Create it, or set NEBULOVIZ_KAFKA_TOPIC.", **names
@@ -212,12 +219,11 @@ class Checkup(StatusService):
         with self._database.session() as session:
             stored = {row.partition: row.next_offset for row in session.execute(positions)}
         waiting = sum(max(0, end - stored.get(partition, start)) for partition, (start, end) in ends.items())
-        answers = ngettext("{server} answers; {topic} has one partition.", "{server} answers; {topic} has {n} partitions.",
-                           len(ends), **names, n=number(len(ends)))  # fmt: skip
-        if not waiting:
-            return Level.GOOD, f"{answers} " + _("No record waits.")
+        answers = ngettext("{server} answers as {kafka} does; {topic} has one partition.",
+                           "{server} answers as {kafka} does; {topic} has {n} partitions.",
+                           len(ends), **names, kafka=isolated(f"Kafka {version}"), n=number(len(ends)))  # fmt: skip
         records = ngettext("One record waits.", "{n} records wait.", waiting, n=number(waiting))
-        return Level.GOOD, f"{answers} {records}"
+        return _unless_old("Kafka", version, f"{answers} " + (records if waiting else _("No record waits.")))
 
     def _stream(self) -> Found:
         with self._database.session() as session:
@@ -319,6 +325,12 @@ def _answer(check: Callable[[], Found]) -> Found:
         return Level.BAD, f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
 
 
+def _unless_old(server: str, version: str, detail: str) -> Found:
+    """`detail` of a server that is well; something to note where it is too old."""
+    old = advice(server, version)
+    return (Level.NOTE, f"{detail} {old}") if old else (Level.GOOD, detail)
+
+
 def _size(n_bytes: int) -> str:
     """In binary units, which are the same in every language.
 
@@ -329,8 +341,11 @@ def _size(n_bytes: int) -> str:
     return isolated(f"{number(n_bytes / size, 1)} {unit}")
 
 
-def _ends_of(settings: Settings) -> dict[int, tuple[int, int]]:
-    """Partition -> where the topic begins and where it ends; empty where there is no such topic."""
+def _version_and_ends(settings: Settings) -> tuple[str, dict[int, tuple[int, int]]]:
+    """The newest Kafka that the client knows and the broker can do all of; partition -> where the topic begins and ends.
+
+    Without partitions there is no such topic.
+    """
     from kafka import KafkaConsumer, TopicPartition  # noqa: PLC0415 - takes a while to load, and few need it
 
     servers = settings.kafka_bootstrap_servers.split(",")
@@ -339,6 +354,7 @@ def _ends_of(settings: Settings) -> dict[int, tuple[int, int]]:
         numbers = consumer.partitions_for_topic(settings.kafka_topic) or ()
         partitions = [TopicPartition(settings.kafka_topic, number) for number in numbers]
         begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+        version = ".".join(map(str, consumer.config["api_version"]))
     finally:
         consumer.close()
-    return {at.partition: (begins[at], ends[at]) for at in partitions}
+    return version, {at.partition: (begins[at], ends[at]) for at in partitions}

@@ -1,5 +1,6 @@
 """The status of an installation: what is found of it, in words, and that `nebuloviz doctor` puts the rollups right."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import redis
 from kafka import KafkaProducer
 from sqlalchemy import text
 
@@ -23,10 +25,12 @@ from nebuloviz.permissions import ROLES, SYSTEM, Actor
 from nebuloviz.services.backup import LAST_BACKUP
 from nebuloviz.services.checkup import TITLES, Checkup
 from nebuloviz.services.interfaces import Finding, InstallationSettings, Level
+from nebuloviz.services.server_versions import OLDEST, advice
 from nebuloviz.services.watch_process import SERIES_TASK
 from nebuloviz.settings import Settings, load
 from tests.servers import KafkaServer
 
+OLD = "the oldest that NebuloViz is made for: upgrade it."
 SALE = "sale_id,order_id,sold_at,product_id,quantity,unit_price\n1,1,2026-01-05T23:30:00Z,p,1,2\n"
 
 
@@ -192,7 +196,11 @@ def test_of_a_database_that_is_away_says_so_and_goes_on(tmp_path: Path) -> None:
 
 
 def test_counts_what_waits_in_kafka(
-    look: Look, database: Database, kafka: KafkaServer, kafka_topic: Callable[..., str]
+    look: Look,
+    database: Database,
+    kafka: KafkaServer,
+    kafka_topic: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     topic = kafka_topic(partitions=2)
     assert look(kafka_bootstrap_servers=kafka.url, kafka_topic="none-such")["kafka"].level is Level.BAD
@@ -203,7 +211,76 @@ def test_counts_what_waits_in_kafka(
     with database.transaction() as session:
         session.add(IngestOffset(topic=topic, partition=0, next_offset=1, updated_at=NOW))
     found = look(kafka_bootstrap_servers=kafka.url, kafka_topic=topic)["kafka"]
-    assert found.detail == f"{kafka.url} answers; {topic} has 2 partitions. 3 records wait."
+    broker = re.fullmatch(
+        re.escape(kafka.url) + r" answers as Kafka (4\.\d) does; " + f"{topic} has 2 partitions. 3 records wait.",
+        found.detail,
+    )
+    assert broker, found.detail
+    assert found.level is Level.GOOD
+    monkeypatch.setitem(OLDEST, "Kafka", "9.0")
+    found = look(kafka_bootstrap_servers=kafka.url, kafka_topic=topic)["kafka"]
+    assert found.level is Level.NOTE
+    assert found.detail.endswith(f"It is older than Kafka 9.0, {OLD}")
+
+
+class TestVersions:
+    def test_of_the_database_is_what_it_says_itself(
+        self, look: Look, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ask = "SELECT sqlite_version()" if database.is_sqlite else "SHOW server_version"
+        with database.session() as session:
+            version = session.scalar(text(ask))
+        server = "SQLite" if database.is_sqlite else "PostgreSQL"
+        found = look()["database"]
+        assert (found.level, f": {server} {version}, " in found.detail) == (Level.GOOD, True), found.detail
+        monkeypatch.setitem(OLDEST, server, "99")
+        found = look()["database"]
+        assert found.level is Level.NOTE
+        assert found.detail.endswith(f"It is older than {server} 99, {OLD}")
+
+    def test_of_redis_is_what_it_says_itself(
+        self, tmp_path: Path, sqlite_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings = load(database_url=sqlite_url, redis_url=redis_url, data_dir=tmp_path, secret_key=SECRET)
+        database = Database(sqlite_url)
+        with redis.Redis.from_url(redis_url) as client:
+            version = client.info("server")["redis_version"]
+            found = _findings(settings, database, None)["cache"]
+            assert (found.level, found.detail) == (Level.GOOD, f"Redis {version} answers.")
+            monkeypatch.setitem(OLDEST, "Redis", "99.1")
+            found = _findings(settings, database, None)["cache"]
+            assert (found.level, found.detail) == (
+                Level.NOTE, f"Redis {version} answers. It is older than Redis 99.1, {OLD}",
+            )  # fmt: skip
+            client.acl_setuser("guest", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-info"])
+            guest = load(
+                database_url=sqlite_url,
+                redis_url=redis_url.replace("//", "//guest:any@"),
+                data_dir=tmp_path,
+                secret_key=SECRET,
+            )
+            try:
+                found = _findings(guest, database, None)["cache"]
+            finally:
+                client.acl_deluser("guest")
+        database.dispose()
+        assert (found.level, found.detail) == (Level.GOOD, "Redis answers."), "who may not ask is no worse off"
+
+    def test_that_are_old_enough_for_advice_are_those_that_the_page_names(self) -> None:
+        page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+        assert all(f"{server} {version}" in page for server, version in OLDEST.items())
+
+    @pytest.mark.parametrize(
+        ("server", "version", "old"),
+        [
+            ("PostgreSQL", "15.0", False), ("PostgreSQL", "14.99", True), ("PostgreSQL", "16beta1", False),
+            ("Redis", "7.0.0", False), ("Redis", "6.2.14", True), ("Redis", "10.0.1", False),
+            ("Kafka", "3.9", False), ("Kafka", "3.8", True), ("Kafka", "3.10", False), ("Kafka", "0.10.2", True),
+            ("SQLite", "3.35.0", False), ("SQLite", "3.34.1", True),
+        ],
+    )  # fmt: skip
+    def test_that_are_too_old_are_told_by_number(self, server: str, version: str, old: bool) -> None:
+        assert bool(advice(server, version)) is old
 
 
 def test_is_for_administrators(database: Database, tmp_path: Path) -> None:
