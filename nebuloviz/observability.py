@@ -151,7 +151,7 @@ CALLBACK_ERRORS = Counter(
 )
 CACHE_REQUESTS = Counter(
     "nebuloviz_cache_requests_total",
-    "Cache look-ups by top branch and outcome: hit, miss, shared (waited for another's computation), error.",
+    "Cache look-ups by top branch and outcome: hit, miss, shared (waited for another's computation), error (it raised).",
     ["branch", "outcome"],
 )
 QUERY_SECONDS = Histogram(

@@ -1,11 +1,15 @@
-"""What the database keeps to: no statement takes for ever."""
+"""What the database keeps to: no statement takes for ever, and who uses its connections is told."""
 
 import asyncio
+import platform
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from nebuloviz import __version__
+from nebuloviz.bootstrap.core import show_process
 from nebuloviz.db import Database
 
 _SLEEP = text("SELECT pg_sleep(600)")
@@ -34,3 +38,36 @@ def test_so_is_one_of_the_event_loop(postgres_url: str) -> None:
         await database.dispose_async()
 
     asyncio.run(all_of_it())
+
+
+def told(pool: str) -> tuple[float | None, float | None]:
+    """How many connections of a pool are in use, and how many idle."""
+    in_use, idle = (
+        REGISTRY.get_sample_value("nebuloviz_db_connections", {"pool": pool, "state": state})
+        for state in ("in_use", "idle")
+    )
+    return in_use, idle
+
+
+def test_connections_are_told_as_they_are_taken_and_given_back(database_url: str) -> None:
+    database = Database(database_url)
+    show_process(database)
+    version = {"version": __version__, "python": platform.python_version()}
+    assert REGISTRY.get_sample_value("nebuloviz_build_info", version) == 1
+    assert (told("sync"), told("async")) == ((0, 0), (0, 0))
+    with database.session() as one, database.session() as other:
+        for session in (one, other):
+            session.execute(text("SELECT 1"))
+        assert told("sync") == (2, 0)
+    assert told("sync") == (0, 2)
+
+    async def ask() -> None:
+        async with database.async_session() as session:
+            await session.execute(text("SELECT 1"))
+            assert (told("async"), told("sync")) == ((1, 0), (0, 2))
+        assert told("async") == (0, 1)
+        await database.dispose_async()
+
+    asyncio.run(ask())
+    database.dispose()
+    assert (told("sync"), told("async")) == ((0, 0), (0, 0))

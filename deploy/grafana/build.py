@@ -55,7 +55,7 @@ ERRORS = (
     f" / sum(rate(nebuloviz_http_requests_total[{RATE}]))"
 )
 CACHED = (
-    f'(sum(rate(nebuloviz_cache_requests_total{{outcome!="miss"}}[{RATE}])) or vector(0))'
+    f'(sum(rate(nebuloviz_cache_requests_total{{outcome=~"hit|shared"}}[{RATE}])) or vector(0))'
     f" / sum(rate(nebuloviz_cache_requests_total[{RATE}]))"
 )
 REJECTED = 'sum(increase(nebuloviz_sales_total{outcome="rejected"}[15m])) / sum(increase(nebuloviz_sales_total[15m]))'

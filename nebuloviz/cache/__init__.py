@@ -102,10 +102,12 @@ class Cache:
         )
         stamp, payload = self._store.read(wanted.generations, wanted.entry)
         value = _value(stamp, payload)
-        outcome = "hit"
-        if value is _NOTHING:
-            value, outcome = self._once(wanted, stamp, compute)
-        CACHE_REQUESTS.labels(path[0], outcome).inc()
+        outcome = "hit" if value is not _NOTHING else "error"
+        try:
+            if value is _NOTHING:
+                value, outcome = self._once(wanted, stamp, compute)
+        finally:
+            CACHE_REQUESTS.labels(path[0], outcome).inc()
         return value  # type: ignore[no-any-return]  # what this key's compute returned, now or earlier
 
     def invalidate(self, *paths: Path) -> None:

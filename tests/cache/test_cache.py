@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from prometheus_client import REGISTRY
 from sqlalchemy.util import greenlet_spawn
 from sqlalchemy.util.concurrency import await_
 
 from nebuloviz.cache import ROOT, SALES, Cache, Path, day_node, day_nodes
+from tests.figures import Growth
 
 SECRET = "a secret of more than thirty-two characters"
 NOVEMBER = day_nodes(date(2026, 11, 1), date(2026, 12, 1))
@@ -108,14 +108,17 @@ class TestKeeping:
         assert cache.get_or_compute(SALES, "key", compute, ttl_seconds=1) == 2
 
     def test_look_ups_are_counted_by_branch(self, cache: Cache) -> None:
-        before = {outcome: counted("counting", outcome) for outcome in ("hit", "miss")}
-        for _ in range(3):
-            cache.get_or_compute(("counting", "below"), "key", int)
-        assert {outcome: counted("counting", outcome) - before[outcome] for outcome in before} == {"hit": 2, "miss": 1}
-
-
-def counted(branch: str, outcome: str) -> float:
-    return REGISTRY.get_sample_value("nebuloviz_cache_requests_total", {"branch": branch, "outcome": outcome}) or 0.0
+        since = Growth()
+        for path in (("counting", "below"), ("counting", "beside"), SALES):
+            for _ in range(3):
+                cache.get_or_compute(path, "key", int)
+        cache.invalidate(("counting", "below"))
+        cache.get_or_compute(("counting", "below"), "key", int)
+        with pytest.raises(ZeroDivisionError):
+            cache.get_or_compute(("counting",), "key", lambda: 1 // 0)
+        assert since.of("cache_requests_total") == {
+            ("counting", "hit"): 4, ("counting", "miss"): 3, ("counting", "error"): 1, ("sales", "hit"): 2, ("sales", "miss"): 1,
+        }  # fmt: skip
 
 
 class TestInvalidation:
@@ -203,8 +206,13 @@ class TestSingleFlight:
             together.wait()
             return cache.get_or_compute(SALES, "key", slow)
 
+        since = Growth()
         with ThreadPoolExecutor(8) as pool:
             assert list(pool.map(ask, range(8))) == [1] * 8
+        told = since.of("cache_requests_total")
+        assert told[("sales", "miss")] == 1
+        assert sum(told.values()) == 8
+        assert {outcome for _branch, outcome in told} <= {"miss", "shared", "hit"}
 
     def test_a_follower_does_not_wait_for_ever(self, new_cache: Callable[..., Cache]) -> None:
         cache, started, release = new_cache(wait_seconds=0.2), threading.Event(), threading.Event()

@@ -1,6 +1,8 @@
 import base64
 import json
 import shutil
+import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +19,7 @@ from nebuloviz.db import Database
 from nebuloviz.errors import InvalidInput, InvalidQuery, PermissionDenied
 from nebuloviz.ingest.sample_plan import HISTORY, NAME, settled_plan
 from nebuloviz.metrics.calendar import day_floor, day_of
+from nebuloviz.metrics.planner import FACTS
 from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.models import IngestOffset
 from nebuloviz.permissions import SYSTEM, Actor, Permission
@@ -26,6 +29,7 @@ from nebuloviz.services.frames import build_frame
 from nebuloviz.services.interfaces import SaleLine
 from nebuloviz.services.sale_pages import SORTABLE
 from nebuloviz.services.scope import within_scope
+from tests.figures import Growth
 from tests.metrics import shop
 from tests.metrics.shop import NOW
 
@@ -72,6 +76,36 @@ def own_session(database: Database) -> Iterator[Session]:
 
 def _sell(database: Database) -> None:
     shop.store(database, shop.lines(300, seed=5, first=NOW - timedelta(days=20)), ZONE)
+
+
+class TestTheFigures:
+    def test_tell_queries_by_the_rollup_that_answered_and_none_that_was_kept(
+        self, service: SalesDataService, session: Session
+    ) -> None:
+        last = NOW.replace(minute=0, second=0)
+        asked = [
+            (Query(("revenue",), last - timedelta(days=7), last, grain="day"), "rollup_day"),
+            (Query(("orders",), last - timedelta(days=7), last, grain="day"), "rollup_day"),
+            (Query(("revenue",), last - timedelta(days=7), last, grain="hour"), "rollup_hour"),
+            (Query(("revenue",), last - timedelta(days=7), last, dimensions=("region",)), "rollup_day_region"),
+            (Query(("revenue",), last - timedelta(hours=3), last, grain="minute"), FACTS),
+        ]
+        since = Growth()
+        began = time.monotonic()
+        for query, _source in asked:
+            service.frame(session, SYSTEM, query)
+        took = time.monotonic() - began
+        assert since.of("query_seconds_count") == Counter((source,) for _query, source in asked)
+        seconds = since.of("query_seconds_sum")
+        assert seconds.keys() == {(source,) for _query, source in asked}
+        assert 0 < sum(seconds.values()) <= took
+        since = Growth()
+        for query, _source in asked:
+            service.frame(session, SYSTEM, query)
+        assert (since.of("query_seconds_count"), since.of("cache_requests_total")) == (
+            {},
+            {("sales", "hit"): len(asked)},
+        )
 
 
 class TestPermission:

@@ -23,6 +23,7 @@ from nebuloviz.services import alert_store
 from nebuloviz.services.course import course_of
 from nebuloviz.services.delivery import FIRST_PAUSE, MOST_ATTEMPTS
 from nebuloviz.services.interfaces import ChannelDraft, NotificationRule
+from tests.figures import Growth
 from tests.receivers import Hooked, Mailbox, hook, mailbox
 from tests.services.newsroom import Newsroom, newsroom
 from tests.services.watched_shop import write
@@ -278,16 +279,19 @@ class TestTheLog:
         raised: list[int] = []
 
         def look() -> bool:
-            raised.extend([room.alert(), room.alert()])
+            raised.extend([room.alert("high"), room.alert("low")])
             repeater.stop()
             return False
 
         caplog.handler.setFormatter(JsonFormatter())
         repeater = Repeater("series watch", look, 60)
+        since = Growth()
         with caplog.at_level(logging.INFO):
             repeater.start()
             assert repeater.join(30)
             room.deliver()
+        assert since.of("alerts_raised_total") == {("high",): 1, ("low",): 1}
+        assert since.of("notifications_total") == {("webhook", "sent"): 1}
         lines = [json.loads(line) for line in caplog.text.splitlines()]
         told = [line for line in lines if "alerts" in line]
         assert [line["alerts"] for line in told] == [[raised[0]], [raised[1]], raised]
@@ -304,6 +308,7 @@ class TestTrouble:
         room.channel(room.user("anna"), "webhook", target=program.url)
         room.alert()
         program.answers += [(503, {}), (429, {})]
+        since = Growth()
         for pause in (FIRST_PAUSE, 2 * FIRST_PAUSE):
             room.deliver()
             [message] = room.messages()
@@ -313,6 +318,7 @@ class TestTrouble:
         [message] = room.messages()
         assert (message.state, message.attempts, message.reason, message.status) == ("sent", 3, "", 0)
         assert program.keys == [message.key] * 3
+        assert since.of("notifications_total") == {("webhook", "again"): 2, ("webhook", "sent"): 1}
 
     @pytest.mark.parametrize(("status", "reason"), [(404, "answer"), (302, "redirect")])
     def test_that_lasts_is_not(
@@ -323,9 +329,11 @@ class TestTrouble:
         room.alert()
         program.answers.append((status, {"Location": program.url + "/elsewhere"}))
         caplog.handler.setFormatter(JsonFormatter())
+        since = Growth()
         room.deliver()
         [message] = room.messages()
         assert (message.state, message.reason, message.status) == ("failed", reason, status)
+        assert since.of("notifications_total") == {("slack", "failed"): 1}
         assert len(program.requests) == 1
         [line] = [json.loads(line) for line in caplog.text.splitlines() if message.key in line]
         assert (line["request_id"], line["user_id"]) == (message.key, str(anna.user_id)), "the log names whose it was"
@@ -357,10 +365,12 @@ class TestTrouble:
         room.alert()
         deliverer = room.deliverer("the test")
         deliverer.collect()
+        since = Growth()
         with room.database.transaction() as session:
             session.get_one(User, anna.user_id).disabled = True
         assert deliverer.deliver()
         assert (room.messages()[0].state, program.requests) == ("dropped", [])
+        assert since.of("notifications_total") == {("webhook", "dropped"): 1}
 
     def test_a_channel_that_is_off_collects_nothing(self, room: Newsroom, program: Hooked) -> None:
         anna = room.user("anna")

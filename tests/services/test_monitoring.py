@@ -7,8 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from prometheus_client import REGISTRY
+from sqlalchemy import text
 
 from nebuloviz.db import Database
+from nebuloviz.detection.alerts import Severity
 from nebuloviz.migrate import head
 from nebuloviz.models import Alert, Base, BrowserSession, DeadLetter, IngestMinute, User
 from nebuloviz.services.interfaces import InstallationSettings
@@ -78,6 +80,32 @@ class TestTheDatabase:
     def test_tells_its_revision(self, figures: InstallationFigures) -> None:
         figures.step()
         assert figure("database_revision", revision=head()) == 1
+
+    def test_that_is_behind_is_told_as_such(self, database: Database, figures: InstallationFigures) -> None:
+        figures.step()
+        with database.transaction() as session:
+            session.execute(text("UPDATE alembic_version SET version_num = '0004'"))
+        figures.step()
+        assert figure("database_revision", revision="0004") == 0
+        assert figure("database_revision", revision=head()) is None, "it is at one revision only"
+
+    def test_that_has_no_tables_is_told_as_such(self, database_url: str, tmp_path: Path) -> None:
+        empty = Database(database_url)
+        InstallationFigures(empty, InstallationSettings, tmp_path, now=lambda: NOW).step()
+        empty.dispose()
+        assert figure("database_revision", revision="none") == 0
+        assert figure("database_revision", revision=head()) is None
+
+    def test_tells_every_state_and_severity(self, database: Database, figures: InstallationFigures) -> None:
+        kinds = [(state, severity) for state in ("open", "acknowledged", "resolved") for severity in Severity]
+        with database.transaction() as session:
+            numbers = iter(range(1, 1000))
+            for many, (state, severity) in enumerate(kinds):
+                session.add_all([an_alert(next(numbers), state, severity) for _ in range(many)])
+        figures.step()
+        told = {(state, severity): figure("alerts", state=state, severity=severity) for state, severity in kinds}
+        gone = ("resolved",)
+        assert told == {kind: None if kind[0] in gone else float(many) for many, kind in enumerate(kinds)}
 
     def test_tells_when_a_sale_came_that_no_file_brought(
         self, database: Database, figures: InstallationFigures

@@ -1,16 +1,20 @@
 """What the watch over series raises, takes back and expects, as the shop sells."""
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import delete, func, select, update
 
 from nebuloviz.db import Database
 from nebuloviz.detection.calendar import Calendar
-from nebuloviz.models import Alert, Expectation
+from nebuloviz.models import Alert, Expectation, WatchedSeries
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services.interfaces import AlertVerdict
+from nebuloviz.services.series_watch import DETECTOR
+from tests.figures import Growth
 from tests.services.conftest import on_both_databases
 from tests.services.watched_shop import (
     LEARNED,
@@ -36,6 +40,31 @@ class TestOrdinarySales:
         shop.sell_hours(24)
         catch_up(shop.watcher())
         assert len(alerts(shop)) == before
+
+
+class TestTheFigures:
+    def test_tell_what_was_judged_and_how_many_series(self, shop: Shop) -> None:
+        watcher = shop.watcher()
+        catch_up(watcher)
+        shop.sell_hours(2)
+        since = Growth()
+        began = time.time()
+        catch_up(watcher)
+        assert since.of("detector_seconds_count") == {("series", "score"): 1}, "two hours of one day, none trained"
+        assert since.of("alerts_raised_total") == {}
+        checked, watched = (
+            REGISTRY.get_sample_value(f"nebuloviz_{name}")
+            for name in ("detector_checked_timestamp_seconds", "series_watched")
+        )
+        assert began <= (checked or 0) <= time.time()
+        with shop.database.session() as session:
+            of_hours = select(func.count()).select_from(WatchedSeries).where(WatchedSeries.detector == DETECTOR)
+            assert watched == session.scalar(of_hours)
+
+    def test_tell_that_another_process_watches(self, shop: Shop) -> None:
+        shop.watcher().step()
+        shop.watcher().step()
+        assert REGISTRY.get_sample_value("nebuloviz_detector_checked_timestamp_seconds") == 0
 
 
 class TestAnOutage:
