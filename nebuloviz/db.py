@@ -131,14 +131,18 @@ class Database:
     def _sync_engine(self) -> Engine:
         if self.is_sqlite:
             engine = create_engine(
-                self.url, connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000}
+                self.url,
+                connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
+                hide_parameters=True,  # what is in a statement is nobody's who reads the log; so below
             )
             _prepare_sqlite(engine)
             tracing.watch(engine)
             return engine
         options = " ".join(f"-c {name}={value}" for name, value in self._postgresql_settings().items())
         connect = {"options": options, "connect_timeout": 5, "application_name": "nebuloviz"}
-        engine = create_engine(self.url, pool_size=self._pool_size, max_overflow=_OVERFLOW, connect_args=connect)
+        engine = create_engine(
+            self.url, pool_size=self._pool_size, max_overflow=_OVERFLOW, connect_args=connect, hide_parameters=True
+        )
         _ping_after_rest(engine)
         tracing.watch(engine)
         return engine
@@ -146,7 +150,9 @@ class Database:
     def _make_async_engine(self) -> AsyncEngine:
         if self.is_sqlite:
             engine = create_async_engine(
-                self.url.set(drivername="sqlite+aiosqlite"), connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}
+                self.url.set(drivername="sqlite+aiosqlite"),
+                connect_args={"timeout": BUSY_TIMEOUT_MS / 1000},
+                hide_parameters=True,
             )
             _prepare_sqlite(engine.sync_engine)
             tracing.watch(engine.sync_engine)
@@ -158,6 +164,7 @@ class Database:
             pool_size=self._pool_size + _OVERFLOW,  # those beyond the pool would be opened and closed with each request
             max_overflow=0,
             connect_args=connect,
+            hide_parameters=True,
         )
         _ping_after_rest(engine.sync_engine)
         tracing.watch(engine.sync_engine)

@@ -1,14 +1,14 @@
 """Logs, metrics and health: what an operator sees of a running NebuloViz.
 
-Logs are one JSON object a line (text on a terminal) and carry no secrets. Every Prometheus metric of the program is declared
-here; label values come from closed lists (routes, reasons, severities), never from what a client sends.
+Logs are one JSON object a line (text on a terminal), and carry neither secrets nor what tells who a person is. Every Prometheus
+metric of the program is declared here; label values come from closed lists (routes, reasons, severities), never from what a
+client sends.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 import threading
 import time
@@ -23,6 +23,7 @@ from typing import Any, Protocol, TextIO
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.registry import Collector
 
+from nebuloviz.redaction import redacted, redacted_field
 from nebuloviz.settings import Settings
 
 # ---------------------------------------------------------------- logs
@@ -31,10 +32,6 @@ _request_id: ContextVar[str] = ContextVar("nebuloviz_request_id", default="")
 _user_id: ContextVar[str] = ContextVar("nebuloviz_user_id", default="")
 
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
-_SECRET_NAME = re.compile(r"passw|secret|token|authorization|cookie|api_?key", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r'(?<=://)([^/\s:@"]*):[^/\s"]*@')
-_BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]+", re.IGNORECASE)
-_HIDDEN = "***"
 
 
 @contextmanager
@@ -70,16 +67,11 @@ def request_id() -> str:
     return _request_id.get()
 
 
-def redacted(text: str) -> str:
-    """`text` without passwords in URLs and credentials in Authorization headers."""
-    return _BEARER.sub(rf"\1 {_HIDDEN}", _URL_PASSWORD.sub(rf"\1:{_HIDDEN}@", text))
-
-
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: ts (UTC), level, logger, message, request_id, user_id, exception, and the fields of `extra=`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return redacted(json.dumps(_fields(record), default=str, ensure_ascii=False))
+        return json.dumps(_fields(record), ensure_ascii=False)
 
 
 class TextFormatter(logging.Formatter):
@@ -91,7 +83,7 @@ class TextFormatter(logging.Formatter):
         head = f"{clock} {record.levelname:<8}{fields.pop('message')}"
         exception = fields.pop("exception", None)
         extras = " ".join(f"{name}={value}" for name, value in fields.items() if name not in {"ts", "level", "logger"})
-        return redacted("\n".join(filter(None, [f"{head}  {extras}".rstrip(), exception])))
+        return "\n".join(filter(None, [f"{head}  {extras}".rstrip(), exception]))
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
@@ -99,7 +91,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
         "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
         "level": record.levelname,
         "logger": record.name,
-        "message": record.getMessage(),
+        "message": redacted(record.getMessage()),
     }
     fields |= {
         name: variable.get()
@@ -108,9 +100,9 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     }
     for name, value in vars(record).items():
         if name not in _STANDARD_FIELDS:
-            fields[name] = _HIDDEN if _SECRET_NAME.search(name) else value
+            fields[name] = redacted_field(name, value)
     if record.exc_info:
-        fields["exception"] = logging.Formatter().formatException(record.exc_info)
+        fields["exception"] = redacted(logging.Formatter().formatException(record.exc_info))
     return fields
 
 
@@ -120,9 +112,12 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     text = settings.log_format == "text" or (settings.log_format == "auto" and target.isatty())
     handler = logging.StreamHandler(target)
     handler.setFormatter(TextFormatter() if text else JsonFormatter())
-    logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
+    level = logging.getLevelNamesMapping()[settings.log_level]
+    # What libraries say in detail are statements and packets, with the values in them
+    logging.basicConfig(level=max(logging.INFO, level), handlers=[handler], force=True)
+    logging.getLogger("nebuloviz").setLevel(level)
     for noisy in ("kafka", "uvicorn.access", "alembic.runtime.migration", "alembic.runtime.plugins"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[settings.log_level]))
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, level))
 
 
 # ---------------------------------------------------------------- metrics

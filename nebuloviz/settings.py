@@ -199,7 +199,8 @@ class Settings(BaseSettings):
         description="Folder whose Python files are loaded at start: metrics, dimensions, charts, pages, detectors of your own.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="Least severe log line that is written."
+        "INFO",
+        description="Least severe log line that is written; of libraries none below INFO, as they would quote data.",
     )
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="`auto` writes text to a terminal, JSON elsewhere."

@@ -81,8 +81,16 @@ def span(name: str, carrier: Mapping[str, str] | None = None, **attributes: str 
     kind = SpanKind.INTERNAL if carrier is None else SpanKind.SERVER
     context = None if carrier is None else extract(carrier)
     given = {key.replace("__", "."): value for key, value in attributes.items()}
-    with tracer.start_as_current_span(name, context, kind, given):
-        yield
+    # An exception's words may quote what a user has typed, or what is in a row: its kind has to do
+    opened = tracer.start_as_current_span(
+        name, context, kind, given, record_exception=False, set_status_on_exception=False
+    )
+    with opened as current:
+        try:
+            yield
+        except Exception as error:
+            _fail(current, error)
+            raise
 
 
 def describe(name: str, **attributes: str | int) -> None:
@@ -128,8 +136,12 @@ def _end(context: Any, error: BaseException | None) -> None:
     if found is None:
         return
     if error is not None:
-        from opentelemetry.trace import Status, StatusCode  # noqa: PLC0415 - see above
-
-        found.set_status(Status(StatusCode.ERROR, type(error).__name__))
+        _fail(found, error)
     found.end()
     delattr(context, _SPAN)
+
+
+def _fail(failed: Span, error: BaseException) -> None:
+    from opentelemetry.trace import Status, StatusCode  # noqa: PLC0415 - see above
+
+    failed.set_status(Status(StatusCode.ERROR, type(error).__name__))

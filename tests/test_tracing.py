@@ -133,6 +133,16 @@ def test_a_batch_is_the_parent_of_its_statements_and_a_failure_is_marked(
         session.execute(text("SELECT 1"))  # nobody listens any more
 
 
+def test_a_failure_is_told_by_its_kind_and_not_by_what_it_quotes(collector: Collector, tmp_path: Path) -> None:
+    end = tracing.configure(load(data_dir=tmp_path, tracing_address=collector.url), "test")
+    with pytest.raises(ValueError, match="hunter2"), tracing.span("fails"):
+        raise ValueError("Key (username)=(hunter2) already exists")
+    end()
+    [failed] = collector.named("fails")
+    assert (failed.status.code, failed.status.message) == (2, "ValueError")
+    assert "hunter2" not in str(failed)
+
+
 def test_a_collector_that_is_away_holds_up_nothing(tmp_path: Path) -> None:
     end = tracing.configure(load(data_dir=tmp_path, tracing_address="http://127.0.0.1:1"), "test")
     with tracing.span("work"):

@@ -176,7 +176,7 @@ class SalesIngestService(IngestService):
                 IngestGap(topic=topic, partition=partition, first_offset=first, next_offset=skip_to, noticed_at=now)
             )
             here.next_offset = skip_to
-        log.warning("%s lets %s/%d go on at %d", actor.username, topic, partition, here.next_offset)
+        log.warning("%s/%d is let go on at %d", topic, partition, here.next_offset)
         here.halted_reason, here.updated_at = "", now
         session.flush()
         return _partition_status(here, None)
@@ -286,10 +286,11 @@ class SalesIngestService(IngestService):
                 for written in stored:
                     announce(written, self._on_written)
             except ChildLostError:
-                log.exception("The import of %s has ended", upload.name)
+                log.exception("The import %s has ended", topic)
                 mark_interrupted(self._database, topic, self._now())
-            except NebuloVizError:
-                log.exception("The import of %s has failed", upload.name)
+            except NebuloVizError as error:
+                # Its words are for whoever has the file, and may quote it
+                log.error("The import %s has failed: %s", topic, error.code)  # noqa: TRY400 - see above
             else:
                 if not self._children.stopping:
                     self._uploads.remove(upload)

@@ -25,6 +25,7 @@ from nebuloviz.services.delivery import FIRST_PAUSE, MOST_ATTEMPTS
 from nebuloviz.services.interfaces import ChannelDraft, NotificationRule
 from tests.figures import Growth
 from tests.receivers import Hooked, Mailbox, hook, mailbox
+from tests.servers import free_port
 from tests.services.newsroom import Newsroom, newsroom
 from tests.services.watched_shop import write
 
@@ -301,6 +302,24 @@ class TestTheLog:
         assert sent == room.messages()[0].key
         assert (told[-1]["user_id"], told[-1]["channel"], told[-1]["level"]) == (str(anna.user_id), "webhook", "INFO")
         assert told[-1]["message"].startswith(f"notification {sent}: sent")
+
+    def test_names_nobody_whom_or_where_it_could_not_be_sent_to(
+        self, room: Newsroom, program: Hooked, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        anna = room.user("anna-private")
+        room.settings(smtp_port=free_port(), smtp_user="private-user", smtp_password="private-word")
+        room.channel(anna)
+        room.channel(anna, "webhook", target=f"{program.url}/private-hook?secret=private")
+        room.channel(anna, "slack", target=f"{program.url}/services/private-slack")
+        program.answers += [(404, {}), (404, {})]
+        room.alert(region="private-place")
+        caplog.handler.setFormatter(JsonFormatter())
+        with caplog.at_level(logging.DEBUG):
+            room.deliver()
+        lines = [json.loads(line) for line in caplog.text.splitlines()]
+        failed = {(line["channel"], line["level"]) for line in lines if line["message"].startswith("notification")}
+        assert failed == {(kind, "WARNING") for kind in ("mail", "webhook", "slack")}
+        assert "private" not in caplog.text
 
 
 class TestTrouble:

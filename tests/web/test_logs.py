@@ -1,6 +1,7 @@
-"""What the program's log says of a request that fails in an unforeseen way."""
+"""What the program's log says: of a request that fails in an unforeseen way, and never who somebody is."""
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from nebuloviz.bootstrap.storage import database
 from nebuloviz.models import Alert, User
 from nebuloviz.settings import load
 from tests.dash_requests import body_of, post
-from tests.program import Program
+from tests.program import PASSWORD, Program
 
 
 def test_a_callback_that_fails_is_logged_with_its_request_and_who_asked(
@@ -43,3 +44,21 @@ def test_a_callback_that_fails_is_logged_with_its_request_and_who_asked(
     assert line["message"] == "a callback failed"
     assert line["callback"] == "pages.alerts.show"
     assert line["user_id"] == str(viewer)
+
+
+def test_who_signs_in_or_fails_to_and_what_they_ask_for_is_never_told(program: Program) -> None:
+    before = program.log.stat().st_size
+    with program.client() as nobody:
+        for username in ("private@example.com", "admin"):
+            assert program.sign_in(nobody, username, "private-word", "/alerts?secret=private").status_code == 401
+        nobody.cookies.set("session", "private-session")
+        assert nobody.get("/alerts", params={"password": "private", "q": "private"}).status_code == 302
+        assert nobody.get("/welcome/private-link").status_code in {404, 410}
+        assert nobody.post("/login", content=b"\xff", headers={"content-type": "text/private"}).status_code >= 400
+    with closing(program.signed_in("viewer")) as viewer:
+        cookies = [cookie.value for cookie in viewer.cookies.jar if cookie.value and len(cookie.value) > 20]
+        assert viewer.get("/explore", params={"range": "private", "api_key": "private"}).status_code == 200
+        assert viewer.get("/private-page").status_code == 404
+    said = program.log.read_bytes()[before:].decode()
+    assert cookies
+    assert [each for each in ("private", "viewer", PASSWORD, *cookies) if each in said] == []
