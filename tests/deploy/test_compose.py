@@ -175,6 +175,20 @@ def test_the_broker_of_the_image_has_nothing_that_a_linter_complains_about() -> 
     assert done.returncode == 0, done.stdout
 
 
+def test_images_of_others_go_by_a_version_and_those_without_a_digest_are_owned_up_to() -> None:
+    kafka = (DEPLOY / "kafka" / "Dockerfile").read_text(encoding="utf-8")
+    images = {service["image"] for service in SERVICES.values() if not service["image"].startswith("nebuloviz")}
+    images |= set(re.findall(r"^FROM (\S+)", kafka, re.MULTILINE))
+    assert len(images) == 7
+    for image in images:
+        tag = image.partition("@")[0].rpartition(":")[2]
+        assert re.match(r"v?\d", tag), f"{image} is whatever is newest"
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    undigested = any("@sha256:" not in image for image in images)
+    assert ("go by tag" in page) == undigested, "the page says how it is"
+    assert set(re.findall(r"`(?:docker buildx imagetools inspect )?([a-z]+/[a-z]+:[\d.]+)`", page)) <= images
+
+
 def test_the_alert_manager_takes_its_configuration() -> None:
     path = DEPLOY / "alertmanager" / "alertmanager.yml"
     done = subprocess.run([find_program("amtool"), "check-config", path], capture_output=True, text=True, check=False)

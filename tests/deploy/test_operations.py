@@ -9,6 +9,7 @@ import pytest
 import yaml
 from sqlalchemy import inspect, text
 
+from benchmarks.__main__ import PARTS
 from nebuloviz import migrate
 from nebuloviz.cli import _parser
 from nebuloviz.db import Database
@@ -107,6 +108,31 @@ def test_the_alert_manager_takes_the_receivers_of_the_page(tmp_path: Path) -> No
     command = [str(find_program("amtool")), "check-config", str(tmp_path / "alertmanager.yml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+class TestWhatIsPromised:
+    ROWS = re.findall(r"^\| (.+) \| (.+) \|$", TEXTS["operations"].partition("## What is promised")[2], re.MULTILINE)[
+        2:
+    ]
+
+    def test_is_shown_by_tests_and_commands_that_there_are(self) -> None:
+        shown = [command for _promise, by in self.ROWS for command in re.findall(r"`([^`]+)`", by)]
+        paths = [word for command in shown for word in command.split() if word.startswith("tests/")]
+        assert len(paths) > 30
+        for path in paths:
+            assert (ROOT / path).exists(), path
+            assert path.endswith(".py") or list((ROOT / path).glob("test_*.py")), path
+        modules = {command.split()[2] for command in shown if command.startswith("python -m")}
+        assert modules == {"tests.deploy.debian", "benchmarks"}
+        parts = {command.split()[3] for command in shown if command.startswith("python -m benchmarks")}
+        assert parts <= set(PARTS)
+
+    def test_has_something_that_shows_each(self) -> None:
+        assert len(self.ROWS) == 9
+        assert all(by.startswith("`./nv test ") for _promise, by in self.ROWS)
+
+    def test_is_run_before_a_change_is_taken(self) -> None:
+        assert "./nv test ||" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
 def test_every_runbook_is_listed() -> None:
