@@ -17,7 +17,10 @@ def __getattr__(name: str) -> Any:
 
 
 def _build() -> ASGIApp:
-    from nebuloviz import settings  # noqa: PLC0415 - see __getattr__
+    from nebuloviz import process, settings  # noqa: PLC0415 - see __getattr__
+
+    process.begin()
+    process.spare_arrow()
     from nebuloviz.bootstrap.program import build  # noqa: PLC0415
     from nebuloviz.observability import configure_logging  # noqa: PLC0415
 

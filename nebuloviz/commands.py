@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nebuloviz import settings
+from nebuloviz import process, settings
 
 if TYPE_CHECKING:
     from nebuloviz.bootstrap.parts import Parts
@@ -34,6 +34,7 @@ def _checked_settings(**overrides: object) -> Settings:
 
 def serve(options: argparse.Namespace) -> int:
     checked = _checked_settings(host=options.host, port=options.port, demo="off" if options.no_demo else None)
+    process.spare_arrow()
     from nebuloviz import serving
 
     return serving.serve(checked)

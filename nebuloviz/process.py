@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import importlib
+import os
 import sys
+from typing import Any, cast
 
 _THRESHOLDS = (50_000, 20, 50)
 _M_ARENA_MAX = -8  # of malloc.h
@@ -17,9 +20,23 @@ def begin() -> None:
     """Call it before modules are loaded: the collector looks for cycles less often than Python would.
 
     Modules stay, and sales come by the ten thousand and none refers to itself; but at Python's own pace the collector walked
-    through each of them several times, for a fifth of the time that a start took, and a third of what storing sales did.
+    through each of them several times, for a fifth of the time that a start took, and a third of what storing sales did. And
+    pandas keeps texts as Python does: Arrow's are for millions of them, and cost the small tables of a page a tenth of its time.
     """
     gc.set_threshold(*_THRESHOLDS)
+    os.environ.setdefault("PANDAS_FUTURE_INFER_STRING", "0")
+
+
+def spare_arrow() -> None:
+    """Call it before modules are loaded: pandas would load pyarrow wherever that is installed, which takes 35 MB.
+
+    Reading a file of that kind is asked for once in a while, and loads it then.
+    """
+    modules = cast("dict[str, Any]", sys.modules)
+    if "pandas" not in modules and "pyarrow" not in modules:
+        modules["pyarrow"] = None  # as if it were not there
+        importlib.import_module("pandas")
+        del modules["pyarrow"]
 
 
 def settle() -> None:

@@ -1,7 +1,9 @@
-"""The socket that a server listens on."""
+"""The socket that a server listens on, and what a process that serves loads."""
 
 import asyncio
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -28,3 +30,13 @@ def test_small_answers_are_sent_at_once(host: str) -> None:
     asyncio.run(connect())
     (set_so,) = at_once
     assert set_so
+
+
+def test_what_is_asked_for_once_in_a_while_is_not_loaded() -> None:
+    """Arrow takes 35 MB in each process; it is there for who asks."""
+    look = (
+        "import sys; from nebuloviz import process; process.begin(); process.spare_arrow(); import nebuloviz.serving; "
+        "print(*sorted({'pandas', 'pyarrow', 'sklearn', 'openpyxl'} & {*sys.modules})); import pyarrow"
+    )
+    found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["pandas"]

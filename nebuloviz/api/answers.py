@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import pandas as pd
@@ -21,6 +21,9 @@ from nebuloviz.api.questions import Question
 from nebuloviz.metrics.registry import metric
 from nebuloviz.services.export import plain_csv
 from nebuloviz.services.interfaces import Frame, FrameColumn
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 JSON = "application/json"
 _COUNTED = {"count"}
@@ -53,16 +56,27 @@ def series_json(frame: Frame) -> bytes:
 def _arrow(frame: Frame) -> bytes:
     import pyarrow as pa  # noqa: PLC0415 - tens of megabytes, which a process that is never asked for it need not hold
 
-    table, out = pa.Table.from_pandas(frame.data, preserve_index=False), io.BytesIO()
+    table, out = _arrow_table(frame), io.BytesIO()
     with pa.ipc.new_stream(out, table.schema) as stream:
         stream.write_table(table)
     return out.getvalue()
 
 
 def _parquet(frame: Frame) -> bytes:
+    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
+
     out = io.BytesIO()
-    frame.data.to_parquet(out, index=False)
+    pq.write_table(_arrow_table(frame), out)
     return out.getvalue()
+
+
+def _arrow_table(frame: Frame) -> pa.Table:
+    """What has no value in any row is text, as it is where it has some."""
+    import pyarrow as pa  # noqa: PLC0415 - as above
+
+    table = pa.Table.from_pandas(frame.data, preserve_index=False)
+    typed = [field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in table.schema]
+    return table.cast(pa.schema(typed, table.schema.metadata))
 
 
 #: What `Accept` may ask for beside JSON, and what makes it.

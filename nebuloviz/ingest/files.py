@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from nebuloviz.errors import InvalidInput, NebuloVizError
 from nebuloviz.i18n import gettext as _
@@ -33,7 +31,6 @@ MAX_EXPANSION: Final = 200
 MIN_EXPANSION_BYTES: Final = 16 << 20
 _DELIMITERS = (",", ";", "\t", "|")
 _SNIFFED_BYTES = 1 << 16
-_ROWS_AT_ONCE = 10_000
 
 
 class Row(NamedTuple):
@@ -86,7 +83,9 @@ def open_table(path: Path) -> TableFile:
         raise InvalidInput(_("{name} is empty.", name=path.name))
     with _saying_why(path):
         if magic == b"PAR1":
-            return _ParquetTable(path)
+            from nebuloviz.ingest.parquet import ParquetTable  # noqa: PLC0415 - loads pyarrow
+
+            return ParquetTable(path)
         if magic == b"PK\x03\x04":
             from nebuloviz.ingest.workbooks import WorkbookTable  # noqa: PLC0415 - loads openpyxl
 
@@ -224,7 +223,7 @@ def _lines(file: BinaryIO, encoding: str) -> Iterator[_Line]:
         yield _Line(raw[:_SNIFFED_BYTES], f"a line of more than {size:,} bytes")
 
 
-def _decoded(raw: bytes) -> str:
+def decoded(raw: bytes) -> str:
     """UTF-8, or Windows-1252 where a line is not."""
     try:
         return raw.decode("utf-8")
@@ -285,7 +284,7 @@ class _DelimitedTable(TableFile):
             raise InvalidInput(
                 _("{name}: the header row is longer than {limit} bytes.", name=path.name, limit=number(MAX_LINE_BYTES))
             )
-        text = _decoded(header.raw).lstrip("\ufeff")
+        text = decoded(header.raw).lstrip("\ufeff")
         self._delimiter = max(_DELIMITERS, key=text.count)
         if text.count(self._delimiter) > MAX_COLUMNS:
             raise InvalidInput(_("{name} has more than {limit} columns.", name=path.name, limit=number(MAX_COLUMNS)))
@@ -306,7 +305,7 @@ class _DelimitedTable(TableFile):
                 taken.append(raw)
                 if problem:
                     problems.append(problem)
-                yield _decoded(raw).lstrip("\ufeff") if len(taken) == 1 else _decoded(raw)
+                yield decoded(raw).lstrip("\ufeff") if len(taken) == 1 else decoded(raw)
 
         header_seen = False
         while True:
@@ -333,45 +332,6 @@ class _DelimitedTable(TableFile):
         if len(cells) > n_columns and any(cell.strip() for cell in cells[n_columns:]):
             problem = problem or f"{len(cells)} cells under {n_columns} columns"
         return Row(cells, original, problem)
-
-
-# ---------------------------------------------------------------- Parquet and XLSX
-
-
-class _ParquetTable(TableFile):
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with pq.ParquetFile(path) as parquet:
-            names = parquet.schema_arrow.names
-            self.n_rows = parquet.metadata.num_rows
-        self._names = names
-        self.columns = column_names(names, path.name)
-
-    def _rows(self) -> Iterator[Row]:
-        with pq.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 16) as parquet:
-            for batch in parquet.iter_batches(_ROWS_AT_ONCE):
-                columns = [_plain_column(column) for column in batch.columns]
-                for cells in zip(*columns, strict=True):
-                    yield Row(cells, as_json(cells))
-
-
-def _plain_column(column: pa.Array) -> list[Any]:
-    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
-        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)  # Python's moments end at microseconds
-    try:
-        return column.to_pylist()  # type: ignore[no-any-return]  # the library is untyped
-    except (OverflowError, UnicodeDecodeError):
-        return [_plain_value(value) for value in column]
-
-
-def _plain_value(value: pa.Scalar) -> Any:
-    """The value, or as text what Python has no value for: a date beyond its years, bytes that are no text."""
-    try:
-        return value.as_py()
-    except UnicodeDecodeError:
-        return _decoded(value.as_buffer().to_pybytes())
-    except OverflowError:
-        return f"{value.value} as {value.type}"
 
 
 def as_json(cells: Sequence[Any]) -> bytes:

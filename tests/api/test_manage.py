@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import httpx
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from nebuloviz.client import ApiError, Client
@@ -63,6 +64,14 @@ class TestForms:
     def test_arrow_has_the_rows_of_json(self, api: Api) -> None:
         frame = pa.ipc.open_stream(self.ask(api, "application/vnd.apache.arrow.stream").content).read_pandas()
         assert frame[["category", "revenue", "lines"]].to_numpy().tolist() == self.rows(api)
+
+    def test_texts_are_texts_where_there_are_none(self, api: Api) -> None:
+        body = QUERY | {"start": "2001-01-01", "end": "2001-01-02", "dimensions": ["category"]}
+        with api.client("viewer") as client:
+            answer = client.post("/api/v1/query", json=body, headers={"Accept": "application/vnd.apache.parquet"})
+        table = pq.read_table(io.BytesIO(answer.content))
+        assert table.num_rows == 0
+        assert pa.types.is_string(table.schema.field("category").type)
 
     @pytest.mark.parametrize("accept", ["*/*", "text/html", "application/json, text/csv"])
     def test_anything_else_is_json(self, api: Api, accept: str) -> None:
