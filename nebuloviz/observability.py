@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any, Protocol, TextIO
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
@@ -28,6 +29,7 @@ from nebuloviz.settings import Settings
 
 # ---------------------------------------------------------------- logs
 
+_log = logging.getLogger(__name__)
 _request_id: ContextVar[str] = ContextVar("nebuloviz_request_id", default="")
 _user_id: ContextVar[str] = ContextVar("nebuloviz_user_id", default="")
 
@@ -107,7 +109,15 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
-    """Send the process's logs to `stream` (stderr), JSON or text as `settings.log_format` says. Calling it again replaces it."""
+    """Send the process's logs to `stream`, JSON or text as `settings.log_format` says. Calling it again replaces it.
+
+    Without a `stream` they go to stderr, and so does as log lines what Python itself would write there: exceptions that nobody
+    caught, of any thread, and warnings.
+    """
+    if stream is None:
+        sys.excepthook = _log_uncaught
+        threading.excepthook = lambda failed: _log_uncaught(failed.exc_type, failed.exc_value, failed.exc_traceback)
+        logging.captureWarnings(capture=True)
     target = stream or sys.stderr
     text = settings.log_format == "text" or (settings.log_format == "auto" and target.isatty())
     handler = logging.StreamHandler(target)
@@ -118,6 +128,15 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     logging.getLogger("nebuloviz").setLevel(level)
     for noisy in ("kafka", "uvicorn.access", "alembic.runtime.migration", "alembic.runtime.plugins"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, level))
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException | None, traceback: TracebackType | None) -> None:
+    if issubclass(kind, SystemExit):  # as a thread ends that is told to
+        return
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error or kind(), traceback)
+        return
+    _log.critical("%s ends: nobody foresaw this", threading.current_thread().name, exc_info=error or True)
 
 
 # ---------------------------------------------------------------- metrics

@@ -1,11 +1,13 @@
 """Processes of the program's own: what they tell, how they end, and that none outlives its parent."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import psutil
@@ -17,6 +19,7 @@ from nebuloviz.i18n import Preferences, current, use
 from nebuloviz.observability import log_context, log_names
 
 PATIENCE_SECONDS = 20.0
+PRIVATE = "no place for <anna@example.com> with password=hunter2"
 
 
 def count(parent: Parent, up_to: int) -> None:
@@ -32,6 +35,17 @@ def refuse(parent: Parent) -> None:
 
 def fail(_parent: Parent) -> None:
     raise ZeroDivisionError
+
+
+def fail_everywhere(_parent: Parent) -> None:
+    def work() -> None:
+        raise ValueError(PRIVATE)
+
+    thread = threading.Thread(target=work, name="a worker")
+    thread.start()
+    thread.join()
+    warnings.warn(PRIVATE, stacklevel=1)
+    raise ValueError(PRIVATE)
 
 
 def die(_parent: Parent) -> None:
@@ -96,6 +110,23 @@ class TestMessages:
     def test_a_process_that_dies_is_noticed(self, task: object) -> None:
         with Child(task) as child, pytest.raises(ChildLostError):  # type: ignore[arg-type]  # one of the functions above
             list(child.messages())
+
+    def test_what_nobody_caught_in_it_is_a_line_of_the_log_like_any_other(
+        self, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        with log_context(request_id="r1", user_id="7"), Child(fail_everywhere) as child, pytest.raises(ChildLostError):
+            list(child.messages())
+        said = capfd.readouterr().err
+        of_thread, warning, of_task = (json.loads(line) for line in said.splitlines())
+        assert [each["level"] for each in (of_thread, warning, of_task)] == ["CRITICAL", "WARNING", "CRITICAL"]
+        assert (of_thread["message"], of_task["message"]) == tuple(
+            f"{name} ends: nobody foresaw this" for name in ("a worker", "MainThread")
+        )
+        assert all("ValueError: no place for <***@example.com>" in each["exception"] for each in (of_thread, of_task))
+        assert "UserWarning: no place for" in warning["message"]
+        assert (of_task["request_id"], of_task["user_id"]) == ("r1", "7")
+        assert "anna" not in said
+        assert "hunter2" not in said
 
 
 class TestTheEnd:
