@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from nebuloviz import __version__
 from nebuloviz.cache.nodes import ROOT, SALES, Path, day_node, day_nodes, generations_below, generations_changed
-from nebuloviz.cache.stores import LocalStore, Store
+from nebuloviz.cache.stores import LocalStore, Store, use
 from nebuloviz.cache.waiting import may_wait, pause, wait_for
 from nebuloviz.observability import CACHE_REQUESTS, Health
 
@@ -48,14 +48,23 @@ class _Wanted:
     wait_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """An answer as it is stored, and of when it is (`stores.Computation`)."""
+
+    payload: bytes
+    as_of: float
+
+
 class Cache:
     """Keeps computed values by path and key, in Redis if `redis_url` is given, else in this process. Safe in all threads.
 
-    In this process, and while Redis is away, nothing is believed for longer than `max_age_seconds` after it was computed or
-    `notice` was called, because another process may have changed what it was computed from. `secret` signs what goes to Redis.
+    In this process, and while Redis is away, nothing is believed for longer than `max_age_seconds` after its computation began or
+    `notice` was called, because another process may have changed what it was computed from; what was computed from other answers
+    is as old as the oldest of them. `secret` signs what goes to Redis. `clock` gives seconds that never go back.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but one are named options
         self,
         redis_url: str | None = None,
         *,
@@ -65,8 +74,9 @@ class Cache:
         max_age_seconds: float = 60.0,
         wait_seconds: float = 5.0,
         timeout_seconds: float = 0.25,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        local = LocalStore(max_entries, max_age_seconds)
+        local = LocalStore(max_entries, max_age_seconds, clock)
         self._store: Store = local
         if redis_url:
             from nebuloviz.cache.shared import RedisStore, SharedStore  # noqa: PLC0415 - a start without Redis is quicker
@@ -74,7 +84,7 @@ class Cache:
             self._store = SharedStore(RedisStore(redis_url, secret, timeout_seconds), local)
         self._max_entry_bytes = max_entry_bytes
         self._wait_seconds = wait_seconds
-        self._flights: dict[tuple[str, bytes], Future[bytes | None]] = {}
+        self._flights: dict[tuple[str, bytes], Future[_Made | None]] = {}
         self._lock = threading.Lock()
 
     def get_or_compute(
@@ -154,34 +164,42 @@ class Cache:
         return (compute(), "miss") if value is _NOTHING else (value, "shared")
 
     def _lead(
-        self, wanted: _Wanted, flight: tuple[str, bytes], future: Future[bytes | None], compute: Callable[[], Any]
+        self, wanted: _Wanted, flight: tuple[str, bytes], future: Future[_Made | None], compute: Callable[[], Any]
     ) -> tuple[Any, str]:
-        payload = None
+        made = None
         try:
-            locked, stamp, payload = self._acquired(wanted)
-            value = _value(stamp, payload)
-            if value is not _NOTHING:
-                return value, "shared"
-            try:
-                value = compute()
-                payload = self._kept(wanted, stamp, value)
-            finally:
-                if locked:
-                    self._store.unlock(wanted.entry)
-            return value, "miss"
+            with self._store.computing() as computation:
+                value, payload, outcome = self._found_or_computed(wanted, compute)
+                made = _Made(payload, computation.as_of) if payload else None
+            return value, outcome
         finally:
             with self._lock:
                 del self._flights[flight]
-            future.set_result(payload)
+            future.set_result(made)
 
-    def _follow(self, future: Future[bytes | None], seconds: float) -> Any:
+    def _found_or_computed(self, wanted: _Wanted, compute: Callable[[], Any]) -> tuple[Any, bytes | None, str]:
+        locked, stamp, payload = self._acquired(wanted)
+        value = _value(stamp, payload)
+        if value is not _NOTHING:
+            return value, payload, "shared"
+        try:
+            value = compute()
+            return value, self._kept(wanted, stamp, value), "miss"
+        finally:
+            if locked:
+                self._store.unlock(wanted.entry)
+
+    def _follow(self, future: Future[_Made | None], seconds: float) -> Any:
         if not may_wait():
             return _NOTHING
         try:
-            payload = wait_for(future, seconds)
+            made = wait_for(future, seconds)
         except TimeoutError:
             return _NOTHING
-        return _value(payload[:_STAMP_BYTES], payload) if payload else _NOTHING
+        if made is None:
+            return _NOTHING
+        use(made.as_of)
+        return _value(made.payload[:_STAMP_BYTES], made.payload)
 
     def _acquired(self, wanted: _Wanted) -> tuple[bool, bytes, bytes | None]:
         """Wait until no other process computes the entry: whether we hold its lock, the stamp, and what is there by then."""

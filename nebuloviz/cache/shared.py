@@ -8,6 +8,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import redis
@@ -16,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from nebuloviz.cache.nodes import ROOT, generations_changed
-from nebuloviz.cache.stores import LocalStore, Names, backend, digest
+from nebuloviz.cache.stores import Computation, LocalStore, Names, backend, digest
 from nebuloviz.cache.waiting import off_loop
 
 T = TypeVar("T")
@@ -145,6 +146,9 @@ class SharedStore:
 
     def version(self) -> str:
         return self._either(lambda store: store.version())
+
+    def computing(self) -> AbstractContextManager[Computation]:
+        return self._fallback.computing()  # Redis may go away in the middle; what it holds has no age
 
     def close(self) -> None:
         self._closed.set()

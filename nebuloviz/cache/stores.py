@@ -8,7 +8,10 @@ import itertools
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import flask
@@ -17,8 +20,30 @@ import flask_caching
 Names = Sequence[str]
 
 
+@dataclass(slots=True)
+class Computation:
+    """One that is under way. `as_of`: of when its answer is, by the clock of `LocalStore`; it may be put together from older ones."""
+
+    as_of: float
+
+    def use(self, as_of: float) -> None:
+        self.as_of = min(self.as_of, as_of)
+
+
+_under_way: ContextVar[Computation | None] = ContextVar("computation", default=None)
+
+
+def use(as_of: float) -> None:
+    """The computation under way, if there is one, is given an answer of that time."""
+    if (computation := _under_way.get()) is not None:
+        computation.use(as_of)
+
+
 class Store(Protocol):
-    """Entries by name, and generations. Nothing here raises because a server is away."""
+    """Entries by name, each beginning with the stamp that it was computed from, and generations.
+
+    Nothing here raises because a server is away.
+    """
 
     def read(self, generations: Names, entry: str | None = None) -> tuple[bytes, bytes | None]:
         """The stamp (a digest of the current generations), and the entry of that name, if any."""
@@ -36,6 +61,9 @@ class Store(Protocol):
 
     def unlock(self, entry: str) -> None: ...
 
+    def computing(self) -> AbstractContextManager[Computation]:
+        """Around all that is read for an entry, and its `write`: it is as old as the oldest of that."""
+
     @property
     def reachable(self) -> bool: ...
 
@@ -48,8 +76,9 @@ class Store(Protocol):
 class LocalStore:
     """A bounded number of entries in this process.
 
-    Another process may write too: none is believed for longer than `max_age_seconds` after it was written or changes of others
-    were last heard of (`notice`). None is kept that nobody has read for so long. `clock` gives seconds that never go back.
+    Another process may write too: none is believed for longer than `max_age_seconds` after its computation began or changes of
+    others were last heard of (`notice`); what is computed from other entries is as old as the oldest of them. None is kept that
+    nobody has read for so long. `clock` gives seconds that never go back.
     """
 
     def __init__(self, max_entries: int, max_age_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -72,18 +101,21 @@ class LocalStore:
         if entry is None or found is None:
             return stamp, None
         # flask-caching's own expiry goes by the wall clock, which can be set back.
-        written, deadline, payload = found
-        now = self._clock()
-        if now >= min(deadline, max(written, self._heard_at) + self._max_age_seconds):
+        made, deadline, payload = found
+        now, as_of = self._clock(), max(made, self._heard_at)
+        if now >= min(deadline, as_of + self._max_age_seconds):
             return stamp, None
+        if payload.startswith(stamp):  # else it is of no use
+            use(as_of)
         with self._lock:
             if entry in self._read_at:
                 self._read_at[entry] = now
         return stamp, payload
 
     def write(self, entry: str, payload: bytes, ttl_seconds: int) -> None:
-        now = self._clock()
-        self._entries.set(entry, (now, now + ttl_seconds, payload), timeout=max(1, ttl_seconds))
+        now, computation = self._clock(), _under_way.get()
+        made = now if computation is None else computation.as_of
+        self._entries.set(entry, (made, now + ttl_seconds, payload), timeout=max(1, ttl_seconds))
         with self._lock:
             if entry not in self._read_at:
                 heapq.heappush(self._looks, (now + min(ttl_seconds, self._max_age_seconds), entry))
@@ -118,6 +150,16 @@ class LocalStore:
 
     def version(self) -> str:
         return ""
+
+    @contextmanager
+    def computing(self) -> Iterator[Computation]:
+        own = Computation(self._clock())
+        token = _under_way.set(own)
+        try:
+            yield own
+        finally:
+            _under_way.reset(token)
+            use(own.as_of)
 
     def close(self) -> None:
         self._entries.clear()

@@ -107,6 +107,61 @@ class TestKeeping:
         threading.Event().wait(1.1)
         assert cache.get_or_compute(SALES, "key", compute, ttl_seconds=1) == 2
 
+    def test_in_this_process_an_answer_made_of_others_is_as_old_as_the_oldest(self) -> None:
+        seconds = [0.0]
+        cache = Cache(secret=SECRET, max_age_seconds=60, clock=lambda: seconds[0])
+        part, whole = Counting(), Counting()
+
+        def made() -> tuple[int, int]:
+            return cache.get_or_compute(SALES, "part", part), whole()
+
+        def asked(at: float, key: str) -> tuple[int, int]:
+            seconds[0] = at
+            return cache.get_or_compute(SALES, key, made)
+
+        assert asked(0, "first") == (1, 1)
+        assert asked(59, "second") == (1, 2), "the part may be believed still"
+        assert asked(60, "second") == (2, 3), "and the whole no longer than the part"
+        assert asked(119, "second") == (2, 3)
+        assert asked(120, "second") == (3, 4)
+
+    def test_in_this_process_an_answer_is_as_old_as_the_beginning_of_its_computation(self) -> None:
+        seconds = [0.0]
+        cache = Cache(secret=SECRET, max_age_seconds=60, clock=lambda: seconds[0])
+
+        def slow() -> float:
+            began = seconds[0]
+            seconds[0] += 20
+            return began
+
+        assert cache.get_or_compute(SALES, "key", slow) == 0
+        seconds[0] = 60
+        assert cache.get_or_compute(SALES, "key", slow) == 60
+
+    def test_in_this_process_an_answer_that_others_wait_for_gives_them_its_age(self) -> None:
+        seconds = [0.0]
+        cache = Cache(secret=SECRET, max_age_seconds=60, clock=lambda: seconds[0])
+        began, go_on = threading.Event(), threading.Event()
+        part = Counting()
+
+        def slow() -> int:
+            began.set()
+            assert go_on.wait(30)
+            return part()
+
+        def whole() -> int:
+            began.wait(30)
+            threading.Timer(0.2, go_on.set).start()
+            return cache.get_or_compute(SALES, "part", slow)
+
+        with ThreadPoolExecutor(1) as pool:
+            leading = pool.submit(cache.get_or_compute, SALES, "part", slow)
+            assert began.wait(30)
+            seconds[0] = 30  # when the computation of the whole begins
+            assert cache.get_or_compute(SALES, "whole", whole) == leading.result() == 1
+        seconds[0] = 60
+        assert cache.get_or_compute(SALES, "whole", whole) == 2
+
     def test_look_ups_are_counted_by_branch(self, cache: Cache) -> None:
         since = Growth()
         for path in (("counting", "below"), ("counting", "beside"), SALES):

@@ -192,6 +192,26 @@ class TestTheCache:
             assert service.stamp(session, SYSTEM) != heard
             assert not service.frame(session, SYSTEM, WEEK).data.equals(before)
 
+    def test_believes_no_answer_for_more_than_a_minute_however_it_was_made_of_others(self, database: Database) -> None:
+        """Without Redis nobody tells of what other processes store, such as sales that are late, of days that are over."""
+        seconds = [0.0]
+        cache = Cache(secret="s" * 40, clock=lambda: seconds[0])
+        service = SalesDataService(cache, ZONE, now=lambda: NOW + timedelta(seconds=seconds[0]))
+        sales = shop.lines(200, seed=5, first=NOW - timedelta(days=5))
+
+        def lines(form: str) -> bytes:
+            query = WEEK.with_(metrics=("lines",), end=day_floor(NOW, ZONE))
+            with database.session() as session:
+                return service.rendered(session, SYSTEM, query, form, lambda frame: b"%d" % frame.data["lines"].iloc[0])
+
+        shop.store(database, sales[:100], ZONE)
+        before = lines("first")
+        shop.store(database, sales[100:], ZONE, offset=100)
+        seconds[0] = 59
+        assert lines("second") == before, "made of what is kept of the days that are over"
+        seconds[0] = 60
+        assert lines("second") == lines("third") != before
+
     def test_never_keeps_an_answer_from_before_the_last_arrival(
         self, service: SalesDataService, database: Database
     ) -> None:
