@@ -52,12 +52,12 @@ class Member:
 
     def ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
+        while not self.is_ready():
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, f"{self.kind} is not ready:\n{self.log.read_text()}"
             time.sleep(0.1)
 
-    def _answers(self) -> bool:
+    def is_ready(self) -> bool:
         try:
             return httpx.get(f"{self.url}/readyz", timeout=5, verify=TRUSTED).status_code == 200
         except httpx.TransportError:

@@ -49,6 +49,38 @@ def post(client: httpx.Client, content: bytes | str | dict[str, Any], **headers:
     return client.post(UPDATE, content=data, headers=JSON | headers)
 
 
+def callbacks_of(client: httpx.Client) -> dict[str, Any]:
+    """Output -> what Dash tells the browser of the callback; those that run in the browser are left out."""
+    found = client.get("/_dash-dependencies").json()
+    return {entry["output"]: entry for entry in found if not entry["clientside_function"]}
+
+
+def ask(
+    client: httpx.Client, callbacks: dict[str, Any], trigger: str, changed: str, url: str = "", /, **values: Any
+) -> httpx.Response:
+    """Call the callback that `trigger`'s property `changed` sets off; `values` are what the page's components hold, by id.
+
+    `url`: of the process that is asked, where the browser would not be told of it.
+    """
+    entry = next(each for each in callbacks.values() if any(item["id"] == trigger for item in each["inputs"]))
+    body = body_of(entry)
+    for part in [*body["inputs"], *body["state"]]:
+        known = part[0]["id"] if isinstance(part, list) else part["id"]
+        if isinstance(known, dict):
+            part[:] = [
+                {"id": {**known, "of": of}, "property": part[0]["property"], "value": value}
+                for of, value in values["fields"].items()
+            ]
+            if part and part[0]["property"] == "id":
+                for one in part:
+                    one["value"] = one["id"]
+        elif known in values:
+            part["value"] = values[known]
+    body["changedPropIds"] = [f"{trigger}.{changed}"]
+    url = url or str(client.base_url).rstrip("/")
+    return client.post(f"{url}{UPDATE}", json=body, headers={"Origin": url})
+
+
 def visit(path: object, search: object = "") -> dict[str, Any]:
     """What the browser sends when it comes to `path`."""
     return {

@@ -22,6 +22,7 @@ _KIND = re.compile(r"[\[-](sqlite|postgresql)[\]-]")
 #: What takes longest, in this order; the rest fills up.
 _FIRST = (
     "tests/faults/test_scale.py", "tests/faults/test_watching.py", "tests/faults/test_kills.py", "tests/faults/test_outages.py",
+    "tests/faults/test_shortage.py",
     "tests/ingest/test_sample_totals.py", "tests/deploy/test_image.py", "tests/e2e", "tests/web/test_", "tests/security",
     "tests/faults", "tests/deploy/test_observed.py", "tests/ingest", "tests/services", "tests/api", "tests/test_",
 )  # fmt: skip

@@ -30,6 +30,9 @@ from tests.servers import KafkaServer
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_SECONDS = 60.0
+#: How fast the machine is decides nothing: what shall be done in five seconds has four times as long before it counts as hanging.
+RESUMES_SECONDS, UNREADY_SECONDS = 4 * 5.0, 4 * 30.0
+FLAT_BYTES = 20_000_000
 HORIZON = timedelta(days=30)
 Running = Callable[..., Consumer]
 
@@ -62,6 +65,7 @@ class Till:
             linger_ms=20,
             compression_type="lz4",
             reconnect_backoff_max_ms=500,  # and not 30 s, when the broker has been away for longer
+            metadata_max_age_ms=1_000,  # and not five minutes, when the topic has got more partitions
         )
 
     def sell(self, sales: list[dict[str, Any]], partitions: int) -> None:
@@ -71,20 +75,26 @@ class Till:
         self.ledger.add(sales)
         self.flush()
 
-    def send(self, value: bytes | None, partition: int) -> None:
-        self._producer.send(self.topic, key=b"order", value=value, partition=partition)
+    def send(self, value: bytes | None, partition: int) -> Any:
+        """The producer's future of where it is."""
         key = (self.topic, partition)
         self.ledger.sent[key] = self.ledger.sent.get(key, 0) + 1
+        return self._producer.send(self.topic, key=b"order", value=value, partition=partition)
 
     def reject(self, value: bytes | None, partition: int, reason: str) -> None:
         """Send what must become a dead letter."""
-        self.send(value, partition)
-        self.ledger.rejected[reason] = self.ledger.rejected.get(reason, 0) + 1
+        sent = self.send(value, partition)
         self.flush()
+        self.ledger.rejected[reason] = self.ledger.rejected.get(reason, 0) + 1
+        self.ledger.refused[self.topic, partition, sent.get(30).offset] = reason
 
     def flush(self) -> None:
         """Wait until the broker has all of it: what follows is in other batches."""
         self._producer.flush(30)
+
+    def knows(self, partitions: int) -> bool:
+        """Whether the topic has so many partitions, as far as the producer knows."""
+        return len(self._producer.partitions_for(self.topic)) == partitions
 
     @property
     def sent(self) -> int:
@@ -150,11 +160,11 @@ def postgres_database(migrated_postgres_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def start(postgres_database: Database, kafka: KafkaServer, till: Till) -> Iterator[Running]:
-    """`start(**options)` starts the program's consumer in a thread, with `Consumer`'s options."""
+    """`start(**options)` starts the program's consumer in a thread, with `Consumer`'s options; with its own times or shorter ones."""
     running: list[Consumer] = []
 
-    def start_one(**options: Any) -> Consumer:
-        source = KafkaSource(kafka.url, till.topic, f"group-{till.topic}", BATCH, SESSION_TIMEOUT_MS)
+    def start_one(session_timeout_ms: int = SESSION_TIMEOUT_MS, **options: Any) -> Consumer:
+        source = KafkaSource(kafka.url, till.topic, f"group-{till.topic}", BATCH, session_timeout_ms)
         sink = DatabaseSink(postgres_database, ZoneInfo("UTC"))
         consumer = Consumer(source, sink, ConsumerOptions(HORIZON, 100), **options)
         consumer.start()
@@ -177,10 +187,16 @@ def stored(database: Database) -> int:
         return 0
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> float:
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def wait_for(
+    condition: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS, *, every_seconds: float = 0.05
+) -> float:
     """Wait until `condition` holds; how long it took."""
     start = time.monotonic()
     while not condition():
         assert time.monotonic() - start < seconds, f"{what}: not within {seconds} s"
-        time.sleep(0.05)
+        time.sleep(every_seconds)
     return time.monotonic() - start

@@ -1,36 +1,24 @@
-"""A reader and its group on the real broker, on a path where the library would go silent for ever."""
+"""A consumer and its group on the real broker, on a path where the library would go silent for ever."""
 
-from collections.abc import Callable
-from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from kafka import KafkaProducer
 from kafka.net.manager import KafkaConnectionManager
 from kafka.protocol.consumer import SyncGroupRequest
 
+from nebuloviz.db import Database
 from nebuloviz.ingest import kafka_source
-from nebuloviz.ingest.kafka_source import KafkaSource
-from tests.faults.conftest import wait_for
+from nebuloviz.ingest.consumer import POLL_SECONDS
+from tests.faults.conftest import Running, Till, stored, wait_for
+from tests.ingest.support import assert_kept_exactly_once, line
 from tests.servers import KafkaServer
 
-POLL_SECONDS = 0.1
-
-
-def read_until(source: KafkaSource, wanted: bytes) -> None:
-    """Read each partition from its beginning until `wanted` comes."""
-
-    def came() -> bool:
-        polled = source.poll(POLL_SECONDS)
-        for partition in source.waiting():
-            source.seek(partition, 0)
-        return any(record.value == wanted for records in polled.values() for record in records)
-
-    wait_for(came, f"{wanted!r} is read")
+PARTITIONS, MORE = 3, 5
 
 
 def test_added_partitions_are_read_where_the_group_takes_longer_to_agree_than_a_poll(
-    monkeypatch: pytest.MonkeyPatch, kafka: KafkaServer, kafka_topic: Callable[..., str]
+    monkeypatch: pytest.MonkeyPatch, kafka: KafkaServer, till: Till, start: Running, postgres_database: Database
 ) -> None:
     """A poll that ends between the leader's plan and the group's consent makes the library forget that it has not joined."""
     send = KafkaConnectionManager.send
@@ -45,15 +33,14 @@ def test_added_partitions_are_read_where_the_group_takes_longer_to_agree_than_a_
 
     monkeypatch.setattr(KafkaConnectionManager, "send", send_or_hold)
     monkeypatch.setattr(kafka_source, "METADATA_MAX_AGE_MS", 500)
-    topic = kafka_topic(partitions=1)
-    with (
-        closing(KafkaProducer(bootstrap_servers=kafka.url, metadata_max_age_ms=200)) as producer,
-        closing(KafkaSource(kafka.url, topic, f"group-{topic}")) as source,
-    ):
-        producer.send(topic, b"old", partition=0).get(30)
-        read_until(source, b"old")
-        with kafka.admin() as admin:
-            admin.create_partitions({topic: 2})
-        wait_for(lambda: 1 in producer.partitions_for(topic), "the producer knows the new partition")
-        producer.send(topic, b"new", partition=1).get(30)
-        read_until(source, b"new")
+    now = datetime.now(UTC).isoformat()
+    consumer = start()
+    for name, partitions in (("old", PARTITIONS), ("new", MORE)):
+        if partitions > PARTITIONS:
+            with kafka.admin() as admin:
+                admin.create_partitions({till.topic: MORE})
+            wait_for(lambda: till.knows(MORE), "the producer knows the new partitions")
+        till.sell([line(sale_id=f"{name}-{number}", sold_at=now) for number in range(2 * MORE)], partitions)
+        wait_for(lambda: stored(postgres_database) >= till.sent, f"what is {name} is stored")
+    assert consumer.health().ok
+    assert_kept_exactly_once(postgres_database, till.ledger)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from nebuloviz.db import Database
-from nebuloviz.ingest.failpoints import FAILPOINTS
+from nebuloviz.ingest.failpoints import FAILPOINTS, VARIABLE
 from nebuloviz.ingest.recount import differences
 from tests.faults.conftest import ROOT, Till, Workers, stored, wait_for
 from tests.ingest.support import assert_kept_exactly_once, shop
@@ -28,15 +28,22 @@ def database(migrated_postgres_url: str) -> Database:
     return Database(migrated_postgres_url)
 
 
-def die_at_each(workers: Workers, till: Till, database: Database, steady: int) -> None:
-    """A worker dies at each failpoint in its second batch, one after the other; `steady` more live on beside it."""
+def die_at_each(workers: Workers, till: Till, database: Database, steady: int) -> float:
+    """A worker dies at each failpoint in its second batch, one after the other; `steady` more live on beside it.
+
+    How long it took at most until the next one stored something, or those beside it had stored all. The last has the program's own
+    session, which the group waits for.
+    """
+    longest = 0.0
     for _ in range(steady):
         workers.start()
     for number, failpoint in enumerate(FAILPOINTS):
+        known = stored(database)
         till.sell(sales(200, seed=number, first=f"{failpoint}-"), PARTITIONS)
         if steady:
-            wait_for(lambda: stored(database) >= till.sent, "the steady workers catch up")
-        victim = workers.start(f"{failpoint}:1")
+            longest = max(longest, wait_for(lambda: stored(database) >= till.sent, "the steady workers catch up"))
+            assert_kept_exactly_once(database, till.ledger)
+        victim = workers.start(f"{failpoint}:1", *(["patient"] if failpoint == FAILPOINTS[-1] else []))
         if steady:
             # Sold while the victim takes its share of the partitions
             deadline = time.monotonic() + 40
@@ -45,11 +52,14 @@ def die_at_each(workers: Workers, till: Till, database: Database, steady: int) -
                 till.sell(sales(30, seed=1000 + extra, first=f"{failpoint}+"), PARTITIONS)
                 extra += 1
                 time.sleep(0.3)
+        else:
+            longest = max(longest, wait_for(lambda n=known: stored(database) > n, "it ingests again"))  # type: ignore[misc]
         try:
             assert victim.wait(timeout=90) == -signal.SIGKILL, failpoint
         except subprocess.TimeoutExpired:
             pytest.fail(f"{failpoint} was not reached\n{workers.log_of(victim)}")
         assert differences(database, "UTC") == [], failpoint
+    return longest
 
 
 @pytest.mark.timeout(600)
@@ -57,12 +67,16 @@ def die_at_each(workers: Workers, till: Till, database: Database, steady: int) -
 def test_sigkill_at_each_failpoint(
     workers: Workers, till: Till, database: Database, steady: int, record_property: Callable[[str, object], None]
 ) -> None:
-    die_at_each(workers, till, database, steady)
-    before = stored(database)
+    longest = die_at_each(workers, till, database, steady)
+    known = stored(database)
     till.sell(sales(50, seed=99, first="after-"), PARTITIONS)
-    workers.start()
-    took = wait_for(lambda: stored(database) > before, "it ingests again")
-    record_property("ingests again after SIGKILL, with the start of a process, s", f"{took:.1f}")
+    if steady:
+        longest = max(longest, wait_for(lambda: stored(database) >= till.sent, "the steady workers catch up"))
+    else:
+        workers.start()
+        longest = max(longest, wait_for(lambda: stored(database) > known, "it ingests again"))
+    how = f"all of it, by {steady} beside it" if steady else "with the start of a process"
+    record_property(f"ingests again after SIGKILL, {how}, at most, s", f"{longest:.1f}")
     wait_for(lambda: stored(database) >= till.sent, "everything is stored")
     assert_kept_exactly_once(database, till.ledger)
 
@@ -74,7 +88,7 @@ def test_the_mutant_with_rollups_in_a_second_transaction_is_caught(
     assert workers.start("after_commit:1", "mutant").wait(timeout=60) == -signal.SIGKILL
     workers.start("", "mutant")
     wait_for(lambda: stored(database) >= till.sent, "everything is stored")
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match=r"Difference\(rollup="):
         assert_kept_exactly_once(database, till.ledger)
 
 
@@ -99,8 +113,13 @@ def test_a_process_stopped_past_its_session_cannot_write_when_it_wakes(
 
 
 def test_sigterm_in_the_middle_ends_the_command_cleanly_and_another_goes_on(
-    migrated_postgres_url: str, kafka: KafkaServer, till: Till, database: Database
+    migrated_postgres_url: str,
+    kafka: KafkaServer,
+    till: Till,
+    database: Database,
+    record_property: Callable[[str, object], None],
 ) -> None:
+    """The first is stopped within its second batch, so that the signal finds it there."""
     till.sell(sales(3000), PARTITIONS)
     environment = {
         **os.environ,
@@ -112,11 +131,18 @@ def test_sigterm_in_the_middle_ends_the_command_cleanly_and_another_goes_on(
         "NEBULOVIZ_INGEST_BATCH_SIZE": "200",
     }
     command = [sys.executable, "-m", "nebuloviz", "ingest"]
-    for ending in (True, False):
-        with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
-            wait_for(lambda: stored(database) > 0, "it has begun")
-            if not ending:
-                wait_for(lambda: stored(database) >= till.sent, "everything is stored")
-            process.terminate()
-            assert process.wait(timeout=10) == 0
+    with subprocess.Popen(command, cwd=ROOT, env=environment | {VARIABLE: "after_facts:1:stop"}) as process:
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        process.terminate()
+        process.send_signal(signal.SIGCONT)
+        took = wait_for(lambda: process.poll() is not None, "it ends", 10)
+        assert process.returncode == 0
+    record_property("ended after SIGTERM in a batch, s", f"{took:.1f}")
+    assert 200 < stored(database) < till.sent, "it has finished the batch, and no more than it had begun"
+    assert differences(database, "UTC") == []
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
+        wait_for(lambda: stored(database) >= till.sent, "everything is stored")
+        process.terminate()
+        assert process.wait(timeout=10) == 0
     assert_kept_exactly_once(database, till.ledger)

@@ -2,10 +2,11 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import islice, repeat
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import httpx
@@ -20,15 +21,17 @@ from nebuloviz.ingest.produce import simulated_sales
 from nebuloviz.models import QUANTITY_SCALE, Lease
 from nebuloviz.services.watch_process import SERIES_TASK
 from tests.cluster import Cluster, Member, scaled_out
-from tests.faults.conftest import Till, stored, wait_for
+from tests.faults.conftest import UNREADY_SECONDS, Till, stored, wait_for
 from tests.ingest.support import assert_kept_exactly_once, line
 from tests.program import PASSWORD, csrf_token
 from tests.servers import KafkaServer, PostgresServer, RedisServer
 from tests.servers.required import needs_servers
 from tests.services.watched_shop import payloads, write
+from tests.shown import Figures, Tiles, all_show, in_api
 
 PARTITIONS, SOAK_SECONDS, AT_ONCE = 6, 120.0, 100
 PATIENCE_SECONDS = 300.0
+STALE_SECONDS = 4 * 60.0
 READING, NOT_REACHED = 4, 0
 FLAT = 1.4  # of what a process held in the second fifth of the soak it may hold so much in the last
 
@@ -82,6 +85,13 @@ def apis(cluster: Cluster) -> Iterator[list[httpx.Client]]:
     yield clients
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def tiles(cluster: Cluster) -> Iterator[list[Tiles]]:
+    """Overview at each process that serves, as one browser sees it."""
+    with closing(cluster.signed_in()) as browser:
+        yield [Tiles(browser, app.url) for app in cluster.serving]
 
 
 def api(url: str) -> httpx.Client:
@@ -182,6 +192,7 @@ def test_two_minutes_of_sales_and_readers_while_processes_are_killed(
     till: Till,
     database: Database,
     apis: list[httpx.Client],
+    tiles: list[Tiles],
     record_property: Callable[[str, object], None],
 ) -> None:
     """500 sales a second, 25 readers; whoever is elected is killed, and one of the other kind, and both come back."""
@@ -219,8 +230,16 @@ def test_two_minutes_of_sales_and_readers_while_processes_are_killed(
     assert readers.denied() == 0
     assert_kept_exactly_once(database, till.ledger)
     assert all(shows_all(client, till)() for client in apis)
+    everywhere(database, apis, tiles)
     watching(cluster)
     assert alerts_on_the_south(apis[0]) == alerts_on_the_south(apis[1]) == raised
+
+
+def everywhere(database: Database, apis: list[httpx.Client], tiles: list[Tiles]) -> None:
+    """What the database holds is in each API and on each page: there once news has come to whoever asks."""
+    shown: list[Callable[[], Figures]] = [*(partial(in_api, client) for client in apis), *tiles]
+    equal = "API and tiles equal the database"
+    wait_for(lambda: all_show(database, *shown), equal, PATIENCE_SECONDS, every_seconds=1.0)
 
 
 def keep_selling(till: Till) -> None:
@@ -233,19 +252,40 @@ def keep_selling(till: Till) -> None:
 
 @pytest.mark.timeout(900)
 def test_without_redis_it_is_slower_and_never_wrong(
-    cluster: Cluster, till: Till, database: Database, apis: list[httpx.Client], redis_server: RedisServer
+    cluster: Cluster,
+    till: Till,
+    database: Database,
+    apis: list[httpx.Client],
+    tiles: list[Tiles],
+    redis_server: RedisServer,
+    record_property: Callable[[str, object], None],
 ) -> None:
-    with closing(cluster.signed_in()) as browser:
-        redis_server.kill()
-        try:
-            assert browser.get("/").status_code == 200
-            sell(till, 30, "without Redis")
-            wait_for(lambda: stored(database) >= till.sent, "everything is stored", PATIENCE_SECONDS)
-            for client in apis:
-                wait_for(shows_all(client, till), "nobody can be told of it, and all ask again soon", PATIENCE_SECONDS)
-            assert [wrong_password(cluster.serving[1], "somebody") for _ in range(6)].index(429) == 5
-        finally:
+    looks = [partial(look_at_all, *each) for each in zip(tiles, apis, strict=True)]
+    try:
+        with looking(looks) as seen:
+            redis_server.kill()
+            look_on(seen)
+        assert {each for some in seen for each in some} == {200}
+        assert all(shows_all(client, till)() for client in apis), "what each now keeps by itself"
+        sell(till, 30, "without Redis")
+        wait_for(lambda: stored(database) >= till.sent, "everything is stored", PATIENCE_SECONDS)
+        told = time.monotonic()
+        for client in apis:
+            soon = "nobody can be told of it, and all ask again soon"
+            wait_for(shows_all(client, till), soon, STALE_SECONDS, every_seconds=1.0)
+        record_property("without Redis all is shown after, s", f"{time.monotonic() - told:.1f}")
+        everywhere(database, apis, tiles)
+        assert [wrong_password(cluster.serving[1], "somebody") for _ in range(6)].index(429) == 5
+        with looking(looks) as seen:
             redis_server.start()
+            look_on(seen)
+        assert {each for some in seen for each in some} == {200}
+    finally:
+        redis_server.start()
+    sell(till, 30, "with Redis again")
+    wait_for(lambda: stored(database) >= till.sent, "everything is stored", PATIENCE_SECONDS)
+    everywhere(database, apis, tiles)
+    assert_kept_exactly_once(database, till.ledger)
 
 
 @pytest.mark.timeout(1200)
@@ -254,51 +294,79 @@ def test_nginx_and_postgresql_are_killed_under_readers_and_nobody_is_signed_out(
     till: Till,
     database: Database,
     apis: list[httpx.Client],
+    tiles: list[Tiles],
     postgres: PostgresServer,
     record_property: Callable[[str, object], None],
 ) -> None:
     with ExitStack() as stack:
         readers = [stack.enter_context(closing(cluster.signed_in())) for _ in range(READING)]
         for server in (cluster.nginx, postgres):
-            over = threading.Event()
-            seen: list[set[int]] = [set() for _ in readers]
-            reading = [
-                threading.Thread(target=keep_looking, args=each)
-                for each in zip(readers, seen, repeat(over), strict=False)
-            ]
-            for thread in reading:
-                thread.start()
-            wait_for(lambda met=seen: all(200 in each for each in met), "they read", PATIENCE_SECONDS)  # type: ignore[misc]
-            server.kill()
-            sell(till, 300, server.name)
-            wait_for(lambda met=seen: any(each - {200} for each in met), "they are told so", PATIENCE_SECONDS)  # type: ignore[misc]
-            if server is postgres:
-                told = readers[0].get("/", headers={"Accept": "text/html"}).text
-                assert "Try again</a>" in told, "it is a page that tells them"
-            server.start()
-            took = wait_for(lambda: stored(database) >= till.sent, "nothing waits any more", PATIENCE_SECONDS)
-            record_property(f"all is stored after the return of {server.name}, s", f"{took:.1f}")
-            back = "the page is there, and they are signed in"
-            wait_for(lambda: all(status(reader) == 200 for reader in readers), back, PATIENCE_SECONDS)
-            over.set()
-            for thread in reading:
-                thread.join()
-            met = set().union(*seen)
+            with looking([partial(status, reader, "/") for reader in readers]) as seen:
+                wait_for(lambda met=seen: all(200 in each for each in met), "they read", PATIENCE_SECONDS)  # type: ignore[misc]
+                server.kill()
+                sell(till, 300, server.name)
+                wait_for(lambda met=seen: any({*each} - {200} for each in met), "they are told so", PATIENCE_SECONDS)  # type: ignore[misc]
+                if server is postgres:
+                    told = readers[0].get("/", headers={"Accept": "text/html"}).text
+                    assert "Try again</a>" in told, "it is a page that tells them"
+                    took = wait_for(lambda: none_is_ready(cluster), "no process is ready", UNREADY_SECONDS)
+                    record_property("no process is ready without the database after, s", f"{took:.1f}")
+                server.start()
+                took = wait_for(lambda: stored(database) >= till.sent, "nothing waits any more", PATIENCE_SECONDS)
+                record_property(f"all is stored after the return of {server.name}, s", f"{took:.1f}")
+                back = "the page is there, and they are signed in"
+                wait_for(lambda: all(status(each, "/") == 200 for each in readers), back, PATIENCE_SECONDS)
+            met = {each for some in seen for each in some}
             assert met <= {NOT_REACHED, 200, *range(500, 505)}, "nobody is sent to sign in again"
+    for member in cluster.members:
+        member.ready()
     for client in apis:
         wait_for(shows_all(client, till), "it shows all", PATIENCE_SECONDS)
+    everywhere(database, apis, tiles)
     assert_kept_exactly_once(database, till.ledger)
 
 
-def keep_looking(reader: httpx.Client, seen: set[int], over: threading.Event) -> None:
-    """At the page, again and again; `seen` are the answers."""
-    while not over.wait(0.1):
-        seen.add(status(reader))
+@contextmanager
+def looking(looks: Sequence[Callable[[], int]]) -> Iterator[list[list[int]]]:
+    """While the block runs each of `looks` is done again and again; what each of them has found."""
+    over = threading.Event()
+    seen: list[list[int]] = [[] for _ in looks]
 
+    def keep_looking(look: Callable[[], int], found: list[int]) -> None:
+        while not over.wait(0.1):
+            found.append(look())
 
-def status(reader: httpx.Client) -> int:
-    """What the page's address answers; a redirect would lead to the sign-in."""
+    threads = [threading.Thread(target=keep_looking, args=each) for each in zip(looks, seen, strict=True)]
+    for thread in threads:
+        thread.start()
     try:
-        return reader.get("/").status_code
+        yield seen
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
+def look_on(seen: list[list[int]]) -> None:
+    """Wait until all have looked some more times."""
+    before = [len(each) for each in seen]
+    wait_for(lambda: all(len(e) > n + 3 for e, n in zip(seen, before, strict=True)), "all look on", PATIENCE_SECONDS)
+
+
+def none_is_ready(cluster: Cluster) -> bool:
+    return not any(member.is_ready() for member in cluster.members)
+
+
+def status(reader: httpx.Client, url: str) -> int:
+    """What the address answers; a redirect would lead to the sign-in."""
+    try:
+        return reader.get(url).status_code
     except httpx.TransportError:
         return NOT_REACHED
+
+
+def look_at_all(tiles: Tiles, api: httpx.Client) -> int:
+    """At a page, at what fills it and at the API of one process; the worst that is answered."""
+    asked = {"metrics": ["orders"], "start": "2026-01-01", "end": "2026-01-02"}
+    answers = [tiles.client.get(f"{tiles.url}/"), tiles.ask(), api.post("/api/v1/query", json=asked)]
+    return max(answer.status_code for answer in answers)

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -21,8 +23,10 @@ from nebuloviz.db import Database
 from nebuloviz.models import Alert, Lease
 from nebuloviz.services.watch_process import SERIES_TASK
 from tests.faults.conftest import ROOT, Till
+from tests.program import csrf_token
 from tests.servers import KafkaServer
 from tests.services.watched_shop import payloads, write
+from tests.shown import Tiles, all_show, in_api
 
 PASSWORD = "a long password of the tests"
 PATIENCE_SECONDS = 250.0  # the process that watches gives way to all others
@@ -127,6 +131,15 @@ def series_watched(client: httpx.Client) -> float:
     return float(found[1])
 
 
+@contextmanager
+def signed_in(url: str) -> Iterator[httpx.Client]:
+    """A browser."""
+    with httpx.Client(base_url=url, timeout=30) as browser:
+        form = {"username": "admin", "password": PASSWORD, "csrf_token": csrf_token(browser.get("/login"))}
+        assert browser.post("/login", data=form).status_code == 303
+        yield browser
+
+
 def sell_until_noticed(sell: Callable[[dict[str, object]], object], database: Database) -> None:
     """Wrong prices, one product after the other: those that come before the watch is there need not be judged."""
     products = iter(range(1, 21))
@@ -158,6 +171,10 @@ def test_a_killed_watch_comes_back_and_raises_nothing_twice(
         client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         sell_until_noticed(lambda sale: client.post("/api/v1/sales", json=[sale]).raise_for_status(), database)
         assert alerts(database, "series") == raised
+        with signed_in(url) as browser:
+            shown = partial(in_api, client), Tiles(browser, url)
+            wait_for(lambda: all_show(database, *shown), "API and tiles equal the database")
+    assert len(set(alerts(database, "lines"))) == len(alerts(database, "lines")), "none is raised twice"
     said = logged(tmp_path / "log")
     assert {looks for looks, _alerts in said} == {"series-watch", "line-watch"}
     with database.session() as session:

@@ -1,6 +1,7 @@
 """One ingesting process for the fault tests: the program's own consumer, source and sink, with small batches and short timeouts.
 
-`python -m tests.faults.worker DATABASE_URL KAFKA TOPIC GROUP [mutant]`; ends on SIGTERM.
+`python -m tests.faults.worker DATABASE_URL KAFKA TOPIC GROUP [mutant] [patient]`; ends on SIGTERM.
+`patient`: the group takes it for dead as late as the program's own.
 """
 
 import logging
@@ -12,7 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from nebuloviz.db import Database
-from nebuloviz.ingest import writer
+from nebuloviz.ingest import kafka_source, writer
 from nebuloviz.ingest.batch import Batch, Written
 from nebuloviz.ingest.consumer import Consumer, ConsumerOptions
 from nebuloviz.ingest.kafka_source import KafkaSource
@@ -48,8 +49,9 @@ def main(arguments: list[str]) -> None:
     url, kafka, topic, group, *how = arguments
     logging.basicConfig(level=logging.WARNING, format="%(process)d %(message)s")
     database = Database(url)
-    kind: Any = TwoTransactionSink if how == ["mutant"] else DatabaseSink
-    source = KafkaSource(kafka, topic, group, BATCH, SESSION_TIMEOUT_MS)
+    kind: Any = TwoTransactionSink if "mutant" in how else DatabaseSink
+    session_timeout_ms = kafka_source.SESSION_TIMEOUT_MS if "patient" in how else SESSION_TIMEOUT_MS
+    source = KafkaSource(kafka, topic, group, BATCH, session_timeout_ms)
     consumer = Consumer(source, kind(database, ZoneInfo("UTC")), ConsumerOptions())
     signal.signal(signal.SIGTERM, lambda *_: consumer.stop())
     consumer.run()

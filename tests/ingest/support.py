@@ -104,6 +104,7 @@ class Ledger:
     sales: dict[str, tuple[int, int]] = field(default_factory=dict)  # id -> quantity and revenue, scaled
     sent: dict[tuple[str, int], int] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)  # reason -> dead letters
+    refused: dict[tuple[str, int, int], str] = field(default_factory=dict)  # where it was sent to -> why; all, or none
 
     def add(self, sales: Iterable[dict[str, Any]]) -> None:
         for item in sales:
@@ -119,11 +120,13 @@ def assert_kept_exactly_once(database: Database, ledger: Ledger, zone: str = "UT
         n_facts = session.scalar(select(func.count()).select_from(SaleRow))
         n_keys = session.scalar(select(func.count()).select_from(SaleKey))
         counts = {
-            (row.topic, row.partition): row.n_ok + row.n_duplicate + row.n_rejected
+            (row.topic, row.partition): dealt_with
             for row in session.scalars(select(IngestOffset))
+            if (dealt_with := row.n_ok + row.n_duplicate + row.n_rejected)
         }
         by_reason = select(DeadLetter.reason, func.count()).group_by(DeadLetter.reason)
         letters = {reason: number for reason, number in session.execute(by_reason)}  # noqa: C416 - rows are not tuples to mypy
+        refused = {(row.topic, row.partition, row.offset): row.reason for row in session.scalars(select(DeadLetter))}
     assert n_facts == n_keys == len(stored)
     assert stored == ledger.sales
     assert orders_beyond_their_days(database) == []
@@ -131,6 +134,8 @@ def assert_kept_exactly_once(database: Database, ledger: Ledger, zone: str = "UT
     if ledger.sent:
         assert counts == ledger.sent
     assert letters == ledger.rejected
+    if ledger.refused:
+        assert refused == ledger.refused
 
 
 def orders_beyond_their_days(database: Database) -> list[str]:

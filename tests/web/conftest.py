@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.dash_requests import callbacks_of
 from tests.program import Program, add_users, environment_of, run, started
 
 #: Prints what every callback needs, by the registry of the dashboard itself.
@@ -46,5 +47,4 @@ def declared(program: Program) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def callbacks(program: Program) -> dict[str, Any]:
     """Output -> what Dash tells the browser of the callback; those that run in the browser are left out."""
-    found = program.as_("admin").get("/_dash-dependencies").json()
-    return {entry["output"]: entry for entry in found if not entry["clientside_function"]}
+    return callbacks_of(program.as_("admin"))

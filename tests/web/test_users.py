@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.dash_requests import body_of, post
+from tests.dash_requests import ask
 from tests.program import PASSWORD, Program, csrf_token
 
 OTHER = "another long password"
@@ -51,25 +51,7 @@ class Page:
 
     def ask(self, trigger: str, changed: str = "n_clicks", /, **values: Any) -> httpx.Response:
         """Call the callback that `trigger`'s property `changed` sets off; `values` are what the page's components hold, by id."""
-        entry = next(
-            each for each in self.callbacks.values() if any(item["id"] == trigger for item in each["inputs"])
-        )  # fmt: skip
-        body = body_of(entry)
-        for part in [*body["inputs"], *body["state"]]:
-            known = part[0]["id"] if isinstance(part, list) else part["id"]
-            if isinstance(known, dict):
-                part[:] = [
-                    {"id": {**known, "of": of}, "property": part[0]["property"], "value": value}
-                    for of, value in values["fields"].items()
-                ]
-                if part and part[0]["property"] == "id":
-                    for one in part:
-                        one["value"] = one["id"]
-            elif known in values:
-                part["value"] = values[known]
-        body["changedPropIds"] = [f"{trigger}.{changed}"]
-        origin = str(self.client.base_url).rstrip("/")
-        return post(self.client, body, Origin=origin)
+        return ask(self.client, self.callbacks, trigger, changed, **values)
 
     def save(self, name: str, role: str, user_id: int = 0, version: int | None = None, **scope: Any) -> str:
         """Press Save; the answer."""
