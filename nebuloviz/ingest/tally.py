@@ -35,11 +35,11 @@ class OlderLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """`cells` are columns by name; `spread` are orders in several hours or places; `days` are of the zone."""
+    """`cells` are columns by name; `spread` are orders in several hours or places; `days` of the zone have their first moment."""
 
     cells: dict[Rollup, dict[str, list[Any]]]
     spread: list[str]
-    days: frozenset[date]
+    days: dict[date, datetime]
 
 
 class _Coded(NamedTuple):
@@ -68,14 +68,18 @@ def _coded(values: Sequence[Any]) -> _Coded:
     return _Coded(np.fromiter(map(codes.__getitem__, values), np.int64, len(values)), list(codes))
 
 
-def _buckets(moments: list[datetime], n_new: int, zone: ZoneInfo) -> tuple[dict[str, _Coded], frozenset[date]]:
-    """The buckets of every moment by grain, and the days of the first `n_new`."""
+def _buckets(moments: list[datetime], n_new: int, zone: ZoneInfo) -> tuple[dict[str, _Coded], dict[date, datetime]]:
+    """The buckets of every moment by grain, and the days of the first `n_new`, with the first moment of each."""
     seconds = np.fromiter(map(datetime.timestamp, moments), np.float64, len(moments))
     quarters, place = np.unique(np.floor(seconds / _QUARTER_HOUR).astype(np.int64), return_inverse=True)
     starts = [datetime.fromtimestamp(int(quarter) * _QUARTER_HOUR, UTC) for quarter in quarters]
     by_grain = {grain: _coded([bucket_of(grain, start, zone) for start in starts]) for grain in GRAINS}
-    touched = {day_of(starts[quarter], zone) for quarter in np.unique(place[:n_new]).tolist()}
-    return {grain: found._replace(codes=found.codes[place]) for grain, found in by_grain.items()}, frozenset(touched)
+    first = np.full(len(starts), np.inf)
+    np.minimum.at(first, place[:n_new], seconds[:n_new])
+    touched: dict[date, datetime] = {}
+    for quarter in np.flatnonzero(np.isfinite(first)).tolist():  # in order of time
+        touched.setdefault(day_of(starts[quarter], zone), datetime.fromtimestamp(int(first[quarter] // 1), UTC))
+    return {grain: found._replace(codes=found.codes[place]) for grain, found in by_grain.items()}, touched
 
 
 def _measures(sales: Mapping[str, Sequence[Any]]) -> npt.NDArray[Any]:

@@ -13,6 +13,7 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, any_, bindparam, case, exc, func, select, text, update
+from sqlalchemy import insert as insert_into
 from sqlalchemy.orm import Session
 
 from nebuloviz.db import Insert, insert, inserting
@@ -27,6 +28,7 @@ from nebuloviz.ingest.tally import Tally, tally
 from nebuloviz.ingest.turns import take_turn
 from nebuloviz.metrics.kept import facts_since
 from nebuloviz.models import (
+    DayArrival,
     DayVersion,
     DeadLetter,
     IngestMinute,
@@ -34,10 +36,12 @@ from nebuloviz.models import (
     SaleKey,
     SaleRow,
     SpreadOrder,
+    UtcDateTime,
 )
 
 KEPT_PAYLOAD_BYTES = 1 << 16
 _FACT_COLUMNS = Sale._fields[: Sale._fields.index("product")]
+_FEW_DAYS = 3  # a stream's batch touches no more; of history nobody needs to know what was new
 _KEYS_AT_ONCE = 10_000  # SQLite takes at most 32,766 parameters
 
 
@@ -275,6 +279,9 @@ def _add_to_rollups(connection: Connection, counted: Tally) -> None:
         insert_texts(connection, table_of(SpreadOrder), spread, lambda statement: statement.on_conflict_do_nothing())
     days = [{"day": day, "version": 1} for day in sorted(counted.days)]
     connection.execute(_touched(connection.dialect.name), days)
+    if len(days) <= _FEW_DAYS:
+        arrived = [{"of_day": day, "since": since} for day, since in counted.days.items()]
+        connection.execute(_ARRIVED, arrived)
 
 
 def _store_dead_letters(
@@ -342,6 +349,14 @@ def _paced(dialect: str) -> Insert:
         "late_seconds": case((larger > IngestMinute.late_seconds, larger), else_=IngestMinute.late_seconds),
     }
     return pace.on_conflict_do_update(index_elements=["minute", "topic"], set_=sums)
+
+
+_ARRIVED = insert_into(table_of(DayArrival)).from_select(
+    ["day", "version", "since"],
+    select(DayVersion.day, DayVersion.version, bindparam("since", type_=UtcDateTime)).where(
+        DayVersion.day == bindparam("of_day")
+    ),
+)
 
 
 @cache

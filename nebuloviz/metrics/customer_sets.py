@@ -1,8 +1,9 @@
 """Who bought on each day: sets of customers as roaring bitmaps, so that distinct customers of any range are counted exactly and fast.
 
 A set is kept per day of the installation's zone and value of one dimension (or hour of the day), and holds each customer's number.
-It is made from facts, and is valid only while its version is that of the day: arrivals make it stale without touching it. The
-version is read before the facts, so a set is never older than it says.
+It is made from facts, as of the day's version: arrivals make it older without touching it. What it lacks then is read from the
+moment on that the arrivals since began at; where that is not known, the set is of no use. The version is read before the facts, so
+a set is never older than it says.
 """
 
 from __future__ import annotations
@@ -12,26 +13,33 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from pyroaring import BitMap
-from sqlalchemy import BindParameter, ColumnElement, Date, Row, Select, Text, and_, bindparam, exists, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, Date, Select, Text, and_, bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from nebuloviz.db import dialect_of, insert
 from nebuloviz.metrics import sql
-from nebuloviz.metrics.calendar import ONE_DAY, ONE_HOUR, day_of, hour_ceiling, midnight
+from nebuloviz.metrics.calendar import ONE_DAY, ONE_HOUR, day_of, hour_ceiling, hour_floor, midnight
 from nebuloviz.metrics.planner import FACTS, Key, Piece, Reading, Slice
 from nebuloviz.metrics.query import REST, FilterOperator
-from nebuloviz.models import CustomerNumber, DayMembers, DayVersion
+from nebuloviz.models import CustomerNumber, DayArrival, DayMembers, DayVersion
 
 DAYS_AT_ONCE = 31
 HOURS = "hour"  # sets of all customers by UTC hour are filed under this in place of a column
 _BUILDERS_LOCK = 7_314_406_107  # any constant that nothing else in the database locks
 
-Missing = tuple[str, date]  # the column whose sets are missing or stale ('' for the total, or `HOURS`), and the day
+Missing = tuple[str, date]  # the column whose sets are missing or old ('' for the total, or `HOURS`), and the day
+
+
+class _Day(NamedTuple):
+    """A day's sets by value, with their members as stored, and from where on they lack sales; None where they lack none."""
+
+    sets: dict[str, bytes]
+    since: datetime | None
 
 
 class DistinctCustomers:
@@ -69,21 +77,24 @@ def column_of(asked: Slice) -> str:
 def read_sets(
     session: Session, asked: Slice, pieces: Sequence[Piece], zone: ZoneInfo, customers: DistinctCustomers
 ) -> tuple[set[Missing], list[Piece]]:
-    """Add the valid sets of the whole days that `pieces` are made of. Returns the days that have none, and what to read of facts."""
+    """Add the sets of the whole days that `pieces` are made of.
+
+    Returns the days whose sets are missing or old, and what to read of facts.
+    """
     column = column_of(asked)
     timeline = _Timeline(pieces)
     missing: set[Missing] = set()
     left: list[Piece] = []
-    for day, built, value, members in _sets(session, column, pieces, zone, asked):
-        start = midnight(day, zone)
+    for day, known in _sets(session, column, pieces, zone, asked).items():
+        start, end = midnight(day, zone), midnight(day + ONE_DAY, zone)
         piece = timeline.at(start)
         if piece is None:
             continue
-        if not built:
-            missing.add((column, day))
-            left.append(Piece(start, midnight(day + ONE_DAY, zone), piece.span))
-        elif members is not None and value is not None:
+        for value, members in known.sets.items() if known else ():
             customers.add_set(_key(asked, piece.span, value), members)
+        if known is None or known.since is not None:
+            missing.add((column, day))
+            left.append(Piece(max(start, known.since) if known and known.since else start, end, piece.span))
     return missing, left
 
 
@@ -91,29 +102,28 @@ def read_hour_sets(
     session: Session, pieces: Sequence[Piece], zone: ZoneInfo, customers: DistinctCustomers
 ) -> tuple[set[Missing], list[Piece]]:
     """As `read_sets`, of all customers in the whole hours that `pieces` are made of."""
-    days: dict[date, dict[str, bytes] | None] = {}
-    for day, built, value, members in _sets(session, HOURS, pieces, zone):
-        sets = days.setdefault(day, {} if built else None)
-        if sets is not None and members is not None and value is not None:
-            sets[value] = members
+    days = _sets(session, HOURS, pieces, zone)
     left: list[Piece] = []
     for piece in pieces:
         hour = piece.start
         while hour < piece.end:
             day, following = day_of(hour, zone), hour + ONE_HOUR
-            sets = days.get(day, {})
-            if sets is None or midnight(day + ONE_DAY, zone) < following:  # the latter: two days share the hour
+            known = days.get(day, _Day({}, None))
+            if known is None or midnight(day + ONE_DAY, zone) < following:  # the latter: two days share the hour
                 left.append(Piece(hour, following, piece.span))
-            elif members := sets.get(_hour_name(hour)):
-                customers.add_set((piece.span,), members)
+            else:
+                if members := known.sets.get(_hour_name(hour)):
+                    customers.add_set((piece.span,), members)
+                if known.since is not None and known.since < following:
+                    left.append(Piece(max(hour, known.since), following, piece.span))
             hour = following
-    return {(HOURS, day) for day, sets in days.items() if sets is None}, left
+    return {(HOURS, day) for day, known in days.items() if known is None or known.since is not None}, left
 
 
 def _sets(
     session: Session, column: str, pieces: Sequence[Piece], zone: ZoneInfo, asked: Slice | None = None
-) -> Sequence[Row[date, bool, str | None, bytes | None]]:
-    """By day with sales that the pieces touch: whether its sets by `column` are valid, and those of values that `asked` needs.
+) -> dict[date, _Day | None]:
+    """By day with sales that the pieces touch: its sets by `column`, of the values that `asked` needs; None where none are of use.
 
     Those are the filters', and those kept, as all others are left out or told together.
     """
@@ -126,28 +136,53 @@ def _sets(
     if keep is not None:
         values["keep"] = [combination[0] for combination in keep]
     statement = _sets_statement(len(days), tuple(item.op for item in filters), keep is not None)
-    return session.connection().execute(statement, values).all()
+    found: dict[date, _Day | None] = {}
+    for day, since, of_use, value, members in session.connection().execute(statement, values):
+        known = found.setdefault(day, _Day({}, since) if of_use else None)
+        if known is not None and value is not None:
+            known.sets[value] = members
+    return found
 
 
 @lru_cache(maxsize=256)
 def _sets_statement(n_days: int, filters: tuple[FilterOperator, ...], keep: bool) -> Select[Any]:  # noqa: FBT001 - a key of what is kept
-    version, kept, alias = DayVersion.__table__.c, DayMembers.__table__.c, DayMembers.__table__.alias().c
+    version, kept = DayVersion.__table__.c, DayMembers.__table__.c
     column = bindparam("column", type_=Text)
     # Few of a day's values may be wanted, or none that it has: whether the day's sets are made is another question
-    built = exists(select(alias.day).where(_valid(alias, version, column))).label("built")
+    made = _made_as_of(version.day, column)
     wanted: list[ColumnElement[bool]] = []
     for number, op in enumerate(filters):
         values: BindParameter[Sequence[str]] = bindparam(f"filter_{number}", expanding=True)
         wanted.append(kept.value.in_(values) if op == "in" else kept.value.not_in(values))
     if keep:
         wanted.append(kept.value.in_(bindparam("keep", expanding=True)))
-    valid = and_(_valid(kept, version, column), *wanted)
-    found = select(version.day, built, kept.value, kept.members).select_from(DayVersion).outerjoin(DayMembers, valid)
+    of_day = and_(kept.day == version.day, kept.dimension == column, kept.version == made, *wanted)
+    since, of_use = _lacking(version, made)
+    found = select(version.day, since, of_use, kept.value, kept.members).select_from(DayVersion)
     days = [
         and_(version.day >= bindparam(f"first_{n}", type_=Date), version.day <= bindparam(f"last_{n}", type_=Date))
         for n in range(n_days)
     ]
-    return found.where(or_(*days))
+    return found.outerjoin(DayMembers, of_day).where(or_(*days))
+
+
+def _made_as_of(day: ColumnElement[date], column: str | BindParameter[str]) -> ColumnElement[int | None]:
+    """As of which version the day's sets by `column` are; the one of '' is always among them."""
+    table = DayMembers.__table__.alias()
+    total = table.c
+    made = select(total.version).where(total.day == day, total.dimension == column, total.value == "")
+    return made.correlate_except(table).scalar_subquery()  # it stands in subqueries of subqueries
+
+
+def _lacking(
+    version: Any, made: ColumnElement[int | None]
+) -> tuple[ColumnElement[datetime | None], ColumnElement[bool]]:
+    """From which moment on sets made as of a version lack sales of the day, and whether all that came since is known."""
+    arrival = DayArrival.__table__.alias().c
+    later = (arrival.day == version.day, arrival.version > made, arrival.version <= version.version)
+    since = select(func.min(arrival.since)).where(*later).scalar_subquery()
+    number = select(func.count()).where(*later).scalar_subquery()
+    return since.label("since"), (version.version == made + number).label("of_use")
 
 
 def _days_of(pieces: Sequence[Piece], zone: ZoneInfo) -> list[tuple[date, date]]:
@@ -165,11 +200,6 @@ def _days_of(pieces: Sequence[Piece], zone: ZoneInfo) -> list[tuple[date, date]]
 def _hour_name(hour: datetime) -> str:
     """How the set of a UTC hour is filed: `2026-11-22T14`."""
     return hour.isoformat()[:13]
-
-
-def _valid(sets: Any, version: Any, column: str | BindParameter[str]) -> ColumnElement[bool]:
-    """That a row of sets, by `column`, is as new as the day."""
-    return and_(sets.day == version.day, sets.version == version.version, sets.dimension == column)
 
 
 class _Timeline:
@@ -193,19 +223,31 @@ def _key(asked: Slice, span: int, value: str) -> Key:
 def build(session: Session, column: str, days: Sequence[date], zone: ZoneInfo) -> None:
     """Make the sets of `days` (some `DAYS_AT_ONCE`) by `column` ('' for the total, or `HOURS`), in the caller's write transaction.
 
-    New customers get their numbers here. Days without sales, and those whose sets are valid, cost next to nothing.
+    New customers get their numbers here. Days without sales, and those whose sets lack nothing, cost next to nothing, and those
+    that lack a little no more than that.
     """
     if dialect_of(session) == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(_BUILDERS_LOCK)))
-    version, kept = DayVersion.__table__.c, DayMembers.__table__.c
-    valid = exists(select(kept.day).where(_valid(kept, version, column)))
-    stale = select(version.day, version.version).where(version.day.in_(days), ~valid)
+    version = DayVersion.__table__.c
+    made = _made_as_of(version.day, column)
+    since, of_use = _lacking(version, made)
     # Read before the facts, so that a set is never older than its version says
-    versions = {row.day: row.version for row in session.execute(stale.order_by(version.day))}
-    if not versions:
+    stale = select(version.day, version.version, since, of_use).where(
+        version.day.in_(days), func.coalesce(made, -1) != version.version
+    )
+    found = session.execute(stale.order_by(version.day)).all()
+    if not found:
         return
-    # A day without known customers is built as well: it has one set, which is empty
-    sets = {(day, ""): BitMap() for day in versions} | _made(session, column, list(versions), zone)
+    sets = _known(session, column, [row.day for row in found if row.of_use])
+    starts = {
+        row.day: max(row.since, midnight(row.day, zone)) if row.of_use and row.since else midnight(row.day, zone)
+        for row in found
+    }
+    for key, members in _made(session, column, starts, zone).items():
+        sets[key] = sets.get(key, BitMap()) | members
+    for row in found:  # a day without known customers is built as well: it has one set, which is empty
+        sets.setdefault((row.day, ""), BitMap())
+    versions = {row.day: row.version for row in found}
     rows = [
         {"day": day, "dimension": column, "value": value, "version": versions[day], "members": _serialised(members)}
         for (day, value), members in sets.items()
@@ -213,20 +255,31 @@ def build(session: Session, column: str, days: Sequence[date], zone: ZoneInfo) -
     _store(session, rows)
 
 
-def _made(session: Session, column: str, days: Sequence[date], zone: ZoneInfo) -> dict[tuple[date, str], BitMap]:
-    """The sets by day and value."""
-    whole = [(day, midnight(day, zone), midnight(day + ONE_DAY, zone)) for day in days]
+def _known(session: Session, column: str, days: Sequence[date]) -> dict[tuple[date, str], BitMap]:
+    """The sets of these days that there are, by day and value."""
+    kept = DayMembers.__table__.c
+    there = select(kept.day, kept.value, kept.members).where(
+        kept.day.in_(days), kept.dimension == column, kept.version == _made_as_of(kept.day, column)
+    )
+    return {(day, value): BitMap.deserialize(members) for day, value, members in session.execute(there)}
+
+
+def _made(
+    session: Session, column: str, starts: Mapping[date, datetime], zone: ZoneInfo
+) -> dict[tuple[date, str], BitMap]:
+    """The sets by day and value, of what was sold from each day's start on; those of hours are of whole ones."""
+    whole = [(day, start, midnight(day + ONE_DAY, zone)) for day, start in starts.items()]
     filed: list[tuple[date, str]] = []
     pieces: list[Piece] = []
     for day, start, end in whole:
         step = ONE_HOUR if column == HOURS else end - start
-        moment = hour_ceiling(start) if column == HOURS else start
+        moment = max(hour_floor(start), hour_ceiling(midnight(day, zone))) if column == HOURS else start
         while moment + step <= end:
             filed.append((day, _hour_name(moment) if column == HOURS else ""))
             pieces.append(Piece(moment, moment + step, len(pieces)))
             moment += step
-    days_whole = Reading(FACTS, tuple(Piece(start, end, number) for number, (_, start, end) in enumerate(whole)))
-    _number_customers(session, days_whole)
+    parts = Reading(FACTS, tuple(Piece(start, end, number) for number, (_, start, end) in enumerate(whole)))
+    _number_customers(session, parts)
     found: dict[tuple[date, str], BitMap] = {}
     by = "" if column == HOURS else column
     for place, value, numbers in sql.members(dialect_of(session), Reading(FACTS, tuple(pieces)), by).run(session):

@@ -7,7 +7,7 @@ week of these from Monday on) and one value of each of its dimensions.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from sqlalchemy import BigInteger, Column, Date, Index, LargeBinary, Table, Text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -83,10 +83,23 @@ class DayVersion(Base):
     version: Mapped[int] = mapped_column(BigInteger)
 
 
+class DayArrival(Base):
+    """From which moment on the sales are that made a day's `version` of the one before: what is known as of that one lacks these.
+
+    There is none for batches of many days, nor for days that are long over.
+    """
+
+    __tablename__ = "day_arrival"
+
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    version: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class DayMembers(Base):
     """Who bought on a day: the distinct customers of one value of one dimension, as a serialised roaring bitmap.
 
-    Built on demand from facts, and valid only while `version` equals that of the day.
+    Built on demand from facts, as of the day's `version` then: `DayArrival` tells what it lacks.
     """
 
     __tablename__ = "day_members"

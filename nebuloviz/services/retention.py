@@ -11,10 +11,20 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database, rows_changed
-from nebuloviz.models import BrowserSession, DeadLetter, IngestMinute, NotificationMessage, PasswordLink, RefreshToken
+from nebuloviz.models import (
+    BrowserSession,
+    DayArrival,
+    DeadLetter,
+    IngestMinute,
+    NotificationMessage,
+    PasswordLink,
+    RefreshToken,
+)
 from nebuloviz.services.interfaces.installation import InstallationSettings, Live
 
 BATCH = 2_000
+#: So long after a day is over it is no longer asked what was new of it.
+_ARRIVALS_KEPT = timedelta(days=3)
 
 #: A column that tells rows apart, and which of them have had their time.
 Due = tuple[InstrumentedAttribute[Any], ColumnElement[bool]]
@@ -46,6 +56,7 @@ def _due(settings: InstallationSettings, now: datetime) -> Iterator[Due]:
     yield BrowserSession.token_hash, BrowserSession.expires_at <= now
     yield RefreshToken.token_id, RefreshToken.expires_at <= now
     yield PasswordLink.token_hash, PasswordLink.expires_at <= now
+    yield DayArrival.day, DayArrival.day < (now - _ARRIVALS_KEPT).date()
     if settings.closed_records_days:
         before = now - timedelta(days=settings.closed_records_days)
         yield DeadLetter.id, (DeadLetter.state != "open") & (DeadLetter.closed_at < before)

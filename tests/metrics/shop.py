@@ -74,6 +74,12 @@ def store(database: Database, sales: Sequence[Sale], zone: ZoneInfo, *, offset: 
     assert written.accepted == len(sales)
 
 
+def store_one_by_one(database: Database, sales: Sequence[Sale], zone: ZoneInfo, *, offset: int) -> None:
+    """As `store`, each in a batch of its own."""
+    for place, sale in enumerate(sales):
+        store(database, [sale], zone, offset=offset + place)
+
+
 def table(sales: Sequence[Sale]) -> pd.DataFrame:
     """One row a line, in stored integers, with `product` as the id."""
     frame = pd.DataFrame([sale._asdict() for sale in sales])

@@ -6,15 +6,18 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
+from sqlalchemy import delete
 
 from nebuloviz.db import Database
 from nebuloviz.metrics.customer_sets import HOURS, build
 from nebuloviz.metrics.query import COMPARISONS, Filter, Grain, Query
 from nebuloviz.metrics.registry import DIMENSIONS, METRICS
+from nebuloviz.models import SaleRow
 from nebuloviz.services.frames import build_frame
 from tests.metrics import recount, shop
 from tests.metrics.shop import FIRST, NOW
 
+UTC_ZONE = ZoneInfo("UTC")
 ZONES = ("UTC", "Asia/Kolkata", "Asia/Kathmandu", "America/New_York", "Australia/Lord_Howe")
 VALUES = {
     "region": ("north", "south", ""),
@@ -113,9 +116,9 @@ def assert_equal(
         ), key
 
 
-def build_sets(database: Database, zone: ZoneInfo) -> None:
-    """The sets of customers of every other fortnight, so that answers mix them with facts."""
-    days = [(FIRST + timedelta(days=day)).date() for day in range(421) if day // 14 % 2]
+def build_sets(database: Database, zone: ZoneInfo, of: int = 2) -> None:
+    """The sets of customers of every other (third ..) fortnight, so that answers mix them with facts."""
+    days = [(FIRST + timedelta(days=day)).date() for day in range(421) if day // 14 % of]
     with database.transaction() as session:
         for column in ("", HOURS, "region", "category", "store"):
             build(session, column, days, zone)
@@ -127,7 +130,10 @@ class TestAFrame:
         zone, sales = ZoneInfo(installation), shop.lines(600, seed=7)
         shop.store(database, sales[:400], zone)
         build_sets(database, zone)
-        shop.store(database, sales[400:], zone, offset=400)  # some of the sets are stale by now
+        shop.store(database, sales[400:460], zone, offset=400)  # of many days: what some of the sets lack is not known
+        shop.store_one_by_one(database, sales[460:520], zone, offset=460)  # and of others it is
+        build_sets(database, zone, of=3)
+        shop.store_one_by_one(database, sales[520:], zone, offset=520)
         table = shop.table(sales)
 
         @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.generate])
@@ -139,6 +145,36 @@ class TestAFrame:
             assert_equal(found_in(frame.data, query), recount.recount(table, query, NOW))
 
         check()
+
+    @pytest.mark.parametrize("column", ["", HOURS, "category"])
+    def test_looks_only_for_customers_who_may_be_new(self, database: Database, column: str) -> None:
+        """Nobody could count again what is no longer there: the lines of the morning are deleted behind its back."""
+        day = datetime(2026, 11, 20, tzinfo=UTC)
+        sales = [
+            line._replace(sold_at=day + timedelta(hours=8 + place), customer_id=f"c{place}", category="all")
+            for place, line in enumerate(shop.lines(10, seed=3))
+        ]
+        shop.store(database, sales[:5], UTC_ZONE)
+        with database.transaction() as session:
+            build(session, column, [day.date()], UTC_ZONE)
+            session.execute(delete(SaleRow))
+        shop.store_one_by_one(database, sales[5:8], UTC_ZONE, offset=5)
+        asked = Query(
+            ("customers",),
+            day,
+            day + timedelta(hours=20) if column == HOURS else day + timedelta(days=1),
+            dimensions=("category",) if column == "category" else (),
+        )
+        with database.session() as session:
+            frame, missing = build_frame(session, asked, NOW, UTC_ZONE)
+        assert (frame.data["customers"].tolist(), missing) == ([8.0], {(column, day.date())})
+        with database.transaction() as session:
+            build(session, column, [day.date()], UTC_ZONE)
+            session.execute(delete(SaleRow))
+        shop.store_one_by_one(database, sales[8:], UTC_ZONE, offset=8)
+        with database.session() as session:
+            frame, missing = build_frame(session, asked, NOW, UTC_ZONE)
+        assert frame.data["customers"].tolist() == [10.0]
 
     def test_counts_an_order_once_that_lies_on_two_days_of_one_utc_hour(self, database: Database) -> None:
         zone = ZoneInfo("Asia/Kolkata")  # its days begin at half past

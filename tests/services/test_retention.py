@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from nebuloviz.db import Database
-from nebuloviz.models import BrowserSession, DeadLetter, IngestMinute, PasswordLink, RefreshToken, User
+from nebuloviz.models import BrowserSession, DayArrival, DeadLetter, IngestMinute, PasswordLink, RefreshToken, User
 from nebuloviz.services import retention
 from nebuloviz.services.interfaces import InstallationSettings
 from nebuloviz.services.retention import Retention
@@ -38,11 +38,15 @@ def filled(database: Database) -> Database:
         states = [("open", 29), ("open", 30), ("retried", 9), ("retried", 10), ("discarded", 11)]
         session.add_all(letter(number, *state) for number, state in enumerate(states))
         session.add_all(IngestMinute(minute=NOW - timedelta(days=days), topic="sales") for days in (4, 5, 6))
+        session.add_all(
+            DayArrival(day=(NOW - timedelta(days=days)).date(), version=1, since=NOW - timedelta(days=days))
+            for days in (3, 4)
+        )
     return database
 
 
 def counts(database: Database) -> list[int]:
-    tables = (BrowserSession, RefreshToken, PasswordLink, DeadLetter, IngestMinute)
+    tables = (BrowserSession, RefreshToken, PasswordLink, DeadLetter, IngestMinute, DayArrival)
     with database.session() as session:
         return [session.scalar(select(func.count()).select_from(table)) or 0 for table in tables]
 
@@ -56,7 +60,7 @@ def run(database: Database, settings: InstallationSettings) -> int:
 
 def test_deletes_what_the_settings_say(filled: Database) -> None:
     run(filled, SETTINGS)
-    assert counts(filled) == [1, 1, 1, 2, 2]
+    assert counts(filled) == [1, 1, 1, 2, 2, 1]
     with filled.session() as session:
         kept = {(row.state, row.offset) for row in session.scalars(select(DeadLetter))}
     assert kept == {("open", 0), ("retried", 2)}
@@ -64,10 +68,10 @@ def test_deletes_what_the_settings_say(filled: Database) -> None:
 
 def test_keeps_records_and_pace_for_ever_by_default(filled: Database) -> None:
     run(filled, InstallationSettings())
-    assert counts(filled) == [1, 1, 1, 5, 3]
+    assert counts(filled) == [1, 1, 1, 5, 3, 1]
 
 
 def test_deletes_all_of_it_in_small_steps(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "BATCH", 1)
     assert run(filled, SETTINGS) > 2
-    assert counts(filled) == [1, 1, 1, 2, 2]
+    assert counts(filled) == [1, 1, 1, 2, 2, 1]
