@@ -176,6 +176,20 @@ class TestAFrame:
             frame, missing = build_frame(session, asked, NOW, UTC_ZONE)
         assert frame.data["customers"].tolist() == [10.0]
 
+    def test_looks_for_all_customers_where_it_is_not_known_who_is_new(self, database: Database) -> None:
+        day = datetime(2026, 11, 20, tzinfo=UTC)
+        known, *others = [
+            line._replace(sold_at=day - timedelta(days=max(place - 1, 0)), customer_id=f"c{place}")
+            for place, line in enumerate(shop.lines(7, seed=3))
+        ]
+        shop.store(database, [known], UTC_ZONE)
+        with database.transaction() as session:
+            build(session, "", [day.date()], UTC_ZONE)
+        shop.store(database, others, UTC_ZONE, offset=1)  # of six days, the first of which is that of the set
+        with database.session() as session:
+            frame, _ = build_frame(session, Query(("customers",), day, day + timedelta(days=1)), NOW, UTC_ZONE)
+        assert frame.data["customers"].tolist() == [2.0]
+
     def test_counts_an_order_once_that_lies_on_two_days_of_one_utc_hour(self, database: Database) -> None:
         zone = ZoneInfo("Asia/Kolkata")  # its days begin at half past
         midnight = datetime(2026, 11, 19, 18, 30, tzinfo=UTC)
