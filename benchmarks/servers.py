@@ -7,6 +7,10 @@ from tests.servers import PostgresServer
 
 
 class DeployedPostgres(PostgresServer):
-    """PostgreSQL with the memory that deploy/compose.yaml gives it; as in the tests, it does not wait for the disk."""
+    """PostgreSQL as deploy/compose.yaml starts it: with its memory, and waiting for the disk with each commit."""
 
-    settings: ClassVar[Mapping[str, object]] = {**PostgresServer.settings, "shared_buffers": "512MB"}
+    settings: ClassVar[Mapping[str, object]] = {
+        "shared_buffers": "512MB",
+        "max_connections": 200,
+        "timezone": PostgresServer.settings["timezone"],
+    }
