@@ -35,13 +35,15 @@ def spare_arrow() -> None:
     modules = cast("dict[str, Any]", sys.modules)
     if "pandas" not in modules and "pyarrow" not in modules:
         modules["pyarrow"] = None  # as if it were not there
-        importlib.import_module("pandas")
-        del modules["pyarrow"]
+        try:
+            importlib.import_module("pandas")
+        finally:
+            del modules["pyarrow"]
 
 
 def settle() -> None:
     """Call it once all modules are loaded: what is there stays, and the collector walks through it no more."""
-    begin()  # for who did not come by the command line
+    begin()  # for who did not come by the command line or app.py
     gc.freeze()
 
 

@@ -15,11 +15,16 @@ _PEOPLE = r"user_?name|e_?mail|customer|phone|recipient"
 _NAME = rf"[\w-]{{0,40}}(?:{_SECRETS}|{_PEOPLE})[\w-]{{0,40}}"  # bounded, as it is looked for from every letter on
 _VALUE = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&"'<>(){}\[\]]+"""
 
+_HEADINGS = r"[A-Z]{4,}[ \d]*:|\[SQL|\(Background|Traceback|  File \"|The above|During "
+
 _NAMED = re.compile(_NAME, re.IGNORECASE)
 #: Each pattern, and what stands in its place.
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
-    # The lines in which a database quotes the row that it did not take, or where in it
-    (re.compile(r"^(DETAIL|CONTEXT|LINE \d+):.*$", re.MULTILINE), rf"\1: {HIDDEN}"),
+    # Where a database quotes the row that it did not take, or where in it: up to its next heading, as values may have several lines
+    (
+        re.compile(rf"^(DETAIL|CONTEXT|LINE \d+):.*?(?=\n(?:{_HEADINGS})|\Z)", re.MULTILINE | re.DOTALL),
+        rf"\1: {HIDDEN}",
+    ),
     # What Pydantic was given
     (re.compile(r"\binput_value=.*?(?=, input_type=|\]$)", re.MULTILINE), f"input_value={HIDDEN}"),
     (re.compile(r'(?<=://)([^/\s:@"]*):[^/\s"]*@'), rf"\1:{HIDDEN}@"),

@@ -20,11 +20,12 @@ from nebuloviz.observability import Health, HealthChecks, configure_logging, log
 
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    root, ours = logging.getLogger(), logging.getLogger("nebuloviz")
+    handlers, level, of_ours = root.handlers[:], root.level, ours.level
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+    ours.setLevel(of_ours)
 
 
 class Terminal(io.StringIO):

@@ -36,7 +36,7 @@ PRIVATE = "hunter2"  # stands for whatever must not be seen
         "mail to hunter2@example.com", "{'anna+hunter2@mail.example.co.uk': (550, b'no')}", "<hunter2@example.com>",
         "/welcome/hunter2?x=1", "eyJhbGciOi.eyJzdWIiOiIxIn0.hunter2",
         "ERROR\nDETAIL:  Key (username)=(hunter2) already exists.\n", 'COPY failed\nCONTEXT:  COPY sale, line 1: "hunter2"\n',
-        "LINE 1: SELECT 'hunter2'\n               ^",
+        "LINE 1: SELECT 'hunter2'\n               ^", "ERROR\nDETAIL:  Key (username)=(a\nhunter2) exists.\n\n[SQL: INSERT]",
         "  Input should be valid [type=int_parsing, input_value='hunter2', input_type=str]",
     ],
 )  # fmt: skip

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, except_, func, select, text, true
+from sqlalchemy import Select, delete, except_, func, select, text, true, update
 from sqlalchemy.orm import Session
 
 from nebuloviz.db import Database, dialect_of, insert
@@ -16,7 +16,7 @@ from nebuloviz.ingest.turns import take_turn
 from nebuloviz.metrics.calendar import ONE_DAY, day_ceiling, day_of, midnight, monday_ceiling, monday_floor
 from nebuloviz.metrics.kept import facts_since
 from nebuloviz.metrics.rollups import hour_column, recount_select, span_rows
-from nebuloviz.models import MEASURES, ROLLUPS, DayVersion, Installation, Rollup, SaleRow, SpreadOrder
+from nebuloviz.models import MEASURES, ROLLUPS, DayMembers, DayVersion, Installation, Rollup, SaleRow, SpreadOrder
 
 MAX_SHOWN = 1_000
 
@@ -102,7 +102,7 @@ def rebuild(database: Database, time_zone: str) -> None:
         take_turn(session.connection())
         if not database.is_sqlite:
             session.execute(text("SET LOCAL statement_timeout = 0"))
-        _demand_same_zone(session, time_zone)
+        moved = _moves(session, time_zone)
         days = _days(session, zone)
         session.merge(Installation(key=TIME_ZONE, value=time_zone))
         for rollup in ROLLUPS:
@@ -112,6 +112,9 @@ def rebuild(database: Database, time_zone: str) -> None:
                 counted = recount_select(rollup, spans, dialect_of(session))
                 names = ["bucket", *rollup.dimensions, *MEASURES]
                 session.execute(rollup.table.insert().from_select(names, counted))
+        if moved:  # what is known of the days of the old zone is not so of those that bear their names
+            session.execute(delete(DayMembers))
+            session.execute(update(DayVersion).values(version=DayVersion.version + 1))
         if days:
             _note_spread_orders(session, days)
             newer = insert(session, DayVersion).on_conflict_do_update(
@@ -120,14 +123,18 @@ def rebuild(database: Database, time_zone: str) -> None:
             session.execute(newer, [{"day": day_of(start, zone), "version": 1} for start, _ in days])
 
 
-def _demand_same_zone(session: Session, time_zone: str) -> None:
+def _moves(session: Session, time_zone: str) -> bool:
+    """Whether the days will be other ones; an error where they cannot."""
     settled = session.get(Installation, TIME_ZONE)
-    if facts_since(session) is not None and settled is not None and settled.value != time_zone:
+    if settled is None or settled.value == time_zone:
+        return False
+    if facts_since(session) is not None:
         message = (
             f"Old sale lines have been deleted, and their daily sums hold the days of {settled.value}: the time zone of this "
             "installation cannot change any more."
         )
         raise InvalidInput(message)
+    return True
 
 
 def _note_spread_orders(session: Session, days: list[tuple[datetime, datetime]]) -> None:

@@ -29,7 +29,7 @@ Cells = dict[Key, dict[str, int]]
 class Answer:
     """`cells` holds, by (number of the span, *dimension values), each measure as a stored integer; what is missing is 0.
 
-    `missing` are the sets of customers that would have been of use, had they been there and valid.
+    `missing` are the sets of customers that would have been of use, had they been there and new.
     """
 
     plan: Plan
@@ -98,7 +98,7 @@ def _take_off_surplus(session: Session, asked: Slice, part: Part, zone: ZoneInfo
 
 
 def _customers(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answer: Answer) -> None:
-    """From the sets of days and hours, and from facts what they do not hold: parts of hours, and days without valid sets."""
+    """From the sets of days and hours, and from facts what they do not hold: parts of hours, and days without such sets."""
     pieces = {reading.source: reading.pieces for reading in part.readings}
     customers = DistinctCustomers()
     left = list(pieces.get(FACTS, ()))

@@ -1,7 +1,7 @@
 """Who bought on each day: sets of customers as roaring bitmaps, so that distinct customers of any range are counted exactly and fast.
 
 A set is kept per day of the installation's zone and value of one dimension (or hour of the day), and holds each customer's number.
-It is made from facts, as of the day's version: arrivals make it older without touching it. What it lacks then is read from the
+It is made from facts, as of the day's version: arrivals make it old without touching it. What it lacks then is read from the
 moment on that the arrivals since began at; where that is not known, the set is of no use. The version is read before the facts, so
 a set is never older than it says.
 """
@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 from nebuloviz.db import dialect_of, insert
 from nebuloviz.metrics import sql
 from nebuloviz.metrics.calendar import ONE_DAY, ONE_HOUR, day_of, hour_ceiling, hour_floor, midnight
+from nebuloviz.metrics.kept import facts_since
 from nebuloviz.metrics.planner import FACTS, Key, Piece, Reading, Slice
 from nebuloviz.metrics.query import REST, FilterOperator
 from nebuloviz.models import CustomerNumber, DayArrival, DayMembers, DayVersion
@@ -79,7 +80,8 @@ def read_sets(
 ) -> tuple[set[Missing], list[Piece]]:
     """Add the sets of the whole days that `pieces` are made of.
 
-    Returns the days whose sets are missing or old, and what to read of facts.
+    Returns the days whose sets are missing or old, and what to read of facts. Where sales are stored between the two, the figure may
+    count some of them and not others; their day's version has changed by then, so it is made again.
     """
     column = column_of(asked)
     timeline = _Timeline(pieces)
@@ -157,8 +159,7 @@ def _sets_statement(n_days: int, filters: tuple[FilterOperator, ...], keep: bool
     if keep:
         wanted.append(kept.value.in_(bindparam("keep", expanding=True)))
     of_day = and_(kept.day == version.day, kept.dimension == column, kept.version == made, *wanted)
-    since, of_use = _lacking(version, made)
-    found = select(version.day, since, of_use, kept.value, kept.members).select_from(DayVersion)
+    found = select(version.day, *_lack_of(version, made), kept.value, kept.members).select_from(DayVersion)
     days = [
         and_(version.day >= bindparam(f"first_{n}", type_=Date), version.day <= bindparam(f"last_{n}", type_=Date))
         for n in range(n_days)
@@ -174,15 +175,19 @@ def _made_as_of(day: ColumnElement[date], column: str | BindParameter[str]) -> C
     return made.correlate_except(table).scalar_subquery()  # it stands in subqueries of subqueries
 
 
-def _lacking(
-    version: Any, made: ColumnElement[int | None]
-) -> tuple[ColumnElement[datetime | None], ColumnElement[bool]]:
-    """From which moment on sets made as of a version lack sales of the day, and whether all that came since is known."""
+class _Lack(NamedTuple):
+    """From which moment on sets lack sales of their day (NULL: none), and whether all that came since is known."""
+
+    since: ColumnElement[datetime | None]
+    of_use: ColumnElement[bool]
+
+
+def _lack_of(version: Any, made: ColumnElement[int | None]) -> _Lack:
     arrival = DayArrival.__table__.alias().c
     later = (arrival.day == version.day, arrival.version > made, arrival.version <= version.version)
     since = select(func.min(arrival.since)).where(*later).scalar_subquery()
     number = select(func.count()).where(*later).scalar_subquery()
-    return since.label("since"), (version.version == made + number).label("of_use")
+    return _Lack(since.label("since"), (version.version == made + number).label("of_use"))
 
 
 def _days_of(pieces: Sequence[Piece], zone: ZoneInfo) -> list[tuple[date, date]]:
@@ -223,19 +228,24 @@ def _key(asked: Slice, span: int, value: str) -> Key:
 def build(session: Session, column: str, days: Sequence[date], zone: ZoneInfo) -> None:
     """Make the sets of `days` (some `DAYS_AT_ONCE`) by `column` ('' for the total, or `HOURS`), in the caller's write transaction.
 
-    New customers get their numbers here. Days without sales, and those whose sets lack nothing, cost next to nothing, and those
-    that lack a little no more than that.
+    New customers get their numbers here. Days without sales, and those whose sets lack nothing, cost next to nothing; of those that
+    lack something no more sale lines are read than that. Sets that cannot be made any more, as lines of the day have been deleted,
+    stay as they are.
     """
     if dialect_of(session) == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(_BUILDERS_LOCK)))
     version = DayVersion.__table__.c
     made = _made_as_of(version.day, column)
-    since, of_use = _lacking(version, made)
     # Read before the facts, so that a set is never older than its version says
-    stale = select(version.day, version.version, since, of_use).where(
+    stale = select(version.day, version.version, *_lack_of(version, made)).where(
         version.day.in_(days), func.coalesce(made, -1) != version.version
     )
-    found = session.execute(stale.order_by(version.day)).all()
+    kept_since = facts_since(session)
+    found = [
+        row
+        for row in session.execute(stale.order_by(version.day))
+        if row.of_use or kept_since is None or midnight(row.day, zone) >= kept_since
+    ]
     if not found:
         return
     sets = _known(session, column, [row.day for row in found if row.of_use])

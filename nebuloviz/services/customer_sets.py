@@ -15,13 +15,13 @@ from sqlalchemy.exc import DBAPIError
 from nebuloviz.db import Database
 from nebuloviz.metrics.customer_sets import DAYS_AT_ONCE, Missing, build
 
-_PAUSE_SECONDS = 60.0  # the present day is stale after each arrival: not worth making again at once
+_PAUSE_SECONDS = 60.0  # those of the present day are old after each arrival: not worth making again at once
 
 _log = logging.getLogger(__name__)
 
 
 class CustomerSetBuilder:
-    """Builds the daily sets of customers that were found missing or stale, in one thread of its own, each at most once a minute."""
+    """Builds the daily sets of customers that were found missing or old, in one thread of its own, each at most once a minute."""
 
     def __init__(self, database: Database, zone: ZoneInfo, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database

@@ -14,6 +14,7 @@ from nebuloviz.db import Database, rows_changed
 from nebuloviz.models import (
     BrowserSession,
     DayArrival,
+    DayVersion,
     DeadLetter,
     IngestMinute,
     NotificationMessage,
@@ -23,10 +24,10 @@ from nebuloviz.models import (
 from nebuloviz.services.interfaces.installation import InstallationSettings, Live
 
 BATCH = 2_000
-#: So long after a day is over it is no longer asked what was new of it.
-_ARRIVALS_KEPT = timedelta(days=3)
+#: Sets of customers that are older, in batches or in time, are made anew as a whole: that costs, and harms nothing.
+_ARRIVALS_KEPT, _ARRIVALS_AGE = 10_000, timedelta(days=3)
 
-#: A column that tells rows apart, and which of them have had their time.
+#: A column that tells rows apart, or nearly so, and which of them have had their time.
 Due = tuple[InstrumentedAttribute[Any], ColumnElement[bool]]
 
 
@@ -41,7 +42,7 @@ class Retention:
     def step(self) -> bool:
         """A batch of each kind; whether there may be more."""
         deleted = [self._delete(*due) for due in _due(self._live(), self._now())]
-        return max(deleted) == BATCH
+        return max(deleted) >= BATCH  # rows may share what tells them apart from most others
 
     def _delete(self, key: InstrumentedAttribute[Any], condition: ColumnElement[bool]) -> int:
         with self._database.session() as reading:
@@ -56,7 +57,9 @@ def _due(settings: InstallationSettings, now: datetime) -> Iterator[Due]:
     yield BrowserSession.token_hash, BrowserSession.expires_at <= now
     yield RefreshToken.token_id, RefreshToken.expires_at <= now
     yield PasswordLink.token_hash, PasswordLink.expires_at <= now
-    yield DayArrival.day, DayArrival.day < (now - _ARRIVALS_KEPT).date()
+    newest = select(DayVersion.version).where(DayVersion.day == DayArrival.day).scalar_subquery()
+    many = DayArrival.version < newest - _ARRIVALS_KEPT
+    yield DayArrival.since, many | (DayArrival.day < (now - _ARRIVALS_AGE).date())
     if settings.closed_records_days:
         before = now - timedelta(days=settings.closed_records_days)
         yield DeadLetter.id, (DeadLetter.state != "open") & (DeadLetter.closed_at < before)

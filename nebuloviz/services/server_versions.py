@@ -14,12 +14,13 @@ OLDEST = {"Kafka": "3.9", "PostgreSQL": "15", "Redis": "7.0", "SQLite": "3.35"}
 def advice(server: str, version: str) -> str:
     """What to do about `server` at `version`, in the reader's language; '' where it is new enough, or does not say.
 
-    >>> advice("Redis", "7.0.15"), advice("PostgreSQL", "17.2 (Debian 17.2-1)"), advice("Kafka", "")
+    >>> advice("Redis", "7.0.15"), advice("PostgreSQL", "17.2 (Debian 17.2-1)"), advice("Kafka", "unknown")
     ('', '', '')
     >>> "7.0" in advice("Redis", "6.2.14")
     True
     """
-    if not version or _numbers(version) >= _numbers(OLDEST[server]):
+    numbers = _numbers(version)
+    if not numbers or numbers >= _numbers(OLDEST[server]):
         return ""
     return _(
         "It is older than {oldest}, the oldest that NebuloViz is made for: upgrade it.",

@@ -31,15 +31,16 @@ def protected_callback(
 ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """`dash.callback` for those whose role includes `permission`; the guard gives all others 403. Returns the bare function.
 
-    What a press answers reaches the page although its button is drawn anew meanwhile.
+    What a press answers (a callback of clicks alone, with `prevent_initial_call`) reaches the page although its button is drawn anew
+    meanwhile. What it draws may hold no input of a callback that Dash should call as soon as it is there: it does not.
     """
-    told = _told_apart(dependencies)
+    aside = _outputs_sent_aside(dependencies) if options.get("prevent_initial_call") else []
 
     def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
         @functools.wraps(function)
         def protected(*args: _P.args, **kwargs: _P.kwargs) -> Any:
             answer = function(*args, **kwargs)
-            return _tell(told, answer) if told else answer
+            return _send_aside(aside, answer) if aside else answer
 
         protected.required_permission = permission  # type: ignore[attr-defined]  # read by `required_permission`
         dash.callback(*dependencies, **options)(protected)
@@ -48,8 +49,8 @@ def protected_callback(
     return decorate
 
 
-def _told_apart(dependencies: Sequence[Any]) -> list[Output]:
-    """The outputs that are set apart from the callback's own answer: those of a press, where each is one known component.
+def _outputs_sent_aside(dependencies: Sequence[Any]) -> list[Output]:
+    """The outputs of a press, where each is one known component.
 
     Dash asks a callback again when one of its buttons is drawn anew, and then throws away an answer that is still on its way:
     the work would be done, and nothing would say so.
@@ -60,7 +61,7 @@ def _told_apart(dependencies: Sequence[Any]) -> list[Output]:
     return outputs if presses and all(isinstance(each.component_id, str) for each in outputs) else []
 
 
-def _tell(outputs: Sequence[Output], answer: Any) -> Any:
+def _send_aside(outputs: Sequence[Output], answer: Any) -> Any:
     if answer is no_update:
         return no_update
     for output, value in zip(outputs, answer if len(outputs) > 1 else [answer], strict=True):

@@ -132,8 +132,8 @@ def test_sigterm_in_the_middle_ends_the_command_cleanly_and_another_goes_on(
     }
     command = [sys.executable, "-m", "nebuloviz", "ingest"]
     with subprocess.Popen(command, cwd=ROOT, env=environment | {VARIABLE: "after_facts:1:stop"}) as process:
-        _, status = os.waitpid(process.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(status)
+        stopped = os.WUNTRACED | os.WNOHANG
+        wait_for(lambda: os.WIFSTOPPED(os.waitpid(process.pid, stopped)[1]), "it is within a batch")
         process.terminate()
         process.send_signal(signal.SIGCONT)
         took = wait_for(lambda: process.poll() is not None, "it ends", 10)

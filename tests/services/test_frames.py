@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from sqlalchemy import delete
 
 from nebuloviz.db import Database
+from nebuloviz.ingest.recount import rebuild
+from nebuloviz.metrics.calendar import ONE_DAY, midnight
 from nebuloviz.metrics.customer_sets import HOURS, build
 from nebuloviz.metrics.query import COMPARISONS, Filter, Grain, Query
 from nebuloviz.metrics.registry import DIMENSIONS, METRICS
@@ -189,6 +191,26 @@ class TestAFrame:
         with database.session() as session:
             frame, _ = build_frame(session, Query(("customers",), day, day + timedelta(days=1)), NOW, UTC_ZONE)
         assert frame.data["customers"].tolist() == [2.0]
+
+    def test_a_day_of_another_zone_is_another_day(self, database: Database) -> None:
+        elsewhere, day = ZoneInfo("America/New_York"), date(2026, 11, 20)
+        early, late = (
+            line._replace(sold_at=datetime(2026, 11, 20, hour, tzinfo=UTC), customer_id=f"at {hour}")
+            for hour, line in zip((2, 12), shop.lines(2, seed=1), strict=True)
+        )
+        asked = Query(("customers",), midnight(day, elsewhere), midnight(day + ONE_DAY, elsewhere))
+        shop.store(database, [early], UTC_ZONE)
+        rebuild(database, "UTC")  # that is its zone
+        with database.transaction() as session:
+            build(session, "", [day], UTC_ZONE)
+        rebuild(database, elsewhere.key)  # there it is still the evening before
+        with database.session() as session:
+            assert build_frame(session, asked, NOW, elsewhere)[0].data["customers"].tolist() == [0.0]
+        shop.store(database, [late], elsewhere, offset=1)
+        with database.transaction() as session:
+            build(session, "", [day], elsewhere)
+        with database.session() as session:
+            assert build_frame(session, asked, NOW, elsewhere)[0].data["customers"].tolist() == [1.0]
 
     def test_counts_an_order_once_that_lies_on_two_days_of_one_utc_hour(self, database: Database) -> None:
         zone = ZoneInfo("Asia/Kolkata")  # its days begin at half past

@@ -6,16 +6,17 @@ from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import delete, func, select, text
 
 from nebuloviz.cache import Cache
 from nebuloviz.db import Database
 from nebuloviz.errors import InvalidInput, InvalidQuery
 from nebuloviz.ingest.recount import differences, rebuild
 from nebuloviz.ingest.sinks import DatabaseSink
+from nebuloviz.metrics.customer_sets import build
 from nebuloviz.metrics.kept import facts_since
 from nebuloviz.metrics.query import Grain, Query
-from nebuloviz.models import DeadLetter, IngestOffset, SaleRow, SpreadOrder
+from nebuloviz.models import DayArrival, DeadLetter, IngestOffset, SaleRow, SpreadOrder
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services.data import SalesDataService
 from nebuloviz.services.interfaces import InstallationSettings
@@ -141,6 +142,22 @@ def test_known_sales_are_still_known_and_new_ones_come_too_late(filled: Database
         assert (offset.n_duplicate, offset.n_rejected) == (50, 1)
         assert session.scalars(select(DeadLetter.reason)).one() == "too_late"
     assert answers(filled) == before
+
+
+def test_who_bought_on_a_day_that_was_cut_through_is_not_counted_from_the_rest_of_it(filled: Database) -> None:
+    """A late sale of that day is stored, and by the time somebody asks it is not known any more from when on it is new."""
+    finish(roll_off(filled))
+    late = {"sale_id": "late", "order_id": "late", "customer_id": "late", "sold_at": "2026-02-01T10:00:00Z"}
+    write(DatabaseSink(filled, ZONE), [orjson.dumps({**orjson.loads(SOLD[0]), **late})])
+    with filled.transaction() as session:
+        session.execute(delete(DayArrival))
+    day = datetime(2026, 2, 1, tzinfo=ZONE)  # which begins an hour before the lines that are kept
+    question = query(day, day + timedelta(days=1), "customers")
+    for _ in range(2):
+        with pytest.raises(InvalidQuery):
+            answers(filled, [question])
+        with filled.transaction() as session:
+            build(session, "", [day.date()], ZONE)
 
 
 def test_a_rebuild_leaves_what_it_cannot_make_anew(filled: Database) -> None:
