@@ -310,6 +310,11 @@ CHARTS: dict[str, Callable[[Asking], ChartView]] = {
 }
 
 
+def _newest_of(asked: Asking) -> object:
+    """What the newest sales and alerts go by: not by a range that runs up to now, for they are in it, or older ones go on."""
+    return asked.state.filters, asked.over()
+
+
 @protected_callback(
     Permission.SALES_READ,
     Output("overview-ticker", "children"),
@@ -327,7 +332,7 @@ def newest_sales(_stamp: str, search: str | None, known: str | None) -> tuple[An
             return {line.sale_id: ticker_parts(line, asked.now) for line in lines}
 
         def build() -> Any:
-            rows = asked.kept("newest sales", draw, of=asked.state.filters)
+            rows = asked.kept("newest sales", draw, of=_newest_of(asked))
             return views.latest_sales(rows, known), next(iter(rows), "")
 
         answer = part_answer(build)
@@ -345,17 +350,19 @@ def newest_alerts(_stamp: str, search: str | None) -> Any:
     with asking(search) as asked:
 
         def newest(asked: Asking) -> dict[str, Any]:
-            active = AlertFilter(states=("open", "acknowledged"))
+            start, end = asked.over() or (None, None)
+            active = AlertFilter(("open", "acknowledged"), start=start, end=end, filters=asked.state.filters)
             found = ask(services().alerts.list, active, None, views.FEED_ITEMS).items
             return {"feed": views.alert_feed(found, asked.now)} if found else {}
 
         def nothing(asked: Asking) -> dict[str, Any]:
             start, end = bounds(asked.state, asked.now)
-            resolved = ask(services().alerts.counts, AlertFilter(start=start, end=end))["resolved"]
+            which = AlertFilter(start=start, end=end, filters=asked.state.filters)
+            resolved = ask(services().alerts.counts, which)["resolved"]
             return {"feed": views.no_alerts(asked.state, resolved, ask(services().alerts.detectors), running())}
 
         def build() -> Any:
-            found = asked.kept("newest alerts", newest, of="")
+            found = asked.kept("newest alerts", newest, of=_newest_of(asked))
             return (found or asked.kept("no alerts", nothing))["feed"]
 
         return part_answer(build)

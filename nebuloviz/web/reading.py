@@ -21,7 +21,7 @@ from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import AlertFilter, AlertView, Forecast, Frame, PlannedTime
 from nebuloviz.web.context import ask, drawn, may, services
 from nebuloviz.web.figures import Style
-from nebuloviz.web.question import AHEAD, comparison_words, looks_ahead, query_of, without_own_filter
+from nebuloviz.web.question import AHEAD, bounds, comparison_words, looks_ahead, query_of, without_own_filter
 from nebuloviz.web.state import PageState
 from nebuloviz.web.theme import Theme
 from nebuloviz.web.views.notifications import segment_words
@@ -90,10 +90,15 @@ class Asking:
         query = self.query(grain="hour", comparison=None)
         return query.with_(start=max(query.start, query.end - timedelta(weeks=13)))
 
+    def over(self) -> tuple[datetime, datetime] | None:
+        """The range, as [start, end), where it is over; None where it runs up to now."""
+        start, end = bounds(self.state, self.now)
+        return (start, end) if end <= self.now else None
+
     def lately(self) -> Query:
-        """The newest sales that pass the filters, whatever the range."""
-        tomorrow = self.now + timedelta(days=1)
-        return self.query(start=self.now - timedelta(days=7), end=tomorrow, comparison=None)
+        """The newest sales that pass the filters: of the range where it is over, else of these days, however far it goes back."""
+        start, end = self.over() or (self.now - timedelta(days=7), self.now + timedelta(days=1))
+        return self.query(start=start, end=end, comparison=None)
 
     def frame(self, query: Query) -> Frame:
         return ask(services().data.frame, query)
@@ -135,7 +140,7 @@ class Asking:
 
     def alerts(self, query: Query) -> Sequence[AlertView]:
         """What was unusual in the metric and range of `query`, for those who may see alerts."""
-        about = AlertFilter(metrics=query.metrics, start=query.start, end=query.end)
+        about = AlertFilter(metrics=query.metrics, start=query.start, end=query.end, filters=query.filters)
         return ask(services().alerts.list, about, None, 200).items if may(Permission.ALERTS_READ) else ()
 
     def planned(self, query: Query, coming: Forecast | None = None) -> Sequence[PlannedTime]:

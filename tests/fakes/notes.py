@@ -37,10 +37,12 @@ class FakeInsights(AIInsights):
 
     findings: Sequence[Insight] = ()
     failure: NebuloVizError | None = None
+    asked: list[Query] = field(default_factory=list)
 
     def insights(self, session: Session, actor: Actor, query: Query, limit: int = 5) -> Sequence[Insight]:
         if self.failure:
             raise self.failure
+        self.asked.append(query)
         return sorted(self.findings, key=lambda each: -each.weight)[:limit]
 
     def digest(

@@ -13,6 +13,7 @@ from dash.exceptions import PreventUpdate
 
 from nebuloviz.db import Database
 from nebuloviz.errors import InvalidQuery, Unavailable
+from nebuloviz.metrics.query import Filter
 from nebuloviz.services.interfaces import DetectorView, Freshness, ImportView, Insight
 from nebuloviz.web.charts import chart_answer
 from nebuloviz.web.question import query_of
@@ -307,6 +308,79 @@ class TestClicks:
         browser.triggers(f"{TREND}.clickData", data)
         page.click([data], "")
         assert browser.props[TREND] == {"clickData": None}
+
+
+class TestAFilter:
+    """Whatever was chosen, no part of the page goes on about something else."""
+
+    FILTER = "f.channel=online"
+
+    @pytest.mark.parametrize(
+        "of", ["tiles", "findings", "trend", "by-category", "by-store", "products", "shares", "heat"]
+    )
+    def test_is_in_every_question_about_figures(self, page: Any, shop: Shop, of: str) -> None:
+        build = page.PARTS.get(of) or partial(page.chart, of=of)
+        part(build, f"?range=7d&{self.FILTER}")
+        asked = [query for query in (*shop.data.asked, *shop.insights.asked) if query.metrics != ("lines",)]
+        assert asked
+        assert [query.filters for query in asked] == [(Filter("channel", "in", ("online",)),)] * len(asked)
+
+    def test_leaves_bars_by_itself_whole_so_that_another_can_be_chosen(self, page: Any, shop: Shop) -> None:
+        part(partial(page.chart, of="by-channel"), f"?range=7d&{self.FILTER}&f.store=301")
+        assert shop.data.asked[-1].filters == (Filter("store", "in", ("301",)),)
+
+    def test_holds_for_the_newest_sales(self, page: Any, shop: Shop) -> None:
+        _rows, newest = page.newest_sales("", f"?{self.FILTER}", None)
+        online = shop.data.lines[shop.data.lines["channel"] == "online"].sort_values("sold_at")
+        assert newest == online["sale_id"].iloc[-1]
+
+    def test_holds_for_the_newest_alerts(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        shop.alerts.alerts = {5: alert(5), 6: alert(6, series="revenue|store=301", dimensions={"store": "301"})}
+        whole, dairy = (drawn(page.newest_alerts("", search)) for search in ("", "?f.category=Dairy"))
+        assert ("/alerts/5" in whole, "/alerts/6" in whole) == (True, True)
+        assert ("/alerts/5" in dairy, "/alerts/6" in dairy) == (True, False)
+
+    def test_that_leaves_no_alert_is_named(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        start = shop.data.now - timedelta(days=2)
+        shop.alerts.alerts = {5: alert(5, state="resolved", bucket_start=start, bucket_end=start + timedelta(hours=2))}
+        assert "No alerts match Category: Meat" in drawn(page.newest_alerts("", "?range=7d&f.category=Meat"))
+        assert "1 alert of this range is resolved" in drawn(page.newest_alerts("", "?range=7d&f.category=Dairy"))
+
+    @pytest.mark.parametrize("search", ["?from={day}&to={day}", "?from={start}&to={end}"])
+    def test_on_time_that_is_over_holds_for_the_newest_of_both(
+        self, page: Any, shop: Shop, drawn: Drawn, search: str
+    ) -> None:
+        end = shop.data.now.replace(hour=0, minute=0, second=0, microsecond=0)
+        start = end - timedelta(days=1)
+        texts = [moment.isoformat().replace("+00:00", "Z") for moment in (start, end)]
+        asked = search.format(day=start.date(), start=texts[0], end=texts[1])
+        _rows, newest = page.newest_sales("", asked, None)
+        then = shop.data.lines[shop.data.lines["sold_at"].between(start, end, inclusive="left")].sort_values("sold_at")
+        assert newest == then["sale_id"].iloc[-1]
+        before = {"bucket_start": start - timedelta(hours=5), "bucket_end": start - timedelta(hours=4)}
+        within = {"bucket_start": start + timedelta(hours=5), "bucket_end": start + timedelta(hours=6)}
+        shop.alerts.alerts = {5: alert(5, **before), 6: alert(6, **within)}
+        assert [f"/alerts/{number}" in drawn(page.newest_alerts("", asked)) for number in (5, 6)] == [False, True]
+
+    def test_on_time_up_to_now_leaves_what_still_goes_on(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        shop.alerts.alerts = {5: alert(5, bucket_start=shop.data.now - timedelta(days=3))}
+        assert "/alerts/5" in drawn(page.newest_alerts("", "?range=today"))
+
+    def test_keeps_nobody_from_what_others_ask(
+        self, page: Any, shop: Shop, drawn: Drawn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is drawn once for all is drawn for each question of its own."""
+        known: dict[tuple[str, str], Any] = {}
+
+        def view(_session: Any, _actor: Any, stamp: str, name: str, draw: Callable[[], Any]) -> Any:
+            return known[stamp, name] if (stamp, name) in known else known.setdefault((stamp, name), draw())
+
+        monkeypatch.setattr(shop.data, "view", view)  # the double draws again for everybody
+        shop.alerts.alerts = {5: alert(5)}
+        for search in ("", "?f.category=Meat", "?from=2026-01-05&to=2026-01-06"):
+            assert ("/alerts/5" in drawn(page.newest_alerts("", search))) is (not search)
+        newest = [page.newest_sales("", search, None)[1] for search in ("", "?f.channel=online", "?f.channel=shop")]
+        assert len({*newest}) == 2  # one channel has the newest sale of all
 
 
 class TestTheAgeOfTheTiles:

@@ -13,7 +13,8 @@ from nebuloviz.i18n import lazy
 from nebuloviz.web.components.basic import given
 from nebuloviz.web.figures import Style
 from nebuloviz.web.figures.base import drawing
-from nebuloviz.web.reading import as_json
+from nebuloviz.web.reading import Asking, as_json
+from nebuloviz.web.state import PageState
 
 
 def figure() -> Any:
@@ -42,6 +43,24 @@ def written(value: Any) -> Any:
 )
 def test_says_the_same_as_dash_does(value: Any) -> None:
     assert written(value) == json.loads(to_json_plotly(value))
+
+
+@pytest.mark.parametrize(
+    ("search", "over"),
+    [
+        ("", False),
+        ("?range=today", False),
+        ("?range=all", False),
+        ("?range=yesterday", True),
+        ("?from=2026-11-20&to=2026-11-21", True),
+        ("?from=2026-11-20&to=2026-11-22", False),
+        ("?from=2026-11-22T10:00:00Z&to=2026-11-22T12:00:00Z", True),
+        ("?from=2026-11-22T10:00:00Z&to=2026-11-22T12:00:01Z", False),
+    ],
+)
+def test_a_range_is_over_once_its_end_has_passed(search: str, over: bool) -> None:
+    asked = Asking(PageState.from_search(search), "light", datetime(2026, 11, 22, 12, tzinfo=UTC))
+    assert (asked.over() is not None) is over
 
 
 def test_what_is_written_already_is_taken_as_it_is() -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _, format_date, format_datetime, local, mid_sentence, relative
+from nebuloviz.i18n import _, format_date, format_datetime, listed, local, mid_sentence, relative
 from nebuloviz.metrics.registry import METRICS, Metric, dimension, metric
 from nebuloviz.services.interfaces import (
     OTHER,
@@ -39,7 +39,7 @@ from nebuloviz.web.figures import (
     with_planned,
     with_unit,
 )
-from nebuloviz.web.question import comparison_words
+from nebuloviz.web.question import comparison_words, filter_words
 from nebuloviz.web.state import PageState
 from nebuloviz.web.views import ahead, calendar, common
 from nebuloviz.web.views.alerts import resolved_words
@@ -250,7 +250,7 @@ def alert_feed(alerts: Sequence[AlertView], now: datetime) -> list[Component]:
 def no_alerts(
     state: PageState, resolved: int, detectors: Sequence[DetectorView], imports: Sequence[ImportView]
 ) -> list[Component]:
-    """Why there is no alert to show: nobody watches yet, or those of the range are resolved, or nothing was unusual."""
+    """Why there is no alert to show: nobody watches yet, those there were are resolved, none passes, or nothing was unusual."""
     every = link_button(_("All alerts"), "/alerts", icon_name="bell", kind="quiet")
     if not any(detector.version for detector in detectors):
         later = (
@@ -259,6 +259,10 @@ def no_alerts(
             else _("What is normal is learned from four weeks of sales; watching begins then.")
         )
         return [empty_state(_("Not watched yet"), icon_name="hourglass-split", hint=later), every]
+    if not resolved and state.filters:
+        title = _("No alerts match {filters}", filters=listed(filter_words(state.filters)))
+        hint = _("Take a filter away or choose a longer range.")
+        return [empty_state(title, icon_name="check2-circle", hint=hint), every]
     if not resolved:
         return [feed([]), every]
     words = resolved_words(resolved)
