@@ -12,6 +12,27 @@
 
   document.addEventListener("visibilitychange", rest);
 
+  /* ------------------------------------------------------------ Files */
+
+  /* A file has the order of the grid that its link stands above, once a reader has given it one. */
+  function order(event) {
+    const link = event.target.closest ? event.target.closest(".nv-card a[href*='/export/']") : null;
+    if (!link) {
+      return;
+    }
+    const heads = link.closest(".nv-card").querySelectorAll(".ag-header-cell:is([aria-sort='ascending'], [aria-sort='descending'])");
+    const sorted = Array.from(heads).find((head) => head.offsetParent);
+    const url = new URL(link.href);
+    url.searchParams.delete("sort");
+    if (sorted) {
+      const falling = sorted.getAttribute("aria-sort") === "descending" ? "-" : "";
+      url.searchParams.set("sort", falling + sorted.getAttribute("col-id"));
+    }
+    link.setAttribute("href", url.pathname + url.search);
+  }
+
+  ["click", "auxclick", "contextmenu"].forEach((kind) => document.addEventListener(kind, order, true));
+
   /* ------------------------------------------------------------ Menus */
 
   function closeMenus(except) {

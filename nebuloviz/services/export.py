@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import xlsxwriter
 
-from nebuloviz.i18n import _, lazy
+from nebuloviz.i18n import _, lazy, percent
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import dimension, metric
 from nebuloviz.services.interfaces import Frame, FrameColumn, SaleLine
@@ -180,18 +180,37 @@ def _frame_column(column: FrameColumn, frame: Frame) -> Column:
         return Column(_("Time ({zone})", zone=frame.query.time_zone), kind)
     if column.type == "boolean":
         return Column(_("Unfinished"), "boolean")
+    if name == "planned":
+        return Column(_("Calendar"), "text")
     if column.type == "text":
         label = dimension(name).label
         return Column(_("{dimension} (name)", dimension=label) if suffix else str(label), "text")
-    label = metric(name).label
-    return Column(_("{metric} (comparison)", metric=label) if suffix else str(label), "number", column.unit)
+    return Column(_figure_heading(str(metric(name).label), suffix), "number", column.unit)
+
+
+def _figure_heading(label: str, suffix: str) -> str:
+    """What stands above a metric's figures, or above what `suffix` says of them."""
+    headings = {
+        "": label,
+        "comparison": _("{metric} (comparison)", metric=label),
+        "low": _("{metric} (expected, from)", metric=label),
+        "high": _("{metric} (expected, to)", metric=label),
+        "ahead_value": _("{metric} (forecast)", metric=label),
+    }
+    if suffix in headings:
+        return headings[suffix]
+    _ahead, end, level = suffix.split("_")
+    often = percent(int(level) / 100, 0)
+    if end == "low":
+        return _("{metric} (forecast, {percent} of the time from)", metric=label, percent=often)
+    return _("{metric} (forecast, {percent} of the time to)", metric=label, percent=often)
 
 
 def _frame_cells(data: pd.DataFrame, column: FrameColumn) -> list[Any]:
     values = data[column.name]
     if column.type == "time":
         return [moment.to_pydatetime().replace(tzinfo=None) for moment in values]
-    if column.type == "text":
+    if column.type == "text" and column.name != "planned":
         return [value_label(value) for value in values]
     return list(values.tolist())
 

@@ -155,8 +155,9 @@ def week_matrix(data: pd.DataFrame, slug: str) -> Matrix:
 
 
 def largest(data: pd.DataFrame, dimensions: Sequence[str], measured: str, top: int) -> pd.DataFrame:
-    """The rows of the `top` values of each dimension that are largest."""
+    """The rows of the `top` values of each dimension that are largest; 'Other' is none of them."""
     for slug in dimensions:
+        data = data[data[slug] != OTHER]
         sums = data.groupby(slug, observed=True)[measured].sum()
         data = data[data[slug].isin(sums.nlargest(top).index)]
     return data

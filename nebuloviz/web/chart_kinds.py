@@ -94,7 +94,8 @@ class Chart:
     `suits` says for which questions; the first chart of `CHARTS` that suits is the usual one. `draw` gives a figure, or a
     component to stand in its place. `icon` is a name of Bootstrap Icons. `metrics` is 2 for a chart of one metric against
     another (see `pair`); `expected` asks for the range that is normal, where the question is one line over time.
-    `shape` says how its table and its file arrange the rows, where that is not a row of the answer a line.
+    `shape` says how its table and its file arrange the rows, where that is not a row of the answer a line. A chart that `spares`
+    draws no 'Other' that would press all else to the floor: what that comes to is told in words.
     """
 
     slug: str
@@ -106,6 +107,7 @@ class Chart:
     title: Callable[[PageState], str] = usual_title
     metrics: int = 1
     expected: bool = False
+    spares: bool = False
     shape: Callable[[PageState], Shape | None] = lambda _state: None
 
 
@@ -128,17 +130,11 @@ def additive(state: PageState) -> bool:
 def _compared_query(asked: Asking, state: PageState) -> Query:
     order = f"-{state.metric}"
     if len(state.by) == 2 and not state.over_time:
-        return asked.query(dimensions=state.by, limit=MOST_COMBINATIONS, order=order)
+        return asked.query(dimensions=state.by, limit=MOST_COMBINATIONS, other=additive(state), order=order)
     if not state.by:
         return asked.query(grain="fitting")
     split = {"dimensions": state.by[:1], "limit": state.top, "other": additive(state), "order": order}
     return asked.query(grain="fitting", **split) if state.over_time else asked.query(**split)
-
-
-def _line_query(asked: Asking, state: PageState) -> Query:
-    """Without 'Other': side by side, the rest of hundreds of values would press all others to the floor."""
-    query = usual_query(asked, state)
-    return query.with_(other=False) if state.by else query
 
 
 def _heat_query(asked: Asking, state: PageState) -> Query:
@@ -203,7 +199,7 @@ def _table(of: Drawing) -> Component:
 
 
 CHARTS: list[Chart] = [
-    Chart("line", lazy("Line"), "graph-up", lambda state: state.over_time, _line, ask=_line_query, expected=True),
+    Chart("line", lazy("Line"), "graph-up", lambda state: state.over_time, _line, expected=True, spares=True),
     Chart(
         "area",
         lazy("Area"),

@@ -30,8 +30,11 @@ from nebuloviz.services.interfaces import AuditAction, AuditFilter, Frame, SaleL
 from nebuloviz.services.shown import SHAPES, Shape, matrix_of
 from nebuloviz.web.access import route
 from nebuloviz.web.context import act, ask, installation, services
-from nebuloviz.web.state import DEFAULT_TOP, TOPS
+from nebuloviz.web.reading import asking
+from nebuloviz.web.state import DEFAULT_TOP, TOPS, PageState
 from nebuloviz.web.views.common import MOST_LINES
+from nebuloviz.web.views.grids import NEWEST_FIRST
+from nebuloviz.web.views.sheets import as_told, in_order
 
 _CHUNK_BYTES = 256 * 1024
 _LINES_AT_ONCE = 1_000
@@ -53,17 +56,23 @@ def install_files(server: Flask) -> None:
 
     @route(server, "/export/<kind>", Permission.DATA_READ)
     def export(kind: str) -> Response:
-        """The query in the URL's parameters, as a file; with a `shape` (of `SHAPES`) as the heat map that shows it."""
+        """The query in the URL's parameters, as a file; with a `shape` (of `SHAPES`) as the heat map that shows it.
+
+        `with` names what else its table tells (of `BESIDE`), `sort` the column that the table was sorted by.
+        """
         query, shape = _query(), _shape()
         name = file_name(query, kind, "-".join([*query.metrics, _MAP_NAMES[shape], *query.dimensions]) if shape else "")
         return _exported(kind, lambda: _sheet(ask(services().data.frame, query), shape), name)
 
     @route(server, "/export/lines/<kind>", Permission.SALES_READ)
     def export_lines(kind: str) -> Response:
-        """The sale lines behind the query in the URL's parameters, newest first; of more than `MOST_LINES` its name says so."""
-        query = _query()
-        lines = list(islice(_sale_lines(query), MOST_LINES + 1))
-        name = file_name(query, kind, name_of_lines(len(lines)))
+        """The sale lines behind the query in the URL's parameters, newest first or as `sort` says.
+
+        The name of a file that holds but the first `MOST_LINES` says so.
+        """
+        query, order = _query(), request.args.get("sort") or NEWEST_FIRST
+        lines = list(islice(_sale_lines(query, order), MOST_LINES + 1))
+        name = file_name(query, kind, name_of_lines(len(lines), order))
         return _exported(kind, lambda: sheet_of_lines(lines[:MOST_LINES], query.zone), name)
 
     @route(server, "/export/audit", Permission.AUDIT_READ)
@@ -82,9 +91,10 @@ def install_files(server: Flask) -> None:
         return _download(out.getvalue(), content_type, "audit-log.csv")
 
 
-def name_of_lines(count: int) -> str:
+def name_of_lines(count: int, order: str = NEWEST_FIRST) -> str:
     """How the name of a file with so many sale lines begins: somebody who has only the file must see that it is not all."""
-    return "sale-lines" if count <= MOST_LINES else f"sale-lines-newest-{MOST_LINES}"
+    which = "newest" if order == NEWEST_FIRST else "first"
+    return "sale-lines" if count <= MOST_LINES else f"sale-lines-{which}-{MOST_LINES}"
 
 
 def _query() -> Query:
@@ -104,14 +114,22 @@ def _sheet(frame: Frame, shape: Shape | None) -> Sheet:
     Raises:
         InvalidQuery: the question is not one that a chart of this shape asks.
     """
-    if shape is None:
-        return sheet_of_frame(frame)
     query = frame.query
+    if shape is None:
+        return sheet_of_frame(_as_table(frame))
     if (query.grain, len(query.dimensions)) != (("hour", 0) if shape == "week" else (None, 2)):
         raise InvalidQuery(_("This question cannot be shown as a heat map."))
     top = request.args.get("top", DEFAULT_TOP, type=int)
     matrix = matrix_of(frame, shape, top if top in TOPS else DEFAULT_TOP)
     return sheet_of_matrix(matrix, metric(query.metrics[0]).unit)
+
+
+def _as_table(frame: Frame) -> Frame:
+    """The frame as the table that the link stands above: with what else that tells, in the order that it was put in."""
+    beside, order = request.args.getlist("with"), request.args.get("sort")
+    with asking(PageState(zone=frame.query.time_zone, ahead=True).to_search()) as asked:
+        told = as_told(asked, frame, beside)
+        return in_order(told, order) if order else told
 
 
 def _exported(kind: str, sheet: Callable[[], Sheet], name: str) -> Response:
@@ -125,10 +143,10 @@ def _exported(kind: str, sheet: Callable[[], Sheet], name: str) -> Response:
     return _download(out.getvalue(), content_type, name)
 
 
-def _sale_lines(query: Query) -> Iterator[SaleLine]:
+def _sale_lines(query: Query, order: str) -> Iterator[SaleLine]:
     cursor = None
     while True:
-        page = ask(services().data.sales, query, cursor, _LINES_AT_ONCE)
+        page = ask(services().data.sales, query, cursor, _LINES_AT_ONCE, order)
         yield from page.lines
         cursor = page.next_cursor
         if cursor is None:

@@ -1,13 +1,29 @@
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
+import flask
 import pytest
 from dash import no_update
+from dash._utils import to_json
 from dash.exceptions import PreventUpdate
+from flask_login import current_user, login_user
 
+from nebuloviz.clock import utc_now
+from nebuloviz.db import Database
+from nebuloviz.errors import InvalidQuery
+from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import metric
-from nebuloviz.web.context import ask, services
+from nebuloviz.services.interfaces import CalendarDraft
+from nebuloviz.web import files
+from nebuloviz.web.context import act, ask, services
 from nebuloviz.web.figures import value_text
 from nebuloviz.web.state import PageState
+from tests.fakes import sale_lines
 from tests.pages.conftest import Browser, Drawn, Shop
 
 
@@ -89,6 +105,205 @@ class TestDrawing:
         assert answer["figure"] is no_update
         assert '"rowData"' in drawn(answer["note"])
         assert "<b>Deli & more</b>" in drawn(answer["note"])
+
+
+#: Names of a grid's columns, and what stands above these in a file.
+HEADS = {
+    "bucket": "Time (UTC)",
+    "category": "Category",
+    "store": "Store",
+    "revenue": "Revenue",
+    "orders": "Orders",
+    "revenue:comparison": "Revenue (comparison)",
+    "revenue:low": "Revenue (expected, from)",
+    "planned": "Calendar",
+}
+
+
+def plain(parts: Any) -> Any:
+    """Components as the browser gets them."""
+    return json.loads(to_json(parts))  # type: ignore[no-untyped-call]  # Dash has no types
+
+
+def _grids(parts: Any) -> Iterator[dict[str, Any]]:
+    """The properties of each AG Grid in a page's parts."""
+    if isinstance(parts, dict):
+        if parts.get("type") == "AgGrid":
+            yield parts["props"]
+        for each in parts.values():
+            yield from _grids(each)
+    elif isinstance(parts, list):
+        for each in parts:
+            yield from _grids(each)
+
+
+class TestFiles:
+    """A file has the rows and the columns of the table that its link stands above."""
+
+    @pytest.fixture
+    def kept(self, writable: Database) -> Database:
+        """The calendar is in it."""
+        return writable
+
+    @pytest.fixture
+    def file_of(self, page: Any, shop: Shop) -> Callable[..., list[dict[str, str]]]:
+        """The rows of the CSV that an answer links to, by heading."""
+
+        def rows(answer: dict[str, Any], more: str = "") -> list[dict[str, str]]:
+            text = json.dumps(plain(answer["head"]))
+            path = re.findall(r"/export/csv[^\"]*", text)[0] + more
+            with flask.current_app.test_request_context(path):
+                login_user(signed_in_user)
+                content = flask.current_app.make_response(flask.current_app.dispatch_request()).get_data()
+            return list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"))))
+
+        signed_in_user = current_user._get_current_object()
+        return rows
+
+    def grid(self, answer: dict[str, Any], part: str) -> tuple[list[str], list[list[Any]]]:
+        """Names of the columns, and what they hold, of the grid in that part of an answer."""
+        (props,) = _grids(plain(answer[part]))
+        names = [column["colId"] for column in props["columnDefs"]]
+        return names, [[row[f"v{place}"] for place in range(len(names))] for row in props["rowData"]]
+
+    @pytest.mark.parametrize(
+        ("search", "part"),
+        [
+            ("?range=90d", "table"),
+            ("?range=90d&chart=area", "table"),
+            ("?range=90d&chart=bar", "table"),
+            ("?range=90d&chart=table", "note"),
+            ("?range=90d&by=category", "table"),
+            ("?range=90d&by=store&top=5", "table"),
+            ("?range=90d&by=category&chart=stacked", "table"),
+            ("?axis=value&by=category&by=store&chart=treemap", "table"),
+            ("?axis=value&by=category&by=store&chart=table", "note"),
+            ("?axis=value&by=store&chart=table", "note"),
+        ],
+    )
+    def test_hold_what_the_table_holds(
+        self, page: Any, file_of: Callable[..., list[dict[str, str]]], search: str, part: str
+    ) -> None:
+        act(
+            services().calendar.add,
+            CalendarDraft("promotion", "Sale", utc_now().date() - timedelta(days=30), utc_now().date()),
+        )
+        answer = page.draw(search, "", "light", 1)
+        names, rows = self.grid(answer, part)
+        file = file_of(answer)
+        assert len(file) == len(rows)
+        for place, name in enumerate(names):
+            shown, written = [row[place] for row in rows], [row[HEADS[name]] for row in file]
+            if name == "bucket":
+                assert [text[:10] for text in written] == [text[:10] for text in shown]
+            elif ":" in name or name in {"revenue", "orders"}:
+                assert [float(text or "nan") for text in written] == pytest.approx(
+                    [float("nan") if value is None else value for value in shown], nan_ok=True
+                )
+            else:
+                assert [text.lstrip("'") for text in written] == shown
+        band = "Revenue (expected, from)" in file[0]
+        assert ("revenue:low" in names, "planned" in names) == (band, "Calendar" in file[0])
+        assert band is (search in {"?range=90d", "?range=90d&chart=area"})
+
+    def test_go_on_with_the_forecast_that_is_shown(
+        self, page: Any, shop: Shop, file_of: Callable[..., list[dict[str, str]]], drawn: Drawn
+    ) -> None:
+        shop.data.lines = sale_lines(150, shop.data.now)
+        file = file_of(page.draw("?range=7d&ahead=1", "", "light", None))
+        assert len(file) == 7 + 14
+        assert [bool(row["Revenue (forecast)"]) for row in file] == [False] * 6 + [True] * 15
+        assert [bool(row["Revenue"]) for row in file] == [True] * 7 + [False] * 14
+        lows, highs = (
+            [float(row[f"Revenue (forecast, 95% of the time {end})"] or "nan") for row in file[7:]]
+            for end in ("from", "to")
+        )
+        assert all(low < high for low, high in zip(lows, highs, strict=True))
+        plain = file_of(page.draw("?range=7d", "", "light", None))
+        assert len(plain) == 7
+        assert not [head for head in plain[0] if "forecast" in head]
+
+    @pytest.mark.parametrize("name", ["bucket", "revenue", "revenue:comparison", "revenue:low"])
+    @pytest.mark.parametrize("falls", [True, False])
+    def test_have_the_order_of_the_grid(
+        self, page: Any, file_of: Callable[..., list[dict[str, str]]], name: str, falls: bool
+    ) -> None:
+        answer = page.draw("?range=90d", "", "light", 1)
+        names, rows = self.grid(answer, "table")
+        place = names.index(name)
+        known = sorted((row[place] for row in rows if row[place] is not None), reverse=falls)
+        found = [row[HEADS[name]] for row in file_of(answer, f"&sort={'-' if falls else ''}{name}")]
+        missing = len(rows) - len(known)
+        values = found[: len(known)] if falls else found[missing:]
+        if name == "bucket":
+            assert values == [text[:10] for text in known]
+        else:
+            assert [float(text) for text in values] == pytest.approx(known)
+
+    def test_are_sorted_by_what_a_value_is_called(
+        self, page: Any, file_of: Callable[..., list[dict[str, str]]]
+    ) -> None:
+        answer = page.draw("?axis=value&by=category&chart=table&vs=none", "", "light", None)
+        found = [row["Category"].lstrip("'") for row in file_of(answer, "&sort=category")]
+        assert found == sorted(found)
+
+    def test_are_not_sorted_by_nothing(self, page: Any, file_of: Callable[..., list[dict[str, str]]]) -> None:
+        answer = page.draw("?range=7d", "", "light", None)
+        for order in ("price", "-", "unfinished", "revenue:high"):
+            with pytest.raises(InvalidQuery, match="Order by one of"):
+                file_of({"head": answer["head"]}, f"&sort={order}&m=orders")
+
+    def test_of_sale_lines_have_the_order_of_their_grid(self, page: Any, shop: Shop) -> None:
+        with flask.current_app.test_request_context("/export/lines/csv?sort=revenue"):
+            query = Query(("revenue",), shop.data.now - timedelta(days=7), shop.data.now)
+            lines = list(files._sale_lines(query, "revenue"))
+        assert lines == sorted(lines, key=lambda line: line.revenue)
+
+
+class TestWhatIsLeftOut:
+    def test_of_two_dimensions_is_other_and_said(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        shop.data.lines["store"] = [str(number % 900) for number in range(len(shop.data.lines))]
+        for chart in ("treemap", "table"):
+            answer = page.draw(f"?axis=value&by=store&by=category&chart={chart}", "", "light", None)
+            assert "the largest 400 combinations, all others as “Other”" in drawn(answer["head"])
+
+    def test_of_a_heat_map_is_said_with_its_share(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        search = "?axis=value&by=store&by=category&top=5"
+        head = drawn(page.draw(search, "", "light", None)["head"])
+        frame = ask(services().data.frame, shop.data.asked[-1]).data
+        by_store = frame.groupby("store")["revenue"].sum()
+        rest = by_store.sum() - by_store.nlargest(5).sum()
+        assert (
+            f"combinations of the largest values (25); all others come to {value_text(metric('revenue'), rest)}" in head
+        )
+        assert f"{rest / by_store.sum():.0%}"[:2] in head
+        assert "combinations" not in drawn(page.draw(search.replace("top=5", "top=20"), "", "light", None)["head"])
+
+    def test_of_what_does_not_add_up_is_said(self, page: Any, drawn: Drawn) -> None:
+        few, all_ = (
+            drawn(page.draw(f"?m=average_order_value&axis=value&by=store&top={top}", "", "light", None)["head"])
+            for top in (5, 20)
+        )
+        assert "the largest 5, without the rest" in few
+        assert "without the rest" not in all_
+
+    def test_of_lines_is_a_line_of_its_own_unless_it_dwarfs_them(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        def lines(search: str) -> tuple[list[Any], str]:
+            answer = page.draw(search, "", "light", None)
+            return [trace for trace in answer["figure"].data if trace.mode == "lines"], drawn(answer["head"])
+
+        shop.data.lines["store"] = [str(number % 6) for number in range(len(shop.data.lines))]
+        found, head = lines("?by=store&top=5")
+        (other,) = [trace for trace in found if trace.name == "Other"]
+        assert len(found) == 6
+        assert other.line.dash
+        assert not any(trace.line.dash for trace in found if trace is not other)
+        assert "in all others" not in head
+        shop.data.lines["store"] = [str(number % 90) for number in range(len(shop.data.lines))]
+        found, head = lines("?by=store&top=5")
+        assert len(found) == 5
+        assert "Other" not in {trace.name for trace in found}
+        assert "in all others · not compared, as it is told apart" in head
 
 
 class TestControls:

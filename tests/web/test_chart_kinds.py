@@ -61,10 +61,12 @@ class TestWhatAChartAsks:
             (OVER_TIME, "heatmap", {"grain": "hour", "comparison": None}),
             (SPLIT, "stacked", {"grain": "day", "comparison": None, "limit": 10, "other": True, "order": "-revenue"}),
             (SPLIT, "table", {"grain": "day", "comparison": "previous", "limit": 10}),
+            (SPLIT, "line", {"comparison": None, "limit": 10, "other": True}),
             (_of_ratio(SPLIT), "line", {"other": False, "order": "-margin"}),
             (BY_ONE, "bar", {"grain": None, "comparison": "previous", "limit": 10, "other": True}),
             (BY_ONE, "scatter", {"metrics": ("revenue", "orders"), "limit": 10, "other": False}),
-            (BY_TWO, "heatmap", {"dimensions": ("store", "channel"), "comparison": None, "limit": 400}),
+            (BY_TWO, "heatmap", {"dimensions": ("store", "channel"), "comparison": None, "limit": 400, "other": True}),
+            (_of_ratio(BY_TWO), "heatmap", {"limit": 400, "other": False}),
             (BY_TWO, "table", {"dimensions": ("store", "channel"), "comparison": "previous", "limit": 400}),
         ],
     )

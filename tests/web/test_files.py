@@ -90,6 +90,22 @@ class TestExports:
 
     def test_of_too_many_lines_are_named_as_what_they_hold(self) -> None:
         assert [name_of_lines(count) for count in (20_000, 20_001)] == ["sale-lines", "sale-lines-newest-20000"]
+        assert name_of_lines(20_001, "-revenue") == "sale-lines-first-20000"
+
+    @pytest.mark.parametrize(
+        ("path", "status"),
+        [
+            ("/export/lines/csv?m=revenue&sort=-revenue", 200),
+            ("/export/lines/csv?m=revenue&sort=nonsense", 422),
+            ("/export/csv?m=revenue&grain=day&sort=-revenue", 200),
+            ("/export/csv?m=revenue&grain=day&sort=nonsense", 422),
+            ("/export/csv?m=revenue&grain=day&with=expected&with=calendar&with=forecast&with=nonsense", 200),
+            ("/export/csv?m=revenue&m=orders&by=store&grain=hour&with=expected&with=calendar&with=forecast", 200),
+        ],
+    )
+    def test_are_put_in_order_and_filled_up_as_asked(self, program: Program, path: str, status: int) -> None:
+        answer = program.as_("analyst").get(f"{path}&from=2026-11-01T00:00:00Z&to=2026-11-22T00:00:00Z")
+        assert answer.status_code == status
 
     @pytest.mark.parametrize(
         ("path", "status"),

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 
 from nebuloviz.i18n import _
 from nebuloviz.metrics.registry import Metric
+from nebuloviz.services.interfaces import OTHER
 from nebuloviz.services.shown import by_size, value_labels
 from nebuloviz.services.wording import severity_word
 from nebuloviz.web.figures.ahead import add_ahead, ahead_text, ahead_values, joined
@@ -163,7 +164,7 @@ def _add_line(drawn: Drawing, line: Series, metric: Metric, style: Style, *, fil
             mode="lines",
             hoverinfo="skip",
             legendgroup=line.label or None,
-            line={"color": line.color, "width": 2},
+            line={"color": line.color, "width": 2, **({"dash": "6px,4px"} if _is_rest(line) else {})},
             fill="tozeroy" if filled else None,
             fillcolor=alpha(line.color, 0.14) if filled else None,
             name=escape(line.label or str(metric.label)),
@@ -175,6 +176,11 @@ def _add_line(drawn: Drawing, line: Series, metric: Metric, style: Style, *, fil
         drawn.add("scatter", x=x, y=y, line=dots, name=_("So far"), **common)
     elif ended < len(at) and not line.label:
         _add_running(drawn, line, metric, style)
+
+
+def _is_rest(line: Series) -> bool:
+    """Whether it is that of all other values, which is told from theirs by more than its grey."""
+    return any(value == OTHER for _slug, value in line.filters)
 
 
 def _add_running(drawn: Drawing, line: Series, metric: Metric, style: Style) -> None:

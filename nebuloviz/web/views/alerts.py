@@ -248,7 +248,7 @@ def course(
         trend(banded, shown, alert.grain, anomalies=marks, planned=days, style=style),
         common.table_of(frame, with_planned(banded, days, alert.grain), title),
         course_words(alert),
-        common.downloads(frame.query, title),
+        common.downloads(frame.query, title, beside=["expected", "calendar"]),
     )
 
 

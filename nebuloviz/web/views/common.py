@@ -29,7 +29,7 @@ from nebuloviz.web.theme import mix
 from nebuloviz.web.views.grids import frame_grid
 
 _PALE = 0.28
-#: So many sale lines a file holds, the newest.
+#: So many sale lines a file holds, the first in the order of their table.
 MOST_LINES = 20_000
 #: Longer tables are grids, which draw only the rows that are seen.
 MOST_PLAIN_ROWS = 40
@@ -112,6 +112,15 @@ def after_click(state: PageState, click: Click | None, grain: Grain | None) -> P
     return state.with_(span=None) if narrowed.span == state.span else narrowed
 
 
+def without_dwarfing_rest(data: pd.DataFrame, slug: str, measured: str) -> tuple[pd.DataFrame, float | None]:
+    """Without 'Other' of the dimension `slug` where it would press all else to the floor; then what it comes to is told apart."""
+    sums = data.groupby(slug, observed=True)[measured].sum()
+    if OTHER not in sums or len(sums) == 1:
+        return data, None
+    rest, most = float(sums[OTHER]), float(sums.drop(OTHER).max())
+    return (data[data[slug] != OTHER], rest) if rest > 2 * most else (data, None)
+
+
 def pale_others(figure: go.Figure, chosen: Sequence[str], style: Style) -> go.Figure:
     """Bars and areas that the filter leaves out, drawn pale so that they can still be compared and clicked."""
     if not chosen:
@@ -136,9 +145,14 @@ def _pale_areas(trace: Any, chosen: Sequence[str], style: Style) -> None:
     trace.insidetextfont.color = trace.outsidetextfont.color = inks
 
 
-def downloads(query: Query, title: str, shape: Shape | None = None, top: int | None = None) -> list[Component]:
-    """Links to exactly what is shown, as CSV and XLSX; of a heat map its `shape`, and how many values of each dimension it has."""
-    drawn = {"shape": [shape], "top": [str(top)] if top else []} if shape else {}
+def downloads(
+    query: Query, title: str, shape: Shape | None = None, top: int | None = None, beside: Sequence[str] = ()
+) -> list[Component]:
+    """Links to exactly what is shown, as CSV and XLSX; of a heat map its `shape`, and how many values of each dimension it has.
+
+    `beside` says what else the table tells (of `sheets.BESIDE`). The order that a reader gives it is added in the browser.
+    """
+    drawn = {"shape": [shape], "top": [str(top)] if top else []} if shape else {"with": list(beside)}
     params = urlencode({**query.to_params(), **drawn}, doseq=True)
     return [download_link(kind, title, f"/export/{kind.lower()}?{params}") for kind in ("CSV", "XLSX")]
 
@@ -237,7 +251,7 @@ def lines_words(total: int) -> str:
     """How many lines there are, and how many of them a file holds where that is not all."""
     words = ngettext("{count} sale line", "{count} sale lines", total, count=number(total))
     return (
-        _("{lines}; a file holds the newest {count}", lines=words, count=number(MOST_LINES))
+        _("{lines}; a file holds the first {count} in the table's order", lines=words, count=number(MOST_LINES))
         if total > MOST_LINES
         else words
     )

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _, number
+from nebuloviz.i18n import _, number, percent
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import metric
-from nebuloviz.services.interfaces import AlertView, Forecast, Frame, Freshness, PlannedTime
-from nebuloviz.services.shown import happened, matrix_of
+from nebuloviz.services.interfaces import OTHER, AlertView, Forecast, Frame, Freshness, PlannedTime
+from nebuloviz.services.shown import happened, largest, matrix_of
 from nebuloviz.web.chart_kinds import CHARTS, Chart, Drawing
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components.basic import Children
@@ -74,24 +74,29 @@ def chart_view(  # noqa: PLR0913 - each is something else to draw
         instead = common.nothing_known(metric(state.metric)) if sold else common.nothing(state, "/explore")
         return ChartView(title, instead=instead)
     data, shape = happened(frame), chart.shape(state)
-    links = common.downloads(query, title, shape, state.top if shape == "pairs" else None)
+    beside = [*_beside(state), *(["forecast"] if coming else [])]
+    links = common.downloads(query, title, shape, state.top if shape == "pairs" else None, beside)
     marks = common.marks_about(data, alerts, state, query.grain) if expects(state) else ()
     days = calendar.marks(planned)
-    drawn = chart.draw(Drawing(frame, data, state, style, expected, marks, ahead.frame_of(coming), days))
+    seen, rest = common.without_dwarfing_rest(data, state.by[0], state.metric) if _spares(state) else (data, None)
+    drawn = chart.draw(Drawing(frame, seen, state, style, expected, marks, ahead.frame_of(coming), days))
+    subtitle: Children = " · ".join(filter(None, [_grain_words(query), *_left_out(frame, state, rest)])) or None
     if isinstance(drawn, Component):
-        return ChartView(title, instead=drawn, links=links)
-    subtitle: Children = common.by_words(query.grain) if query.grain else None
+        return ChartView(title, instead=drawn, subtitle=subtitle, links=links)
     banded = common.with_expected(data, expected, state.metric) if expects(state) else data
     told = with_planned(banded, days, query.grain) if query.grain else banded
     table = ahead.with_forecast(common.table_of(frame, told, title), coming)
-    if query.grain and query.dimensions:
-        subtitle = _told_apart(query, state)
     if expects(state):
         subtitle = ahead.subtitle(query, state, coming, "/explore", frame.as_of)
     if shape is not None:
         table = partial(common.matrix_table, matrix_of(frame, shape, state.top), metric(state.metric), title)
         subtitle = _("Mean of the range") if shape == "week" else subtitle
     return ChartView(title, drawn, table, subtitle, links)
+
+
+def _beside(state: PageState) -> list[str]:
+    """What stands beside the figures in the table behind the chart."""
+    return [*(["expected"] if expects(state) else []), *(["calendar"] if chart_of(state).expected else [])]
 
 
 def total(found: Frame, freshness: Freshness) -> Component:
@@ -112,14 +117,47 @@ def total(found: Frame, freshness: Freshness) -> Component:
     return html.Div([part for part in parts if part is not None], className="nv-total")
 
 
-def _told_apart(query: Query, state: PageState) -> str:
-    """The grain of lines by a dimension, and what they leave out though it exists, or was chosen."""
-    words = common.by_words(query.grain or "day")
-    if query.limit and not query.other:
-        words = _("{words} · the largest {count}, without the rest", words=words, count=number(query.limit))
-    if state.comparison and not query.comparison:
-        words = _("{words} · not compared, as it is told apart", words=words)
-    return words
+def _spares(state: PageState) -> bool:
+    return bool(state.by) and chart_of(state).spares
+
+
+def _grain_words(query: Query) -> str:
+    return common.by_words(query.grain) if query.grain else ""
+
+
+def _left_out(frame: Frame, state: PageState, rest: float | None) -> Iterator[str]:
+    """In words what there is but a chart of several values does not show: what they leave out, and a comparison that was chosen.
+
+    `rest` is what 'Other' comes to where that is not drawn.
+    """
+    query, shown = frame.query, metric(state.metric)
+    if rest is not None:
+        yield _("and {amount} in all others", amount=value_text(shown, rest))
+    if chart_of(state).shape(state) == "pairs":
+        yield from _other_pairs(frame, state)
+    elif len(query.dimensions) == 2 and OTHER in set(frame.data[query.dimensions[0]]):
+        yield _("the largest {count} combinations, all others as “Other”", count=number(query.limit or 0))
+    elif query.limit and not query.other and len(frame.data[list(query.dimensions)].drop_duplicates()) >= query.limit:
+        yield _("the largest {count}, without the rest", count=number(query.limit))
+    if query.grain and query.dimensions and state.comparison and not query.comparison:
+        yield _("not compared, as it is told apart")
+
+
+def _other_pairs(frame: Frame, state: PageState) -> Iterator[str]:
+    """What the pairs of values come to that have no cell in a heat map, or one that looks empty."""
+    query, shown = frame.query, metric(state.metric)
+    seen = largest(frame.data, query.dimensions, state.metric, state.top)
+    if len(seen) == len(frame.data) and len(seen) < (query.limit or 0):
+        return
+    if not shown.additive:
+        yield _("combinations of the largest values ({count}), without the rest", count=number(len(seen)))
+    elif len(seen) < len(frame.data):
+        whole, drawn = (float(rows[state.metric].sum()) for rows in (frame.data, seen))
+        share = percent((whole - drawn) / whole) if whole else percent(0)
+        words = {"count": number(len(seen)), "amount": value_text(shown, whole - drawn), "percent": share}
+        yield _(
+            "combinations of the largest values ({count}); all others come to {amount}, {percent} of the total", **words
+        )
 
 
 def with_axis(state: PageState, axis: str) -> PageState:

@@ -32,6 +32,8 @@ from nebuloviz.web.figures import range_text, value_text
 from nebuloviz.web.question import comparison_words
 
 BLOCK = 100
+#: The order of sale lines that nobody has sorted.
+NEWEST_FIRST = "-sold_at"
 _NUMERIC = "rightAligned"
 
 #: Fields of a sale line in the order in which they are shown: heading, whether numeric, width.
@@ -160,7 +162,7 @@ def order_of(sort_model: object) -> str:
     first = sort_model[0] if isinstance(sort_model, list) and sort_model else {}
     field = first.get("colId") if isinstance(first, dict) else None
     if field not in {name for name, *_rest in LINE_COLUMNS}:
-        return "-sold_at"
+        return NEWEST_FIRST
     return str(field) if first.get("sort") == "asc" else f"-{field}"
 
 
@@ -172,29 +174,26 @@ def frame_grid(frame: Frame, data: pd.DataFrame, height: int = 420) -> Component
 def course_grid(data: pd.DataFrame, shown: Metric, grain: str) -> Component:
     """The same of one series and the range that is expected of it."""
     figures = [
-        (str(shown.label), True, _number_cells(shown, shown.slug)),
-        (_("Expected range"), True, _range_cells(shown)),
+        (shown.slug, str(shown.label), True, _number_cells(shown, shown.slug)),
+        (f"{shown.slug}:low", _("Expected range"), True, _range_cells(shown)),
     ]
-    return _text_grid([(_("Time"), False, _time_cells(grain)), *figures], data, 320)
+    return _text_grid([("bucket", _("Time"), False, _time_cells(grain)), *figures], data, 320)
 
 
-def _text_grid(columns: Sequence[tuple[str, bool, _Cells]], data: pd.DataFrame, height: int) -> Component:
+def _text_grid(columns: Sequence[_GridColumn], data: pd.DataFrame, height: int) -> Component:
     rows = [
-        {
-            name: part
-            for index, (_head, _numeric, cells) in enumerate(columns)
-            for name, part in _cell(index, cells(row))
-        }
+        {name: part for index, (*_head, cells) in enumerate(columns) for name, part in _cell(index, cells(row))}
         for row in data.to_dict(orient="records")
     ]
     definitions = [
         {
+            "colId": name,  # by which a file of the rows is sorted
             "field": f"v{index}",
             "headerName": heading,
             "type": _NUMERIC if numeric else None,
             "valueFormatter": {"function": f"params.data.t{index}"},
         }
-        for index, (heading, numeric, _cells) in enumerate(columns)
+        for index, (name, heading, numeric, _cells) in enumerate(columns)
     ]
     return _grid(
         columnDefs=definitions,
@@ -210,27 +209,29 @@ def _cell(index: int, cell: tuple[Any, str]) -> list[tuple[str, Any]]:
 
 
 _Cells = Callable[[Mapping[Any, Any]], tuple[Any, str]]
+_GridColumn = tuple[str, str, bool, _Cells]
 
 
-def _frame_columns(frame: Frame, data: pd.DataFrame) -> list[tuple[str, bool, _Cells]]:
-    """(heading, whether numeric, row -> value to sort by and text to show) of each column."""
+def _frame_columns(frame: Frame, data: pd.DataFrame) -> list[_GridColumn]:
+    """(name, heading, whether numeric, row -> value to sort by and text to show) of each column."""
     query = frame.query
-    columns: list[tuple[str, bool, _Cells]] = []
+    columns: list[_GridColumn] = []
     if query.grain is not None:
-        columns.append((_("Time"), False, _time_cells(query.grain)))
+        columns.append(("bucket", _("Time"), False, _time_cells(query.grain)))
     columns += [
-        (str(dimension(slug).label), False, _name_cells(slug, value_labels(data, slug))) for slug in query.dimensions
+        (slug, str(dimension(slug).label), False, _name_cells(slug, value_labels(data, slug)))
+        for slug in query.dimensions
     ]
     for slug in query.metrics:
         shown = metric(slug)
-        columns.append((str(shown.label), True, _number_cells(shown, slug)))
+        columns.append((slug, str(shown.label), True, _number_cells(shown, slug)))
         if f"{slug}:comparison" in data:
             words = _("{metric}, {comparison}", metric=shown.label, comparison=comparison_words(query.comparison))
-            columns.append((words, True, _number_cells(shown, f"{slug}:comparison")))
+            columns.append((f"{slug}:comparison", words, True, _number_cells(shown, f"{slug}:comparison")))
         if f"{slug}:low" in data:
-            columns.append((_("Expected range"), True, _range_cells(shown)))
+            columns.append((f"{slug}:low", _("Expected range"), True, _range_cells(shown)))
     if "planned" in data:
-        columns.append((_("Calendar"), False, lambda row: (row["planned"], row["planned"])))
+        columns.append(("planned", _("Calendar"), False, lambda row: (row["planned"], row["planned"])))
     return columns
 
 
@@ -281,6 +282,9 @@ def _options() -> dict[str, Any]:
         "tooltipShowDelay": 400,
         "enableCellTextSelection": True,
         "alwaysShowHorizontalScroll": True,
+        # A file has the order of its grid, which is read from the head of the one column that it is sorted by (shell.js)
+        "suppressMultiSort": True,
+        "suppressColumnVirtualisation": True,
     }
 
 

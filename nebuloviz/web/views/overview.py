@@ -14,7 +14,6 @@ from dash.development.base_component import Component
 from nebuloviz.i18n import _, format_date, format_datetime, listed, local, mid_sentence, relative
 from nebuloviz.metrics.registry import METRICS, Metric, dimension, metric
 from nebuloviz.services.interfaces import (
-    OTHER,
     AlertView,
     DetectorView,
     Forecast,
@@ -168,7 +167,7 @@ def trend_view(
         trend(banded, metric(slug), grain, anomalies=marks, ahead=ahead.frame_of(coming), planned=days, style=style),
         ahead.with_forecast(common.table_of(frame, with_planned(banded, days, grain), title), coming),
         ahead.subtitle(query, state, coming, "/", now),
-        common.downloads(query, title),
+        common.downloads(query, title, beside=["expected", "calendar", *(["forecast"] if coming else [])]),
     )
 
 
@@ -178,23 +177,12 @@ def breakdown_view(frame: Frame, slug: str, state: PageState, style: Style) -> C
     title = title_of(shown, slug)
     if common.is_empty(frame):
         return ChartView(title, instead=common.nothing(state))
-    drawn, rest = without_dwarfing_rest(frame.data, slug, shown.slug)
+    drawn, rest = common.without_dwarfing_rest(frame.data, slug, shown.slug)
     figure = common.pale_others(bars(drawn, shown, slug, style=style), state.values_of(slug), style)
     note = _("and {amount} in all others", amount=value_text(shown, rest)) if rest is not None else None
     return ChartView(
         title, figure, common.table_of(frame, frame.data, title), note, common.downloads(frame.query, title)
     )
-
-
-def without_dwarfing_rest(data: pd.DataFrame, slug: str, measured: str) -> tuple[pd.DataFrame, float | None]:
-    """Without the bar of all other values where it would press the rest to the floor; then its amount is told apart."""
-    is_other = [value == OTHER for value in data[slug].tolist()]
-    if not any(is_other) or all(is_other):
-        return data, None
-    amounts = [0.0 if math.isnan(amount) else float(amount) for amount in data[measured].tolist()]
-    rest = sum(amount for amount, of_rest in zip(amounts, is_other, strict=True) if of_rest)
-    most = max(amount for amount, of_rest in zip(amounts, is_other, strict=True) if not of_rest)
-    return (data[[not of_rest for of_rest in is_other]], rest) if rest > 2 * most else (data, None)
 
 
 def treemap_view(frame: Frame, slug: str, state: PageState, style: Style) -> ChartView:
