@@ -214,6 +214,11 @@ DB_CONNECTIONS = Gauge(
 ALERTS = Gauge("nebuloviz_alerts", "Alerts that are not resolved, by state and severity.", ["state", "severity"])
 SESSIONS = Gauge("nebuloviz_sessions", "Browser sessions that have not ended.")
 LETTERS_OPEN = Gauge("nebuloviz_dead_letters_open", "Rejected records that nobody has dealt with.")
+# Not a counter of the consumer: one that was away finds its gap at once, before anybody has asked it for a figure of before
+RECORDS_LOST = Gauge(
+    "nebuloviz_records_lost",
+    "Records that can never be read, as noticed in the last 24 hours: Kafka had removed them, or an operator skipped them.",
+)
 LAST_SALE = Gauge("nebuloviz_last_sale_timestamp_seconds", "Unix time of the last minute in which a sale was accepted.")
 SALES_EXPECTED = Gauge(
     "nebuloviz_sales_expected", "1 while sales are due: they came at this hour in three of the last four weeks, else 0."

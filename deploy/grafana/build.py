@@ -227,14 +227,17 @@ STREAM = [
         "Time since a partition's last batch; long where little comes, and bad where records wait.",
         [("time() - max by (partition) (nebuloviz_consumer_progress_timestamp_seconds)", "{{partition}}")],
         "s",
-        width=12,
     ),
     Panel(
         "Failed tries",
         "To read or to store a batch, by process; each is tried again.",
         [(f"rate(nebuloviz_consumer_failures_total[{RATE}])", "{{job}} {{instance}}")],
         "ops",
-        width=12,
+    ),
+    Panel(
+        "Records lost",
+        "Of the last day: removed by Kafka before they were read, or skipped by an operator.",
+        [("max(nebuloviz_records_lost)", "lost")],
     ),
     Panel(
         "Batch size",

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from nebuloviz import __version__, migrate
 from nebuloviz.cache import Cache
@@ -22,14 +23,14 @@ from nebuloviz.ingest.brokers import brokers_health
 from nebuloviz.ingest.installation import contradiction
 from nebuloviz.ingest.jobs import FILE_TOPICS
 from nebuloviz.ingest.recount import differences
-from nebuloviz.models import DeadLetter, IngestMinute, IngestOffset, Installation, Lease
+from nebuloviz.models import DeadLetter, IngestGap, IngestMinute, IngestOffset, Installation, Lease
 from nebuloviz.observability import Health
 from nebuloviz.permissions import Actor, Permission
 from nebuloviz.services import detectors
 from nebuloviz.services.backup import LAST_BACKUP
 from nebuloviz.services.interfaces.installation import Live
 from nebuloviz.services.interfaces.status import Finding, Level, StatusService
-from nebuloviz.services.monitoring import SIZES
+from nebuloviz.services.monitoring import SIZES, records_lost
 from nebuloviz.services.server_versions import advice
 from nebuloviz.services.watch_process import SERIES_TASK
 from nebuloviz.settings import Settings
@@ -37,6 +38,8 @@ from nebuloviz.settings import Settings
 _LEAST_FREE_BYTES = 1 << 30
 _MOST_CLOCK_SECONDS = 5
 _BACKUP_IS_OLD = timedelta(days=7)
+_LOST_SHOWN = timedelta(days=7)
+_GAPS_SHOWN = 3
 _KAFKA_MS = 5_000
 
 Found = tuple[Level, str]
@@ -228,14 +231,31 @@ class Checkup(StatusService):
     def _stream(self) -> Found:
         with self._database.session() as session:
             halted = session.scalars(select(IngestOffset).where(IngestOffset.halted_reason != "")).all()
+            lost = self._lost(session)
         if halted:
             what = isolated("; ".join(f"{row.topic}/{row.partition}: {row.halted_reason}" for row in halted))
             words = _(
                 "Halted: {what}. Let it go on, or skip the record, on the page Data or by the command resume.",
                 what=what,
             )
-            return Level.BAD, words
-        return Level.GOOD, _("No partition is halted.")
+            return Level.BAD, f"{words} {lost}".strip()
+        running = _("No partition is halted.")
+        return (Level.NOTE, f"{running} {lost}") if lost else (Level.GOOD, running)
+
+    def _lost(self, session: Session) -> str:
+        """What was noticed of late that can never be read, and when; '' where there is nothing."""
+        since = self._now() - _LOST_SHOWN
+        newest = select(IngestGap).where(IngestGap.noticed_at >= since).order_by(IngestGap.noticed_at.desc())
+        gaps = session.scalars(newest.limit(_GAPS_SHOWN)).all()
+        if not gaps:
+            return ""
+        what = " · ".join(f"{_place(gap)} ({self._ago(gap.noticed_at)})" for gap in gaps)
+        n = records_lost(session, since)
+        return ngettext(
+            "One record was lost in the last seven days, removed by Kafka unread or skipped: {what}.",
+            "{n} records were lost in the last seven days, removed by Kafka unread or skipped: {what}.",
+            n, n=number(n), what=what,
+        )  # fmt: skip
 
     def _sales(self) -> Found:
         came = (IngestMinute.accepted > 0) & ~IngestMinute.topic.startswith(FILE_TOPICS)
@@ -312,6 +332,10 @@ class Checkup(StatusService):
 
     def _ago(self, moment: datetime) -> str:
         return relative((self._now() - moment).total_seconds())
+
+
+def _place(gap: IngestGap) -> str:
+    return isolated(f"{gap.topic}/{gap.partition}: {gap.first_offset}–{gap.next_offset - 1}")
 
 
 def _part(name: str) -> str:

@@ -22,7 +22,7 @@ from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.detection.alerts import Severity
 from nebuloviz.ingest.jobs import FILE_TOPICS
-from nebuloviz.models import Alert, Base, BrowserSession, DeadLetter, IngestMinute
+from nebuloviz.models import Alert, Base, BrowserSession, DeadLetter, IngestGap, IngestMinute
 from nebuloviz.observability import (
     ALERTS,
     CERTIFICATE,
@@ -31,6 +31,7 @@ from nebuloviz.observability import (
     DISK_SIZE,
     LAST_SALE,
     LETTERS_OPEN,
+    RECORDS_LOST,
     REVISION,
     SALES_EXPECTED,
     SESSIONS,
@@ -41,6 +42,7 @@ from nebuloviz.services.interfaces.installation import Live
 WEEKS = 4
 DUE_WEEKS = 3  # sales are due in an hour that had some in so many of the last weeks
 CERTIFICATE_SECONDS = 3600.0
+LOST_SHOWN = timedelta(days=1)
 _STATES = ("open", "acknowledged")
 _TIMEOUT_SECONDS = 5.0
 _HOURS = Base.metadata.tables["rollup_hour"]
@@ -107,6 +109,7 @@ class InstallationFigures:
             _count_alerts(session)
             SESSIONS.set(_count(session, BrowserSession, BrowserSession.expires_at > now))
             LETTERS_OPEN.set(_count(session, DeadLetter, DeadLetter.state == "open"))
+            RECORDS_LOST.set(records_lost(session, now - LOST_SHOWN))
             DATABASE_BYTES.set(session.scalar(text(SIZES[self._database.is_sqlite])) or 0)
             last = session.scalar(
                 select(IngestMinute.minute)
@@ -120,6 +123,12 @@ class InstallationFigures:
 
 def _count(session: Session, table: type[Base], condition: ColumnElement[bool]) -> int:
     return session.scalar(select(func.count()).select_from(table).where(condition)) or 0
+
+
+def records_lost(session: Session, since: datetime) -> int:
+    """How many records were found since then that can never be read."""
+    lost = select(func.sum(IngestGap.next_offset - IngestGap.first_offset)).where(IngestGap.noticed_at >= since)
+    return int(session.scalar(lost) or 0)
 
 
 def _count_alerts(session: Session) -> None:

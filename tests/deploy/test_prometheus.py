@@ -76,7 +76,7 @@ class TestTheEdges:
             if lasts >= 0:
                 rule["for"] = f"{lasts}m"
                 changed.add(rule["alert"])
-        assert set(ALERTS) - changed <= {"NebuloVizPartitionHalted", "NebuloVizWatchLost"}
+        assert set(ALERTS) - changed <= {"NebuloVizPartitionHalted", "NebuloVizRecordsLost", "NebuloVizWatchLost"}
         assert _failed(rules, tmp_path) == changed
 
 

@@ -15,15 +15,21 @@ from zoneinfo import ZoneInfo
 import orjson
 import pytest
 from kafka import KafkaProducer
+from prometheus_client import REGISTRY
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
+from nebuloviz.cache import Cache
 from nebuloviz.db import Database
 from nebuloviz.ingest.consumer import Consumer, ConsumerOptions
 from nebuloviz.ingest.failpoints import VARIABLE
 from nebuloviz.ingest.kafka_source import KafkaSource
 from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.models import IngestOffset
+from nebuloviz.services.checkup import Checkup
+from nebuloviz.services.interfaces import InstallationSettings, Level
+from nebuloviz.services.monitoring import InstallationFigures
+from nebuloviz.settings import load
 from tests.faults.worker import BATCH, SESSION_TIMEOUT_MS
 from tests.ingest.support import Ledger
 from tests.servers import KafkaServer
@@ -111,6 +117,19 @@ def till(kafka: KafkaServer, kafka_topic: Callable[..., str]) -> Iterator[Till]:
     till = Till(kafka, kafka_topic(partitions=3))
     yield till
     till.close()
+
+
+def operators_are_told_of(database: Database, lost: int, folder: Path) -> None:
+    """That records were lost shows in the figure that the alert asks for, and in the words of the checkup."""
+    InstallationFigures(database, InstallationSettings, folder).step()
+    assert REGISTRY.get_sample_value("nebuloviz_records_lost") == lost
+    settings = load(
+        database_url=database.url.render_as_string(hide_password=False), data_dir=folder, secret_key="x" * 9
+    )
+    checkup = Checkup(settings, database, Cache(None, secret="x"), InstallationSettings)
+    [stream] = [finding for finding in checkup.look() if finding.name == "stream"]
+    assert stream.level is Level.NOTE
+    assert f"{lost} records were lost" in stream.detail
 
 
 class Workers:

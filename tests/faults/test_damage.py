@@ -14,7 +14,7 @@ from nebuloviz.models import IngestGap, IngestOffset
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.settings import load
-from tests.faults.conftest import Running, Till, stored, wait_for
+from tests.faults.conftest import Running, Till, operators_are_told_of, stored, wait_for
 from tests.ingest.support import assert_kept_exactly_once, encoded, line
 from tests.servers import KafkaServer
 
@@ -85,5 +85,6 @@ def test_what_cannot_be_decoded_halts_its_partition_alone_until_an_operator_skip
     assert consumer.health().detail == ""
     with postgres_database.session() as session:
         assert session.get_one(IngestGap, (till.topic, 0, first_lost)).next_offset == behind
+    operators_are_told_of(postgres_database, behind - first_lost, tmp_path)
     till.ledger.sent[till.topic, 0] -= behind - first_lost
     assert_kept_exactly_once(postgres_database, till.ledger)

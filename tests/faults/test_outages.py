@@ -4,6 +4,7 @@ import itertools
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import orjson
 import pytest
@@ -21,6 +22,7 @@ from tests.faults.conftest import (
     UNREADY_SECONDS,
     Running,
     Till,
+    operators_are_told_of,
     resident_bytes,
     stored,
     wait_for,
@@ -155,7 +157,7 @@ def test_members_come_and_go(
 
 
 def test_retention_has_removed_what_was_not_read(
-    start: Running, postgres_database: Database, kafka: KafkaServer, till: Till
+    start: Running, postgres_database: Database, kafka: KafkaServer, till: Till, tmp_path: Path
 ) -> None:
     till.sell(sales(40), 1)
     consumer = start()
@@ -175,6 +177,7 @@ def test_retention_has_removed_what_was_not_read(
     with postgres_database.session() as session:
         gap = session.scalars(select(IngestGap)).one()
     assert (gap.topic, gap.partition, gap.first_offset, gap.next_offset) == (till.topic, 0, read, lost)
+    operators_are_told_of(postgres_database, lost - read, tmp_path)
     assert_kept_exactly_once(postgres_database, till.ledger)
 
 

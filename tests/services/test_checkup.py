@@ -19,7 +19,7 @@ from nebuloviz.db import Database
 from nebuloviz.detection.alerts import HOURS
 from nebuloviz.errors import PermissionDenied
 from nebuloviz.i18n import Preferences, use
-from nebuloviz.models import DeadLetter, DetectorState, IngestMinute, IngestOffset, Installation, Lease
+from nebuloviz.models import DeadLetter, DetectorState, IngestGap, IngestMinute, IngestOffset, Installation, Lease
 from nebuloviz.observability import Health
 from nebuloviz.permissions import ROLES, SYSTEM, Actor
 from nebuloviz.services.backup import LAST_BACKUP
@@ -171,6 +171,23 @@ def test_tells_in_words_what_the_database_knows(look: Look, database: Database) 
     assert found["backup"].detail == "The last one was made 1 week ago. Make one every night."
     assert found["process"].level is Level.BAD
     assert found["process"].detail.endswith("deletion of what has had its time: It failed 3 times.")
+
+
+def test_notes_for_a_week_what_was_lost_before_it_was_read(look: Look, database: Database) -> None:
+    where = {"topic": "sales", "partition": 3}
+    with database.transaction() as session:
+        session.add(IngestGap(**where, first_offset=5, next_offset=25, noticed_at=NOW - timedelta(hours=2)))
+        session.add(IngestGap(**where, first_offset=40, next_offset=41, noticed_at=NOW - timedelta(days=8)))
+    found = look()["stream"]
+    assert found.level is Level.NOTE
+    assert "20 records were lost in the last seven days" in found.detail
+    assert "sales/3: 5–24" in found.detail
+    assert "2 hours ago" in found.detail
+    with database.transaction() as session:
+        session.add(IngestOffset(**where, next_offset=50, updated_at=NOW, halted_reason="it cannot be decoded"))
+    found = look()["stream"]
+    assert found.level is Level.BAD
+    assert "20 records were lost" in found.detail
 
 
 def test_is_in_the_readers_language(look: Look) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from nebuloviz.db import Database
 from nebuloviz.detection.alerts import Severity
 from nebuloviz.migrate import head
-from nebuloviz.models import Alert, Base, BrowserSession, DeadLetter, IngestMinute, User
+from nebuloviz.models import Alert, Base, BrowserSession, DeadLetter, IngestGap, IngestMinute, User
 from nebuloviz.services.interfaces import InstallationSettings
 from nebuloviz.services.monitoring import InstallationFigures, certificate_end, sales_due
 from tests.servers import HOST
@@ -76,6 +76,17 @@ class TestTheDatabase:
         assert figure("sessions") == 1
         assert figure("dead_letters_open") == 1
         assert (figure("database_bytes") or 0) > 10_000
+
+    def test_tells_what_was_lost_in_the_last_day(self, database: Database, figures: InstallationFigures) -> None:
+        figures.step()
+        assert figure("records_lost") == 0, "a rule asks for it before anything is lost"
+        with database.transaction() as session:
+            for partition, first, hours in ((0, 0, 23), (0, 90, 1), (1, 50, 25)):
+                noticed = NOW - timedelta(hours=hours)
+                gap = {"topic": "sales", "first_offset": first, "next_offset": first + 20, "noticed_at": noticed}
+                session.add(IngestGap(partition=partition, **gap))
+        figures.step()
+        assert figure("records_lost") == 40
 
     def test_tells_its_revision(self, figures: InstallationFigures) -> None:
         figures.step()
