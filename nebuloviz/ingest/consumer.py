@@ -174,7 +174,7 @@ class Consumer:
         if not polled:
             self._finish_write()
         self._commit()
-        self._figures.show(self._source.lag(), len(self._halted))
+        self._figures.show(self._source.lag(), len(self._halted_here()))
 
     def _gather(self) -> None:
         """After few records: to store a batch of twenty takes half of what one of 250 does, and what stores is busy meanwhile."""
@@ -295,10 +295,18 @@ class Consumer:
         self._halted[partition] = reason
         self._source.pause(partition)
 
+    def _halted_here(self) -> dict[Partition, str]:
+        """Those that wait for an operator, with why, of the partitions that have not gone to another process."""
+        assigned = self._source.assigned()
+        return {partition: reason for partition, reason in dict(self._halted).items() if partition in assigned}
+
     # ---------------------------------------------------------------- health
 
     def health(self) -> Health:
-        """Not well when the loop hangs, when nothing is stored although there is something, or while a server does not answer."""
+        """Not well when the loop hangs, when nothing is stored although there is something, or while a server does not answer.
+
+        Nor when all of its partitions are halted; one of several is told, while the others go on.
+        """
         now = time.monotonic()
         if self._thread is not None and not self._thread.is_alive() and not self._stop.is_set():
             return Health(ok=False, detail="The consumer has ended. Restart the process; its log says why.")
@@ -313,8 +321,11 @@ class Consumer:
             return Health(
                 ok=False, detail=f"{lag:,} records wait and none was stored for {now - self._progress:.0f} s."
             )
-        halted = "; ".join(f"partition {partition} is halted: {reason}" for partition, reason in self._halted.items())
-        return Health(ok=True, detail=halted)
+        halted = self._halted_here()
+        told = "; ".join(f"partition {partition} is halted: {reason}" for partition, reason in halted.items())
+        if halted and len(halted) == len(self._source.assigned()):
+            return Health(ok=False, detail=f"Nothing goes on before an operator lets it (command resume): {told}")
+        return Health(ok=True, detail=told)
 
     def lag(self) -> Mapping[Partition, int]:
         """Records waiting, by partition, as far as known."""

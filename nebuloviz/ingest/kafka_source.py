@@ -51,11 +51,15 @@ class KafkaSource(Source):
         self._probing: list[
             Partition
         ] = []  # while it is unclear which partition cannot be read, they are polled one by one
+        self._assigned: frozenset[Partition] = frozenset()
         self._lag: dict[Partition, int] = {}
         self._next: dict[Partition, int] = {}
 
     def waiting(self) -> Collection[Partition]:
         return self._assignment.waiting()
+
+    def assigned(self) -> Collection[Partition]:
+        return self._assigned
 
     def beginning(self, partition: Partition) -> int:
         return self._offsets(partition)[0]
@@ -178,12 +182,13 @@ class KafkaSource(Source):
 
     def _note_lag(self, delivered: Mapping[Partition, list[Record]]) -> None:
         self._next.update((partition, records[-1].offset + 1) for partition, records in delivered.items())
+        assignment = {Partition(name.topic, name.partition): name for name in self._consumer.assignment()}
         lag = {}
-        for name in self._consumer.assignment():
-            partition, end = Partition(name.topic, name.partition), self._consumer.highwater(name)
+        for partition, name in assignment.items():
+            end = self._consumer.highwater(name)
             if end is not None and partition in self._active:
                 lag[partition] = max(int(end) - self._next[partition], 0)
-        self._lag = lag  # replaced whole: another thread may be reading
+        self._lag, self._assigned = lag, frozenset(assignment)  # replaced whole: another thread may be reading
 
     # ---------------------------------------------------------------- failures
 

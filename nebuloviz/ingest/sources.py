@@ -55,6 +55,13 @@ class Source(ABC):
         """Partitions that need a `seek`. After a rebalance or a failure a partition comes here again."""
 
     @abstractmethod
+    def assigned(self) -> Collection[Partition]:
+        """The partitions that this reader has at the moment, paused ones too, as far as known without asking a server.
+
+        May be called from any thread.
+        """
+
+    @abstractmethod
     def beginning(self, partition: Partition) -> int:
         """The first offset that there is. Raises SourceFailed."""
 
@@ -107,6 +114,9 @@ class ListSource(Source):
 
     def waiting(self) -> Collection[Partition]:
         return [partition for partition in self._records if partition not in self._left]
+
+    def assigned(self) -> Collection[Partition]:
+        return self._records.keys()
 
     def beginning(self, partition: Partition) -> int:
         return self._records[partition][0].offset
@@ -202,6 +212,9 @@ class ReplaySource(Source):
             taken.append(self._ahead.record)
             self._ahead = next(self._records, None)
         return taken
+
+    def assigned(self) -> Collection[Partition]:
+        return (self._partition,)
 
     def lag(self) -> Mapping[Partition, int]:
         """1 while something is due, else 0: how much more there is, only reading it would tell."""

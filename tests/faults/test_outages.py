@@ -229,8 +229,14 @@ def test_nothing_but_bad_records_halts_the_partition(start: Running, postgres_da
     refused = stored(postgres_database)
     assert refused < 350
     assert "halted" in consumer.health().detail
+    assert consumer.health().ok, "the other partitions go on"
     sent = {(till.topic, 0): refused}
     assert_kept_exactly_once(postgres_database, Ledger(sent=sent, rejected={"malformed": refused}))
+    for number in range(350 * 2):
+        till.send(b"junk", 1 + number % 2)
+    till.flush()
+    wait_for(lambda: not consumer.health().ok, "it is not ready where no partition goes on")
+    assert consumer.health().detail.count("in a row") == 3
 
 
 def test_a_clock_that_is_moved_by_an_hour_changes_nothing(

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from itertools import cycle
 from pathlib import Path
@@ -312,6 +312,50 @@ class TestHalting:
         consumer.stop()
         assert consumer.join(5)
         assert len(sink.sales) == 4
+
+    def test_of_every_partition_it_is_not_well_until_one_goes_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(consumer_module, "HALTED_CHECK_SECONDS", 0.01)
+        sink = ListSink()
+        for number in range(2):
+            sink.begin(TOPIC, number, 0)
+            sink.halt(TOPIC, number, "for a reason")
+        consumer = consumer_of(ListSource([*records(1), *records(1, partition=1)]), sink)
+        consumer.start()
+        assert comes(lambda: not consumer.health().ok)
+        assert consumer.health().detail.count("for a reason") == 2
+        sink.halt(*HERE, "")
+        assert comes(lambda: consumer.health().ok)
+        assert consumer.health().detail.count("for a reason") == 1
+        consumer.stop()
+        assert consumer.join(5)
+
+    def test_of_a_partition_that_has_gone_to_another_process_is_nothing_to_this_one(self) -> None:
+        class Rebalanced(ListSource):
+            mine: Collection[Partition] = (HERE,)
+
+            def assigned(self) -> Collection[Partition]:
+                return self.mine
+
+        sink, source = ListSink(), Rebalanced(records(1))
+        sink.begin(*HERE, 0)
+        sink.halt(*HERE, "for a reason")
+        consumer = consumer_of(source, sink)
+        consumer.start()
+        assert comes(lambda: not consumer.health().ok)
+        source.mine = ()
+        health = consumer.health()
+        consumer.stop()
+        assert consumer.join(5)
+        assert (health.ok, health.detail) == (True, "")
+
+
+def comes(condition: Callable[[], bool]) -> bool:
+    """Whether it holds within some seconds."""
+    for _ in range(1000):
+        if condition():
+            return True
+        threading.Event().wait(0.01)
+    return False
 
 
 class TestHealth:
