@@ -119,11 +119,11 @@ class Settings(BaseSettings):
     )
     admin_password: SecretStr | None = Field(
         None,
-        description="First password of the user `admin`, for unattended installs. Empty: generated and printed once.",
+        description="First password of the user `admin`. Empty: generated and printed once, but in production, which waits for it.",
     )
     environment: Literal["auto", "embedded", "production"] = Field(
         "auto",
-        description="`production` demands a secret key and migrations by hand. `auto`: production with PostgreSQL.",
+        description="`production` demands a secret key, a first password and migrations by hand. `auto`: production with PostgreSQL.",
     )
     demo: Literal["auto", "off"] = Field(
         "auto",

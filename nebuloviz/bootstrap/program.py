@@ -124,7 +124,7 @@ class Program:
 
     def _prepare(self) -> bool:
         """Once the database is ready: the first administrator, and the background work."""
-        problem = prepare_database(self.parts.settings, self.parts.database)
+        problem = prepare_database(self.parts.settings, self.parts.database) or _nobody_may_sign_in(self.parts)
         if problem:
             if problem != self._unprepared:
                 _log.error("%s NebuloViz keeps trying.", problem)
@@ -199,8 +199,23 @@ def _hand_over(deliverer: Deliverer) -> None:
         _log.info("The election could not be given up: %s", type(error).__name__)
 
 
+def _nobody_may_sign_in(these: Parts) -> str:
+    """What to do in production where there is neither a user nor a password for the first: a log is no place to hand one over."""
+    if not these.settings.production or these.settings.admin_password is not None or _users(these):
+        return ""
+    return (
+        "There is no user yet. Set NEBULOVIZ_ADMIN_PASSWORD (or NEBULOVIZ_ADMIN_PASSWORD_FILE), the first password of the user "
+        f"{ADMIN}, or run: python -m nebuloviz user add {ADMIN} --role admin"
+    )
+
+
+def _users(these: Parts) -> bool:
+    with these.database.session() as session:
+        return session.scalar(select(User.id).limit(1)) is not None
+
+
 def first_administrator(these: Parts, say: Callable[[str], None]) -> None:
-    """Create the user `admin` where there is no user at all, and say the password if it was generated.
+    """Create the user `admin` where there is no user at all, and say the password if it was generated, as only an embedded one is.
 
     A generated one must be changed at the first sign-in. One of the environment was chosen by whoever installs, whose other
     programs sign in with it at once.
@@ -281,13 +296,19 @@ def _check(settings: Settings) -> None:
     """What would be found out only by those who sign in.
 
     Raises:
-        ConfigurationError: the first administrator's password is easily guessed.
+        ConfigurationError: the first administrator's password is easily guessed; cookies would travel without TLS as well.
     """
     try:
         if settings.admin_password is not None:
             check_password(settings.admin_password.get_secret_value(), ADMIN)
     except InvalidInput as error:
         raise ConfigurationError(f"NEBULOVIZ_ADMIN_PASSWORD cannot be used. {error.message}") from error
+    if settings.production and not settings.cookie_secure and settings.public_address.startswith("https:"):
+        message = (
+            "NEBULOVIZ_PUBLIC_ADDRESS says that people come by https, but cookies are sent without TLS as well: set "
+            "NEBULOVIZ_COOKIE_SECURE=true."
+        )
+        raise ConfigurationError(message)
     if settings.production and not settings.cookie_secure:
         _log.warning(
             "Cookies are sent without TLS as well; set NEBULOVIZ_COOKIE_SECURE=true where people come by https."

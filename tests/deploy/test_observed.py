@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -81,7 +82,9 @@ class Installation:
         self.ports = {"nebuloviz": serve.port, "ingest": ingest.port, "kafka": kafka.metrics_port}
         self._kafka = kafka
         self._api = httpx.Client(base_url=serve.url, timeout=60)
-        self._browser = httpx.Client(base_url=serve.url, timeout=60)
+        # As beside the proxy that ends TLS, which takes secure cookies on
+        taking = DefaultCookiePolicy(secure_protocols=("http", "https"))
+        self._browser = httpx.Client(base_url=serve.url, timeout=60, cookies=CookieJar(taking))
         self._sign_in()
         self._rounds = 0
 
@@ -164,6 +167,7 @@ def installation(migrated_postgres_url: str, redis_url: str, tmp_path: Path) -> 
             "NEBULOVIZ_ADMIN_PASSWORD": PASSWORD,
             "NEBULOVIZ_WATCHED_SERIES": "10",
             "NEBULOVIZ_PUBLIC_ADDRESS": https.url,
+            "NEBULOVIZ_COOKIE_SECURE": "true",
             "SSL_CERT_FILE": str(https.certificate),
         }
         serve = OurProcess("serve", "NEBULOVIZ_PORT", environment)

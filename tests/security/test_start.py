@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from nebuloviz.db import Database
 from nebuloviz.errors import ConfigurationError
 from nebuloviz.settings import load
-from tests.program import ROOT, environment_of
+from tests.program import PASSWORD, ROOT, environment_of, run, started
 from tests.security.conftest import SECRET
 
 POSTGRES = "postgresql://shop:geheim@127.0.0.1:1/shop"
@@ -22,6 +23,10 @@ POSTGRES = "postgresql://shop:geheim@127.0.0.1:1/shop"
         ({"database_url": POSTGRES, "secret_key": "CHANGE-ME 0123456789 abcdefghijklmnop"}, "SECRET_KEY"),
         ({"secret_key_file": "/no/such/file"}, "SECRET_KEY_FILE"),
         ({"admin_password": "adminadmin"}, "ADMIN_PASSWORD"),
+        (
+            {"environment": "production", "secret_key": SECRET, "public_address": "https://shop.example"},
+            "COOKIE_SECURE",
+        ),
         ({"database_url": "postgresql://shop:geheim@host:port/x", "secret_key": SECRET}, "DATABASE_URL"),
         ({"redis_url": "http://shop:geheim@127.0.0.1"}, "REDIS_URL"),
         ({"trusted_proxies": "all"}, "TRUSTED_PROXIES"),
@@ -82,6 +87,26 @@ def test_of_a_database_that_is_none_says_so_and_nothing_of_its_password(url: str
     with pytest.raises(ConfigurationError) as refused:
         Database(url)
     assert "geheim" not in refused.value.message
+
+
+def test_of_production_without_a_first_password_waits_for_one_and_makes_none_up(tmp_path: Path) -> None:
+    """In a log it would stay for whoever reads it."""
+    environment = environment_of(tmp_path, environment="production", secret_key=SECRET)
+    del environment["NEBULOVIZ_ADMIN_PASSWORD"]
+    run(["-m", "nebuloviz", "migrate"], environment)
+    with started(environment) as program, program.client() as client:
+        waits = client.get("/readyz")
+        assert waits.status_code == 503
+        assert "NEBULOVIZ_ADMIN_PASSWORD" in waits.json()["parts"]["database"]["detail"]
+        assert "Sign in as" not in program.log.read_text()
+        assert run(["-m", "nebuloviz", "user", "list"], environment) == ""
+        run(["-m", "nebuloviz", "user", "add", "admin", "--role", "admin"], environment, f"{PASSWORD}\n{PASSWORD}\n")
+        for _ in range(300):
+            if client.get("/readyz").status_code == 200:
+                break
+            time.sleep(0.2)
+        assert client.get("/readyz").status_code == 200
+        program.signed_in("admin").close()
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:6379", "http://shop:geheim@127.0.0.1", "redis:/x", "REDIS"])
