@@ -108,6 +108,11 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return fields
 
 
+def takes_json(settings: Settings, target: TextIO) -> bool:
+    """Whether what is said there is for programs, one JSON object a line, and not for people at a terminal."""
+    return settings.log_format == "json" or (settings.log_format == "auto" and not target.isatty())
+
+
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     """Send the process's logs to `stream`, JSON or text as `settings.log_format` says. Calling it again replaces it.
 
@@ -119,9 +124,8 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
         threading.excepthook = lambda failed: _log_uncaught(failed.exc_type, failed.exc_value, failed.exc_traceback)
         logging.captureWarnings(capture=True)
     target = stream or sys.stderr
-    text = settings.log_format == "text" or (settings.log_format == "auto" and target.isatty())
     handler = logging.StreamHandler(target)
-    handler.setFormatter(TextFormatter() if text else JsonFormatter())
+    handler.setFormatter(JsonFormatter() if takes_json(settings, target) else TextFormatter())
     level = logging.getLevelNamesMapping()[settings.log_level]
     # What libraries say in detail are statements and packets, with the values in them
     logging.basicConfig(level=max(logging.INFO, level), handlers=[handler], force=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import sys
+from collections.abc import Callable
 
 import uvicorn
 
@@ -11,7 +13,10 @@ from nebuloviz import tracing
 from nebuloviz.bootstrap.program import build
 from nebuloviz.connections import PatientConnection
 from nebuloviz.errors import ConfigurationError
+from nebuloviz.observability import takes_json
 from nebuloviz.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 5  # for requests under way; the workers' own shutdown comes on top, ten seconds in all
 
@@ -19,14 +24,15 @@ SHUTDOWN_SECONDS = 5  # for requests under way; the workers' own shutdown comes 
 class _Server(uvicorn.Server):
     """Says where it listens once it does."""
 
-    def __init__(self, config: uvicorn.Config, address: str) -> None:
+    def __init__(self, config: uvicorn.Config, address: str, say: Callable[[str], None]) -> None:
         super().__init__(config)
         self._address = address
+        self._say = say
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            _say(f"NebuloViz is ready: {self._address}")
+            self._say(f"NebuloViz is ready: {self._address}")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Having ended because somebody asked for it is no failure, so the signal is not raised again as uvicorn would."""
@@ -41,7 +47,8 @@ def serve(settings: Settings) -> int:
         ConfigurationError: the address cannot be listened on, or a setting forbids the start.
     """
     end_tracing = tracing.configure(settings, "serve")
-    application = build(settings, say=_say)
+    say = _log_always if takes_json(settings, sys.stdout) else _print
+    application = build(settings, say=say)
     listener = _listen(settings.host, settings.port)
     config = uvicorn.Config(
         application,
@@ -53,7 +60,7 @@ def serve(settings: Settings) -> int:
         proxy_headers=False,  # the program believes `trusted_proxies`, no header by itself
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
-    _Server(config, _address(listener, settings.host)).run(sockets=[listener])
+    _Server(config, _address(listener, settings.host), say).run(sockets=[listener])
     end_tracing()
     return 0
 
@@ -76,7 +83,13 @@ def _address(listener: socket.socket, host: str) -> str:
     return f"http://{f'[{shown}]' if ':' in shown else shown}:{listener.getsockname()[1]}"
 
 
-def _say(line: str) -> None:
+def _log_always(line: str) -> None:
+    """Where a program reads along, the log has it, at any level: a line of another form would be none that it can read."""
+    _log.setLevel(logging.INFO)
+    _log.info(line)
+
+
+def _print(line: str) -> None:
     """To the person who started it: standard output, at once, apart from the log on standard error."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

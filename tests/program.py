@@ -140,7 +140,7 @@ def add_users(program: Program) -> None:
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and process.poll() is None:
-        found = re.search(r"ready: (http\S+)", log.read_text())
+        found = re.search(r'ready: (http[^\s"]+)', log.read_text())
         if found:
             return found[1]
         time.sleep(0.1)

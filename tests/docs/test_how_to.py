@@ -125,7 +125,7 @@ def program(environment: dict[str, str]) -> Iterator[Program]:
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        if found := re.search(r"ready: (http\S+)", log.read_text(encoding="utf-8")):
+        if found := re.search(r'ready: (http[^\s"]+)', log.read_text(encoding="utf-8")):
             return found[1]
         time.sleep(0.1)
     raise AssertionError(f"the program is not ready:\n{log.read_text(encoding='utf-8')}")

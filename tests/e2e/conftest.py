@@ -90,7 +90,7 @@ def address(process: subprocess.Popen[bytes], log: Path) -> str:
     """The address that the program says it is ready at."""
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and process.poll() is None:
-        found = re.search(r"ready: (http\S+)", log.read_text(encoding="utf-8"))
+        found = re.search(r'ready: (http[^\s"]+)', log.read_text(encoding="utf-8"))
         if found:
             return found[1]
         time.sleep(0.2)

@@ -157,8 +157,8 @@ def test_a_killed_watch_comes_back_and_raises_nothing_twice(
     start: Callable[..., subprocess.Popen[str]], database: Database, tmp_path: Path
 ) -> None:
     server = start("serve")
-    assert server.stdout is not None
-    url = next(match[1] for line in server.stdout if (match := re.search(r"ready: (http\S+)", line)))
+    wait_for(lambda: "ready: http" in (tmp_path / "log").read_text(), "it is ready")
+    [url] = re.findall(r'ready: (http[^\s"]+)', (tmp_path / "log").read_text())
     with httpx.Client(base_url=url, timeout=30) as client:
         wait_for(lambda: alerts(database, "series"), "an alert on the day without the south")
         wait_for(lambda: series_watched(client) > 0, "the watch's figures among the server's")

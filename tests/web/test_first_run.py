@@ -20,7 +20,7 @@ CHOICES = {
 
 
 def generated(program: Program) -> str:
-    found = re.search(r"Sign in as admin with the password (\S+)", program.log.read_text())
+    found = re.search(r'Sign in as admin with the password ([^\s"]+)', program.log.read_text())
     assert found
     return found[1]
 

@@ -12,7 +12,7 @@ from nebuloviz.bootstrap.storage import database
 from nebuloviz.models import Alert, User
 from nebuloviz.settings import load
 from tests.dash_requests import body_of, post
-from tests.program import PASSWORD, Program
+from tests.program import PASSWORD, Program, environment_of, started
 
 
 def test_a_callback_that_fails_is_logged_with_its_request_and_who_asked(
@@ -38,12 +38,28 @@ def test_a_callback_that_fails_is_logged_with_its_request_and_who_asked(
             session.execute(delete(Alert))
         where.dispose()
     assert answer.status_code == 200, answer.text
-    lines = [json.loads(line) for line in program.log.read_text().splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in program.log.read_text().splitlines()]
     [line] = [each for each in lines if each.get("request_id") == answer.headers["x-request-id"]]
     assert line["level"] == "ERROR"
     assert line["message"] == "a callback failed"
     assert line["callback"] == "pages.alerts.show"
     assert line["user_id"] == str(viewer)
+
+
+def test_all_that_a_process_says_is_json_where_programs_read_it_and_text_where_people_do(tmp_path: Path) -> None:
+    """From its start to its end, on both streams: also how the first administrator signs in, and whatever the level is."""
+    said = {}
+    for form in ("json", "text"):
+        (tmp_path / form).mkdir()
+        environment = environment_of(tmp_path / form, log_format=form, log_level="ERROR")
+        del environment["NEBULOVIZ_ADMIN_PASSWORD"]
+        with started(environment) as program, program.client() as client:
+            assert client.get("/login").status_code == 200
+        said[form] = program.log.read_text().splitlines()
+    messages = [json.loads(line)["message"] for line in said["json"]]
+    for told in (messages, said["text"]):
+        assert [line for line in told if line.startswith("NebuloViz is ready: http://127.0.0.1:")]
+        assert [line for line in told if line.startswith("Sign in as admin with the password ") and "***" not in line]
 
 
 def test_who_signs_in_or_fails_to_and_what_they_ask_for_is_never_told(program: Program) -> None:
