@@ -104,6 +104,23 @@ def test_release_nothing_that_was_not_checked_scanned_and_described() -> None:
     assert "--sbom=true --provenance=mode=max" in built
 
 
+def test_give_an_image_its_version_only_once_nothing_was_found_in_it() -> None:
+    [release] = documents(FOLDER / "workflows" / "release.yml")
+    steps = release["jobs"]["image"]["steps"]
+    [built] = [number for number, step in enumerate(steps) if "buildx build" in step.get("run", "")]
+    [refuses] = [number for number, step in enumerate(steps) if "exit-code" in step.get("with", {})]
+    [named] = [number for number, step in enumerate(steps) if "imagetools create" in step.get("run", "")]
+    [told] = [number for number, step in enumerate(steps) if "gh release create" in step.get("run", "")]
+    assert built < refuses < named < told
+    assert "push-by-digest=true" in steps[built]["run"]
+    assert not {"--tag", "--push", "-t"} & set(steps[built]["run"].split()), "a name of its own would be seen at once"
+    assert '--tag "$IMAGE:${TAG#v}" "$IMAGE@$DIGEST"' in steps[named]["run"]
+    assert steps[refuses]["with"]["image-ref"].endswith("@${{ steps.build.outputs.digest }}"), (
+        "it is that which is named"
+    )
+    assert not any("continue-on-error" in step or "if" in step for step in steps)
+
+
 @pytest.mark.parametrize("scanner", ["pip-audit", "gitleaks", "trivy-action"])
 def test_look_for_what_is_known_to_be_dangerous(scanner: str) -> None:
     assert scanner in (FOLDER / "workflows" / "ci.yml").read_text(encoding="utf-8")
