@@ -1,15 +1,20 @@
 """The workflows: nothing that actionlint or zizmor complains about, actions pinned by their commit and images by their digest."""
 
+import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Collection
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from _pytest.mark.expression import Expression
 
+from nebuloviz import cli
+from nebuloviz.migrate import head
 from tests.deploy.files import ROOT, documents
 from tests.servers.base import MissingServerError, find_program
 from tests.servers.kafka import cache_folder
@@ -119,6 +124,68 @@ def test_give_an_image_its_version_only_once_nothing_was_found_in_it() -> None:
         "it is that which is named"
     )
     assert not any("continue-on-error" in step or "if" in step for step in steps)
+
+
+class TestADeploymentThatDoesNotBecomeReady:
+    """It goes back to what was noted before: first the tables, by the new image, and then the processes."""
+
+    @pytest.fixture
+    def steps(self) -> dict[str, dict[str, Any]]:
+        """By what they do, in their order."""
+        [deploy] = documents(FOLDER / "workflows" / "deploy.yml")
+        does = {
+            "note": "import head",
+            "start": "rollout status",
+            "tables": "--down-to",
+            "processes": "rollout undo",
+            "forget": "rm -f",
+        }
+        found = [
+            (next((name for name, words in does.items() if words in step.get("run", "")), ""), step)
+            for step in deploy["jobs"]["deploy"]["steps"]
+        ]
+        return {name: step for name, step in found if name}
+
+    def test_goes_back_in_order_and_only_where_something_was_changed(self, steps: dict[str, dict[str, Any]]) -> None:
+        assert list(steps) == ["note", "start", "tables", "processes", "forget"]
+        assert (steps["note"]["id"], steps["start"]["id"]) == ("before", "start")
+        changed = "failure() && steps.start.outcome == 'failure' && steps.before.outputs.revision != ''"
+        assert steps["tables"]["if"] == steps["processes"]["if"] == changed
+        assert steps["tables"]["env"] == {"REVISION": "${{ steps.before.outputs.revision }}"}
+        assert "wait --for=condition=complete job/nebuloviz-migrate" in steps["tables"]["run"]
+        for part in ("web", "ingest"):
+            undo = f'rollout undo deployment/nebuloviz-{part} "--to-revision=${part.upper()}"'
+            assert undo in steps["processes"]["run"]
+            assert steps["processes"]["env"][part.upper()] == f"${{{{ steps.before.outputs.{part} }}}}"
+
+    def test_asks_the_version_of_before_for_its_revision(self, steps: dict[str, dict[str, Any]]) -> None:
+        [asked] = re.findall(r"-- python -c '([^']+)'", steps["note"]["run"])
+        done = subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert done.stdout == f"{head()}\n"
+
+    def test_undoes_the_migration_by_the_job_that_made_it(self, steps: dict[str, dict[str, Any]]) -> None:
+        """What becomes of its arguments is a command of the program, and the selector leaves the Job alone."""
+        [command] = re.findall(r"patch=\$\((.+?)\)$", steps["tables"]["run"], re.MULTILINE | re.DOTALL)
+        environment = {**os.environ, "REVISION": "0007"}
+        patch = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, check=True).stdout  # noqa: S602 - ours
+        [change] = json.loads(patch)
+        [job] = documents(ROOT / "deploy" / "kubernetes" / "migrate.yaml")
+        assert change == {
+            "op": "replace",
+            "path": "/spec/template/spec/containers/0/args",
+            "value": ["migrate", "--down-to", "0007"],
+        }
+        assert job["metadata"]["name"] == "nebuloviz-migrate"
+        assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["migrate"]
+        assert cli._parser().parse_args(change["value"]).down_to == "0007"
+        [selected] = re.findall(r"--selector (\S+)=(\S+)", steps["tables"]["run"])
+        labelled = [
+            each["kind"]
+            for path in (ROOT / "deploy" / "kubernetes").glob("*.yaml")
+            for each in documents(path)
+            if each.get("metadata", {}).get("labels", {}).get(selected[0]) == selected[1]
+        ]
+        assert labelled == ["Job"]
 
 
 @pytest.mark.parametrize("scanner", ["pip-audit", "gitleaks", "trivy-action"])
