@@ -87,7 +87,9 @@ class Settings(BaseSettings):
     )
     database_pool_size: int = Field(10, ge=1, le=200, description="Connections a process keeps open to PostgreSQL.")
     statement_timeout_seconds: int = Field(
-        30, ge=1, description="A page's or API call's statement is ended after this."
+        30,
+        ge=1,
+        description="PostgreSQL ends a page's or API call's statement after this; SQLite has no such limit.",
     )
     redis_url: SecretStr | None = Field(
         None, description="`redis://host:port/db` for cache and limits shared by all processes. Empty: in-process."

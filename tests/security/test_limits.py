@@ -22,6 +22,7 @@ from tests.servers import PostgresServer
 
 A_MINUTE = 40
 SIGN_INS = 6
+END_SECONDS = 10 + 5  # the program's own limit, and what a machine may need on top that is busy with other tests
 HEAD = b"HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 
 
@@ -200,7 +201,7 @@ class TestEnd:
                 select.select(asking, [], [])  # the first is answered, and the others are under way: two hashes at once
                 program.process.send_signal(signal.SIGTERM)
                 asked_at = time.monotonic()
-                assert program.process.wait(60) == 0
+                assert program.process.wait(END_SECONDS) == 0
                 record_property("seconds from SIGTERM to the end", f"{time.monotonic() - asked_at:.1f}")
                 last = [said_at_last(connection) for connection in waiting]
                 answers = [said_at_last(connection) for connection in asking]
