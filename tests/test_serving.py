@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from nebuloviz import serving
+from nebuloviz.bootstrap import core
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -30,6 +31,11 @@ def test_small_answers_are_sent_at_once(host: str) -> None:
     asyncio.run(connect())
     (set_so,) = at_once
     assert set_so
+
+
+def test_requests_and_what_works_behind_the_scenes_end_within_ten_seconds_together() -> None:
+    """One after the other, each for as long as it may; the rest is for Python to end."""
+    assert serving.SHUTDOWN_SECONDS + core.SHUTDOWN_SECONDS <= 9.5
 
 
 def test_what_is_asked_for_once_in_a_while_is_not_loaded() -> None:
