@@ -126,11 +126,11 @@ def corrected(guessed: Mapping[str, str], corrections: Mapping[str, str], column
 
 
 def missing(mapping: Mapping[str, str]) -> tuple[str, ...]:
-    """Required fields that no column is mapped to; empty when the file can be imported.
+    """Required fields that no column, or '', is mapped to; empty when the file can be imported.
 
     'unit_price' stands for itself or 'amount', of which one must be there.
     """
-    lacking = [field for field in REQUIRED if field not in mapping]
-    if "unit_price" not in mapping and "amount" not in mapping:
+    lacking = [field for field in REQUIRED if not mapping.get(field)]
+    if not mapping.get("unit_price") and not mapping.get("amount"):
         lacking.append("unit_price")
     return tuple(lacking)

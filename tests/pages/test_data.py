@@ -8,7 +8,7 @@ from nebuloviz.errors import InvalidInput, Unavailable
 from nebuloviz.i18n import Preferences, use
 from nebuloviz.ingest.fields import guess
 from nebuloviz.services.interfaces import FilePreview, ImportView, PostResult, RowResult
-from nebuloviz.web.views.data import FIELD_WORDS, readable_bytes, retried_words
+from nebuloviz.web.views.data import FIELD_WORDS, NO_COLUMN, readable_bytes, retried_words
 from tests.fakes import NOW, dead_letter
 from tests.pages.conftest import Browser, Drawn, Shop
 
@@ -128,7 +128,12 @@ class TestImport:
 
     @pytest.mark.parametrize(
         ("mapping", "words"),
-        [(PREVIEW.mapping, "unit price or amount"), (MAPPED, ""), ({"amount": "UnitPrice"}, "Order number")],
+        [
+            (PREVIEW.mapping, "unit price or amount"),
+            (MAPPED, ""),
+            ({"amount": "UnitPrice"}, "Order number"),
+            ({**MAPPED, "quantity": NO_COLUMN}, "Quantity"),
+        ],
     )
     def test_starts_only_when_nothing_is_missing(self, page: Any, mapping: dict[str, str], words: str) -> None:
         said, disabled = page.check_mapping(*columns(mapping))
@@ -137,10 +142,10 @@ class TestImport:
 
     def test_is_started_with_the_corrected_mapping(self, page: Any, shop: Shop, browser: Browser) -> None:
         browser.triggers("data-start.n_clicks", 1)
-        values, ids = columns({**MAPPED, "region": "\x1fnone"})
+        values, ids = columns({**MAPPED, "region": NO_COLUMN})
         upload, _message = page.start(1, None, values, ids, "f" * 32)
         assert upload is None
-        assert shop.ingest.started == [("f" * 32, MAPPED)]
+        assert shop.ingest.started == [("f" * 32, {**MAPPED, "region": ""})]
 
     def test_what_the_program_refuses_is_said(
         self, page: Any, shop: Shop, browser: Browser, drawn: Drawn, monkeypatch: pytest.MonkeyPatch

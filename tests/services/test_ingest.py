@@ -15,14 +15,16 @@ from sqlalchemy import select, update
 from nebuloviz.db import Database
 from nebuloviz.errors import Conflict, InvalidInput, NotFound, PermissionDenied
 from nebuloviz.ingest.batch import Written
+from nebuloviz.ingest.fields import FIELDS
 from nebuloviz.ingest.jobs import open_job
 from nebuloviz.ingest.recount import differences
-from nebuloviz.models import AuditEntry, IngestGap, IngestMinute, IngestOffset
+from nebuloviz.models import AuditEntry, IngestGap, IngestMinute, IngestOffset, SaleRow
 from nebuloviz.permissions import ROLES, SYSTEM, Actor
 from nebuloviz.services import ingest
 from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.interfaces import ImportView, PostResult
 from nebuloviz.settings import load
+from nebuloviz.web.views.data import NO_COLUMN, chosen_mapping
 from tests.ingest.support import line
 
 NOW = datetime(2026, 3, 31, 12, 0, 30, tzinfo=UTC)
@@ -266,6 +268,22 @@ class TestImports:
         too_large = r"bomb\.parquet cannot be read: it needs more memory"
         with database.session() as session, pytest.raises(InvalidInput, match=too_large):
             service.preview(session, SYSTEM, upload)
+
+    def test_a_column_that_the_form_says_is_not_in_the_file_is_not_read(
+        self, service: SalesIngestService, database: Database
+    ) -> None:
+        """Though its name speaks for the field."""
+        rows = b"InvoiceNo,StockCode,Quantity,InvoiceDate,UnitPrice,Discount\n1,A,2,2026-03-01 10:00,1.50,1.00\n"
+        upload = service.store_upload("shop.csv", [rows])
+        with database.session() as session:
+            guessed = service.preview(session, SYSTEM, upload).mapping
+            assert guessed["discount"] == "Discount"
+            chosen = [guessed.get(field, NO_COLUMN) if field != "discount" else NO_COLUMN for field in FIELDS]
+            service.start_import(session, SYSTEM, upload, chosen_mapping(FIELDS, chosen))
+        assert finished(service, database)[0].state == "done"
+        with database.session() as session:
+            (stored,) = session.scalars(select(SaleRow))
+        assert (stored.revenue, stored.discount) == (30_000, 0)
 
     def test_an_incomplete_mapping_starts_nothing(self, service: SalesIngestService, database: Database) -> None:
         upload = service.store_upload("t.csv", [b"a,b\n1,2\n"])

@@ -189,11 +189,10 @@ def _field_row(preview: FilePreview, field: str, column: str) -> Component:
 
 
 def chosen_mapping(fields: Sequence[str], columns: Sequence[object]) -> dict[str, str]:
-    """Field -> column, for those that have one."""
+    """Field -> column, '' for none: what was guessed for a field that is left out would be put back."""
     return {
-        field: column
+        field: column if isinstance(column, str) and column != NO_COLUMN else ""
         for field, column in zip(fields, columns, strict=True)
-        if isinstance(column, str) and column != NO_COLUMN
     }
 
 
