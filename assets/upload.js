@@ -18,7 +18,7 @@
       input.id = "data-file";
       input.className = "visually-hidden";
       input.tabIndex = -1;
-      input.accept = ".csv,.tsv,.txt,.gz,.xlsx,.parquet";
+      input.accept = ".csv,.tsv,.txt,.gz,.xlsx,.parquet,.ndjson,.jsonl,.json";
       parent.appendChild(input);
     }
     return input;

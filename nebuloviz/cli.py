@@ -52,23 +52,35 @@ def _add_serving(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _add_data(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     load = words.add_parser("import", help="import a file of sales: CSV, TSV, XLSX, Parquet or NDJSON, gzipped or not")
     load.add_argument("file", type=Path)
-    load.add_argument(
-        "--map",
-        action="append",
-        default=[],
-        metavar="FIELD=COLUMN",
-        help="which column holds a field; corrects the guess",
-    )
-    load.add_argument("--time-zone", default="", help="zone of times without an offset (the installation's by default)")
+    _add_reading(load)
     load.add_argument("--dry-run", action="store_true", help="show the mapping and the first rows, import nothing")
     load.set_defaults(command=commands.import_file)
     produce = words.add_parser("produce", help="send a file's sales, or a simulated shop's, to the Kafka topic")
     produce.add_argument("file", type=Path, nargs="?", help="a file of sales; a simulated shop without it")
     produce.add_argument("--rate", type=float, default=100.0, help="sales per second; 0 as fast as possible")
     produce.add_argument("--count", type=int, help="stop after so many sales")
-    produce.add_argument("--map", action="append", default=[], metavar="FIELD=COLUMN")
-    produce.add_argument("--time-zone", default="")
+    _add_reading(produce)
     produce.set_defaults(command=commands.produce)
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    """How a file is read."""
+    parser.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        metavar="FIELD=COLUMN",
+        help="which column holds a field; corrects the guess",
+    )
+    parser.add_argument(
+        "--time-zone", default="", help="zone of times without an offset (the installation's by default)"
+    )
+    parser.add_argument(
+        "--date-order",
+        choices=("dmy", "mdy"),
+        default="",
+        help="whether day or month comes first in dates such as 3/4/2026 (what the file's dates speak for by default)",
+    )
 
 
 def _add_detection(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

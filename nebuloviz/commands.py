@@ -57,7 +57,7 @@ def _mapping(pairs: Sequence[str]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def _ready_parts() -> Parts:
+def _ready_parts(loaded: Settings) -> Parts:
     """The program's parts, with a database that answers and is migrated.
 
     Raises:
@@ -67,7 +67,6 @@ def _ready_parts() -> Parts:
     from nebuloviz.bootstrap.parts import parts
     from nebuloviz.errors import Unavailable
 
-    loaded = _settings()
     these = parts(loaded)
     problem = prepare_database(loaded, these.database)
     if problem:
@@ -80,16 +79,20 @@ def import_file(options: argparse.Namespace) -> int:
 
     from nebuloviz import terminal
     from nebuloviz.errors import InvalidInput
+    from nebuloviz.ingest.importing import FileImport
 
     console, corrections = Console(), _mapping(options.map)
-    lacking = terminal.show_preview(options.file, corrections, console)
+    loaded = _settings()
+    zone = options.time_zone or loaded.time_zone
+    lacking = terminal.show_preview(options.file, corrections, zone, options.date_order, console)
     if lacking:
         raise InvalidInput(
             f"No column was found for {', '.join(lacking)}. Name each with --map, for example --map {lacking[0]}=COLUMN."
         )
     if options.dry_run:
         return 0
-    result = terminal.import_with_progress(_ready_parts(), options.file, corrections, options.time_zone, console)
+    job = FileImport(options.file, corrections, zone, date_order=options.date_order)
+    result = terminal.import_with_progress(_ready_parts(loaded), job, console)
     return 0 if result.complete else 1
 
 
@@ -103,7 +106,8 @@ def produce(options: argparse.Namespace) -> int:
         raise ConfigurationError("There is no Kafka to send to: set NEBULOVIZ_KAFKA_BOOTSTRAP_SERVERS to host:port.")
     values = encoded(simulated_sales())
     if options.file is not None:
-        values = file_sales(FileImport(options.file, _mapping(options.map), options.time_zone or loaded.time_zone))
+        zone = options.time_zone or loaded.time_zone
+        values = file_sales(FileImport(options.file, _mapping(options.map), zone, date_order=options.date_order))
     sent = send(loaded.kafka_bootstrap_servers, loaded.kafka_topic, values, options.rate, options.count)
     print(f"{sent:,} sales were sent to {loaded.kafka_topic}.")
     return 0
@@ -272,7 +276,7 @@ def probe(_options: argparse.Namespace) -> int:
 def resume(options: argparse.Namespace) -> int:
     from nebuloviz.permissions import SYSTEM
 
-    these = _ready_parts()
+    these = _ready_parts(_settings())
     with these.database.transaction() as session:
         at = these.services.ingest.resume(session, SYSTEM, options.topic, options.partition, options.skip_to)
     print(f"Partition {at.partition} of {at.topic} goes on at offset {at.next_offset:,}.")

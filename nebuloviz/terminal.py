@@ -18,7 +18,16 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.bootstrap import rule_trial
 from nebuloviz.bootstrap.parts import Parts
-from nebuloviz.ingest.importing import FileImport, ImportProgress, ImportResult, OnProgress, preview, run_import
+from nebuloviz.ingest.importing import (
+    FileImport,
+    ImportProgress,
+    ImportResult,
+    OnProgress,
+    Preview,
+    preview,
+    run_import,
+)
+from nebuloviz.ingest.mapping import DateOrder, as_read, chosen_order
 from nebuloviz.ingest.sample_plan import OWN_DATABASE, is_started
 from nebuloviz.models import DeadLetter
 from nebuloviz.services.interfaces import BacktestSide, RuleDraft
@@ -28,8 +37,10 @@ _SHOWN_REJECTS = 20
 _SHOWN_BYTES = 160
 
 
-def show_preview(path: Path, corrections: dict[str, str], console: Console) -> Sequence[str]:
-    """Print the columns' mapping and the first rows; returns the required fields that no column holds."""
+def show_preview(
+    path: Path, corrections: dict[str, str], time_zone: str, date_order: str, console: Console
+) -> Sequence[str]:
+    """Print the columns' mapping, the first rows and how moments are read; returns the required fields that no column holds."""
     found = preview(path, corrections)
     table = Table(title=escape(f"{path.name}: {found.n_rows:,} rows"), title_justify="left")
     by_column = {column: name for name, column in found.mapping.items()}
@@ -38,16 +49,30 @@ def show_preview(path: Path, corrections: dict[str, str], console: Console) -> S
     for row in found.rows[:5]:
         table.add_row(*(escape(cell) for cell in row))
     console.print(table)
+    if "sold_at" in found.mapping:
+        _show_first_moment(found, found.mapping["sold_at"], time_zone, chosen_order(date_order), console)
     return found.missing
 
 
-def import_with_progress(
-    these: Parts, path: Path, corrections: dict[str, str], time_zone: str, console: Console
-) -> ImportResult:
+def _show_first_moment(found: Preview, column: str, time_zone: str, chosen: DateOrder | None, console: Console) -> None:
+    """As it will be read; and what it could be as well, where the file leaves open which of its numbers is the month."""
+    order = chosen or found.date_orders.get(column)
+    at = found.columns.index(column)
+    cell = next((row[at] for row in found.rows if at < len(row) and row[at]), "")
+    moment = as_read(cell, time_zone, order)
+    if moment is not None:
+        console.print(f"{escape(cell)} is read as {moment:%d %B %Y, %H:%M:%S %z} ({time_zone} where no zone is given).")
+    if order is None and column in found.date_orders:
+        console.print(
+            f"Every date of {escape(column)} that was looked at could have day or month first, and the month is taken to be. "
+            "Say --date-order dmy where the day is, and --date-order mdy to be sure."
+        )
+
+
+def import_with_progress(these: Parts, job: FileImport, console: Console) -> ImportResult:
     """Import a file behind a progress bar with its rate and the time left, then list what was rejected, and why."""
     if is_started(these.database):
         console.print(f"This database holds the sample's sales, and yours will be counted with them. {OWN_DATABASE}")
-    job = FileImport(path, corrections, time_zone or these.settings.time_zone)
     with _bar(console, job.rows_total) as tell:
         result = run_import(
             job,

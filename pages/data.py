@@ -228,12 +228,19 @@ def show_form(upload: Any) -> tuple[Any, Any]:
     Permission.SALES_WRITE,
     Output("data-missing", "children"),
     Output("data-start", "disabled"),
+    Output("data-first-moment", "children"),
     Input(views.field_id(ALL), "value"),
+    Input("data-date-order", "value"),
+    Input("data-zone", "value"),
     State(views.field_id(ALL), "id"),
+    State("data-seen", "data"),
 )
-def check_mapping(columns: list[Any], ids: list[dict[str, str]]) -> tuple[str, bool]:
-    words = views.missing_words(views.chosen_mapping([id["of"] for id in ids], columns))
-    return words, bool(words)
+def check_mapping(
+    columns: list[Any], order: Any, zone: Any, ids: list[dict[str, str]], seen: Any
+) -> tuple[str, bool, str]:
+    mapping = views.chosen_mapping([id["of"] for id in ids], columns)
+    words = views.missing_words(mapping, seen, order)
+    return words, bool(words), views.moment_words(seen, mapping, zone, order)
 
 
 @protected_callback(
@@ -244,11 +251,19 @@ def check_mapping(columns: list[Any], ids: list[dict[str, str]]) -> tuple[str, b
     Input("data-cancel", "n_clicks"),
     State(views.field_id(ALL), "value"),
     State(views.field_id(ALL), "id"),
+    State("data-date-order", "value"),
+    State("data-zone", "value"),
     State(_UPLOAD, "data"),
     prevent_initial_call=True,
 )
 def start(
-    go: int | None, cancel: int | None, columns: list[Any], ids: list[dict[str, str]], upload: Any
+    go: int | None,
+    cancel: int | None,
+    columns: list[Any],
+    ids: list[dict[str, str]],
+    order: Any,
+    zone: Any,
+    upload: Any,
 ) -> tuple[Any, Any]:
     if not (go or cancel) or not isinstance(upload, str):
         raise PreventUpdate
@@ -256,7 +271,8 @@ def start(
         return None, None
     began = utc_now()
     try:
-        found = ask(services().ingest.start_import, upload, views.chosen_mapping([id["of"] for id in ids], columns))
+        mapping = views.chosen_mapping([id["of"] for id in ids], columns)
+        found = ask(services().ingest.start_import, upload, mapping, str(zone or ""), str(order or ""))
     except NebuloVizError as error:
         return no_update, refusal(error)
     if found.finished_at is not None and found.finished_at < began:

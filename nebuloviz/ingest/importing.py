@@ -23,7 +23,7 @@ from nebuloviz.ingest.consumer import Consumer, OnWritten
 from nebuloviz.ingest.fields import corrected, guess, missing
 from nebuloviz.ingest.files import Row, TableFile, content_hash, open_csv, open_table
 from nebuloviz.ingest.jobs import FILE_TOPICS, Job, finish_job, open_job
-from nebuloviz.ingest.mapping import RowEncoder, TableMapping, table_mapping
+from nebuloviz.ingest.mapping import DateOrder, RowEncoder, TableMapping, date_orders, table_mapping
 from nebuloviz.ingest.sale import Record
 from nebuloviz.ingest.sinks import Sink
 from nebuloviz.ingest.sources import IteratorSource, Partition
@@ -35,13 +35,18 @@ _GIVE_UP_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Preview:
-    """A file's columns and first rows as text, the guessed mapping, and the required fields that it lacks."""
+    """A file's columns and first rows as text, the guessed mapping, and the required fields that it lacks.
+
+    `date_orders` is as of `mapping.date_orders`, for all columns. `is_json`: its rows are sales as they are, without a mapping.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     mapping: Mapping[str, str]
     missing: tuple[str, ...]
     n_rows: int
+    date_orders: Mapping[str, DateOrder | None]
+    is_json: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,10 +86,11 @@ def preview(path: Path, corrections: Mapping[str, str] | None = None) -> Preview
     table = open_table(path)
     if table.is_json:
         rows = tuple((row.original.decode(errors="replace")[:_PREVIEW_CHARACTERS],) for row in _first(table))
-        return Preview(table.columns, rows, {}, (), table.n_rows)
+        return Preview(table.columns, rows, {}, (), table.n_rows, {}, is_json=True)
     mapping = corrected(guess(table.columns), corrections or {}, table.columns)
     shown = tuple(tuple(_shown(cell) for cell in row.cells) for row in _first(table))
-    return Preview(table.columns, shown, mapping, missing(mapping), table.n_rows)
+    orders = date_orders(table, table.columns)
+    return Preview(table.columns, shown, mapping, missing(mapping), table.n_rows, orders)
 
 
 def _first(table: TableFile) -> list[Row]:
@@ -115,14 +121,16 @@ class FileImport:
     """One file with its mapping, ready to be imported.
 
     Raises:
-        InvalidInput: the file cannot be read, or a required field has no column.
+        InvalidInput: the file cannot be read, a required field has no column, or there is no such zone or order.
     """
 
-    def __init__(self, path: Path, corrections: Mapping[str, str], time_zone: str, name: str = "") -> None:
+    def __init__(
+        self, path: Path, corrections: Mapping[str, str], time_zone: str, name: str = "", date_order: str = ""
+    ) -> None:
         self.name = name or path.name
         self._table = open_table(path)
         columns = {} if self._table.is_json else corrected(guess(self._table.columns), corrections, self._table.columns)
-        self.mapping: TableMapping = table_mapping(self._table, columns, time_zone)
+        self.mapping: TableMapping = table_mapping(self._table, columns, time_zone, date_order)
         identity = hashlib.sha256(f"{content_hash(path)}\n{self.mapping.text()}".encode()).hexdigest()
         self.partition = Partition(f"{FILE_TOPICS}{identity}", 0)
 

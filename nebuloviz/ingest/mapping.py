@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -17,13 +18,20 @@ import orjson
 
 from nebuloviz.errors import InvalidInput
 from nebuloviz.i18n import gettext as _
+from nebuloviz.i18n import zone
 from nebuloviz.ingest.fields import missing
 from nebuloviz.ingest.files import Row, TableFile
 
 _NUMBERS = frozenset({"quantity", "unit_price", "discount", "amount", "cost"})
-_DATE_SAMPLE_ROWS = 5_000
+#: Within so many rows a column shows whether its dates are of the kind whose order has to be found out,
+_FIRST_ROWS = 1_000
+#: and until so many it is looked for the first one that leaves no doubt.
+_MOST_ROWS = 200_000
 
 DateOrder = Literal["ymd", "dmy", "mdy"]
+#: What somebody may choose.
+DATE_ORDERS: tuple[DateOrder, ...] = ("dmy", "mdy")
+_WITHOUT_WORD: DateOrder = "mdy"
 
 
 @dataclass(frozen=True)
@@ -45,26 +53,44 @@ class TableMapping:
 _SLASHED = re.compile(r"^\s*(\d{1,2})[/.\-](\d{1,2})[/.\-]\d{2,4}\b")
 
 
-def date_order_of(values: Iterable[object]) -> DateOrder:
-    """Whether day or month comes first in dates such as 3/4/2026: by the first value that leaves no doubt; with dots the day."""
-    for value in values:
-        match = _SLASHED.match(value) if isinstance(value, str) else None
-        if match is None:
-            continue
-        first, second = int(match[1]), int(match[2])
-        if first > 12 or "." in match[0]:
-            return "dmy"
-        if second > 12:
-            return "mdy"
-    return "mdy"
+def date_orders(table: TableFile, columns: Iterable[str]) -> dict[str, DateOrder | None]:
+    """Column -> whether day or month comes first in its dates such as 3/4/2026; None where either may.
+
+    The first date that leaves no doubt decides; with dots the day comes first. Columns without such dates are left out.
+    """
+    found: dict[str, DateOrder | None] = {}
+    unsettled = {column: table.columns.index(column) for column in columns}
+    with suppress(InvalidInput):  # where a file is damaged is for those to say who need its rows
+        for number, row in enumerate(islice(table.rows(), _MOST_ROWS)):
+            if number == _FIRST_ROWS:
+                unsettled = {column: at for column, at in unsettled.items() if column in found}
+            if not unsettled:
+                break
+            orders = _orders_in(row, unsettled)
+            found.update(orders)
+            unsettled = {column: at for column, at in unsettled.items() if orders.get(column) is None}
+    return found
 
 
-def table_mapping(table: TableFile, columns: Mapping[str, str], time_zone: str) -> TableMapping:
-    """The mapping with what the first rows tell about their dates.
+def _orders_in(row: Row, places: Mapping[str, int]) -> dict[str, DateOrder | None]:
+    cells = {column: row.cells[at] for column, at in places.items() if at < len(row.cells)}
+    matches = {column: _SLASHED.match(cell) for column, cell in cells.items() if isinstance(cell, str)}
+    return {column: _order_of(match) for column, match in matches.items() if match}
+
+
+def _order_of(match: re.Match[str]) -> DateOrder | None:
+    if int(match[1]) > 12 or "." in match[0]:
+        return "dmy"
+    return "mdy" if int(match[2]) > 12 else None
+
+
+def table_mapping(table: TableFile, columns: Mapping[str, str], time_zone: str, date_order: str = "") -> TableMapping:
+    """The mapping with the order of day and month that is given, or else the one that the rows speak for.
 
     Raises:
-        InvalidInput: a required field has no column.
+        InvalidInput: a required field has no column, or there is no such zone or order.
     """
+    zone(time_zone)
     lacking = missing(columns)
     if lacking and not table.is_json:
         raise InvalidInput(
@@ -75,12 +101,32 @@ def table_mapping(table: TableFile, columns: Mapping[str, str], time_zone: str) 
                 columns=", ".join(table.columns[:50]),
             )
         )
-    order: DateOrder = "mdy"
-    if "sold_at" in columns:
-        at = table.columns.index(columns["sold_at"])
-        sample = islice(table.rows(), _DATE_SAMPLE_ROWS)
-        order = date_order_of(row.cells[at] for row in sample if len(row.cells) > at)
-    return TableMapping(columns, time_zone, order)
+    order = chosen_order(date_order)
+    if order is None and "sold_at" in columns:
+        order = date_orders(table, [columns["sold_at"]]).get(columns["sold_at"])
+    return TableMapping(columns, time_zone, order or _WITHOUT_WORD)
+
+
+def chosen_order(name: str) -> DateOrder | None:
+    """'dmy' or 'mdy'; None for '', which leaves it to the file.
+
+    Raises:
+        InvalidInput: it is something else.
+    """
+    for order in DATE_ORDERS:
+        if order == name:
+            return order
+    if name:
+        raise InvalidInput(_("Day and month come as dmy or as mdy, not as {name}.", name=name[:100]))
+    return None
+
+
+def as_read(cell: object, time_zone: str, order: DateOrder | None) -> datetime | None:
+    """The moment that an import would read from a cell; None where that is none. `order` None: as without a word."""
+    try:
+        return datetime.fromisoformat(str(moment_reader(zone(time_zone), order or _WITHOUT_WORD)(cell)))
+    except ValueError:
+        return None
 
 
 class RowEncoder:

@@ -81,18 +81,25 @@ def look_into(parent: Parent, path: Path) -> None:
     parent.tell(preview(path))
 
 
-def import_file(
-    parent: Parent, storage: Storage, path: Path, mapping: Mapping[str, str], name: str, username: str
-) -> None:
+@dataclass(frozen=True)
+class Reading:
+    """How a file is read: column by field, '' for none; the zone of moments without one; the order of day and month, or ''."""
+
+    columns: Mapping[str, str]
+    time_zone: str
+    date_order: str
+
+
+def import_file(parent: Parent, storage: Storage, path: Path, reading: Reading, name: str, username: str) -> None:
     """Import a file of sales; tells its topic once it is on the record, then each stored batch, without its sales.
 
     Raises:
-        InvalidInput: it cannot be read, or a required field has no column.
+        InvalidInput: it cannot be read, a required field has no column, or there is no such zone or order.
     """
     from nebuloviz.ingest.importing import FileImport, run_import  # noqa: PLC0415 - as above
 
     _bound_memory()
-    job = FileImport(path, mapping, storage.time_zone, name)
+    job = FileImport(path, reading.columns, reading.time_zone, name, reading.date_order)
     database, sink = storage.open()
     job.enter(database, username)
     parent.tell(job.partition.topic)

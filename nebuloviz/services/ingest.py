@@ -249,10 +249,27 @@ class SalesIngestService(IngestService):
         upload = self._uploads.get(upload_id)
         with _about(upload), self._children.running(Child(tasks.look_into, upload.path)) as child:
             [seen] = child.messages()
-        return FilePreview(upload.name, seen.columns, seen.rows, seen.mapping, seen.missing)
+        return FilePreview(
+            upload.name,
+            seen.columns,
+            seen.rows,
+            seen.mapping,
+            seen.missing,
+            date_orders=seen.date_orders,
+            time_zone=self._settings.time_zone,
+            is_json=seen.is_json,
+        )
 
     @require(Permission.SALES_WRITE)
-    def start_import(self, session: Session, actor: Actor, upload_id: str, mapping: Mapping[str, str]) -> ImportView:  # noqa: ARG002 - the interface's
+    def start_import(
+        self,
+        session: Session,  # noqa: ARG002 - the interface's
+        actor: Actor,
+        upload_id: str,
+        mapping: Mapping[str, str],
+        time_zone: str = "",
+        date_order: str = "",
+    ) -> ImportView:
         upload = self._uploads.get(upload_id)
         with self._lock:
             if upload.digest in self._imported:
@@ -263,7 +280,8 @@ class SalesIngestService(IngestService):
         storage = tasks.Storage.of(self._database, self._settings.time_zone, self._settings.currency)
         with contextlib.ExitStack() as stack:
             stack.callback(self._imported.discard, upload.digest)
-            child = Child(tasks.import_file, storage, upload.path, dict(mapping), upload.name, actor.username)
+            reading = tasks.Reading(dict(mapping), time_zone or self._settings.time_zone, date_order)
+            child = Child(tasks.import_file, storage, upload.path, reading, upload.name, actor.username)
             messages = stack.enter_context(self._children.running(child)).messages()
             with _about(upload):
                 topic = next(messages)
@@ -273,7 +291,8 @@ class SalesIngestService(IngestService):
         )  # the log names who began it
         threading.Thread(target=follow, name="nebuloviz-import", daemon=True).start()
         with self._database.transaction() as noting:  # an import is no part of the caller's transaction either
-            after = {"mapping": dict(mapping)}
+            chosen = {"time_zone": time_zone, "date_order": date_order}
+            after = {"mapping": dict(mapping), **{name: value for name, value in chosen.items() if value}}
             self._audit.record(noting, actor, AuditAction.IMPORT_STARTED, upload.name, after=after)
             return _view_of(noting, ImportJob.topic == topic)
 

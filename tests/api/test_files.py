@@ -186,6 +186,18 @@ class TestImports:
         started = client.post(path, json={"mapping": {"order_id": "Vorgang", "sold_at": "Wann"}})
         assert self.finished(client, started.headers["location"])["accepted"] == 1
 
+    def test_its_moments_are_read_as_the_caller_says(self, client: httpx.Client) -> None:
+        content = b"Order,Date,SKU,Qty,Price\nRd9,1/4/2026 09:00,P9,2,1.5\n"
+        seen = client.post("/api/v1/uploads", content=content, headers=FILE).json()
+        assert (seen["date_orders"], seen["is_json"]) == ({"Date": None}, False)
+        path = f"/api/v1/uploads/{seen['upload_id']}/import"
+        assert client.post(path, json={"date_order": "ydm"}).status_code == 422
+        assert client.post(path, json={"time_zone": "Mars/Olympus"}).status_code == 422
+        started = client.post(path, json={"date_order": "dmy", "time_zone": "Europe/Berlin"})
+        assert self.finished(client, started.headers["location"])["accepted"] == 1
+        minute = {"start": "2026-04-01T07:00:00Z", "end": "2026-04-01T07:01:00Z", "limit": 1000}
+        assert "Rd9" in {item["order_id"] for item in client.get("/api/v1/sales", params=minute).json()["items"]}
+
     @pytest.mark.parametrize(
         ("content", "headers", "status"),
         [

@@ -34,6 +34,7 @@ class FakeIngestService(IngestService):
     running: list[ImportView] = field(default_factory=list)
     previews: dict[str, FilePreview] = field(default_factory=dict)
     started: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    read_as: list[tuple[str, str]] = field(default_factory=list)
     corrected: dict[int, bytes] = field(default_factory=dict)
     halted: str = ""
     resumed: list[tuple[str, int, int | None]] = field(default_factory=list)
@@ -119,7 +120,16 @@ class FakeIngestService(IngestService):
             raise InvalidInput("This file is not there any more. Please upload it again.")
         return self.previews[upload_id]
 
-    def start_import(self, session: Session, actor: Actor, upload_id: str, mapping: Mapping[str, str]) -> ImportView:
+    def start_import(
+        self,
+        session: Session,
+        actor: Actor,
+        upload_id: str,
+        mapping: Mapping[str, str],
+        time_zone: str = "",
+        date_order: str = "",
+    ) -> ImportView:
+        self.read_as.append((time_zone, date_order))
         self.started.append((upload_id, mapping))
         name = self.previews[upload_id].name if upload_id in self.previews else ""
         return ImportView(len(self.started), name, "running", "", None, 0, 0, 0, 0, actor.username, NOW, NOW, None)

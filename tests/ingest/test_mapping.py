@@ -1,4 +1,5 @@
-from datetime import datetime
+import gzip
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -6,12 +7,14 @@ from zoneinfo import ZoneInfo
 import orjson
 import pytest
 
+from nebuloviz.errors import InvalidInput
 from nebuloviz.ingest.fields import guess
-from nebuloviz.ingest.files import Row, open_table
+from nebuloviz.ingest.files import Row, TableFile, open_table
 from nebuloviz.ingest.mapping import (
     DateOrder,
     RowEncoder,
-    date_order_of,
+    as_read,
+    date_orders,
     moment_reader,
     table_mapping,
 )
@@ -47,17 +50,68 @@ class TestMoments:
         assert moment_reader(ZoneInfo("Europe/London"), order)(cell) == expected
 
     @pytest.mark.parametrize(
-        ("values", "order"),
+        ("values", "seen", "order"),
         [
-            (["1/2/2010", "13/2/2010"], "dmy"),
-            (["1/2/2010", "2/13/2010"], "mdy"),
-            (["1/2/2010"], "mdy"),
-            (["1.2.2010"], "dmy"),
-            (["2010-01-02", None, 3], "mdy"),
+            (["1/2/2010", "13/2/2010"], {"ts": "dmy"}, "dmy"),
+            (["1/2/2010", "2/13/2010"], {"ts": "mdy"}, "mdy"),
+            (["1/2/2010"], {"ts": None}, "mdy"),
+            (["1.2.2010"], {"ts": "dmy"}, "dmy"),
+            (["2010-01-02", "", "3"], {}, "mdy"),
+            (["2010-01-02"] * 1_500 + ["13/2/2010"], {}, "mdy"),
         ],
     )
-    def test_the_order_of_day_and_month_is_seen_from_the_values(self, values: list[object], order: DateOrder) -> None:
-        assert date_order_of(values) == order
+    def test_the_order_of_day_and_month_is_seen_from_the_values(
+        self, tmp_path: Path, values: list[str], seen: dict[str, DateOrder | None], order: DateOrder
+    ) -> None:
+        table = table_of(tmp_path, values)
+        assert date_orders(table, table.columns) == seen
+        assert table_mapping(table, COLUMNS, "UTC").date_order == order
+
+    def test_it_is_looked_for_beyond_the_first_days_of_a_month(self, tmp_path: Path) -> None:
+        days = [f"{1 + number // 500:02}/12/2025 10:00" for number in range(6_000)]
+        assert table_mapping(table_of(tmp_path, [*days, "13/12/2025 10:00"]), COLUMNS, "UTC").date_order == "dmy"
+
+    @pytest.mark.parametrize("order", ["dmy", "mdy"])
+    def test_where_the_values_leave_it_open_it_is_for_somebody_to_say(self, tmp_path: Path, order: DateOrder) -> None:
+        table = table_of(tmp_path, [f"{1 + number // 500:02}/12/2025 10:00" for number in range(6_000)])
+        assert date_orders(table, ["ts"]) == {"ts": None}
+        assert table_mapping(table, COLUMNS, "UTC", order).date_order == order
+
+    def test_what_comes_after_a_damaged_row_is_not_looked_at(self, tmp_path: Path) -> None:
+        path = tmp_path / "t.csv.gz"
+        path.write_bytes(gzip.compress(b"ts\n" + b"1/2/2010\n" * 20_000 + b"13/2/2010\n"))
+        table = open_table(path)
+        path.write_bytes(gzip.compress(b"ts\n" + b"1/2/2010\n" * 20_000) + b"no gzip")
+        assert date_orders(table, ["ts"]) == {"ts": None}
+
+    @pytest.mark.parametrize(("zone", "order"), [("Europe/Nowhere", ""), ("../etc/passwd", ""), ("UTC", "ymd")])
+    def test_what_is_no_zone_or_order_is_refused(self, tmp_path: Path, zone: str, order: str) -> None:
+        with pytest.raises(InvalidInput):
+            table_mapping(table_of(tmp_path, []), COLUMNS, zone, order)
+
+    @pytest.mark.parametrize(
+        ("cell", "zone", "order", "moment"),
+        [
+            ("1/12/2025 10:00", "UTC", "dmy", datetime(2025, 12, 1, 10, tzinfo=UTC)),
+            ("1/12/2025 10:00", "Europe/Berlin", None, datetime(2025, 1, 12, 9, tzinfo=UTC)),
+            ("2025-12-01T10:00:00+05:30", "Europe/Berlin", "dmy", datetime(2025, 12, 1, 4, 30, tzinfo=UTC)),
+            ("13/12/2025", "UTC", "mdy", None),
+            ("", "UTC", None, None),
+        ],
+    )
+    def test_a_cell_is_shown_as_it_will_be_read(
+        self, cell: str, zone: str, order: DateOrder | None, moment: datetime | None
+    ) -> None:
+        assert as_read(cell, zone, order) == moment
+
+
+COLUMNS = {field: field for field in ("order_id", "product_id", "quantity", "amount")} | {"sold_at": "ts"}
+
+
+def table_of(tmp_path: Path, moments: list[str]) -> TableFile:
+    path = tmp_path / "dates.csv"
+    path.write_text("\n".join(["ts,order_id,product_id,quantity,amount", *(f"{ts},1,A,1,2" for ts in moments)]) + "\n")
+    return open_table(path)
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ PREVIEW = FilePreview(
     {"order_id": "InvoiceNo", "product_id": "StockCode", "quantity": "Quantity", "sold_at": "InvoiceDate"},
     ("unit_price",),
 )
+SEEN = {"json": False, "orders": {}, "cells": {}}
+YEAR_ONE = {"json": False, "orders": {}, "cells": {"InvoiceDate": "0001-01-01"}}
 MAPPED = {**PREVIEW.mapping, "unit_price": "UnitPrice"}
 
 
@@ -32,6 +35,11 @@ def page(browser: Browser) -> Any:
 
 def columns(mapping: dict[str, str]) -> tuple[list[Any], list[dict[str, str]]]:
     return list(mapping.values()), [{"type": "data-field", "of": field} for field in mapping]
+
+
+def seen_in(form: Any) -> Any:
+    """What the form keeps of the file."""
+    return next(part for part in form._traverse() if getattr(part, "id", None) == "data-seen").data
 
 
 class TestLayout:
@@ -136,15 +144,63 @@ class TestImport:
         ],
     )
     def test_starts_only_when_nothing_is_missing(self, page: Any, mapping: dict[str, str], words: str) -> None:
-        said, disabled = page.check_mapping(*columns(mapping))
+        values, ids = columns(mapping)
+        said, disabled, _moment = page.check_mapping(values, None, "UTC", ids, SEEN)
         assert words in said
         assert disabled is bool(words)
+
+    def test_lines_of_json_start_as_they_are(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+        shop.ingest.previews["f" * 32] = FilePreview("s.ndjson", ("sale",), (('{"sale_id":1}',),), {}, (), is_json=True)
+        form, _message = page.show_form("f" * 32)
+        assert "data-field" not in drawn(form)
+        assert "sale_id" in drawn(form)
+        assert page.check_mapping([], None, "UTC", [], seen_in(form)) == ("", False, "")
+
+    @pytest.mark.parametrize(
+        ("orders", "order", "zone", "moment", "missing"),
+        [
+            (
+                {"InvoiceDate": None},
+                None,
+                "UTC",
+                "may be Dec 1, 2010, 8:26 AM or Jan 12, 2010, 8:26 AM",
+                "day and month",
+            ),
+            ({"InvoiceDate": None}, "dmy", "UTC", "is read as Dec 1, 2010, 8:26 AM", ""),
+            ({"InvoiceDate": None}, "mdy", "Asia/Tokyo", "is read as Jan 11, 2010, 11:26 PM", ""),
+            ({"InvoiceDate": "dmy"}, None, "UTC", "is read as Dec 1, 2010, 8:26 AM", ""),
+            ({"InvoiceDate": "dmy"}, "ymd", "UTC", "", ""),
+            ({"InvoiceDate": "dmy"}, None, "Mars/Olympus", "", ""),
+        ],
+    )
+    def test_the_first_moment_is_shown_as_it_will_be_read(
+        self, page: Any, shop: Shop, orders: dict[str, Any], order: Any, zone: str, moment: str, missing: str
+    ) -> None:
+        """And where it may be one of two, the import does not start before somebody has said which."""
+        rows = (("536365", "85123A", "6", "01/12/2010 08:26", "2.55"),)
+        shop.ingest.previews["f" * 32] = replace(PREVIEW, rows=rows, date_orders=orders)
+        form, _message = page.show_form("f" * 32)
+        values, ids = columns(MAPPED)
+        words, disabled, said = page.check_mapping(values, order, zone, ids, seen_in(form))
+        assert moment in said.replace("\u202f", " ")
+        assert bool(said) is bool(moment)
+        assert missing in words
+        assert disabled is bool(missing)
+
+    @pytest.mark.parametrize(
+        "seen", [None, 5, {}, {"orders": [], "cells": {"InvoiceDate": {}}}, {"cells": "x"}, YEAR_ONE]
+    )
+    def test_whatever_a_browser_says_of_the_file_is_answered(self, page: Any, seen: Any) -> None:
+        values, ids = columns(MAPPED)
+        assert page.check_mapping(values, {"a": 1}, ["b"], ids, seen)[:2] == ("", False)
+        assert page.check_mapping(values, None, "Asia/Tokyo", ids, seen) == ("", False, "")
 
     def test_is_started_with_the_corrected_mapping(self, page: Any, shop: Shop, browser: Browser) -> None:
         browser.triggers("data-start.n_clicks", 1)
         values, ids = columns({**MAPPED, "region": NO_COLUMN})
-        upload, _message = page.start(1, None, values, ids, "f" * 32)
+        upload, _message = page.start(1, None, values, ids, "dmy", "Asia/Tokyo", "f" * 32)
         assert upload is None
+        assert shop.ingest.read_as == [("Asia/Tokyo", "dmy")]
         assert shop.ingest.started == [("f" * 32, {**MAPPED, "region": ""})]
 
     def test_what_the_program_refuses_is_said(
@@ -155,13 +211,13 @@ class TestImport:
 
         monkeypatch.setattr(shop.ingest, "start_import", refuse)
         browser.triggers("data-start.n_clicks", 1)
-        upload, message = page.start(1, None, *columns(MAPPED), "f" * 32)
+        upload, message = page.start(1, None, *columns(MAPPED), None, "UTC", "f" * 32)
         assert upload is no_update
         assert "no column Price" in drawn(message)
 
     def test_nothing_starts_by_itself(self, page: Any) -> None:
         with pytest.raises(PreventUpdate):
-            page.start(None, None, *columns(MAPPED), "f" * 32)
+            page.start(None, None, *columns(MAPPED), None, "UTC", "f" * 32)
 
     @pytest.mark.parametrize(
         ("changes", "words"),

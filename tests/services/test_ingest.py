@@ -285,6 +285,45 @@ class TestImports:
             (stored,) = session.scalars(select(SaleRow))
         assert (stored.revenue, stored.discount) == (30_000, 0)
 
+    @pytest.mark.parametrize(
+        ("zone", "order", "moment"),
+        [
+            ("", "", datetime(2026, 1, 3, 10, tzinfo=UTC)),
+            ("", "dmy", datetime(2026, 3, 1, 10, tzinfo=UTC)),
+            ("Asia/Kolkata", "dmy", datetime(2026, 3, 1, 4, 30, tzinfo=UTC)),
+        ],
+    )
+    def test_moments_are_read_as_somebody_says(
+        self, service: SalesIngestService, database: Database, zone: str, order: str, moment: datetime
+    ) -> None:
+        upload = service.store_upload("shop.csv", [SHOP.replace(b"2026-03-01", b"1/3/2026")])
+        with database.session() as session:
+            seen = service.preview(session, SYSTEM, upload)
+            assert (seen.date_orders, seen.time_zone) == ({"InvoiceDate": None}, "UTC")
+            service.start_import(session, SYSTEM, upload, {}, zone, order)
+        finished(service, database)
+        with database.session() as session:
+            assert session.scalars(select(SaleRow.sold_at)).all() == [moment]
+            noted = session.scalars(select(AuditEntry.after)).one()
+        assert zone in noted
+        assert order in noted
+
+    @pytest.mark.parametrize(("zone", "order"), [("Mars/Olympus", ""), ("", "day")])
+    def test_what_is_no_zone_or_order_starts_nothing(
+        self, service: SalesIngestService, database: Database, zone: str, order: str
+    ) -> None:
+        upload = service.store_upload("shop.csv", [SHOP])
+        with database.session() as session, pytest.raises(InvalidInput):
+            service.start_import(session, SYSTEM, upload, {}, zone, order)
+
+    def test_lines_of_json_need_no_mapping(self, service: SalesIngestService, database: Database) -> None:
+        upload = service.store_upload("sales.ndjson", [sale(), b"\n", sale(sale_id="other")])
+        with database.session() as session:
+            seen = service.preview(session, SYSTEM, upload)
+            assert (seen.is_json, seen.missing) == (True, ())
+            service.start_import(session, SYSTEM, upload, {}, "UTC")
+        assert finished(service, database)[0].accepted == 2
+
     def test_an_incomplete_mapping_starts_nothing(self, service: SalesIngestService, database: Database) -> None:
         upload = service.store_upload("t.csv", [b"a,b\n1,2\n"])
         with database.session() as session, pytest.raises(InvalidInput, match="order_id"):

@@ -58,7 +58,7 @@ async def import_upload(
     body: ImportOfUpload,
     response: Response,
 ) -> ImportItem:
-    return await _started(asker, response, upload_id, body.mapping)
+    return await _started(asker, response, upload_id, body.mapping, body.time_zone, body.date_order)
 
 
 @router.get("/imports", summary="Imports, newest first")
@@ -91,7 +91,9 @@ async def _stored(asker: Asker, request: Request, name: str) -> str:
         )
 
 
-async def _started(asker: Asker, response: Response, upload_id: str, mapping: dict[str, str]) -> ImportItem:
-    view: ImportView = await asker.ask_in_thread(asker.services.ingest.start_import, upload_id, mapping)
+async def _started(
+    asker: Asker, response: Response, upload_id: str, mapping: dict[str, str], *reading: str
+) -> ImportItem:
+    view: ImportView = await asker.ask_in_thread(asker.services.ingest.start_import, upload_id, mapping, *reading)
     response.headers["Location"] = f"/api/v1/imports/{view.id}"
     return ImportItem.model_validate(view)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,7 +11,11 @@ from nebuloviz.api.schemas.base import MOST_COLUMNS, Incoming, Outgoing, Text
 
 
 class UploadAnswer(Outgoing):
-    """A file's columns and first rows, the column that each field seems to be in, and the required fields that no column is."""
+    """A file's columns and first rows, the column that each field seems to be in, and the required fields that no column is.
+
+    `date_orders` says of columns with dates such as 3/4/2026 whether day or month comes first; null where either may, and
+    `date_order` has to say it. `time_zone` is that of moments without one. `is_json`: each row is a sale as it is.
+    """
 
     upload_id: str
     name: str
@@ -19,6 +23,9 @@ class UploadAnswer(Outgoing):
     rows: list[list[str]]
     mapping: dict[str, str]
     missing: list[str]
+    date_orders: dict[str, str | None]
+    time_zone: str
+    is_json: bool
 
 
 class ImportOfUpload(Incoming):
@@ -26,6 +33,16 @@ class ImportOfUpload(Incoming):
         dict[Annotated[str, Field(max_length=64)], Text],
         Field(max_length=MOST_COLUMNS, default_factory=dict, description="Field -> column; '' for none."),
     ]
+    time_zone: Annotated[
+        str,
+        Field(max_length=64, description="IANA name of the zone of moments without one; '' for the installation's."),
+    ] = ""
+    date_order: Annotated[
+        Literal["", "dmy", "mdy"],
+        Field(
+            description="Whether day or month comes first in dates such as 3/4/2026; '' for what the file speaks for."
+        ),
+    ] = ""
 
 
 class ImportItem(Outgoing):

@@ -85,13 +85,21 @@ class ImportView:
 
 @dataclass(frozen=True)
 class FilePreview:
-    """The first rows of an uploaded file, the guessed mapping (field -> column), and what is still missing."""
+    """The first rows of an uploaded file, the guessed mapping (field -> column), and what is still missing.
+
+    `date_orders`: column -> 'dmy' or 'mdy', the order of day and month in its dates, None where either is possible; columns
+    without such dates are left out. `time_zone` is that of moments without one, unless another is chosen. `is_json`: each row
+    is a sale as it is, and nothing is mapped.
+    """
 
     name: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     mapping: Mapping[str, str]
     missing: tuple[str, ...]
+    date_orders: Mapping[str, Literal["ymd", "dmy", "mdy"] | None] = field(default_factory=dict)
+    time_zone: str = "UTC"
+    is_json: bool = False
 
 
 MOST_POSTED = 200_000  # sales so short that more of them fit into the bytes have no room for what is required
@@ -201,5 +209,20 @@ class IngestService(ABC):
         """Look into an uploaded file. Raises InvalidInput when it cannot be read, and says why."""
 
     @abstractmethod
-    def start_import(self, session: Session, actor: Actor, upload_id: str, mapping: Mapping[str, str]) -> ImportView:
-        """Import an uploaded file in the background; `import_of` shows its progress. Raises InvalidInput for an incomplete mapping."""
+    def start_import(
+        self,
+        session: Session,
+        actor: Actor,
+        upload_id: str,
+        mapping: Mapping[str, str],
+        time_zone: str = "",
+        date_order: str = "",
+    ) -> ImportView:
+        """Import an uploaded file in the background; `import_of` shows its progress.
+
+        `mapping` corrects the guess: field -> column, '' for none. `time_zone` is that of moments without one, '' for the
+        installation's; `date_order` is 'dmy' or 'mdy', '' for what the file's dates speak for.
+
+        Raises:
+            InvalidInput: an incomplete mapping, or no such zone or order.
+        """

@@ -10,8 +10,10 @@ from typing import Any
 from dash import dcc, html
 from dash.development.base_component import Component
 
-from nebuloviz.i18n import _, format_datetime, lazy, listed, ngettext, number, relative
+from nebuloviz.errors import NebuloVizError
+from nebuloviz.i18n import _, format_datetime, lazy, listed, ngettext, number, relative, zone_names, zone_words
 from nebuloviz.ingest.fields import REQUIRED, missing
+from nebuloviz.ingest.mapping import DATE_ORDERS, as_read, chosen_order
 from nebuloviz.services.interfaces import (
     DeadLetterPage,
     DeadLetterView,
@@ -134,7 +136,7 @@ def upload_box(most_megabytes: int) -> Component:
                     html.Span([html.Strong(_("Choose a file")), " ", _("or drop it here")]),
                     html.Span(
                         _(
-                            "CSV, TSV, XLSX or Parquet with one sale a row, up to {size} MB",
+                            "CSV, TSV, XLSX, Parquet or NDJSON with one sale a row, up to {size} MB",
                             size=number(most_megabytes),
                         ),
                         className="nv-card-subtitle",
@@ -153,12 +155,18 @@ def upload_box(most_megabytes: int) -> Component:
 
 def mapping_form(preview: FilePreview, chosen: Mapping[str, str]) -> Component:
     """The first rows, and for each field the column that it is read from; starts only when nothing is missing."""
-    rows = [_field_row(preview, field, chosen.get(field, "")) for field in FIELD_WORDS]
+    title = _("What the columns of {name} mean", name=preview.name)
+    hint = _("Guessed from their names; correct what is wrong.")
+    if preview.is_json:
+        title, hint = preview.name, _("Each line is a sale in JSON, so that nothing has to be mapped.")
+    rows = [] if preview.is_json else [_field_row(preview, field, chosen.get(field, "")) for field in FIELD_WORDS]
     return html.Div(
         [
-            html.H3(_("What the columns of {name} mean", name=preview.name), className="nv-card-title"),
-            html.P(_("Guessed from their names; correct what is wrong."), className="nv-card-subtitle"),
-            html.Div(rows, className="nv-mapping"),
+            html.H3(html.Bdi(title), className="nv-card-title"),
+            html.P(hint, className="nv-card-subtitle"),
+            html.Div([*rows, *_moment_fields(preview)], className="nv-mapping"),
+            html.P(id="data-first-moment", className="nv-card-subtitle", role="status"),
+            dcc.Store(id="data-seen", data=_seen(preview)),
             html.H3(_("First rows"), className="nv-card-title"),
             preview_table(preview),
             html.Div(
@@ -188,6 +196,61 @@ def _field_row(preview: FilePreview, field: str, column: str) -> Component:
     return list_field(field_id(field), name, options, chosen, required=field in REQUIRED, clearable=False)
 
 
+def _moment_fields(preview: FilePreview) -> list[Component]:
+    """How moments are read, as far as the file leaves that open; fields that it does not need are there for callbacks alone."""
+    orders = [
+        {"label": _("Day first: 31/12/2026"), "value": "dmy"},
+        {"label": _("Month first: 12/31/2026"), "value": "mdy"},
+    ]
+    names = dict.fromkeys([preview.time_zone, *zone_names()])
+    zones = [{"label": zone_words(name), "value": name} for name in names]
+    order = list_field("data-date-order", _("Order of day and month"), orders, None, placeholder=_("As the dates show"))
+    zone = list_field("data-zone", _("Time zone, where none is given"), zones, preview.time_zone, clearable=False)
+    return [html.Div(order, hidden=not preview.date_orders), html.Div(zone, hidden=preview.is_json)]
+
+
+def _seen(preview: FilePreview) -> dict[str, Any]:
+    """What the form has to know of the file: the first cell of each column, and the order of day and month in its dates."""
+    filled = (
+        (column, [row[at] for row in preview.rows if at < len(row) and row[at]])
+        for at, column in enumerate(preview.columns)
+    )
+    cells = {} if preview.is_json else {column: found[0] for column, found in filled if found}
+    return {"json": preview.is_json, "orders": dict(preview.date_orders), "cells": cells}
+
+
+def in_doubt(seen: Any, mapping: Mapping[str, str], order: Any) -> bool:
+    """Whether the dates may have day or month first, and nobody has said which."""
+    orders = seen.get("orders") if isinstance(seen, dict) else None
+    column = mapping.get("sold_at")
+    return not order and isinstance(orders, dict) and column in orders and orders[column] is None
+
+
+def moment_words(seen: Any, mapping: Mapping[str, str], time_zone: Any, order: Any) -> str:
+    """The first moment as it will be read, on the reader's clock; '' where there is none to be seen."""
+    column = mapping.get("sold_at", "")
+    try:
+        cell = seen["cells"][column]
+        usual = chosen_order(order or seen["orders"].get(column) or "")
+        moments = [as_read(cell, time_zone, usual or one) for one in DATE_ORDERS]
+        first, second = [format_datetime(moment) for moment in moments if moment] or ["", ""]
+    except (
+        AttributeError,
+        KeyError,
+        OverflowError,
+        TypeError,
+        ValueError,
+        NebuloVizError,
+    ):  # a browser may send anything
+        return ""
+    if not first:
+        return _("The first moment, {cell}, cannot be read.", cell=cell)
+    if in_doubt(seen, mapping, order):
+        readings = {"cell": cell, "first": first, "second": second}
+        return _("The first moment, {cell}, may be {first} or {second}: choose the order of day and month.", **readings)
+    return _("The first moment, {cell}, is read as {moment}.", cell=cell, moment=first)
+
+
 def chosen_mapping(fields: Sequence[str], columns: Sequence[object]) -> dict[str, str]:
     """Field -> column, '' for none: what was guessed for a field that is left out would be put back."""
     return {
@@ -196,11 +259,15 @@ def chosen_mapping(fields: Sequence[str], columns: Sequence[object]) -> dict[str
     }
 
 
-def missing_words(mapping: Mapping[str, str]) -> str:
+def missing_words(mapping: Mapping[str, str], seen: Any, order: Any) -> str:
     """What an import would still need; '' when nothing."""
+    if isinstance(seen, dict) and seen.get("json"):
+        return ""
     fields = [
         _("unit price or amount") if field == "unit_price" else str(FIELD_WORDS[field]) for field in missing(mapping)
     ]
+    if in_doubt(seen, mapping, order):
+        fields.append(_("Order of day and month"))
     return _("Still missing: {fields}", fields=listed(fields)) if fields else ""
 
 
