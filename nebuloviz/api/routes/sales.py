@@ -151,6 +151,9 @@ def _too_many() -> PayloadTooLarge:
 
 def _answer(result: PostResult) -> bytes:
     """As `SalesAnswer` describes it; a model for each of many thousand rows would cost seconds."""
-    results = [{"index": row.index, "status": row.status, "reason": row.reason or None} for row in result.results]
+    results = [
+        {"index": row.index, "status": row.status} | ({"reason": row.reason} if row.reason else {})
+        for row in result.results
+    ]
     counts = {"accepted": result.accepted, "duplicates": result.duplicates, "rejected": result.rejected}
     return orjson.dumps(counts | {"results": results})

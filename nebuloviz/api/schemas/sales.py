@@ -37,11 +37,11 @@ class SaleList(Outgoing):
 
 
 class SaleResult(Outgoing):
-    """What became of one item. `reason` is given for rejected ones."""
+    """What became of one item. `reason` is there of rejected ones alone."""
 
     index: int
     status: Literal["accepted", "duplicate", "rejected"]
-    reason: str | None = None
+    reason: str = ""
 
 
 class SalesAnswer(Outgoing):
