@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -13,12 +14,16 @@ import pandas as pd
 import pytest
 from sqlalchemy import func, select
 
+from nebuloviz.cache import Cache
 from nebuloviz.db import Database
 from nebuloviz.errors import InvalidInput
 from nebuloviz.ingest.importing import FileImport, ImportProgress, ImportResult, preview, run_import
 from nebuloviz.ingest.recount import differences
 from nebuloviz.ingest.sinks import DatabaseSink
+from nebuloviz.metrics.query import Query
 from nebuloviz.models import DeadLetter, ImportJob, SaleRow
+from nebuloviz.permissions import SYSTEM
+from nebuloviz.services.data import SalesDataService
 from tests.servers.base import MissingServerError
 from tests.servers.required import needs_servers
 
@@ -159,21 +164,26 @@ class TestOnlineRetail:
         assert (result.accepted, result.duplicates, result.rejected) == (541_909, 0, 0)
         lines = pd.read_csv(online_retail, dtype={"invoice": str, "product": str}, keep_default_na=False)
         lines["month"] = lines["ts"].str[:7]
-        lines["revenue"] = (lines["quantity"] * (lines["price"].astype(float) * 10_000).round().astype("int64")).astype(
-            "int64"
-        )
+        lines["revenue"] = lines["quantity"] * (lines["price"].astype(float) * 10_000).round().astype("int64")
         keys = ["month", "country"]
         expected = lines.groupby(keys).agg(
             revenue=("revenue", "sum"), lines=("ts", "size"), orders=("invoice", "nunique")
         )
-        with database.engine.connect() as connection:
-            stored = pd.read_sql("SELECT bucket, country, revenue, lines FROM rollup_day_country", connection)
-            orders = pd.read_sql(
-                "SELECT strftime('%Y-%m', sold_at / 1000000, 'unixepoch') AS month, country,"
-                " count(DISTINCT order_id) AS orders FROM sale GROUP BY 1, 2",
-                connection,
-            )
-        stored["month"] = pd.to_datetime(stored["bucket"], unit="us").dt.strftime("%Y-%m")
-        found = stored.groupby(keys)[["revenue", "lines"]].sum().join(orders.set_index(keys))
-        assert found.sort_index().to_numpy().tolist() == expected.sort_index().to_numpy().tolist()
+        question = Query(
+            ("revenue", "lines", "orders"),
+            datetime(2010, 12, 1, tzinfo=UTC),
+            datetime(2012, 1, 1, tzinfo=UTC),
+            dimensions=("country",),
+            grain="month",
+        )
+        with database.session() as session:
+            data = SalesDataService(Cache(secret="s" * 40), ZoneInfo("UTC")).frame(session, SYSTEM, question).data
         database.dispose()
+        answered = data[data["lines"] > 0][["bucket", "country", "revenue", "lines", "orders"]]
+        found = {
+            (f"{month:%Y-%m}", country): (round(revenue * 10_000), count, orders)
+            for month, country, revenue, count, orders in answered.itertuples(index=False)
+        }
+        recount = {key: tuple(figures) for key, figures in zip(expected.index, expected.to_numpy(), strict=True)}
+        assert sum(lines for _revenue, lines, _orders in recount.values()) == 541_909
+        assert found == recount
