@@ -2,10 +2,13 @@
 
 import csv
 import io
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import openpyxl
 import pandas as pd
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
@@ -14,7 +17,9 @@ from sqlalchemy import func, select
 from nebuloviz.db import Database
 from nebuloviz.i18n import Preferences, use
 from nebuloviz.i18n import gettext as _
+from nebuloviz.metrics.registry import metric
 from nebuloviz.models import Alert
+from nebuloviz.services.wording import value_text
 from nebuloviz.settings import load
 from tests.browser import NewPage
 from tests.e2e.conftest import Program, Visit, Watched, sign_in, signed_in, watch
@@ -53,36 +58,105 @@ def press(page: Page, mark: Locator) -> None:
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
+def rows_of(file: Path) -> list[dict[str, Any]]:
+    """A downloaded CSV or XLSX by its headings; figures as they were written."""
+    content = file.read_bytes()
+    if content.startswith(b"PK"):
+        heads, *rows = openpyxl.load_workbook(io.BytesIO(content)).active.iter_rows(values_only=True)
+        return [dict(zip(heads, row, strict=True)) for row in rows]
+    return list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"))))
+
+
+def download(page: Page, link: Locator) -> Path:
+    with page.expect_download() as found:
+        link.click()
+    return found.value.path()
+
+
+def shown_as(amount: Any) -> str:
+    """An amount of a file as a page shows it."""
+    return value_text(metric("revenue"), math.nan if amount in {None, ""} else float(amount))
+
+
 class TestFromSignInToAlerts:
-    def test_by_clicks_with_everything_in_the_url(self, program: Program, new_page: NewPage) -> None:
-        page = signed_in(new_page(), program.url)
-        expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
+    @pytest.mark.parametrize("language", ["en", "ar"])
+    def test_by_clicks_with_everything_in_the_url(self, program: Program, new_page: NewPage, language: str) -> None:
+        """In Arabic the page is mirrored, and time still runs to the right."""
+        page = signed_in(new_page(locale=language), program.url)
+        with use(Preferences(language=language, currency="USD")):
+            self.narrow_overview(page, mirrored=language == "ar")
+            self.explore(page)
+            self.take_files(page)
+            self.look_into_an_alert(page)
+
+    def narrow_overview(self, page: Page, *, mirrored: bool) -> None:
+        expect(page.get_by_role("heading", level=1)).to_have_text(_("Overview"))
         tile = page.locator(".nv-tile-figure").first
         expect(tile).to_contain_text("$")
         whole = tile.text_content()
-        chart(page, "overview", "trend")
+        trend = chart(page, "overview", "trend")
+        assert page.locator("html").get_attribute("dir") == ("rtl" if mirrored else "ltr")
+        assert trend.evaluate("element => getComputedStyle(element).direction") == "ltr"
+        rail = page.locator(".nv-rail").bounding_box()
+        assert rail is not None
+        assert (rail["x"] > 600) is mirrored
 
         press(page, bars_of(page, "category").first)
         expect(page).to_have_url(re.compile(r"f\.category=Grocery"))
         expect(page.locator(".nv-chip-value")).to_have_text("Grocery")
         expect(tile).not_to_have_text(whole or "")
+        expect(page.locator("#overview-feed .nv-feed")).to_have_count(0)
+        expect(page.locator("#overview-ticker .nv-ticker-where").first).to_contain_text("Grocery")
         page.go_back()
         expect(page.locator(".nv-chip")).to_have_count(0)
         expect(tile).to_have_text(whole or "")
+        expect(page.locator("#overview-feed .nv-feed li").first).to_be_visible()
         page.go_forward()
         expect(page.locator(".nv-chip")).to_have_count(1)
 
-        page.locator(".nv-rail").get_by_role("link", name="Explore").click()
+    def explore(self, page: Page) -> None:
+        page.locator(".nv-rail").get_by_role("link", name=_("Explore")).click()
         expect(page).to_have_url(re.compile(r"/explore\?.*f\.category=Grocery"))
-        expect(page.locator(".nv-rail .nv-active")).to_contain_text("Explore")
+        expect(page.locator(".nv-rail .nv-active")).to_contain_text(_("Explore"))
         chart(page, "explore-chart")
-        expect(page.locator("#explore-lines-count")).to_contain_text("sale lines")
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= 1280
+        expect(page.locator("#explore-lines-count")).not_to_be_empty()
         expect(page.locator("#explore-lines .ag-row .ag-cell").first).not_to_be_empty()
 
-        page.locator(".nv-rail").get_by_role("link", name="Alerts").click()
-        expect(page.locator("#alerts-list")).to_contain_text("Category: Grocery")
+    def take_files(self, page: Page) -> None:
+        """The picture, and both files: of the table behind the chart, and of a table that was sorted."""
+        card, heading = page.locator(".nv-card", has=page.locator("#explore-chart-body")), str(metric("revenue").label)
+        card.hover()
+        picture = download(page, card.locator("[data-nv-action=png]")).read_bytes()
+        assert picture.startswith(b"\x89PNG\r\n\x1a\n")
+        assert len(picture) > 10_000
+        csv_link, xlsx_link = (page.locator("#explore-chart-head a", has_text=kind) for kind in ("CSV", "XLSX"))
+
+        page.locator("#explore-chart-view").click()
+        expect(page.locator("#explore-chart-table tbody tr")).to_have_count(28)
+        shown = page.locator("#explore-chart-table tbody tr td:nth-child(2)").all_text_contents()
+        for link in (csv_link, xlsx_link):
+            assert [shown_as(row[heading]) for row in rows_of(download(page, link))] == shown
+
+        page.locator(".nv-kinds a[href*='chart=table']").click()
+        grid = page.locator("#explore-chart-note .ag-root")
+        grid.locator(".ag-header-cell[col-id=revenue]").click()
+        expect(grid.locator(".ag-header-cell[col-id=revenue]")).to_have_attribute("aria-sort", "ascending")
+        expect(grid.locator(".ag-row[row-index='3']")).to_be_visible()
+        first = [grid.locator(f".ag-row[row-index='{row}'] [col-id=revenue]").text_content() for row in range(4)]
+        for link in (csv_link, xlsx_link):
+            found = rows_of(download(page, link))
+            assert [shown_as(row[heading]) for row in found[:4]] == first
+            assert len(found) == 28
+
+    def look_into_an_alert(self, page: Page) -> None:
+        page.locator(".nv-rail").get_by_role("link", name=_("Alerts")).click()
+        expect(page.locator("#alerts-list")).to_contain_text("Grocery")  # of which there is none
         page.locator(".nv-chip-remove").click()
-        expect(page.locator(".nv-alert-row").first).to_be_visible()
+        page.locator(".nv-alert-row", has_text="Dairy").click()
+        expect(page).to_have_url(re.compile(r"/alerts/\d+"))
+        chart(page, "alert-course")
+        expect(page.locator("#alert-head")).to_contain_text("Dairy")
 
     def test_a_category_is_the_same_in_file_chart_and_export(self, visit: Visit, program: object) -> None:
         page = visit("/explore?range=all&axis=value&by=category&vs=none")
@@ -138,25 +212,6 @@ class TestFromAnAlertToQuiet:
         with told.database.session() as session:
             assert session.scalar(select(func.count()).select_from(Alert)) == 1
         untold.database.dispose()
-
-
-class TestInArabic:
-    def test_the_whole_page_is_mirrored_and_time_still_runs_to_the_right(
-        self, program: Program, new_page: NewPage
-    ) -> None:
-        page = signed_in(new_page(locale="ar"), program.url)
-        with use(Preferences(language="ar")):
-            overview, explore = _("Overview"), _("Explore")
-        assert page.locator("html").get_attribute("dir") == "rtl"
-        expect(page.get_by_role("heading", level=1)).to_have_text(overview)
-        trend = chart(page, "overview", "trend")
-        assert trend.evaluate("element => getComputedStyle(element).direction") == "ltr"
-        rail = page.locator(".nv-rail").bounding_box()
-        assert rail is not None
-        assert rail["x"] > 600
-        page.locator(".nv-rail").get_by_role("link", name=explore).click()
-        chart(page, "explore-chart")
-        assert page.evaluate("() => document.documentElement.scrollWidth") <= 1280
 
 
 class TestByKeyboard:
