@@ -1,7 +1,8 @@
 """Fixtures for every test: real servers, fresh databases and topics, a real browser.
 
 A server that is not installed skips the tests that need it, with the reason; with `NEBULOVIZ_TEST_SERVERS=required`, as in
-CI, it fails them. A test that takes a session's server away need not give it back: the next fixture that hands it out does.
+CI, it fails them. Tests marked `thorough` take minutes and are left out; `--thorough` runs them as well, and so does naming their
+file. A test that takes a session's server away need not give it back: the next fixture that hands it out does.
 """
 
 import errno
@@ -34,7 +35,7 @@ MARKERS = {
     "redis_server": ["servers"],
     "kafka": ["servers", "kafka"],
     "chromium": ["browser"],
-    "image": ["image"],
+    "image": ["image", "thorough"],
     "online_retail": ["real_data"],
 }
 
@@ -46,13 +47,23 @@ settings.register_profile("nebuloviz", deadline=None, suppress_health_check=[Hea
 settings.load_profile("nebuloviz")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by what they use."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--thorough", action="store_true", help="run the tests marked so as well, which take minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark tests by what they use, and leave out those for which nobody has the time."""
     for item in items:
         for fixture, markers in MARKERS.items():
             if fixture in getattr(item, "fixturenames", ()):
                 for marker in markers:
                     item.add_marker(marker)
+    named = any(".py" in argument for argument in config.args)
+    if named or config.getoption("--thorough"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("thorough")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if not item.get_closest_marker("thorough")]
 
 
 def pytest_collection_finish() -> None:

@@ -32,6 +32,8 @@ from tests.servers.kafka import kafka_jars
 from tests.servers.postgres_copies import PostgresCopies
 from tests.servers.required import needs_servers
 
+pytestmark = pytest.mark.thorough  # they change as seldom as what they try
+
 ROOT = Path(__file__).parents[1]
 
 

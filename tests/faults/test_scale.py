@@ -250,6 +250,7 @@ def keep_selling(till: Till) -> None:
         time.sleep(max(0.0, start + number * AT_ONCE / SALES_A_SECOND - time.monotonic()))
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(900)
 def test_without_redis_it_is_slower_and_never_wrong(
     cluster: Cluster,
@@ -288,6 +289,7 @@ def test_without_redis_it_is_slower_and_never_wrong(
     assert_kept_exactly_once(database, till.ledger)
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(1200)
 def test_nginx_and_postgresql_are_killed_under_readers_and_nobody_is_signed_out(
     cluster: Cluster,
