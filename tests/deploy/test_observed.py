@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -82,9 +81,8 @@ class Installation:
         self.ports = {"nebuloviz": serve.port, "ingest": ingest.port, "kafka": kafka.metrics_port}
         self._kafka = kafka
         self._api = httpx.Client(base_url=serve.url, timeout=60)
-        # As beside the proxy that ends TLS, which takes secure cookies on
-        taking = DefaultCookiePolicy(secure_protocols=("http", "https"))
-        self._browser = httpx.Client(base_url=serve.url, timeout=60, cookies=CookieJar(taking))
+        self._cookies: dict[str, str] = {}
+        self._browser = httpx.Client(base_url=serve.url, timeout=60, event_hooks={"response": [self._keep_cookies]})
         self._sign_in()
         self._rounds = 0
 
@@ -106,6 +104,12 @@ class Installation:
         (csrf,) = re.findall(r'name="csrf_token" value="([^"]+)"', self._browser.get("/login").text)
         answer = self._browser.post("/login", data=credentials | {"csrf_token": csrf})
         assert answer.status_code == 303, answer.text
+
+    def _keep_cookies(self, answer: httpx.Response) -> None:
+        """Secure ones, too, which a browser would send only through the proxy that ends TLS."""
+        given = (line.partition(";")[0].partition("=") for line in answer.headers.get_list("set-cookie"))
+        self._cookies |= {name: value for name, _equals, value in given}
+        self._browser.headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
 
     def _callback(self) -> None:
         """The first that runs here and not in the browser, with nothing given: that it is asked is enough."""
