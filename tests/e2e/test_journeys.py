@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 import re
 from dataclasses import replace
@@ -376,3 +377,23 @@ class TestImport:
         expect(imported).to_contain_text("1 rejected")
         page.reload()
         expect(page.locator("#data-letters .ag-row").first).to_contain_text("Not a number")
+
+    def test_lines_of_json_are_sent_and_counted_without_a_mapping(self, visit: Visit, tmp_path: Path) -> None:
+        file = tmp_path / "more.ndjson"
+        sale = {
+            "order_id": "900003",
+            "sold_at": "2026-11-01T08:26:00Z",
+            "product_id": "85123A",
+            "quantity": 1,
+            "amount": 2,
+        }
+        lines = [json.dumps(sale | {"sale_id": f"900003-{number}"}) for number in range(2)]
+        file.write_text("\n".join(lines), encoding="utf-8")
+        page = visit("/data")
+        page.locator("#data-drop").hover()
+        assert ".ndjson" in (page.locator("#data-file").get_attribute("accept") or "")
+        page.locator("#data-file").set_input_files(file)
+        expect(page.locator("#data-form")).to_contain_text("900003-1")
+        page.get_by_role("button", name="Import", exact=True).click()
+        imported = page.locator("#data-imports li.nv-import", has_text="more.ndjson")
+        expect(imported).to_contain_text("2 sales accepted")
