@@ -11,7 +11,18 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.errors import NebuloVizError
-from nebuloviz.i18n import _, format_datetime, lazy, listed, ngettext, number, relative, zone_names, zone_words
+from nebuloviz.i18n import (
+    _,
+    format_datetime,
+    isolated,
+    lazy,
+    listed,
+    ngettext,
+    number,
+    relative,
+    zone_names,
+    zone_words,
+)
 from nebuloviz.ingest.fields import REQUIRED, missing
 from nebuloviz.ingest.mapping import DATE_ORDERS, as_read, chosen_order
 from nebuloviz.services.interfaces import (
@@ -204,7 +215,9 @@ def _moment_fields(preview: FilePreview) -> list[Component]:
     ]
     names = dict.fromkeys([preview.time_zone, *zone_names()])
     zones = [{"label": zone_words(name), "value": name} for name in names]
-    order = list_field("data-date-order", _("Order of day and month"), orders, None, placeholder=_("As the dates show"))
+    nobody_knows = None in preview.date_orders.values()
+    hint = _("Choose one") if nobody_knows else _("As the dates show")
+    order = list_field("data-date-order", _("Order of day and month"), orders, None, placeholder=hint)
     zone = list_field("data-zone", _("Time zone, where none is given"), zones, preview.time_zone, clearable=False)
     return [html.Div(order, hidden=not preview.date_orders), html.Div(zone, hidden=preview.is_json)]
 
@@ -230,10 +243,10 @@ def moment_words(seen: Any, mapping: Mapping[str, str], time_zone: Any, order: A
     """The first moment as it will be read, on the reader's clock; '' where there is none to be seen."""
     column = mapping.get("sold_at", "")
     try:
-        cell = seen["cells"][column]
+        cell = isolated(seen["cells"][column])
         usual = chosen_order(order or seen["orders"].get(column) or "")
-        moments = [as_read(cell, time_zone, usual or one) for one in DATE_ORDERS]
-        first, second = [format_datetime(moment) for moment in moments if moment] or ["", ""]
+        moments = [as_read(seen["cells"][column], time_zone, usual or one) for one in DATE_ORDERS]
+        first, second = [format_datetime(moment, "long") for moment in moments if moment] or ["", ""]
     except (
         AttributeError,
         KeyError,
