@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from dash.exceptions import PreventUpdate
 from nebuloviz.i18n import _, lazy, number
 from nebuloviz.metrics.registry import METRICS, dimension, metric
 from nebuloviz.permissions import Permission
+from nebuloviz.services.interfaces import Frame
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.chart_kinds import pair
 from nebuloviz.web.charts import ChartView, chart_answer, chart_outputs, chart_slot, part_answer, part_id, table_input
@@ -172,9 +174,18 @@ def draw(search: str | None, _stamp: str, theme: str, table_clicks: int | None) 
             sold = common.is_empty(frame) and asked.sold(query)
             if common.is_empty(frame) and not ask(services().data.freshness).lines:
                 return ChartView(views.chart_of(state).title(state), instead=common.no_sales_yet())
-            return views.chart_view(frame, expected, alerts, state, style, coming=coming, planned=planned, sold=sold)
+            part = views.chart_of(state).shape(state) == "pairs"
+            whole = float(in_all(asked, state).data[state.metric].iloc[0]) if part else math.nan
+            return views.chart_view(
+                frame, expected, alerts, state, style, coming=coming, planned=planned, sold=sold, whole=whole
+            )
 
         return chart_answer(build, table_clicks)
+
+
+def in_all(asked: Asking, state: PageState) -> Frame:
+    """What the whole range comes to, and what it is compared with."""
+    return asked.frame(asked.query(metrics=(state.metric,)))
 
 
 @protected_callback(Permission.DATA_READ, Output(TOTAL, "children"), *REFRESH)
@@ -182,8 +193,7 @@ def show_total(search: str | None, _stamp: str, _theme: str) -> Any:
     with asking(search) as asked:
 
         def build() -> Any:
-            query = asked.query(metrics=(views.normal(asked.state).metric,))
-            return views.total(asked.frame(query), ask(services().data.freshness))
+            return views.total(in_all(asked, views.normal(asked.state)), ask(services().data.freshness))
 
         return part_answer(build)
 

@@ -16,9 +16,9 @@ from dash.development.base_component import Component
 
 from nebuloviz.errors import ConfigurationError
 from nebuloviz.i18n import LazyText, _, lazy
-from nebuloviz.metrics.query import Grain, Query
+from nebuloviz.metrics.query import Filter, Grain, Query
 from nebuloviz.metrics.registry import METRICS, Metric, metric
-from nebuloviz.services.interfaces import Frame
+from nebuloviz.services.interfaces import OTHER, Frame
 from nebuloviz.services.shown import Shape, largest
 from nebuloviz.web.figures import (
     AnomalyMark,
@@ -138,7 +138,16 @@ def _compared_query(asked: Asking, state: PageState) -> Query:
 
 
 def _heat_query(asked: Asking, state: PageState) -> Query:
-    return asked.hours() if state.over_time else usual_query(asked, state)
+    """Of two dimensions all that there is between the largest values of each, so that no cell looks empty where there are sales."""
+    if state.over_time:
+        return asked.hours()
+    query = usual_query(asked, state).with_(limit=None, other=False)
+    return query.with_(filters=(*query.filters, *(_largest_of(asked, query, slug, state.top) for slug in state.by)))
+
+
+def _largest_of(asked: Asking, query: Query, slug: str, top: int) -> Filter:
+    values = asked.frame(query.with_(dimensions=(slug,), limit=top)).data[slug]
+    return Filter(slug, "in", tuple(values) or (OTHER,))  # no sale has that
 
 
 def _pair_query(asked: Asking, state: PageState) -> Query:

@@ -1,12 +1,14 @@
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import flask
+import pandas as pd
 import pytest
 from dash import no_update
 from dash._utils import to_json
@@ -16,6 +18,7 @@ from flask_login import current_user, login_user
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.errors import InvalidQuery
+from nebuloviz.i18n import percent
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import metric
 from nebuloviz.services.interfaces import CalendarDraft
@@ -270,14 +273,24 @@ class TestWhatIsLeftOut:
     def test_of_a_heat_map_is_said_with_its_share(self, page: Any, shop: Shop, drawn: Drawn) -> None:
         search = "?axis=value&by=store&by=category&top=5"
         head = drawn(page.draw(search, "", "light", None)["head"])
-        frame = ask(services().data.frame, shop.data.asked[-1]).data
-        by_store = frame.groupby("store")["revenue"].sum()
+        by_store = ask(services().data.frame, shop.data.asked[-1].with_(dimensions=("store",))).data["revenue"]
         rest = by_store.sum() - by_store.nlargest(5).sum()
         assert (
             f"combinations of the largest values (25); all others come to {value_text(metric('revenue'), rest)}" in head
         )
-        assert f"{rest / by_store.sum():.0%}"[:2] in head
+        assert f"{percent(rest / by_store.sum())} of the total" in head
         assert "combinations" not in drawn(page.draw(search.replace("top=5", "top=20"), "", "light", None)["head"])
+        ratio = drawn(page.draw(f"{search}&m=average_order_value", "", "light", None)["head"])
+        assert "combinations of the largest values (25), without the rest" in ratio
+
+    def test_of_a_heat_map_is_no_cell_between_values_that_it_shows(self, page: Any, shop: Shop) -> None:
+        """Of 50 by 30 values there are more pairs than the 400 of a treemap."""
+        numbers = pd.Series(range(len(shop.data.lines)), index=shop.data.lines.index)
+        shop.data.lines["store"], shop.data.lines["channel"] = (numbers % 50).astype(str), (numbers % 31).astype(str)
+        found = page.draw("?range=90d&axis=value&by=store&by=channel&top=50", "", "light", None)["figure"].data[0]
+        assert sum(math.isfinite(value or math.nan) for row in found.z for value in row) == 50 * 31
+        (asked,) = [query for query in shop.data.asked if len(query.dimensions) == 2]
+        assert (asked.limit, len(asked.filters[0].values), len(asked.filters[1].values)) == (None, 31, 50)
 
     def test_of_what_does_not_add_up_is_said(self, page: Any, drawn: Drawn) -> None:
         few, all_ = (

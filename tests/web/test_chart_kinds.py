@@ -65,8 +65,8 @@ class TestWhatAChartAsks:
             (_of_ratio(SPLIT), "line", {"other": False, "order": "-margin"}),
             (BY_ONE, "bar", {"grain": None, "comparison": "previous", "limit": 10, "other": True}),
             (BY_ONE, "scatter", {"metrics": ("revenue", "orders"), "limit": 10, "other": False}),
-            (BY_TWO, "heatmap", {"dimensions": ("store", "channel"), "comparison": None, "limit": 400, "other": True}),
-            (_of_ratio(BY_TWO), "heatmap", {"limit": 400, "other": False}),
+            (BY_TWO, "treemap", {"dimensions": ("store", "channel"), "comparison": None, "limit": 400, "other": True}),
+            (_of_ratio(BY_TWO), "table", {"limit": 400, "other": False}),
             (BY_TWO, "table", {"dimensions": ("store", "channel"), "comparison": "previous", "limit": 400}),
         ],
     )

@@ -14,7 +14,7 @@ from nebuloviz.i18n import _, number, percent
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import metric
 from nebuloviz.services.interfaces import OTHER, AlertView, Forecast, Frame, Freshness, PlannedTime
-from nebuloviz.services.shown import happened, largest, matrix_of
+from nebuloviz.services.shown import happened, matrix_of
 from nebuloviz.web.chart_kinds import CHARTS, Chart, Drawing
 from nebuloviz.web.charts import ChartView
 from nebuloviz.web.components.basic import Children
@@ -24,6 +24,8 @@ from nebuloviz.web.question import comparison_words
 from nebuloviz.web.reading import Asking
 from nebuloviz.web.state import PageState
 from nebuloviz.web.views import ahead, calendar, common
+
+_LEAST = 0.005  # below it, sums that are added up in another order may differ
 
 
 def charts_for(state: PageState) -> tuple[Chart, ...]:
@@ -62,11 +64,12 @@ def chart_view(  # noqa: PLR0913 - each is something else to draw
     coming: Forecast | None = None,
     planned: Sequence[PlannedTime] = (),
     sold: bool = False,
+    whole: float = math.nan,
 ) -> ChartView:
     """The chart, its table and its downloads, all of the same rows; `coming` is a forecast that goes on beyond them.
 
     `planned`: what the calendar says of that time.
-    `sold`: there are sales, even where their figures are all zero or unknown.
+    `sold`: there are sales, even where their figures are all zero or unknown. `whole`: what all of them come to.
     """
     chart, query = chart_of(state), frame.query
     title = chart.title(state)
@@ -80,7 +83,7 @@ def chart_view(  # noqa: PLR0913 - each is something else to draw
     days = calendar.marks(planned)
     seen, rest = common.without_dwarfing_rest(data, state.by[0], state.metric) if _spares(state) else (data, None)
     drawn = chart.draw(Drawing(frame, seen, state, style, expected, marks, ahead.frame_of(coming), days))
-    subtitle: Children = " · ".join(filter(None, [_grain_words(query), *_left_out(frame, state, rest)])) or None
+    subtitle: Children = " · ".join(filter(None, [_grain_words(query), *_left_out(frame, state, rest, whole)])) or None
     if isinstance(drawn, Component):
         return ChartView(title, instead=drawn, subtitle=subtitle, links=links)
     banded = common.with_expected(data, expected, state.metric) if expects(state) else data
@@ -125,16 +128,16 @@ def _grain_words(query: Query) -> str:
     return common.by_words(query.grain) if query.grain else ""
 
 
-def _left_out(frame: Frame, state: PageState, rest: float | None) -> Iterator[str]:
+def _left_out(frame: Frame, state: PageState, rest: float | None, whole: float) -> Iterator[str]:
     """In words what there is but a chart of several values does not show: what they leave out, and a comparison that was chosen.
 
-    `rest` is what 'Other' comes to where that is not drawn.
+    `rest` is what 'Other' comes to where that is not drawn, `whole` what there is in all.
     """
     query, shown = frame.query, metric(state.metric)
     if rest is not None:
         yield _("and {amount} in all others", amount=value_text(shown, rest))
     if chart_of(state).shape(state) == "pairs":
-        yield from _other_pairs(frame, state)
+        yield from _other_pairs(frame, state, whole)
     elif len(query.dimensions) == 2 and OTHER in set(frame.data[query.dimensions[0]]):
         yield _("the largest {count} combinations, all others as “Other”", count=number(query.limit or 0))
     elif query.limit and not query.other and len(frame.data[list(query.dimensions)].drop_duplicates()) >= query.limit:
@@ -143,18 +146,15 @@ def _left_out(frame: Frame, state: PageState, rest: float | None) -> Iterator[st
         yield _("not compared, as it is told apart")
 
 
-def _other_pairs(frame: Frame, state: PageState) -> Iterator[str]:
-    """What the pairs of values come to that have no cell in a heat map, or one that looks empty."""
-    query, shown = frame.query, metric(state.metric)
-    seen = largest(frame.data, query.dimensions, state.metric, state.top)
-    if len(seen) == len(frame.data) and len(seen) < (query.limit or 0):
-        return
-    if not shown.additive:
-        yield _("combinations of the largest values ({count}), without the rest", count=number(len(seen)))
-    elif len(seen) < len(frame.data):
-        whole, drawn = (float(rows[state.metric].sum()) for rows in (frame.data, seen))
-        share = percent((whole - drawn) / whole) if whole else percent(0)
-        words = {"count": number(len(seen)), "amount": value_text(shown, whole - drawn), "percent": share}
+def _other_pairs(frame: Frame, state: PageState, whole: float) -> Iterator[str]:
+    """What the pairs of values come to that have no cell in a heat map."""
+    shown, data = metric(state.metric), frame.data
+    cut = any(len(data[slug].unique()) >= state.top for slug in frame.query.dimensions)
+    if cut and not shown.additive:
+        yield _("combinations of the largest values ({count}), without the rest", count=number(len(data)))
+    left = whole - float(data[state.metric].sum())
+    if cut and shown.additive and whole and abs(left) >= _LEAST:
+        words = {"count": number(len(data)), "amount": value_text(shown, left), "percent": percent(left / whole)}
         yield _(
             "combinations of the largest values ({count}); all others come to {amount}, {percent} of the total", **words
         )
