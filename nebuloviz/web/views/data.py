@@ -173,7 +173,7 @@ def mapping_form(preview: FilePreview, chosen: Mapping[str, str]) -> Component:
     rows = [] if preview.is_json else [_field_row(preview, field, chosen.get(field, "")) for field in FIELD_WORDS]
     return html.Div(
         [
-            html.H3(html.Bdi(title), className="nv-card-title"),
+            html.H3(title, className="nv-card-title"),
             html.P(hint, className="nv-card-subtitle"),
             html.Div([*rows, *_moment_fields(preview)], className="nv-mapping"),
             html.P(id="data-first-moment", className="nv-card-subtitle", role="status"),
