@@ -187,6 +187,7 @@ class TestIncident:
 class TestOne:
     def test_shows_what_was_expected_and_rings_the_point(self, detail: Any, several: Shop) -> None:
         answer = detail.course(1, "", "light", None)
+        assert "with=expected&with=calendar" in str(answer["head"])
         marks = [mark for trace in answer["figure"].data for mark in trace.customdata or () if mark[2] == 1]
         assert marks
 

@@ -210,6 +210,8 @@ class TestTrend:
         head = drawn(answer(page, "trend", "?range=7d&f.category=Dairy")["head"])
         assert "/export/csv?m=revenue" in head
         assert "/export/xlsx?" in head
+        assert "with=expected&with=calendar" in head
+        assert "with=forecast" not in head
         assert "f.category=Dairy" in head
 
 
@@ -227,6 +229,7 @@ class TestForecast:
         assert "Show the forecast" in drawn(plain["head"])
         assert "Hide the forecast" in drawn(ahead["head"])
         assert drawn(ahead["table"]).count('"type": "Tr"') == 8 + 16
+        assert ["with=forecast" in drawn(each["head"]) for each in (plain, ahead)] == [False, True]
 
 
 class TestBreakdown:
