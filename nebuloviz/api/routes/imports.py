@@ -13,7 +13,15 @@ from nebuloviz.api.deps import Asker, needs
 from nebuloviz.api.questions import Mappings, mapping_of
 from nebuloviz.api.reading import StrictRoute, body_file
 from nebuloviz.api.schemas.base import Cursor
-from nebuloviz.api.schemas.imports import ImportItem, ImportList, ImportOfUpload, UploadAnswer
+from nebuloviz.api.schemas.imports import (
+    ORDER_WORDS,
+    ZONE_WORDS,
+    DateOrderName,
+    ImportItem,
+    ImportList,
+    ImportOfUpload,
+    UploadAnswer,
+)
 from nebuloviz.errors import UnsupportedMediaType
 from nebuloviz.i18n import _
 from nebuloviz.permissions import Permission
@@ -44,11 +52,17 @@ async def upload(asker: Writer, request: Request, name: FileName = "") -> Upload
 
 @router.post("/imports", summary="Import a file", status_code=202, openapi_extra=_FILE)
 async def start_import(
-    asker: Writer, request: Request, response: Response, mapping: Mappings, name: FileName = ""
+    asker: Writer,
+    request: Request,
+    response: Response,
+    mapping: Mappings,
+    name: FileName = "",
+    time_zone: Annotated[str, Parameter(max_length=64, description=ZONE_WORDS)] = "",
+    date_order: Annotated[DateOrderName, Parameter(description=ORDER_WORDS)] = "",
 ) -> ImportItem:
     """It goes on in the background: ask for it at `Location`. The same file again goes on where it stopped; nothing counts twice."""
     upload_id = await _stored(asker, request, name)
-    return await _started(asker, response, upload_id, mapping_of(mapping))
+    return await _started(asker, response, upload_id, mapping_of(mapping), time_zone, date_order)
 
 
 @router.post("/uploads/{upload_id}/import", summary="Import a file that was looked into", status_code=202)

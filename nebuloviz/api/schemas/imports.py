@@ -9,6 +9,10 @@ from pydantic import Field
 
 from nebuloviz.api.schemas.base import MOST_COLUMNS, Incoming, Outgoing, Text
 
+ZONE_WORDS = "IANA name of the zone of moments without one; '' for the installation's."
+ORDER_WORDS = "Whether day or month comes first in dates such as 3/4/2026; '' for what the file speaks for."
+DateOrderName = Literal["", "dmy", "mdy"]
+
 
 class UploadAnswer(Outgoing):
     """A file's columns and first rows, the column that each field seems to be in, and the required fields that no column is.
@@ -33,16 +37,8 @@ class ImportOfUpload(Incoming):
         dict[Annotated[str, Field(max_length=64)], Text],
         Field(max_length=MOST_COLUMNS, default_factory=dict, description="Field -> column; '' for none."),
     ]
-    time_zone: Annotated[
-        str,
-        Field(max_length=64, description="IANA name of the zone of moments without one; '' for the installation's."),
-    ] = ""
-    date_order: Annotated[
-        Literal["", "dmy", "mdy"],
-        Field(
-            description="Whether day or month comes first in dates such as 3/4/2026; '' for what the file speaks for."
-        ),
-    ] = ""
+    time_zone: Annotated[str, Field(max_length=64, description=ZONE_WORDS)] = ""
+    date_order: Annotated[DateOrderName, Field(description=ORDER_WORDS)] = ""
 
 
 class ImportItem(Outgoing):
