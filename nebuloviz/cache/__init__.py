@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from nebuloviz import __version__
 from nebuloviz.cache.nodes import ROOT, SALES, Path, day_node, day_nodes, generations_below, generations_changed
-from nebuloviz.cache.stores import LocalStore, Store, use
+from nebuloviz.cache.stores import LocalStore, Store, count_age_of
 from nebuloviz.cache.waiting import may_wait, pause, wait_for
 from nebuloviz.observability import CACHE_REQUESTS, Health
 
@@ -198,7 +198,7 @@ class Cache:
             return _NOTHING
         if made is None:
             return _NOTHING
-        use(made.as_of)
+        count_age_of(made.as_of)
         return _value(made.payload[:_STAMP_BYTES], made.payload)
 
     def _acquired(self, wanted: _Wanted) -> tuple[bool, bytes, bytes | None]:

@@ -33,7 +33,7 @@ class Computation:
 _under_way: ContextVar[Computation | None] = ContextVar("computation", default=None)
 
 
-def use(as_of: float) -> None:
+def count_age_of(as_of: float) -> None:
     """The computation under way, if there is one, is given an answer of that time."""
     if (computation := _under_way.get()) is not None:
         computation.use(as_of)
@@ -106,7 +106,7 @@ class LocalStore:
         if now >= min(deadline, as_of + self._max_age_seconds):
             return stamp, None
         if payload.startswith(stamp):  # else it is of no use
-            use(as_of)
+            count_age_of(as_of)
         with self._lock:
             if entry in self._read_at:
                 self._read_at[entry] = now
@@ -159,7 +159,7 @@ class LocalStore:
             yield own
         finally:
             _under_way.reset(token)
-            use(own.as_of)
+            count_age_of(own.as_of)
 
     def close(self) -> None:
         self._entries.clear()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+import pandas as pd
 from sqlalchemy import func, select
 
 from nebuloviz.db import Database
@@ -63,6 +64,15 @@ def write(sink: Sink, values: Sequence[bytes | None], topic: str = TOPIC, partit
     """Store `values` behind what the partition has."""
     position = sink.position(topic, partition) or sink.begin(topic, partition, 0)
     return sink.write(batch(values, position.next_offset, topic, partition))
+
+
+def figures_by_month(data: pd.DataFrame, column: str, scale: int) -> dict[tuple[str, str], tuple[int, int, int]]:
+    """Month, value of `column` -> revenue times `scale`, lines and orders, where there are lines; of a frame by month."""
+    answered = data[data["lines"] > 0][["bucket", column, "revenue", "lines", "orders"]]
+    return {
+        (f"{month:%Y-%m}", value): (round(revenue * scale), lines, orders)
+        for month, value, revenue, lines, orders in answered.itertuples(index=False)
+    }
 
 
 def shop(n_orders: int, seed: int, first: str = "", days: int = 40) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from nebuloviz.metrics.query import Query
 from nebuloviz.models import DeadLetter, ImportJob, SaleRow
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services.data import SalesDataService
+from tests.ingest.support import figures_by_month
 from tests.servers.base import MissingServerError
 from tests.servers.required import needs_servers
 
@@ -179,11 +180,7 @@ class TestOnlineRetail:
         with database.session() as session:
             data = SalesDataService(Cache(secret="s" * 40), ZoneInfo("UTC")).frame(session, SYSTEM, question).data
         database.dispose()
-        answered = data[data["lines"] > 0][["bucket", "country", "revenue", "lines", "orders"]]
-        found = {
-            (f"{month:%Y-%m}", country): (round(revenue * 10_000), count, orders)
-            for month, country, revenue, count, orders in answered.itertuples(index=False)
-        }
+        found = figures_by_month(data, "country", scale=10_000)
         recount = {key: tuple(figures) for key, figures in zip(expected.index, expected.to_numpy(), strict=True)}
         assert sum(lines for _revenue, lines, _orders in recount.values()) == 541_909
         assert found == recount

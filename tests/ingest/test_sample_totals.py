@@ -17,6 +17,7 @@ from nebuloviz.ingest.sources import IteratorSource
 from nebuloviz.metrics.query import Query
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services.data import SalesDataService
+from tests.ingest.support import figures_by_month
 
 NOW = datetime(2026, 11, 22, 11, 30, tzinfo=UTC)
 
@@ -40,13 +41,7 @@ def test_totals_equal_a_recount_by_pandas(migrated_sqlite_url: str) -> None:
     )
     with database.session() as session:
         frame = SalesDataService(Cache(secret="s" * 40), ZoneInfo("UTC"), lambda: NOW).frame(session, SYSTEM, question)
-    answered = frame.data[frame.data["lines"] > 0]
-    found = {
-        (f"{month:%Y-%m}", department): (round(revenue * 100), lines, orders)
-        for month, department, revenue, lines, orders in answered[
-            ["bucket", "category", "revenue", "lines", "orders"]
-        ].itertuples(index=False)
-    }
+    found = figures_by_month(frame.data, "category", scale=100)
     database.dispose()
     products = pd.read_parquet(data_folder() / "products.parquet")[["product_id", "department"]]
     sold = transactions.merge(products, how="left", on="product_id").fillna({"department": ""})
