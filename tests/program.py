@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import pyotp
 
 from nebuloviz.bootstrap.storage import database
 from nebuloviz.permissions import ROLES
@@ -21,6 +22,7 @@ from tests.servers.base import TRUSTED
 
 ROOT = Path(__file__).parents[1]
 PASSWORD = "correct horse battery"
+_STEP_SECONDS, _SPARE_SECONDS = 30, 12  # of a code; for what there is to do before it is given
 _CSRF = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 
@@ -100,6 +102,17 @@ class Program:
     def close(self) -> None:
         for client in self._clients.values():
             client.close()
+
+
+def app_code(secret: str, steps: int = 0) -> str:
+    """What an app shows for a second factor in this half minute, or so many later.
+
+    One of the half minute before is good until this one ends: if that is near, it is waited for.
+    """
+    left = _STEP_SECONDS - time.time() % _STEP_SECONDS
+    if steps < 0 and left < _SPARE_SECONDS:
+        time.sleep(left + 0.1)
+    return pyotp.TOTP(secret).generate_otp(int(time.time()) // _STEP_SECONDS + steps)
 
 
 def csrf_token(page: httpx.Response) -> str:

@@ -25,9 +25,9 @@ class TestRepeater:
 
         repeater = Repeater("test", step, pause_seconds=60)
         repeater.start()
-        assert done.wait(5)
+        assert done.wait(30)
         repeater.stop()
-        assert repeater.join(5)
+        assert repeater.join(30)
 
     @pytest.mark.parametrize(
         ("error", "said", "level"),
@@ -53,9 +53,9 @@ class TestRepeater:
         repeater = Repeater("watcher", step, pause_seconds=0.01)
         with caplog.at_level(logging.WARNING):
             repeater.start()
-            assert done.wait(5)
+            assert done.wait(30)
         repeater.stop()
-        assert repeater.join(5)
+        assert repeater.join(30)
         (record,) = caplog.records
         assert said in record.getMessage()
         assert record.levelno == level
@@ -88,4 +88,4 @@ class TestRepeater:
         repeater = Repeater("test", lambda: False, pause_seconds=3600)
         repeater.start()
         repeater.stop()
-        assert repeater.join(5)
+        assert repeater.join(30)

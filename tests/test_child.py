@@ -18,7 +18,7 @@ from nebuloviz.errors import InvalidInput
 from nebuloviz.i18n import Preferences, current, use
 from nebuloviz.observability import log_context, log_names
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 PRIVATE = "no place for <anna@example.com> with password=hunter2"
 
 

@@ -180,7 +180,7 @@ class TestMetrics:
         with pytest.raises(ZeroDivisionError):
             train()
         assert sample("nebuloviz_detector_seconds_count", **labels) == 1
-        assert 0.01 <= sample("nebuloviz_detector_seconds_sum", **labels) < 5
+        assert 0.01 <= sample("nebuloviz_detector_seconds_sum", **labels) < 60
 
     def test_a_histogram_without_labels_is_timed(self) -> None:
         before = sample("nebuloviz_batch_commit_seconds_count")

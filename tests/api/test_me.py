@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import httpx
-import pyotp
 import pytest
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
@@ -16,6 +14,7 @@ from nebuloviz.permissions import SYSTEM
 from nebuloviz.services.interfaces import UserView
 from nebuloviz.settings import load
 from tests.api.conftest import PASSWORD, Api, running_api
+from tests.program import app_code
 
 NAME = "mia"
 _addresses = iter(range(1, 250))
@@ -49,16 +48,12 @@ def turn_on(api: Api, user: UserView) -> tuple[str, list[str]]:
     service, actor = api.services.second_factor, api.services.auth.actor(user)
     with api.database.transaction() as session:
         enrolment = service.begin(session, actor, PASSWORD)
-        codes = service.confirm(session, actor, enrolment.ticket, code(enrolment.secret, -1))
+        codes = service.confirm(session, actor, enrolment.ticket, app_code(enrolment.secret, -1))
     return enrolment.secret, list(codes)
 
 
 def refusals(session: Session) -> int:
     return session.query(AuditEntry).filter_by(username=NAME, action="second-factor:refuse").count()
-
-
-def code(secret: str, steps: int = 0) -> str:
-    return pyotp.TOTP(secret).generate_otp(int(datetime.now(UTC).timestamp()) // 30 + steps)
 
 
 @pytest.mark.usefixtures("mia")
@@ -146,7 +141,7 @@ class TestSecondFactor:
         asked = sign_in(api)
         assert (asked.status_code, asked.json()["code"]) == (401, "second_factor_required")
         assert set(asked.json()) >= {"type", "title", "status", "code", "detail"}
-        for given in (code(secret), recovery[0]):
+        for given in (app_code(secret), recovery[0]):
             answer = sign_in(api, code=given)
             assert answer.status_code == 200
             assert set(answer.json()) == {"access_token", "refresh_token", "token_type", "expires_in"}
@@ -170,12 +165,12 @@ class TestSecondFactor:
             before = refusals(session)
         statuses = [sign_in(api, code="000000").status_code for _ in range(6)]
         assert statuses == [401] * 5 + [429]
-        shut = sign_in(api, code=code(secret))
+        shut = sign_in(api, code=app_code(secret))
         assert (shut.status_code, 0 < int(shut.headers["retry-after"]) <= 900) == (429, True)
         with api.database.transaction() as session:
             assert refusals(session) == before + 5
             api.services.users.unlock(session, SYSTEM, mia.id)
-        assert sign_in(api, code=code(secret)).status_code == 200
+        assert sign_in(api, code=app_code(secret)).status_code == 200
 
     def test_that_is_lost_is_reset_by_an_administrator(self, api: Api, mia: UserView) -> None:
         turn_on(api, mia)
@@ -190,7 +185,7 @@ class TestSecondFactor:
         with api.client(NAME) as client:
             assert client.post("/api/v1/me/second-factor", json={"password": "wrong"}).status_code == 401
             begun = client.post("/api/v1/me/second-factor", json={"password": PASSWORD}).json()
-            body = {"ticket": begun["ticket"], "code": code(begun["secret"])}
+            body = {"ticket": begun["ticket"], "code": app_code(begun["secret"])}
             old = client.post("/api/v1/me/second-factor/confirm", json=body).json()["codes"]
             assert client.get("/api/v1/me/second-factor").json()["codes_left"] == len(old) == 8
             renewed = client.post("/api/v1/me/second-factor/recovery-codes", json={"password": PASSWORD}).json()
@@ -223,7 +218,7 @@ class TestFirstSteps:
         new = "a password of my own"
         assert sign_in(api, new_password=new).json()["code"] == "second_factor_required"
         assert sign_in(api, new_password=new, code="000000").json()["code"] == "wrong_code"
-        assert sign_in(api, new_password=new, code=code(secret)).status_code == 200
+        assert sign_in(api, new_password=new, code=app_code(secret)).status_code == 200
 
     def test_a_first_run_is_settings_and_preferences(self, api: Api) -> None:
         with api.database.transaction() as session:

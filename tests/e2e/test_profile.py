@@ -2,14 +2,13 @@
 
 import re
 import subprocess
-import time
 
-import pyotp
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser import PATIENCE_MS, NewPage
 from tests.e2e.conftest import PASSWORD, ROOT, Program, command
+from tests.program import app_code
 
 NAME = "anna"
 pytestmark = pytest.mark.timeout(300)
@@ -118,7 +117,7 @@ class TestSecondFactor:
         assert picture.evaluate("image => image.complete && image.naturalWidth > 100")
         anna.locator("summary").click()
         secret = anna.locator("#secret").inner_text().replace(" ", "")
-        anna.fill("#code", code(secret, -1))
+        anna.fill("#code", app_code(secret, -1))
         anna.get_by_role("button", name="Turn on").click()
         expect(anna.locator(".nv-recovery code")).to_have_count(8)
         anna.get_by_role("link", name="I have kept them").click()
@@ -131,7 +130,7 @@ class TestSecondFactor:
         plain.fill("#code", "000000")
         plain.click("button[type=submit]")
         expect(plain.get_by_role("alert")).to_contain_text("not right")
-        plain.fill("#code", code(secret))
+        plain.fill("#code", app_code(secret))
         plain.click("button[type=submit]")
         expect(plain).to_have_url(re.compile("/explore"))
 
@@ -146,10 +145,6 @@ class TestSecondFactor:
         anna.fill("#password", PASSWORD)
         anna.get_by_role("button", name="Turn off").click()
         expect(anna.locator(".nv-security").last).to_contain_text("Set up")
-
-
-def code(secret: str, steps: int = 0) -> str:
-    return pyotp.TOTP(secret).generate_otp(int(time.time()) // 30 + steps)
 
 
 class TestOnAPhone:

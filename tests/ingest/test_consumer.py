@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
 from itertools import cycle
@@ -25,6 +26,7 @@ from tests.ingest.support import NOW, TOPIC, encoded
 
 HERE = Partition(TOPIC, 0)
 ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 60.0
 
 
 def records(count: int, partition: int = 0, first: int = 0) -> list[Record]:
@@ -271,14 +273,9 @@ def run_until(source: ListSource, sink: ListSink, condition: Any, **options: Any
     consumer = consumer_of(source, sink, **options)
     sink.begin(*HERE, 0)
     consumer.start()
-    done = threading.Event()
-    for _ in range(1000):
-        if condition():
-            break
-        done.wait(0.01)
-    assert condition()
+    assert comes(condition)
     consumer.stop()
-    assert consumer.join(5)
+    assert consumer.join(PATIENCE_SECONDS)
     return consumer
 
 
@@ -303,15 +300,11 @@ class TestHalting:
         sink.halt(*HERE, "for a reason")
         consumer = consumer_of(ListSource([*records(3), *records(1, partition=1)]), sink)
         consumer.start()
-        for _ in range(500):
-            if len(sink.sales) == 1:
-                sink.halt(*HERE, "")
-            if len(sink.sales) == 4:
-                break
-            threading.Event().wait(0.01)
+        assert comes(lambda: len(sink.sales) == 1)
+        sink.halt(*HERE, "")
+        assert comes(lambda: len(sink.sales) == 4)
         consumer.stop()
-        assert consumer.join(5)
-        assert len(sink.sales) == 4
+        assert consumer.join(PATIENCE_SECONDS)
 
     def test_of_every_partition_it_is_not_well_until_one_goes_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(consumer_module, "HALTED_CHECK_SECONDS", 0.01)
@@ -327,7 +320,7 @@ class TestHalting:
         assert comes(lambda: consumer.health().ok)
         assert consumer.health().detail.count("for a reason") == 1
         consumer.stop()
-        assert consumer.join(5)
+        assert consumer.join(PATIENCE_SECONDS)
 
     def test_of_a_partition_that_has_gone_to_another_process_is_nothing_to_this_one(self) -> None:
         class Rebalanced(ListSource):
@@ -345,17 +338,18 @@ class TestHalting:
         source.mine = ()
         health = consumer.health()
         consumer.stop()
-        assert consumer.join(5)
+        assert consumer.join(PATIENCE_SECONDS)
         assert (health.ok, health.detail) == (True, "")
 
 
 def comes(condition: Callable[[], bool]) -> bool:
-    """Whether it holds within some seconds."""
-    for _ in range(1000):
-        if condition():
-            return True
-        threading.Event().wait(0.01)
-    return False
+    """Whether it holds in time."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 class TestHealth:
@@ -365,15 +359,14 @@ class TestHealth:
 
         class Hanging(ListSource):
             def poll(self, timeout_seconds: float) -> Mapping[Partition, list[Record]]:
-                release.wait(10)
+                release.wait(PATIENCE_SECONDS)
                 return super().poll(timeout_seconds)
 
         consumer = consumer_of(Hanging(records(1)), ListSink())
         consumer.start()
-        threading.Event().wait(0.2)
-        assert not consumer.health().ok
+        assert comes(lambda: not consumer.health().ok)
         release.set()
-        assert consumer.join(5)
+        assert consumer.join(PATIENCE_SECONDS)
 
     def test_a_process_whose_loop_hangs_ends(self) -> None:
         script = (
@@ -398,12 +391,10 @@ class TestHealth:
         sink = FailingSink([lost() for _ in range(10_000)])
         consumer = consumer_of(ListSource(records(3)), sink)
         consumer.start()
-        threading.Event().wait(0.4)
-        health = consumer.health()
-        assert not health.ok
-        assert "server closed the connection" in health.detail
+        assert comes(lambda: "server closed the connection" in consumer.health().detail)
+        assert not consumer.health().ok
         sink.failures.clear()
-        assert consumer.join(5)
+        assert consumer.join(PATIENCE_SECONDS)
         assert consumer.exhausted
 
     def test_the_log_and_metrics_count_what_was_stored(self) -> None:

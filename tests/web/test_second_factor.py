@@ -1,7 +1,6 @@
 """The second factor over real HTTP: setting up, signing in in two steps, and what does not get around it."""
 
 import re
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -9,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import pyotp
 import pytest
 
-from tests.program import PASSWORD, Program, csrf_token, environment_of, started
+from tests.program import PASSWORD, Program, app_code, csrf_token, environment_of, started
 
 COOKIE = "nebuloviz"
 NEW_PASSWORD = "another long password"
@@ -32,10 +30,6 @@ class Person:
     def code(self) -> str:
         """A recovery code: unlike those of the app there are many at once."""
         return self.recovery.pop()
-
-
-def app_code(secret: str, steps: int = 0) -> str:
-    return pyotp.TOTP(secret).generate_otp(int(time.time()) // 30 + steps)
 
 
 def submit(client: httpx.Client, **form: str) -> httpx.Response:
