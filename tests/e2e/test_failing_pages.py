@@ -15,6 +15,8 @@ pytestmark = pytest.mark.timeout(300)
 
 Visit = Callable[..., Page]
 CALLBACKS = re.compile("_dash-update-component")
+pytestmark = pytest.mark.thorough  # a database that is gone is in test_failing and tests/faults, too
+
 #: Page -> what shows that its parts are there.
 PAGES = {
     "/alerts?range=all": "#alerts-list .nv-alert-row",

@@ -142,7 +142,7 @@ def sees_one_department(analyst: Analyst, total: float, others: list[str]) -> No
 
 @pytest.mark.timeout(300)
 @pytest.mark.console_errors("status of 401")
-@pytest.mark.parametrize("language", ["en", "ar"])
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.thorough), "ar"])
 def test_sees_one_department_and_is_shut_out_while_looking(
     program: Program, visit: Visit, new_page: NewPage, language: str
 ) -> None:

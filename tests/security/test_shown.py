@@ -121,7 +121,9 @@ PATHS = {
 }
 
 
-@pytest.mark.parametrize("paths", PATHS.values(), ids=PATHS)
+@pytest.mark.parametrize(
+    "paths", [PATHS["overview and lists"], pytest.param(PATHS["explore"], marks=pytest.mark.thorough)], ids=PATHS
+)
 def test_names_are_shown_to_the_letter(shop: Target, visit: Callable[[str], Page], paths: list[str]) -> None:
     page = visit(paths[0])
     for path in paths:

@@ -173,6 +173,9 @@ class TestNames:
         assert last["name"] == name.replace("\r\n", "")
 
 
+@pytest.mark.parametrize(
+    "target", ["sqlite"], indirect=True, scope="session"
+)  # none of them comes as far as a database
 class TestBombs:
     """Small files that grow, and wide and deep ones: refused with a reason, at once, and in little memory."""
 
