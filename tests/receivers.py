@@ -17,6 +17,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.servers import free_port
 
+START_SECONDS = 60.0  # of a mail server, where a machine is busy
+
 
 @dataclass
 class Mailbox:
@@ -45,7 +47,7 @@ class Mailbox:
 @contextmanager
 def mailbox() -> Iterator[Mailbox]:
     box = Mailbox(free_port())
-    controller = Controller(box, hostname="127.0.0.1", port=box.port)
+    controller = Controller(box, hostname="127.0.0.1", port=box.port, ready_timeout=START_SECONDS)
     controller.start()
     yield box
     controller.stop()

@@ -48,7 +48,8 @@ def test_it_begins_empty_and_says_what_to_do(page: Any, browser: Browser, drawn:
 
 
 def test_what_was_said_on_an_alert_to_be_expected_stands_in_it(page: Any, shop: Shop, drawn: Drawn) -> None:
-    act(services().alerts.judge, 1, AlertVerdict("expected", "price_change", shop.data.now + timedelta(days=9)))
+    shop.alerts.now = now = utc_now()
+    act(services().alerts.judge, 1, AlertVerdict("expected", "price_change", now + timedelta(days=9)))
     _entries, _hours, expected = page.show_rest("calendar-entries")
     assert all(words in drawn(expected) for words in ("Price change", "/alerts/1", "Dairy"))
     act(services().alerts.unjudge, 1)

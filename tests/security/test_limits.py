@@ -22,7 +22,7 @@ from tests.servers import PostgresServer
 
 A_MINUTE = 40
 SIGN_INS = 6
-END_SECONDS = 10 + 5  # the program's own limit, and what a machine may need on top that is busy with other tests
+END_SECONDS = 10 + 30  # the program's own limit, and what a machine may need on top that is busy with other tests
 HEAD = b"HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 
 
@@ -113,6 +113,8 @@ class TestRequests:
         assert Counter(answer.status_code for answer in answers) == {200: A_MINUTE, 429: 20}
 
     def test_failed_sign_ins_are_counted_by_two_processes_together(self, replicas: list[Program]) -> None:
+        replicas[0].add_user("shared")  # with a hash that takes no time: whoever waits for ten seconds is refused
+
         def fail(number: int) -> int:
             with replicas[number % 2].client() as client:
                 body = {"username": "shared", "password": "x"}

@@ -120,7 +120,7 @@ class TestSize:
         sent = b"sale_id\n1\n" if framing.startswith("Content") else b"a\r\nsale_id\n1\n\r\n"
         answer = self.sent(target, framing, sent, hang_up=True)
         assert b"upload_id" not in answer
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while set(folder.iterdir()) - before and time.monotonic() < deadline:
             time.sleep(0.1)
         assert not set(folder.iterdir()) - before

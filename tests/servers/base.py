@@ -24,8 +24,11 @@ HOST = "127.0.0.1"
 #: Whom a client trusts: read once, as it takes longer than most requests.
 TRUSTED = httpx.create_ssl_context()
 #: Below the range that systems take outgoing ports from: a client that keeps knocking at a stopped server's port could
-#: otherwise be given that very port and connect to itself.
-PORTS = range(20_000, 30_000)
+#: otherwise be given that very port and connect to itself. Each process of pytest-xdist has its own, so that none is given the
+#: port of a server that another one has stopped and will start again.
+PORTS = range(20_000, 30_000)[
+    int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+]
 
 
 class MissingServerError(Exception):

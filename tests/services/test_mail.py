@@ -31,6 +31,7 @@ from nebuloviz.services.password_mails import mail_password_link
 from nebuloviz.services.sealing import Seal
 from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.settings import load
+from tests.receivers import START_SECONDS
 from tests.servers import free_port
 
 SECRET = "a secret of at least thirty-two letters"
@@ -117,7 +118,7 @@ def start(inbox: Inbox) -> Iterator[Start]:
     running: list[Controller] = []
 
     def started(**options: Any) -> InstallationSettings:
-        controller = Controller(inbox, hostname="127.0.0.1", port=free_port(), **options)
+        controller = Controller(inbox, hostname="127.0.0.1", port=free_port(), ready_timeout=START_SECONDS, **options)
         controller.start()
         running.append(controller)
         return InstallationSettings(

@@ -169,7 +169,7 @@ def test_a_slow_huge_or_failing_endpoint_is_not_waited_for_again_at_once(server:
     }
     for content in cases.values():
         server.content = content
-        reword = reworded(server, seconds=0.3)
+        reword = reworded(server, seconds=1.0)
         assert texts(reword(FOUND)) == SAID
         asked = len(server.requests)
         assert texts(reword(FOUND)) == SAID

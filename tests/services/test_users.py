@@ -91,7 +91,7 @@ class Second:
         return self._thread.is_alive()
 
     def end(self) -> str:
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         return self.refused
 

@@ -6,16 +6,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
 
 from nebuloviz.child import Child, Parent
+from nebuloviz.ingest.batch import Written
 from nebuloviz.observability import SERIES_WATCHED, detection_figures, show_detection
 from nebuloviz.services import watch_process
 from nebuloviz.services.watch_process import Figures, Judged, WatchProcess
-from tests.services.test_line_feed import NOW, written
+from tests.services.test_line_feed import NOW, sale, written
 
 PATIENCE_SECONDS = 60.0
 
@@ -53,9 +55,11 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def hand_over_and_end(process: WatchProcess) -> None:
+def hand_over_and_end(process: WatchProcess, child: Child) -> None:
+    many = [sale(NOW + timedelta(microseconds=number)) for number in range(1000)]  # more than fits into a pipe
     for _ in range(30):
-        process.on_written(written(1000))
+        process.on_written(Written("live", 0, 1, (), many))
+    wait_for(child._sending.locked)
     process.stop()
     process.join(1.0)
 
@@ -105,10 +109,11 @@ def test_one_that_fails_at_once_is_tried_again_later_and_later(caplog: pytest.Lo
 
 
 def test_one_that_takes_nothing_in_holds_up_neither_consumers_nor_the_end(tmp_path: Path) -> None:
-    with running(lambda: Child(watch, tmp_path)) as process:
+    child = Child(watch, tmp_path)
+    with running(lambda: child) as process:
         wait_for(lambda: len(noted(tmp_path / "pids")) == 1)
-        os.kill(noted(tmp_path / "pids")[0], signal.SIGSTOP)
-        others = threading.Thread(target=hand_over_and_end, args=(process,), daemon=True)
+        os.kill(child.pid, signal.SIGSTOP)
+        others = threading.Thread(target=hand_over_and_end, args=(process, child), daemon=True)
         others.start()
         others.join(PATIENCE_SECONDS)
         assert not others.is_alive(), "who waits for a process that is stopped waits for ever"
