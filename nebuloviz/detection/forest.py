@@ -69,12 +69,8 @@ class ForestDetector(Detector):
 
 def _leaf_depths(tree: Tree) -> FloatArray:
     """The path length of each leaf: its depth, and what splitting the samples left in it would add on average."""
-    depth = np.zeros(tree.node_count)
-    for node in range(tree.node_count):  # parents come before their children
-        if tree.children_left[node] >= 0:
-            depth[[tree.children_left[node], tree.children_right[node]]] = depth[node] + 1
-    leaf = tree.children_left < 0
-    return np.where(leaf, depth + _unsuccessful_search(tree.n_node_samples), 0.0)
+    depth = tree.compute_node_depths() - 1.0  # the root's is 1
+    return np.where(tree.children_left < 0, depth + _unsuccessful_search(tree.n_node_samples), 0.0)
 
 
 def _unsuccessful_search(samples: npt.NDArray[np.int64]) -> FloatArray:

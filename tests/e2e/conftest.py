@@ -20,6 +20,7 @@ from playwright.sync_api import Page
 
 from nebuloviz import migrate
 from nebuloviz.db import Database
+from nebuloviz.detection.series_model import WatchSettings
 from nebuloviz.models import Alert, AlertEvent
 from nebuloviz.settings import load
 from tests.browser import PATIENCE_MS
@@ -187,7 +188,7 @@ def watched(environment: dict[str, str], tmp_path: Path) -> Iterator[Watched]:
 
 def watch(shop: Shop, secret: str) -> None:
     """What the process that watches does, at the shop's time."""
-    watcher = shop.watcher(secret=secret)
+    watcher = shop.watcher(secret=secret, settings=WatchSettings())
     while watcher.step():
         pass
     watcher.stop()

@@ -18,6 +18,7 @@ from nebuloviz.detection.series import SeriesKey
 from nebuloviz.models import NotificationMessage, User
 from nebuloviz.permissions import SYSTEM, Actor
 from nebuloviz.services.alert_store import raise_alert
+from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.delivery import Deliverer
 from nebuloviz.services.interfaces import ChannelDraft, ChannelKind, NewChannel
 from nebuloviz.services.parcels import notification_seal
@@ -49,10 +50,11 @@ class Newsroom:
             service.change(session, SYSTEM, service.get(session, SYSTEM).version, changes)
 
     def user(self, name: str, **fields: Any) -> Actor:
-        """A user with an address, as an actor."""
+        """A user with an address, and a password that is hashed in the cheapest way, as an actor."""
         scope = fields.pop("scope", None)
+        auth = DatabaseAuth(self.parts.settings, rounds=4)
         with self.database.transaction() as session:
-            view = self.parts.auth.create_user(session, name, "correct horse battery", fields.pop("role", "viewer"))
+            view = auth.create_user(session, name, "correct horse battery", fields.pop("role", "viewer"))
             row = session.get_one(User, view.id)
             row.email = f"{name}@example.com"
             for field_name, value in fields.items():
