@@ -65,11 +65,11 @@ class Member:
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(30)
 
     def watches_series(self) -> bool:
         """Whether its own figures say that it has been elected."""
-        found = _CHECKED.search(httpx.get(f"{self.url}/metrics", timeout=10, verify=TRUSTED).text)
+        found = _CHECKED.search(httpx.get(f"{self.url}/metrics", timeout=60, verify=TRUSTED).text)
         return found is not None and float(found[1]) > 0
 
 
@@ -91,7 +91,7 @@ class Cluster:
 
     def signed_in(self) -> httpx.Client:
         """A browser, signed in as `admin` through nginx."""
-        client = httpx.Client(base_url=self.url, timeout=30)
+        client = httpx.Client(base_url=self.url, timeout=60)
         data = {"username": "admin", "password": PASSWORD, "csrf_token": csrf_token(client.get("/login"))}
         answer = client.post("/login", data=data)
         assert answer.status_code == 303, answer.text

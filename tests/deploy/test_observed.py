@@ -27,7 +27,7 @@ from tests.servers.required import needs_servers
 from tests.services.watched_shop import payloads, write
 
 PASSWORD = "a long password of the tests"
-PATIENCE_SECONDS = 150
+PATIENCE_SECONDS = 250
 WINDOW = "1m"
 TOPIC = "sales"
 AGENT = DEPLOY / "kafka"

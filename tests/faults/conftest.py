@@ -37,7 +37,7 @@ from tests.servers import KafkaServer
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_SECONDS = 60.0
 #: How fast the machine is decides nothing: what shall be done in five seconds has four times as long before it counts as hanging.
-RESUMES_SECONDS, UNREADY_SECONDS = 4 * 5.0, 4 * 30.0
+RESUMES_SECONDS, UNREADY_SECONDS, ENDS_SECONDS = 4 * 5.0, 4 * 30.0, 4 * 10.0
 FLAT_BYTES = 20_000_000
 HORIZON = timedelta(days=30)
 Running = Callable[..., Consumer]
@@ -151,14 +151,14 @@ class Workers:
         """What a process has said; one that still runs is aborted, and says where it was."""
         if process.poll() is None:
             process.send_signal(signal.SIGABRT)
-        return process.communicate(timeout=10)[1]
+        return process.communicate(timeout=ENDS_SECONDS)[1]
 
     def end(self) -> None:
         for process in self._started:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
-            process.wait(timeout=10)
+            process.wait(timeout=ENDS_SECONDS)
             if process.stderr:
                 process.stderr.close()
 
@@ -193,7 +193,7 @@ def start(postgres_database: Database, kafka: KafkaServer, till: Till) -> Iterat
     yield start_one
     for consumer in running:
         consumer.stop()
-    assert all(consumer.join(15) for consumer in running)
+    assert all(consumer.join(ENDS_SECONDS) for consumer in running)
 
 
 def stored(database: Database) -> int:

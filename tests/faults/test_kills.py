@@ -12,7 +12,7 @@ import pytest
 from nebuloviz.db import Database
 from nebuloviz.ingest.failpoints import FAILPOINTS, VARIABLE
 from nebuloviz.ingest.recount import differences
-from tests.faults.conftest import ROOT, Till, Workers, stored, wait_for
+from tests.faults.conftest import ENDS_SECONDS, ROOT, Till, Workers, stored, wait_for
 from tests.ingest.support import assert_kept_exactly_once, shop
 from tests.servers import KafkaServer
 
@@ -107,7 +107,7 @@ def test_a_process_stopped_past_its_session_cannot_write_when_it_wakes(
     till.sell(sales(200, seed=2), PARTITIONS)
     wait_for(lambda: stored(database) >= till.sent, "both go on")
     zombie.terminate()
-    _, log = zombie.communicate(timeout=15)
+    _, log = zombie.communicate(timeout=ENDS_SECONDS)
     assert ("taken over" in log) if place == "before_tx" else ("after a failure" in log)
     assert_kept_exactly_once(database, till.ledger)
 
@@ -136,7 +136,7 @@ def test_sigterm_in_the_middle_ends_the_command_cleanly_and_another_goes_on(
         wait_for(lambda: os.WIFSTOPPED(os.waitpid(process.pid, stopped)[1]), "it is within a batch")
         process.terminate()
         process.send_signal(signal.SIGCONT)
-        took = wait_for(lambda: process.poll() is not None, "it ends", 10)
+        took = wait_for(lambda: process.poll() is not None, "it ends", ENDS_SECONDS)
         assert process.returncode == 0
     record_property("ended after SIGTERM in a batch, s", f"{took:.1f}")
     assert 200 < stored(database) < till.sent, "it has finished the batch, and no more than it had begun"
@@ -144,5 +144,5 @@ def test_sigterm_in_the_middle_ends_the_command_cleanly_and_another_goes_on(
     with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
         wait_for(lambda: stored(database) >= till.sent, "everything is stored")
         process.terminate()
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=ENDS_SECONDS) == 0
     assert_kept_exactly_once(database, till.ledger)

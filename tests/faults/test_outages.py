@@ -16,6 +16,7 @@ from nebuloviz.db import Database
 from nebuloviz.ingest.kafka_source import SESSION_TIMEOUT_MS
 from nebuloviz.models import IngestGap, IngestOffset
 from tests.faults.conftest import (
+    ENDS_SECONDS,
     FLAT_BYTES,
     HORIZON,
     RESUMES_SECONDS,
@@ -150,7 +151,7 @@ def test_members_come_and_go(
         longest = max(longest, wait_for(all_stored(postgres_database, till), "everything is stored"))
         assert guest.health().ok
         guest.stop()
-        assert guest.join(15)
+        assert guest.join(ENDS_SECONDS)
     record_property(f"everything is stored while {MEMBERS} members come and go, at most, s", f"{longest:.1f}")
     assert steady.health().ok
     assert_kept_exactly_once(postgres_database, till.ledger)
@@ -163,7 +164,7 @@ def test_retention_has_removed_what_was_not_read(
     consumer = start()
     wait_for(all_stored(postgres_database, till), "everything is stored")
     consumer.stop()
-    assert consumer.join(15)
+    assert consumer.join(ENDS_SECONDS)
     read = till.sent
     for number in range(20):
         till.send(encoded(sale_id=f"lost-{number}"), 0)

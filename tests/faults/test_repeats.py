@@ -10,7 +10,7 @@ from nebuloviz.db import Database
 from nebuloviz.ingest.consumer import Consumer, ConsumerOptions
 from nebuloviz.ingest.kafka_source import KafkaSource
 from nebuloviz.ingest.sinks import DatabaseSink
-from tests.faults.conftest import HORIZON, Running, Till, stored, wait_for
+from tests.faults.conftest import ENDS_SECONDS, HORIZON, Running, Till, stored, wait_for
 from tests.ingest.support import assert_kept_exactly_once, shop
 from tests.servers import KafkaServer
 
@@ -58,7 +58,7 @@ def test_a_second_installation_that_reads_the_same_topic_keeps_the_same(
     for database in (postgres_database, second):
         wait_for(lambda where=database: stored(where) >= till.sent, "all is stored")  # type: ignore[misc]
     consumer.stop()
-    assert consumer.join(15)
+    assert consumer.join(ENDS_SECONDS)
     for database in (postgres_database, second):
         assert_kept_exactly_once(database, till.ledger)
     second.dispose()

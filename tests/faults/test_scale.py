@@ -229,7 +229,8 @@ def test_two_minutes_of_sales_and_readers_while_processes_are_killed(
     assert max(readers.refused().values()) <= 1, f"what was under way in the one that served: {readers.log}"
     assert readers.denied() == 0
     assert_kept_exactly_once(database, till.ledger)
-    assert all(shows_all(client, till)() for client in apis)
+    for client in apis:
+        wait_for(shows_all(client, till), "it shows all", PATIENCE_SECONDS)
     everywhere(database, apis, tiles)
     watching(cluster)
     assert alerts_on_the_south(apis[0]) == alerts_on_the_south(apis[1]) == raised
