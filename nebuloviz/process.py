@@ -56,3 +56,14 @@ def share_arenas() -> None:
 def take_short_turns() -> None:
     """Python computes in one thread at a time, which may go on for so long once another wants to; a small request wants to often."""
     sys.setswitchinterval(_TURN_SECONDS)
+
+
+def bound_memory(most_bytes: int) -> None:
+    """What asks for more than `most_bytes` fails in this process, and takes nothing from the rest of the machine."""
+    try:
+        import resource  # noqa: PLC0415 - Windows has no such thing
+    except ImportError:
+        return
+    _soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = most_bytes if hard == resource.RLIM_INFINITY else min(hard, most_bytes)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))

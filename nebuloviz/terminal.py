@@ -23,11 +23,10 @@ from nebuloviz.ingest.importing import (
     ImportProgress,
     ImportResult,
     OnProgress,
-    Preview,
-    preview,
     run_import,
 )
 from nebuloviz.ingest.mapping import DateOrder, as_read, chosen_order
+from nebuloviz.ingest.preview import Preview, preview
 from nebuloviz.ingest.sample_plan import OWN_DATABASE, is_started
 from nebuloviz.models import DeadLetter
 from nebuloviz.services.interfaces import BacktestSide, RuleDraft

@@ -54,3 +54,9 @@ def test_what_is_asked_for_once_in_a_while_is_not_loaded() -> None:
     )
     found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["pandas", "object", "True", "True"]
+
+
+def test_whoever_sends_a_file_waits_for_no_database_to_be_loaded() -> None:
+    look = "import sys, nebuloviz.ingest.preview; print(*{'sqlalchemy', 'numpy', 'pandas', 'pyarrow', 'openpyxl'} & {*sys.modules})"
+    found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []

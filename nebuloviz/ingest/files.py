@@ -29,6 +29,8 @@ MAX_CELL_CHARACTERS: Final = 1 << 20
 #: A compressed file that grows by more than this is no table but a bomb; real ones grow ten- to fiftyfold.
 MAX_EXPANSION: Final = 200
 MIN_EXPANSION_BYTES: Final = 16 << 20
+#: What a process that reads a file may need; no table needs more.
+MEMORY_BYTES: Final = 2 << 30
 _DELIMITERS = (",", ";", "\t", "|")
 _SNIFFED_BYTES = 1 << 16
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
@@ -20,33 +19,15 @@ from nebuloviz.errors import PayloadTooLarge
 from nebuloviz.i18n import _
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.consumer import Consumer, OnWritten
-from nebuloviz.ingest.fields import corrected, guess, missing
-from nebuloviz.ingest.files import Row, TableFile, content_hash, open_csv, open_table
+from nebuloviz.ingest.fields import corrected, guess
+from nebuloviz.ingest.files import Row, content_hash, open_csv, open_table
 from nebuloviz.ingest.jobs import FILE_TOPICS, Job, finish_job, open_job
-from nebuloviz.ingest.mapping import DateOrder, RowEncoder, TableMapping, date_orders, table_mapping
+from nebuloviz.ingest.mapping import RowEncoder, TableMapping, table_mapping
 from nebuloviz.ingest.sale import Record
 from nebuloviz.ingest.sinks import Sink
 from nebuloviz.ingest.sources import IteratorSource, Partition
 
-PREVIEW_ROWS = 10
-_PREVIEW_CHARACTERS = 200
 _GIVE_UP_SECONDS = 120.0
-
-
-@dataclass(frozen=True)
-class Preview:
-    """A file's columns and first rows as text, the guessed mapping, and the required fields that it lacks.
-
-    `date_orders` is as of `mapping.date_orders`, for all columns. `is_json`: its rows are sales as they are, without a mapping.
-    """
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    mapping: Mapping[str, str]
-    missing: tuple[str, ...]
-    n_rows: int
-    date_orders: Mapping[str, DateOrder | None]
-    is_json: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,30 +56,6 @@ class ImportResult:
 
 
 OnProgress = Callable[[ImportProgress], None]
-
-
-def preview(path: Path, corrections: Mapping[str, str] | None = None) -> Preview:
-    """Look into a file without importing anything.
-
-    Raises:
-        InvalidInput: it cannot be read, or a correction names what is not there.
-    """
-    table = open_table(path)
-    if table.is_json:
-        rows = tuple((row.original.decode(errors="replace")[:_PREVIEW_CHARACTERS],) for row in _first(table))
-        return Preview(table.columns, rows, {}, (), table.n_rows, {}, is_json=True)
-    mapping = corrected(guess(table.columns), corrections or {}, table.columns)
-    shown = tuple(tuple(_shown(cell) for cell in row.cells) for row in _first(table))
-    orders = date_orders(table, table.columns)
-    return Preview(table.columns, shown, mapping, missing(mapping), table.n_rows, orders)
-
-
-def _first(table: TableFile) -> list[Row]:
-    return [row for _, row in zip(range(PREVIEW_ROWS), table.rows(), strict=False)]
-
-
-def _shown(cell: Any) -> str:
-    return "" if cell is None else str(cell)[:_PREVIEW_CHARACTERS]
 
 
 def csv_records(path: Path, corrections: Mapping[str, str], time_zone: str, most: int) -> Iterator[Record]:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from nebuloviz import process
 from nebuloviz.child import Parent
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.consumer import Consumer, OnWritten
+from nebuloviz.ingest.files import MEMORY_BYTES
 from nebuloviz.ingest.jobs import finish_job, open_job
 from nebuloviz.ingest.sample_plan import HISTORY, NAME, Plan
 from nebuloviz.ingest.sinks import DatabaseSink
@@ -20,7 +22,6 @@ from nebuloviz.ingest.sources import IteratorSource
 
 #: Others who wait for SQLite's one write lock look for it at least this often.
 _TURN_SECONDS = 0.1
-_FILE_MEMORY_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -73,14 +74,6 @@ def read_live(parent: Parent, plan: Plan, currency: str, folder: Path | None, of
     parent.tell(list(islice(stream.live(first), n_lines)))
 
 
-def look_into(parent: Parent, path: Path) -> None:
-    """Tell the `Preview` of a file of sales. Raises InvalidInput for one that cannot be read."""
-    from nebuloviz.ingest.importing import preview  # noqa: PLC0415 - loads pyarrow
-
-    _bound_memory()
-    parent.tell(preview(path))
-
-
 @dataclass(frozen=True)
 class Reading:
     """How a file is read: column by field, '' for none; the zone of moments without one; the order of day and month, or ''."""
@@ -98,7 +91,7 @@ def import_file(parent: Parent, storage: Storage, path: Path, reading: Reading, 
     """
     from nebuloviz.ingest.importing import FileImport, run_import  # noqa: PLC0415 - as above
 
-    _bound_memory()
+    process.bound_memory(MEMORY_BYTES)
     job = FileImport(path, reading.columns, reading.time_zone, name, reading.date_order)
     database, sink = storage.open()
     job.enter(database, username)
@@ -111,17 +104,6 @@ def import_file(parent: Parent, storage: Storage, path: Path, reading: Reading, 
         on_written=_listeners(parent, database),
         on_consumer=lambda consumer: parent.when_stopped(consumer.stop),
     )
-
-
-def _bound_memory() -> None:
-    """A file that unpacks to more than any table needs fails here, and takes nothing from the rest of the machine."""
-    try:
-        import resource  # noqa: PLC0415 - Windows has no such thing
-    except ImportError:
-        return
-    _soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    most = _FILE_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(hard, _FILE_MEMORY_BYTES)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
 def _listeners(parent: Parent, database: Database) -> list[OnWritten]:

@@ -28,6 +28,7 @@ from nebuloviz.ingest.batch import Batch, Item, Outcome, Written
 from nebuloviz.ingest.consumer import OnWritten, announce
 from nebuloviz.ingest.importing import csv_records
 from nebuloviz.ingest.jobs import Progress, mark_interrupted, progress_of, stream_topics
+from nebuloviz.ingest.preview import look_into
 from nebuloviz.ingest.products import ProductNames
 from nebuloviz.ingest.sale import Reason, Record, parse_record
 from nebuloviz.ingest.writer import SaleWriter
@@ -247,7 +248,7 @@ class SalesIngestService(IngestService):
     @require(Permission.SALES_WRITE)
     def preview(self, session: Session, actor: Actor, upload_id: str) -> FilePreview:  # noqa: ARG002 - the interface's
         upload = self._uploads.get(upload_id)
-        with _about(upload), self._children.running(Child(tasks.look_into, upload.path)) as child:
+        with _about(upload), self._children.running(Child(look_into, upload.path)) as child:
             [seen] = child.messages()
         return FilePreview(
             upload.name,

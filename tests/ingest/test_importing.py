@@ -17,7 +17,8 @@ from sqlalchemy import func, select
 from nebuloviz.cache import Cache
 from nebuloviz.db import Database
 from nebuloviz.errors import InvalidInput
-from nebuloviz.ingest.importing import FileImport, ImportProgress, ImportResult, preview, run_import
+from nebuloviz.ingest.importing import FileImport, ImportProgress, ImportResult, run_import
+from nebuloviz.ingest.preview import preview
 from nebuloviz.ingest.recount import differences
 from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.metrics.query import Query
