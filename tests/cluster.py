@@ -114,6 +114,7 @@ def scaled_out(
         "secret_key": SECRET,
         "admin_password": PASSWORD,
         "ingest_in_app": "false",
+        "access_token_minutes": "240",  # so that none ends before the test that was given it
         "trusted_proxies": "1",
     }
     members: list[Member] = []
@@ -137,7 +138,7 @@ def scaled_out(
         for each in members:
             each.process.terminate()
         for each in members:
-            each.process.wait(30)
+            each.process.wait(60)
 
 
 @contextmanager

@@ -140,7 +140,7 @@ def started(environment: dict[str, str]) -> Iterator[Program]:
         assert "a request failed" not in log.read_text(), "something failed in the program; see its log"
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(60)
 
 
 def add_users(program: Program) -> None:
@@ -151,7 +151,7 @@ def add_users(program: Program) -> None:
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline and process.poll() is None:
         found = re.search(r'ready: (http[^\s"]+)', log.read_text())
         if found:

@@ -74,7 +74,7 @@ class TestExtensions:
 def test_a_process_that_leaves_consuming_to_others_is_not_ready_without_kafka(tmp_path: Path) -> None:
     servers = f"127.0.0.1:{free_port()}"
     loaded = settings.load(data_dir=tmp_path, kafka_bootstrap_servers=servers, ingest_in_app=False)
-    program = Program(parts(loaded), HealthChecks())
+    program = Program(parts(loaded), HealthChecks(timeout_seconds=60.0))
     program.start()
     ready, report = program.health.readiness()
     program.stop()

@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs/how-to").glob("add-a-*.md"))
 PASSWORD = "a long password of the tests"
-START_SECONDS = 90
+START_SECONDS = 180
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
 #: sale, order, customer, product, quantity, unit price, when
@@ -119,7 +119,7 @@ def program(environment: dict[str, str]) -> Iterator[Program]:
             yield Program(api, browser)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(60)
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:

@@ -84,12 +84,12 @@ def served(environment: dict[str, str]) -> Iterator[str]:
         yield address(process, log)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(60)
 
 
 def address(process: subprocess.Popen[bytes], log: Path) -> str:
     """The address that the program says it is ready at."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline and process.poll() is None:
         found = re.search(r'ready: (http[^\s"]+)', log.read_text(encoding="utf-8"))
         if found:

@@ -16,6 +16,7 @@ from tests.servers import PostgresServer, RedisServer
 
 SECRET = "6rYt1Zc0mQ8uWv3Kx5Lb7Ne9Pd2Sg4Hj-tests"
 MAX_UPLOAD_MB = 2
+TOKEN_MINUTES = 240  # so that none ends before the tests that share it
 NOW = datetime.now(UTC).replace(microsecond=0)
 YESTERDAY = NOW - timedelta(days=1)
 
@@ -86,7 +87,10 @@ def target(request: pytest.FixtureRequest) -> Target:
 @pytest.fixture(scope="session")
 def _on_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     environment = environment_of(
-        tmp_path_factory.mktemp("attacked"), secret_key=SECRET, max_upload_mb=str(MAX_UPLOAD_MB)
+        tmp_path_factory.mktemp("attacked"),
+        secret_key=SECRET,
+        max_upload_mb=str(MAX_UPLOAD_MB),
+        access_token_minutes=str(TOKEN_MINUTES),
     )
     with _attacked(environment, f"sqlite:///{environment['NEBULOVIZ_DATA_DIR']}/nebuloviz.sqlite3") as target:
         yield target
@@ -105,6 +109,7 @@ def _on_postgresql(
     settings = {
         "secret_key": SECRET,
         "max_upload_mb": str(MAX_UPLOAD_MB),
+        "access_token_minutes": str(TOKEN_MINUTES),
         "database_url": url,
         "redis_url": redis_server.url,
     }
