@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[1]
 
 def ask(url: str, statement: str) -> Any:
     """The one value that the statement returns, if any."""
-    with closing(psycopg2.connect(url, connect_timeout=5)) as connection, connection, connection.cursor() as cursor:
+    with closing(psycopg2.connect(url, connect_timeout=60)) as connection, connection, connection.cursor() as cursor:
         cursor.execute(statement)
         return cursor.fetchone()[0] if cursor.description else None  # type: ignore[index] # all statements here return a row
 
@@ -63,7 +63,7 @@ class TestPostgres:
         children = psutil.Process(postgres.pid).children()
         end(postgres)
         assert not postgres.running
-        assert not psutil.wait_procs(children, timeout=5)[1], "backends outlived the server"
+        assert not psutil.wait_procs(children, timeout=30)[1], "backends outlived the server"
         with pytest.raises(psycopg2.OperationalError):
             ask(postgres_url, "SELECT 1")
         postgres.start()
@@ -176,7 +176,8 @@ class TestRedis:
             redis_server.pause()
             with pytest.raises(redis.TimeoutError):
                 client.ping()
-            redis_server.resume()
+        redis_server.resume()
+        with redis.Redis.from_url(redis_url) as client:
             assert client.ping()
 
 
@@ -184,8 +185,8 @@ def produce(kafka: KafkaServer, topic: str, values: list[bytes]) -> None:
     producer = KafkaProducer(bootstrap_servers=kafka.url, acks="all")
     for value in values:
         producer.send(topic, value, partition=0)
-    producer.flush(timeout=20)
-    producer.close(timeout=5)
+    producer.flush(timeout=60)
+    producer.close(timeout=60)
 
 
 def consume(kafka: KafkaServer, topic: str, count: int) -> list[bytes]:

@@ -118,7 +118,7 @@ class Server(ABC):
     """One server process (and its children) with a port and a folder that stay the same over restarts."""
 
     name: ClassVar[str]
-    start_seconds: ClassVar[float] = 60
+    start_seconds: ClassVar[float] = 180
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     _reaper: ClassVar[Reaper | None] = None
 
@@ -243,7 +243,7 @@ class Server(ABC):
             server.suspend()  # it must not react to its children's death, or have new ones
             for process in [*self._children(), server]:
                 _quietly(process.kill)
-        self._ended(timeout=10)
+        self._ended(timeout=60)
 
     def restart(self) -> None:
         self.stop()

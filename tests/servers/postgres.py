@@ -67,7 +67,7 @@ class PostgresServer(Server):
     def check(self) -> None:
         """By a connection that is kept: to make one costs more than many a test does, and two ask in each."""
         if self._kept is None:
-            self._kept = psycopg2.connect(self.url, connect_timeout=5)
+            self._kept = psycopg2.connect(self.url, connect_timeout=60)
             self._kept.autocommit = True
         try:
             with self._kept.cursor() as cursor:
@@ -88,7 +88,7 @@ class PostgresServer(Server):
 
     def execute(self, statement: str, *names: str) -> None:
         """Run one statement outside a transaction, with `{}` replaced by quoted names."""
-        with closing(psycopg2.connect(self.url, connect_timeout=5)) as asking:
+        with closing(psycopg2.connect(self.url, connect_timeout=60)) as asking:
             asking.autocommit = True
             with asking.cursor() as cursor:
                 cursor.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))

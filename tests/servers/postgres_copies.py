@@ -88,7 +88,11 @@ class PostgresCopies:
     @contextmanager
     def _asking(self, name: str) -> Iterator[Cursor]:
         url = self._server.database_url(name)
-        with closing(psycopg2.connect(url, connect_timeout=5)) as connection, connection, connection.cursor() as cursor:
+        with (
+            closing(psycopg2.connect(url, connect_timeout=60)) as connection,
+            connection,
+            connection.cursor() as cursor,
+        ):
             yield cursor
 
 
