@@ -125,6 +125,8 @@ def _group(keys: Sequence[_Coded]) -> _Codes:
     """Equal combinations get equal numbers, from 0 on."""
     combined = keys[0].codes
     for key in keys[1:]:
+        if len(key.values) == 1:  # many shops have but one channel or country, or tell of none
+            continue
         # Numbered anew at each step, so that the product of two counts never leaves 64 bits
         combined = np.unique(combined * len(key.values) + key.codes, return_inverse=True)[1].astype(np.int64)
     return combined
@@ -142,6 +144,8 @@ def _spread(columns: dict[str, _Coded]) -> list[str]:
     spread = np.zeros(len(orders.values), bool)
     for name in ("hour", "day", *_ORDER_LEVEL):  # a day may begin within a UTC hour
         column = columns[name]
+        if len(column.values) == 1:
+            continue
         distinct = np.unique(orders.codes * len(column.values) + column.codes)
         spread |= np.bincount(distinct // len(column.values), minlength=len(orders.values)) > 1
     return sorted(orders.values[code] for code in np.flatnonzero(spread).tolist())

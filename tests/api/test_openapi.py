@@ -23,7 +23,7 @@ from nebuloviz.settings import load
 from tests.api.conftest import Api
 
 SNAPSHOT = Path(__file__).with_name("openapi.json")
-USUAL_EXAMPLES = 6
+USUAL_EXAMPLES = 3
 EXAMPLES = int(
     os.environ.get("NEBULOVIZ_TEST_EXAMPLES", USUAL_EXAMPLES)
 )  # of each operation and mode; more for a thorough look
