@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Collection
 from itertools import combinations
 from pathlib import Path
@@ -192,6 +193,22 @@ class TestADeploymentThatDoesNotBecomeReady:
 @pytest.mark.parametrize("scanner", ["pip-audit", "gitleaks", "trivy-action"])
 def test_look_for_what_is_known_to_be_dangerous(scanner: str) -> None:
     assert scanner in (FOLDER / "workflows" / "ci.yml").read_text(encoding="utf-8")
+
+
+def test_take_for_no_secrets_but_those_of_the_tests() -> None:
+    with (ROOT / ".gitleaks.toml").open("rb") as file:
+        config = tomllib.load(file)
+    assert config["extend"] == {"useDefault": True}
+    assert config["allowlist"].keys() == {"regexes"}, "a path or a commit that is left out leaves out whatever is there"
+    for each in config["allowlist"]["regexes"]:
+        found = re.fullmatch(r"\^([\w-]+)\$", each)
+        assert found, f"{each} may be more than one text"
+        assert any(found[1] in path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
+        program = [
+            ROOT / "app.py",
+            *(path for folder in ("nebuloviz", "pages", "deploy") for path in (ROOT / folder).rglob("*.*")),
+        ]
+        assert not any(found[1].encode() in path.read_bytes() for path in program)
 
 
 def takes(line: Expression, marks: Collection[str]) -> bool:
