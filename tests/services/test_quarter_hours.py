@@ -85,9 +85,11 @@ class TestALargeShop:
 
 
 class TestASlowShop:
-    def test_whose_sales_come_in_bulk_is_watched_by_the_hour(self, database: Database) -> None:
+    def test_whose_sales_come_in_bulk_is_watched_by_the_hour(self, migrated_sqlite_url: str) -> None:
+        database = Database(migrated_sqlite_url)
         shop = LargeShop(database)
         shop.sell(START, LEARNED - timedelta(days=1))
         shop.sell(LEARNED - timedelta(days=1), LEARNED)  # all at midnight
         catch_up(shop.watcher())
         assert set(shop.watched().values()) == {"hour"}
+        database.dispose()
