@@ -362,6 +362,7 @@ def _expected_rows(watch: SeriesWatch, days: int) -> Iterator[ExpectedRow]:
     for key, band in bands:
         if band is None:
             continue
+        series = str(key)
         for bucket, expected, low, high in zip(band.buckets, band.expected, band.low, band.high, strict=True):
             if np.isfinite(expected):
-                yield str(key), watch.grain.time_of(bucket), float(expected), float(low), float(high)
+                yield series, watch.grain.time_of(bucket), float(expected), float(low), float(high)
