@@ -265,7 +265,11 @@ class TestByKeyboard:
         page = visit("/explore")
         graph = chart(page, "explore-chart")
         drawn, whole = graph.locator(".js-plotly-plot"), range_of(graph)
-        expect(drawn).to_have_js_property("nebulovizWatched", True)  # no reader is as fast
+        # No reader is as fast as to zoom before Plotly has kept what the whole range is
+        expect(drawn).to_have_js_property("nebulovizWatched", True)
+        page.wait_for_function(
+            "() => document.querySelector('#explore-chart-figure .js-plotly-plot')._fullLayout.xaxis._rangeInitial0"
+        )
         drawn.evaluate(
             """graph => {
                 const [first, last] = graph._fullLayout.xaxis.range;

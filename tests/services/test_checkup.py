@@ -96,7 +96,7 @@ def look(database: Database, tmp_path: Path) -> Look:
 
 def _findings(settings: Settings, database: Database, background: Any) -> dict[str, Finding]:
     redis = settings.redis_url.get_secret_value() if settings.redis_url else None
-    cache = Cache(redis, secret=SECRET)
+    cache = Cache(redis, secret=SECRET, timeout_seconds=30)  # of a machine that may be busy
     checkup = Checkup(settings, database, cache, InstallationSettings, now=lambda: NOW)
     checkup.background = background
     found = {finding.name: finding for finding in checkup.findings(SYSTEM)}
