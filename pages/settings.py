@@ -143,10 +143,10 @@ def test_mail(clicks: Any, to: Any) -> Any:
         raise PreventUpdate
     address = to.strip() if isinstance(to, str) else ""
     try:
+        act(services().audit.record, AuditAction.MAIL_TRIED, address)  # first, as it is refused to who only looks
         services().mail.send(trial_mail(address, current().language, installation()))
     except NebuloVizError as error:
         return views.outcome(error.message, good=False)
-    act(services().audit.record, AuditAction.MAIL_TRIED, address)
     return views.outcome(_("Sent. Look into the inbox of {address}.", address=address), good=True)
 
 

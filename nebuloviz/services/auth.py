@@ -206,11 +206,16 @@ class DatabaseAuth(AuthService):
             return None
         return row, user
 
-    def _seen(self, session: Session, user_id: int, viewer: UserView) -> UserView | None:
-        """The user as `viewer` looks through this user's eyes, in the viewer's own language and colours; None where that ended."""
+    def _seen(
+        self, session: Session, user_id: int, viewer: UserView, made_before: datetime | None = None
+    ) -> UserView | None:
+        """The user as `viewer` looks through this user's eyes, in the viewer's own language and colours; None where that ended.
+
+        `made_before`: SQLite gives the number of a deleted user to the next one that is made, who is somebody else.
+        """
         user, may = session.get(User, user_id), self.actor(viewer)
         allowed = may.may(Permission.USERS_MANAGE) and user is not None and granted(user) <= may.permissions
-        if user is None or user.disabled or not allowed:
+        if user is None or user.disabled or not allowed or (made_before is not None and user.created_at >= made_before):
             return None
         seen = replace(view_of(user), seen_by=viewer, must_change_password=False)
         return replace(seen, language=viewer.language, theme=viewer.theme)
@@ -258,7 +263,12 @@ class DatabaseAuth(AuthService):
     def user_of_access_token(self, session: Session, token: str) -> UserView:
         claims = self._signer.verify("access", token)
         own = replace(view_of(self._believed(session, claims)), session_id=session_id_of(claims.family))
-        user = own if claims.viewed_user_id is None else self._seen(session, claims.viewed_user_id, own)
+        if claims.viewed_user_id is None:
+            return own
+        signed_at = claims.expires_at - self._access_life
+        user = self._seen(
+            session, claims.viewed_user_id, own, signed_at + timedelta(seconds=1)
+        )  # as `exp` has no fractions
         if user is None:
             raise invalid_token()
         return user

@@ -36,7 +36,7 @@ from nebuloviz.models import ImportJob, IngestGap, IngestMinute, IngestOffset
 from nebuloviz.observability import CONSUMER_LAG
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services import letters
-from nebuloviz.services.audit import DatabaseAudit
+from nebuloviz.services.audit import DatabaseAudit, view_only
 from nebuloviz.services.interfaces import (
     MOST_POSTED,
     AuditAction,
@@ -271,6 +271,8 @@ class SalesIngestService(IngestService):
         time_zone: str = "",
         date_order: str = "",
     ) -> ImportView:
+        if actor.looking:  # what is imported is stored before it is on the record that somebody wanted it
+            raise view_only()
         upload = self._uploads.get(upload_id)
         with self._lock:
             if upload.digest in self._imported:

@@ -1,9 +1,11 @@
 """What every `ViewingService` promises, on both databases."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from nebuloviz.db import Database
 from nebuloviz.errors import Conflict, NotFound, NotSignedIn, PermissionDenied, ViewOnly
@@ -154,6 +156,20 @@ class TestLooking:
         assert people.acts() == [("view:start", "deputy", "user anna")]
         with people.database.transaction() as session:
             people.users.end_sessions(session, SYSTEM, deputy)
+        with pytest.raises(NotSignedIn), people.database.session() as session:
+            people.auth.user_of_access_token(session, token)
+
+    def test_by_a_token_is_not_through_the_eyes_of_who_has_the_number_later(
+        self, people: People, viewing: ViewingService
+    ) -> None:
+        deputy, anna = people.add("deputy", "admin")[0], people.add("anna", "viewer")[0]
+        with people.database.transaction() as session:
+            viewer = next(user for user in people.auth.users(session) if user.id == deputy)
+            access = people.auth.issue_tokens(session, viewer).access_token
+            token = viewing.token(session, people.auth.actor(viewer), access, anna).access_token
+            assert people.auth.user_of_access_token(session, token).username == "anna"
+            later = datetime.now(UTC) + timedelta(seconds=2)
+            session.execute(update(User).where(User.id == anna).values(username="ben", created_at=later))
         with pytest.raises(NotSignedIn), people.database.session() as session:
             people.auth.user_of_access_token(session, token)
 

@@ -1,5 +1,6 @@
 """Real processes that serve or ingest, and the one beside them that watches: killed, followed, fed, and never outliving them."""
 
+import itertools
 import os
 import re
 import shutil
@@ -29,6 +30,7 @@ from tests.services.watched_shop import payloads, write
 from tests.shown import Tiles, all_show, in_api
 
 PASSWORD = "a long password of the tests"
+PRODUCTS = 20
 PATIENCE_SECONDS = 250.0  # the process that watches gives way to all others
 FAR_AWAY = datetime(9999, 1, 1, tzinfo=UTC)
 #: What only the process beside them may load.
@@ -111,7 +113,7 @@ def alerts(database: Database, detector: str, before: datetime = FAR_AWAY) -> li
 
 def wrong_price(number: int) -> dict[str, object]:
     return {
-        "sale_id": f"wrong-{number}", "order_id": f"wrong-{number}", "product_id": f"p{number}", "quantity": 1,
+        "sale_id": f"wrong-{number}", "order_id": f"wrong-{number}", "product_id": f"p{1 + number % PRODUCTS}", "quantity": 1,
         "unit_price": 90_000, "sold_at": (datetime.now(UTC) - timedelta(minutes=1)).isoformat(), "region": "north", "currency": "EUR",
     }  # fmt: skip
 
@@ -143,17 +145,17 @@ def signed_in(url: str) -> Iterator[httpx.Client]:
 
 def sell_until_noticed(sell: Callable[[dict[str, object]], object], database: Database) -> None:
     """Wrong prices, one product after the other: those that come before the watch is there need not be judged."""
-    products = iter(range(1, 21))
+    numbers = itertools.count()
 
     def noticed() -> bool:
-        sell(wrong_price(next(products)))
+        sell(wrong_price(next(numbers)))
         time.sleep(4)
         return bool(alerts(database, "lines"))
 
     wait_for(noticed, "an alert on a price")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_killed_watch_comes_back_and_raises_nothing_twice(
     start: Callable[..., subprocess.Popen[str]], database: Database, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from sqlalchemy import select, update
 
 from nebuloviz.db import Database
-from nebuloviz.errors import Conflict, InvalidInput, NotFound, PermissionDenied
+from nebuloviz.errors import Conflict, InvalidInput, NotFound, PermissionDenied, ViewOnly
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.fields import FIELDS
 from nebuloviz.ingest.jobs import open_job
@@ -338,6 +339,14 @@ def test_who_may_not_write_is_refused(service: SalesIngestService, database: Dat
             service.post(session, actor, [sale()])
         with pytest.raises(PermissionDenied):
             service.discard(session, actor, [1])
+
+
+def test_who_only_looks_starts_no_import(service: SalesIngestService, database: Database) -> None:
+    upload = service.store_upload("shop.csv", [SHOP])
+    with database.session() as session:
+        with pytest.raises(ViewOnly):
+            service.start_import(session, replace(SYSTEM, looking=True), upload, {})
+        assert not service.imports(session, SYSTEM)
 
 
 class TestResume:

@@ -100,6 +100,13 @@ class TestLooking:
         assert _stored(program) == before
         assert root.post("/view-as/stop").status_code == 303
 
+    def test_sends_no_mail(self, program: Program, root: httpx.Client, callbacks: dict[str, Any]) -> None:
+        program.add_user("postmaster", "admin")
+        assert look(program, root, "postmaster").status_code == 303
+        answer = post(root, body_of(callbacks["settings-mail-result.children"], 1))
+        assert "somebody else" in answer.text
+        assert root.post("/view-as/stop").status_code == 303
+
     def test_is_for_those_who_manage_users_and_for_our_own_pages(self, program: Program, root: httpx.Client) -> None:
         for role in ("viewer", "analyst", "data_scientist"):
             assert look(program, program.as_(role), "viewer").status_code == 403

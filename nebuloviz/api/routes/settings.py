@@ -37,8 +37,8 @@ async def change_settings(asker: Manager, body: SettingsChange, if_match: IfMatc
 async def test_mail(asker: Manager, body: TestMail) -> None:
     """Returns once the server has taken it; 503 tells why it has not."""
     settings = asker.services.settings.current
-    await asker.in_thread(asker.services.mail.send, trial_mail(body.to, current().language, settings))
     await asker.act(asker.services.audit.record, AuditAction.MAIL_TRIED, body.to)
+    await asker.in_thread(asker.services.mail.send, trial_mail(body.to, current().language, settings))
 
 
 def _versioned(response: Response, record: SettingsRecord) -> SettingsItem:
