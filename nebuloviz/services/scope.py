@@ -36,12 +36,13 @@ def scope_to_json(scope: RowScope) -> str:
 
 
 def checked_scope(given: Mapping[str, Iterable[str]]) -> RowScope:
-    """The scope that somebody has chosen, in its one form: equal scopes are equal values. No values: not confined by that.
+    """The scope that somebody has chosen, in its one form: equal scopes are equal values. What is not named is not confined.
 
     Raises:
-        InvalidInput: a dimension that rows cannot be confined by; a value that is none.
+        InvalidInput: a dimension that rows cannot be confined by; one without values, which could be read as nothing or as
+            everything; a value that is none.
 
-    >>> checked_scope({"store": ["b", "a", "b"], "region": []})
+    >>> checked_scope({"store": ["b", "a", "b"]})
     (('store', ('a', 'b')),)
     """
     chosen = {dimension: tuple(sorted(set(values))) for dimension, values in given.items()}
@@ -51,9 +52,11 @@ def checked_scope(given: Mapping[str, Iterable[str]]) -> RowScope:
             raise InvalidInput(
                 _("Rows are confined by one of {known}, not by {name}.", known=known, name=dimension[:64])
             )
+        if not values:
+            raise InvalidInput(_("Name at least one value of {name}, or leave it out.", name=dimension))
         if len(values) > _MOST_VALUES or not all(_is_value(value) for value in values):
             raise InvalidInput(_("Choose at most {limit} values of those that there are.", limit=_MOST_VALUES))
-    return tuple((dimension, chosen[dimension]) for dimension in SCOPED_DIMENSIONS if chosen.get(dimension))
+    return tuple((dimension, chosen[dimension]) for dimension in SCOPED_DIMENSIONS if dimension in chosen)
 
 
 def _is_value(value: str) -> bool:

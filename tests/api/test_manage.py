@@ -221,6 +221,8 @@ class TestUsers:
         assert made["user"]["scope"] == {"category": ["Dairy"]}
         assert made["user"]["state"] == "invited"
         assert admin.put(path, json={"role": "analyst"}).status_code == 422, "limits on rows fall only where it is said"
+        nothing = admin.put(path, json={"role": "viewer", "scope": {"category": []}})
+        assert (nothing.status_code, "at least one value of category" in nothing.json()["detail"]) == (422, True)
         assert admin.get(path).json()["scope"] == {"category": ["Dairy"]}
         assert admin.put(path, json={"role": "analyst", "scope": {}}).json()["role"] == "analyst"
         assert admin.get(path).json()["scope"] == {}

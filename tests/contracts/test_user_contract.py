@@ -28,7 +28,7 @@ from nebuloviz.settings import load
 from tests.contracts.people import Clock
 
 PASSWORD, OTHER, HOME = "correct horse battery", "another long password", "192.0.2.7"
-ANALYST = UserDraft("analyst", "anna@example.com", {"store": ["406", "367"], "region": []})
+ANALYST = UserDraft("analyst", "anna@example.com", {"store": ["406", "367"]})
 
 
 @pytest.fixture
@@ -110,9 +110,10 @@ class TestCreating:
             ("ben", UserDraft("viewer", scope={"store": ["a\x00"]})),
             ("ben", UserDraft("viewer", scope={"store": ["x" * 257]})),
             ("ben", UserDraft("viewer", scope={"store": [str(number) for number in range(1001)]})),
+            ("ben", UserDraft("viewer", scope={"store": []})),
             ("ben", UserDraft("admin", scope={"store": ["367"]})),
         ],
-        ids=range(15),
+        ids=range(16),
     )
     def test_of_what_cannot_be_is_refused(
         self, users: UserService, database: Database, name: str, draft: UserDraft

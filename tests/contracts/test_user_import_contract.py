@@ -118,6 +118,13 @@ class TestRunning:
         run(imports, database, FILE)
         assert all(answer.problem for answer in run(imports, database, FILE))
 
+    def test_takes_a_cell_without_values_for_a_slip(
+        self, imports: UserImportService, users: DatabaseUsers, database: Database
+    ) -> None:
+        (answer,) = run(imports, database, "username,role,store\nzoe,viewer,|\n")
+        assert "at least one value of store" in answer.problem
+        assert names(users, database) == ["Anna"]
+
 
 class TestPreview:
     def test_says_the_same_and_creates_nobody(

@@ -242,6 +242,6 @@ class TestButtons:
 
 
 def test_fields_that_no_form_has_are_left_out() -> None:
-    name, draft = draft_of(*form(name="a", role=["x"], email=None, store=["1", 2, None], region="north"))
+    name, draft = draft_of(*form(name="a", role=["x"], email=None, store=["1", 2, None], region="north", country=[]))
     assert (name, draft) == ("a", UserDraft("", "", {"store": ["1"]}))
     assert set(ROLES) >= {"viewer", "admin"}

@@ -70,7 +70,7 @@ class UserPage:
 
 @dataclass(frozen=True)
 class UserDraft:
-    """What an administrator decides of a user. `scope`: dimension -> values, empty where not confined."""
+    """What an administrator decides of a user. `scope`: dimension -> at least one value; empty where not confined."""
 
     role: str
     email: str = ""

@@ -178,13 +178,13 @@ def _scope_field(slug: str, values: Sequence[tuple[str, str]], chosen: Sequence[
 
 
 def draft_of(ids: object, values: object) -> tuple[str, UserDraft]:
-    """Name and draft, of the form's fields; whatever else a browser says is left out."""
+    """Name and draft, of the form's fields; whatever else a browser says is left out, and where nothing is chosen."""
     sent = sent_values(ids, values)
     name, email, role = (value.strip() if isinstance(value := sent.pop(of, ""), str) else "" for of in _TEXTS)
     scope = {
         slug: ["" if value == NOT_GIVEN else value for value in chosen if isinstance(value, str)]
         for slug, chosen in sent.items()
-        if isinstance(chosen, list)
+        if isinstance(chosen, list) and chosen
     }
     return name, UserDraft(role, email, scope)
 
