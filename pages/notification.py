@@ -18,7 +18,7 @@ from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer, refusal
 from nebuloviz.web.components import card, link_button, page, page_header, sent_values, skeleton_table, toast
 from nebuloviz.web.context import act, ask, may, services
-from nebuloviz.web.navigation import URL_ID, news, number_of, stay_on_page
+from nebuloviz.web.navigation import URL_ID, gets_an_address, news, number_of, stay_on_page
 from nebuloviz.web.reading import asking, segments_to_choose
 from nebuloviz.web.views import notifications as views
 from nebuloviz.web.views.settings import outcome
@@ -197,6 +197,9 @@ def delete(clicks: Any, number: Any) -> Any:
         return refusal(error)
     dash.set_props(URL_ID, {"pathname": "/notifications"})
     return no_update
+
+
+gets_an_address(_STORE)
 
 
 register_page(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import dash
-from dash import ClientsideFunction, Input, Output, State, clientside_callback, html, no_update
+from dash import Input, Output, State, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
@@ -17,7 +17,7 @@ from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer, refusal, told_beside
 from nebuloviz.web.components import card, link_button, page_header, record_page, toast
 from nebuloviz.web.context import act, ask, current_actor, services
-from nebuloviz.web.navigation import URL_ID, news, stay_on_page
+from nebuloviz.web.navigation import URL_ID, gets_an_address, news, stay_on_page
 from nebuloviz.web.reading import asking
 from nebuloviz.web.views import roles as views
 
@@ -115,13 +115,7 @@ def save(clicks: Any, name: Any, description: Any, permissions: Any, slug: Any, 
     return no_update, news(), toast(words, "good"), *_NO_PROBLEMS
 
 
-# In the browser: what was created on /roles/new has an address of its own now.
-clientside_callback(
-    ClientsideFunction("shell", "settle"),
-    Output(_STORE, "clear_data"),
-    Input(_STORE, "data"),
-    prevent_initial_call=True,
-)
+gets_an_address(_STORE)
 
 
 @protected_callback(

@@ -21,7 +21,7 @@ from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import is_looked_at, part_answer, refusal
 from nebuloviz.web.components import card, link_button, page, page_header, sent_values, skeleton_table, toast
 from nebuloviz.web.context import act, ask, may, services
-from nebuloviz.web.navigation import THEME_ID, URL_ID, news, number_of, stay_on_page
+from nebuloviz.web.navigation import THEME_ID, URL_ID, gets_an_address, news, number_of, stay_on_page
 from nebuloviz.web.reading import asking, segments_to_choose
 from nebuloviz.web.views import backtests
 from nebuloviz.web.views import rules as views
@@ -143,6 +143,9 @@ def _saved(draft: RuleDraft, rule: object, version: object) -> tuple[Any, ...]:
     except NebuloVizError as error:
         return no_update, no_update, refusal(error)
     return no_update, news(), toast(_("Saved; it holds from now on."), "good")
+
+
+gets_an_address(_STORE)
 
 
 @protected_callback(

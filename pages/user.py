@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import dash
-from dash import ALL, ClientsideFunction, Input, Output, State, clientside_callback, ctx, html, no_update
+from dash import ALL, Input, Output, State, ctx, html, no_update
 from dash.development.base_component import Component
 from dash.exceptions import PreventUpdate
 
@@ -18,7 +18,7 @@ from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer, refusal, told_beside
 from nebuloviz.web.components import card, link_button, page_header, record_page, toast
 from nebuloviz.web.context import act, ask, current_actor, current_user, origin, services
-from nebuloviz.web.navigation import URL_ID, news, stay_on_page
+from nebuloviz.web.navigation import URL_ID, gets_an_address, news, stay_on_page
 from nebuloviz.web.reading import asking
 from nebuloviz.web.views import users as views
 from nebuloviz.web.views.roles import role_options
@@ -127,13 +127,7 @@ def _saved(user_id: object, version: object, name: str, draft: UserDraft) -> tup
     return no_update, news(), toast(_("Saved; it holds from the user's next request on."), "good"), None
 
 
-# In the browser: who was created on /users/new has an address of the own now.
-clientside_callback(
-    ClientsideFunction("shell", "settle"),
-    Output(_STORE, "clear_data"),
-    Input(_STORE, "data"),
-    prevent_initial_call=True,
-)
+gets_an_address(_STORE)
 
 
 @protected_callback(

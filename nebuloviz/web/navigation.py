@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 import dash
-from dash import Input, ctx
+from dash import ClientsideFunction, Input, Output, clientside_callback, ctx
 from dash.exceptions import PreventUpdate
 
 from nebuloviz.web.state import PageState
@@ -20,6 +20,16 @@ INTERVAL_ID = "shell-interval"
 SAVED_ID = "shell-saved"
 #: The inputs of everything that shows data: what is asked, whether there is news, and the colours.
 REFRESH = (Input(URL_ID, "search"), Input(STAMP_ID, "data"), Input(THEME_ID, "data"))
+
+
+def gets_an_address(store: str) -> None:
+    """In the browser: what was created on a page that ends in `/new`, and whose id is then in `store`, has an address of its own."""
+    clientside_callback(
+        ClientsideFunction("shell", "settle"),
+        Output(store, "clear_data"),
+        Input(store, "data"),
+        prevent_initial_call=True,
+    )
 
 
 def go(state: PageState, search: str | None) -> None:

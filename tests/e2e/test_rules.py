@@ -96,6 +96,7 @@ def test_a_setting_that_was_tried_on_the_past_tells_by_mail_what_it_finds_live(
         route.continue_()
     page.unroute(CALLBACKS)
     expect(page.locator("#rule-message")).to_contain_text("beobachtet ab jetzt")
+    expect(page).to_have_url(re.compile(r"/rules/\d+$"))  # which leads to it again
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not box.messages and time.monotonic() < deadline:
         page.wait_for_timeout(250)

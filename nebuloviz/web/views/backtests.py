@@ -214,7 +214,10 @@ def _alerts(place: int, side: BacktestSide) -> Component:
     heads = (_("When"), _("Severity"), _("What was it?"))
     name = _("Alerts that would have been")
     rows = [_row(place, index, each) for index, each in latest]
-    return table(f"{name} · {number(place + 1)}", heads, rows)  # two settings have a table each
+    listed = table(f"{name} · {number(place + 1)}", heads, rows)  # two settings have a table each
+    if len(side.alerts) <= LISTED:
+        return listed
+    return html.Div([html.P(_("The latest {count} of them:", count=number(LISTED)), className="nv-help"), listed])
 
 
 def _row(place: int, number: int, alert: WouldBeAlert) -> Component:
