@@ -26,6 +26,7 @@ from nebuloviz.errors import ConfigurationError, NebuloVizError, Unavailable
 from nebuloviz.i18n import gettext as _
 
 BUSY_TIMEOUT_MS = 15_000
+_LOG_BYTES = 64 << 20
 _OVERFLOW = 5
 _REST_SECONDS = 1.0
 _RESTS_SINCE = "rests_since"
@@ -278,6 +279,7 @@ def _prepare_sqlite(engine: Engine) -> None:
         for pragma in (
             "journal_mode=WAL",
             "synchronous=FULL",
+            f"journal_size_limit={_LOG_BYTES}",  # what a long load has let the log grow to is given back
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             "foreign_keys=ON",
             "cache_size=-8192",  # KiB a connection, of which there may be fifteen; the system keeps the file in memory as well

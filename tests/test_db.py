@@ -2,13 +2,14 @@
 
 import asyncio
 import platform
+from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from nebuloviz import __version__
+from nebuloviz import __version__, db
 from nebuloviz.bootstrap.core import show_process
 from nebuloviz.db import Database
 
@@ -71,3 +72,21 @@ def test_connections_are_told_as_they_are_taken_and_given_back(database_url: str
     asyncio.run(ask())
     database.dispose()
     assert (told("sync"), told("async")) == ((0, 0), (0, 0))
+
+
+def test_what_a_long_transaction_has_let_sqlites_log_grow_to_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "_LOG_BYTES", 100_000)
+    database = Database(f"sqlite:///{tmp_path}/shop.sqlite3")
+    log = tmp_path / "shop.sqlite3-wal"
+    with database.transaction() as session:
+        session.execute(text("CREATE TABLE kept (words TEXT)"))
+        session.execute(text("INSERT INTO kept VALUES (hex(randomblob(5000000)))"))
+    grown = log.stat().st_size
+    for _ in range(2):  # the first brings the log into the file, the second begins it anew
+        with database.transaction() as session:
+            session.execute(text("INSERT INTO kept VALUES ('one more')"))
+    assert grown > 5_000_000
+    assert log.stat().st_size <= 100_000
+    database.dispose()
