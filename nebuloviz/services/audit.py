@@ -20,6 +20,8 @@ from nebuloviz.services.interfaces import AuditAction, AuditEntryView, AuditFilt
 from nebuloviz.services.paging import bad_cursor, page_size
 
 _LONGEST_ADDRESS = 64
+_LONGEST_SUBJECT = 1_000
+_MOST_CHARACTERS = 20_000  # of what was before, and of what is after
 _LONGEST_CURSOR = 40
 
 _address: ContextVar[str] = ContextVar("nebuloviz_address", default="")
@@ -62,7 +64,7 @@ class DatabaseAudit(AuditService):
                 username=actor.username,
                 address=_address.get(),
                 action=str(action),
-                subject=subject,
+                subject=subject[:_LONGEST_SUBJECT],
                 before=_text(before),
                 after=_text(after),
             )
@@ -118,7 +120,27 @@ def _position(cursor: str) -> tuple[datetime, int]:
 
 
 def _text(values: Mapping[str, Any] | None) -> str:
-    return json.dumps(values, ensure_ascii=False, sort_keys=True, default=str) if values else ""
+    """As JSON. Of what is too long, texts and lists lose their ends until it fits, and `cut` says so: it can be a stranger's."""
+    text, most = _json(values) if values else "", _MOST_CHARACTERS
+    while len(text) > _MOST_CHARACTERS:
+        most //= 2
+        text = _json({**_cut(values, most), "cut": True})
+    return text
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, ensure_ascii=False, sort_keys=True, default=str)
+
+
+def _cut(value: Any, most: int) -> Any:
+    """`value` with texts of at most `most` characters, and lists and objects of so many parts."""
+    if isinstance(value, str):
+        return value[:most]
+    if isinstance(value, Mapping):
+        return {str(name)[:most]: _cut(part, most) for name, part in list(value.items())[:most]}
+    if isinstance(value, list | tuple):
+        return [_cut(part, most) for part in value[:most]]
+    return value
 
 
 def _view(row: AuditEntry) -> AuditEntryView:

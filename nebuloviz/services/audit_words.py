@@ -89,6 +89,7 @@ _FIELD_WORDS = {
     "corrected": lazy("Corrected"),
     "country": lazy("Country"),
     "created": lazy("Created"),
+    "cut": lazy("Cut short"),
     "description": lazy("Description"),
     "detector": lazy("Detector"),
     "dimension": lazy("Parts by"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from io import BytesIO
 from itertools import islice
@@ -34,7 +34,7 @@ from nebuloviz.web.reading import asking
 from nebuloviz.web.state import DEFAULT_TOP, TOPS, PageState
 from nebuloviz.web.views.common import MOST_LINES
 from nebuloviz.web.views.grids import NEWEST_FIRST
-from nebuloviz.web.views.sheets import as_told, in_order
+from nebuloviz.web.views.sheets import BESIDE, as_told, in_order
 
 _CHUNK_BYTES = 256 * 1024
 _LINES_AT_ONCE = 1_000
@@ -62,7 +62,8 @@ def install_files(server: Flask) -> None:
         """
         query, shape = _query(), _shape()
         name = file_name(query, kind, "-".join([*query.metrics, _MAP_NAMES[shape], *query.dimensions]) if shape else "")
-        return _exported(kind, lambda: _sheet(ask(services().data.frame, query), shape), name)
+        told = query.to_params() | _arrangement(shape)
+        return _exported(kind, lambda: _sheet(ask(services().data.frame, query), shape), name, told)
 
     @route(server, "/export/lines/<kind>", Permission.SALES_READ)
     def export_lines(kind: str) -> Response:
@@ -73,7 +74,8 @@ def install_files(server: Flask) -> None:
         query, order = _query(), request.args.get("sort") or NEWEST_FIRST
         lines = list(islice(_sale_lines(query, order), MOST_LINES + 1))
         name = file_name(query, kind, name_of_lines(len(lines), order))
-        return _exported(kind, lambda: sheet_of_lines(lines[:MOST_LINES], query.zone), name)
+        told = query.to_params() | {"sort": [order]}
+        return _exported(kind, lambda: sheet_of_lines(lines[:MOST_LINES], query.zone), name, told)
 
     @route(server, "/export/audit", Permission.AUDIT_READ)
     def export_audit() -> Response:
@@ -119,27 +121,47 @@ def _sheet(frame: Frame, shape: Shape | None) -> Sheet:
         return sheet_of_frame(_as_table(frame))
     if (query.grain, len(query.dimensions)) != (("hour", 0) if shape == "week" else (None, 2)):
         raise InvalidQuery(_("This question cannot be shown as a heat map."))
-    top = request.args.get("top", DEFAULT_TOP, type=int)
-    matrix = matrix_of(frame, shape, top if top in TOPS else DEFAULT_TOP)
+    matrix = matrix_of(frame, shape, _top())
     return sheet_of_matrix(matrix, metric(query.metrics[0]).unit)
 
 
 def _as_table(frame: Frame) -> Frame:
     """The frame as the table that the link stands above: with what else that tells, in the order that it was put in."""
-    beside, order = request.args.getlist("with"), request.args.get("sort")
+    beside, order = _beside(), request.args.get("sort")
     with asking(PageState(zone=frame.query.time_zone, ahead=True).to_search()) as asked:
         told = as_told(asked, frame, beside)
         return in_order(told, order) if order else told
 
 
-def _exported(kind: str, sheet: Callable[[], Sheet], name: str) -> Response:
-    """What `sheet` makes as a file of that kind, noted in the audit log."""
+def _top() -> int:
+    top = request.args.get("top", DEFAULT_TOP, type=int)
+    return top if top in TOPS else DEFAULT_TOP
+
+
+def _beside() -> list[str]:
+    named = set(request.args.getlist("with"))
+    return [each for each in BESIDE if each in named]
+
+
+def _arrangement(shape: Shape | None) -> dict[str, list[str]]:
+    """What the URL says besides the query, as far as it is understood."""
+    if shape:
+        return {"shape": [shape], "top": [str(_top())]}
+    told = {"with": _beside(), "sort": request.args.getlist("sort")[:1]}
+    return {name: values for name, values in told.items() if values}
+
+
+def _exported(kind: str, sheet: Callable[[], Sheet], name: str, told: Mapping[str, list[str]]) -> Response:
+    """What `sheet` makes as a file of that kind, noted in the audit log with what was `told` of the question.
+
+    That is never the URL itself, in which a stranger can write anything.
+    """
     if kind not in FORMATS:
         abort(404)
     content_type, write = FORMATS[kind]
     out = BytesIO()
     write(sheet(), out)
-    act(services().audit.record, AuditAction.DATA_EXPORTED, name, after={"filters": request.args.to_dict(flat=False)})
+    act(services().audit.record, AuditAction.DATA_EXPORTED, name, after={"filters": dict(told)})
     return _download(out.getvalue(), content_type, name)
 
 

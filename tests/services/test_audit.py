@@ -84,6 +84,29 @@ class TestKeeping:
         set_address("")
         assert [entry.address for entry in log(database)] == [kept]
 
+    def test_keeps_the_beginning_of_what_is_too_long(self, database: Database) -> None:
+        after = {
+            "state": "open",
+            "ids": list(range(9_000)),
+            "filters": {"f.store": ["y" * 60_000] * 400, "z" * 60_000: 1},
+        }
+        with database.transaction() as session:
+            DatabaseAudit().record(
+                session, SYSTEM, AuditAction.SIGN_IN, "x" * 60_000, before={"state": "z"}, after=after
+            )
+        (entry,) = log(database)
+        assert len(entry.subject) == 1_000
+        assert 5_000 < len(str(entry.after)) < 20_000
+        assert (entry.before, entry.after["state"], entry.after["cut"]) == ({"state": "z"}, "open", True)
+        assert entry.after["ids"][:3] == [0, 1, 2]
+        assert entry.after["filters"]["f.store"][0].startswith("yy")
+
+    def test_keeps_all_of_what_is_not(self, database: Database) -> None:
+        after = {"scope": {"store": [str(number) for number in range(1_000)]}}
+        with database.transaction() as session:
+            DatabaseAudit().record(session, SYSTEM, AuditAction.USER_CREATED, after=after)
+        assert [entry.after for entry in log(database)] == [after]
+
 
 class TestSignIns:
     def test_from_the_first_to_the_last_are_noted(self, auth: DatabaseAuth, database: Database, anna: UserView) -> None:

@@ -60,6 +60,30 @@ class TestEntries:
         assert log(program, "203.0.113.99") == []
         assert len(log(program, mine)) == 1
 
+    @pytest.mark.parametrize(
+        ("path", "understood"),
+        [
+            (FIGURES, {}),
+            (f"{FIGURES}&grain=day&with=forecast&sort=-revenue", {"with": ["forecast"], "sort": ["-revenue"]}),
+            (f"{FIGURES}&grain=hour&shape=week", {"shape": ["week"], "top": ["10"]}),
+            (FIGURES.replace("/csv", "/lines/csv"), {"sort": ["-sold_at"]}),
+        ],
+    )
+    def test_tell_of_a_download_what_was_understood_alone(
+        self, program: Program, path: str, understood: dict[str, list[str]]
+    ) -> None:
+        long = "x" * 20_000
+        assert program.as_("analyst").get(f"{path}&junk={long}&with={long}").status_code == 200
+        with program.client() as client:
+            given = client.post("/api/v1/auth/token", json={"username": "admin", "password": PASSWORD}).json()
+            bearer = {"Authorization": f"Bearer {given['access_token']}"}
+            found = client.get("/api/v1/audit", params={"action": "data:export", "limit": 1}, headers=bearer).json()
+        (told,) = found["items"]
+        assert long not in str(told)
+        filters = told["after"]["filters"]
+        assert {name: filters.get(name) for name in ("shape", "sort", "top", "with") if name in filters} == understood
+        assert filters["m"] == ["revenue"]
+
     def test_tell_of_the_download_itself(self, program: Program) -> None:
         log(program, "nothing of this name")
         assert log(program, "admin")[0][:2] == ["admin", "Exported the audit log"]

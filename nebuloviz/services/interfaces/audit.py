@@ -133,6 +133,8 @@ class AuditService(ABC):
     ) -> None:
         """Add an entry in the caller's transaction: what is rolled back was not done. Never give it a secret.
 
+        What is too long for an entry is cut.
+
         Raises:
             ViewOnly: the actor only looks.
         """
