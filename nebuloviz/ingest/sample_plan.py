@@ -59,7 +59,7 @@ def settled_plan(database: Database, now: datetime) -> Plan:
 
 
 #: What helps where sales of one's own would be counted together with the sample's.
-OWN_DATABASE: Final = "Sales of your own belong into another one: NEBULOVIZ_DATA_DIR=FOLDER, and serve --no-demo."
+OWN_DATABASE: Final = "Sales of your own belong in another one: NEBULOVIZ_DATA_DIR=FOLDER, and serve --no-demo."
 
 
 def is_started(database: Database) -> bool:

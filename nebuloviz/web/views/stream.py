@@ -51,7 +51,7 @@ def about_sample(name: str) -> Component:
         _("Fuel is counted in tiny units there, about a thousandth of a gallon, which are most of all units."),
     ]
     own = _(
-        "Your own sales belong into an empty database: set NEBULOVIZ_DATA_DIR to another folder, and start with serve --no-demo."
+        "Your own sales belong in an empty database: set NEBULOVIZ_DATA_DIR to another folder, and start with serve --no-demo."
     )
     return html.Div([html.P(" ".join(words)), html.P(own, className="nv-muted")], className="nv-sample-words")
 
