@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
@@ -25,7 +24,6 @@ REST = "\uffff other"  # the value of the row that stands for all values beyond 
 MAX_LIMIT = 10_000
 MAX_FILTER_VALUES = 1_000
 _NUL = "\x00"
-_FILTER_PARAM = re.compile(r"^(?P<dimension>[a-z_]+)(?P<negated>!?)$")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -191,14 +189,13 @@ def filters_from_params(params: Mapping[str, list[str]]) -> tuple[Filter, ...]:
     """The filters among URL parameters; what is not named `f.` is left alone.
 
     Raises:
-        InvalidQuery: an unknown dimension.
+        InvalidQuery: an unknown dimension, for which whatever is no name of one is taken as well.
     """
-    found = []
-    for name, values in params.items():
-        match = _FILTER_PARAM.match(name.removeprefix("f.")) if name.startswith("f.") else None
-        if match:
-            found.append(Filter(match["dimension"], "not_in" if match["negated"] else "in", tuple(values)))
-    return tuple(found)
+    named = [(name.removeprefix("f."), values) for name, values in params.items() if name.startswith("f.")]
+    return tuple(
+        Filter(name.removesuffix("!"), "not_in" if name.endswith("!") else "in", tuple(values))
+        for name, values in named
+    )
 
 
 def _merged(filters: Iterable[Filter]) -> tuple[Filter, ...]:

@@ -53,6 +53,12 @@ class TestTheUrl:
         with pytest.raises(InvalidQuery):
             Query.from_params(params)
 
+    @pytest.mark.parametrize("slip", ["f.Category", "f.", "f.!", "f.category!!", "f.category ", "f.colour"])
+    def test_with_a_filter_that_names_no_dimension_is_refused(self, slip: str) -> None:
+        params = Query(("revenue",), START, END).to_params() | {slip: ["FUEL"]}
+        with pytest.raises(InvalidQuery, match="no dimension"):
+            Query.from_params(params)
+
 
 class TestTheKey:
     @settings(max_examples=100, deadline=None)
