@@ -140,13 +140,21 @@ def checked(actor: Actor, draft: RuleDraft) -> RuleDraft:
         draft = replace(draft, value=None)
     if draft.dimension not in {"", *ROLLED_DIMENSIONS}:
         raise InvalidInput(_("A rule cannot watch parts by that dimension."))
-    value = draft.value if draft.dimension else None
-    if value is not None and (len(value) > _LONGEST_VALUE or "\x00" in value):
-        raise InvalidInput(_("Choose at most {limit} values of those that there are.", limit=number(1)))
-    draft = replace(draft, name=name, value=value, parameters=_parameters(draft))
+    _demand_value(draft)
+    draft = replace(draft, name=name, parameters=_parameters(draft))
     if not visible(actor, draft):
         raise InvalidInput(_("You see some of the rows alone. Choose one value that lies within them."))
     return draft
+
+
+def _demand_value(draft: RuleDraft) -> None:
+    """Raise InvalidInput for a value of no dimension, which would make it a rule on everything, and for one that is none."""
+    if draft.value is None:
+        return
+    if not draft.dimension:
+        raise InvalidInput(_("Say of which dimension {value} is a value.", value=repr(draft.value[:_LONGEST_VALUE])))
+    if len(draft.value) > _LONGEST_VALUE or "\x00" in draft.value:
+        raise InvalidInput(_("Choose at most {limit} values of those that there are.", limit=number(1)))
 
 
 def _parameters(draft: RuleDraft) -> tuple[tuple[str, float | None], ...]:

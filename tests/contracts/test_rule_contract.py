@@ -31,6 +31,7 @@ WRONG: list[dict[str, Any]] = [
     {"metric": "new_values"},
     {"detector": "no_such"},
     {"dimension": "region", "value": "x\x00"},
+    *({"dimension": "", "value": value} for value in ("North", "")),
     *({"parameters": given} for given in ((), (("colour", 1.0),), (("below", float("nan")),), (("below", 1e300),))),
     {"detector": "silence", "parameters": (("buckets", 1.5),)},
     {"detector": "silence", "parameters": (("buckets", None),)},
