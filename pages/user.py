@@ -80,7 +80,8 @@ def _choices(user: UserRecord | None) -> dict[str, Any]:
 
 
 def _rest(user: UserRecord) -> Component:
-    actions = views.user_actions(user, may_look=_may_look(user), mails=services().mail.is_set_up)
+    own, mails = user.id == current_user().id, services().mail.is_set_up
+    actions = views.user_actions(user, own=own, may_look=_may_look(user), mails=mails)
     body = [views.user_facts(user), actions]
     return card(_("Account"), html.Div(body, className="nv-stack"), span=12)
 

@@ -121,6 +121,8 @@ class DatabaseUsers(UserService):
     @require(Permission.USERS_MANAGE)
     def set_disabled(self, session: Session, actor: Actor, user_id: int, version: int, *, disabled: bool) -> UserRecord:
         user = _for_change(session, actor, lock_roles(session), user_id, version, managing=not disabled)
+        if disabled:
+            _demand_other(actor, user)
         user.disabled = disabled
         user.version += 1
         if disabled:
@@ -134,6 +136,7 @@ class DatabaseUsers(UserService):
     @require(Permission.USERS_MANAGE)
     def delete(self, session: Session, actor: Actor, user_id: int, version: int) -> None:
         user = _for_change(session, actor, lock_roles(session), user_id, version, managing=False)
+        _demand_other(actor, user)
         self._audit.record(session, actor, AuditAction.USER_DELETED, subject_of(user), before=_told(user))
         end_views(session, self._auth, self._audit, user)
         session.execute(delete(User).where(User.id == user.id))  # what belongs to the user goes by the foreign keys
@@ -248,6 +251,12 @@ def _for_change(session: Session, actor: Actor, roles: Roles, user_id: int, vers
     if alone and not managing:
         raise Conflict(_("{name} is the last administrator. Make somebody else one first.", name=user.username))
     return user
+
+
+def _demand_other(actor: Actor, user: User) -> None:
+    """Raise Conflict for the actor's own account: one call by mistake would end all that it is needed for."""
+    if user.id == actor.user_id:
+        raise Conflict(_("This is your own account. Another administrator can disable or delete it."))
 
 
 def _withdraw_links(session: Session, user: User) -> None:

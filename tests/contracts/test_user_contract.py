@@ -235,6 +235,16 @@ class TestChanging:
                 change(session)
         assert got(users, database, anna.user.id) == anna.user
 
+    def test_ends_nobodys_own_account(self, users: UserService, database: Database, anna: PasswordOffer) -> None:
+        own = replace(SYSTEM, user_id=anna.user.id)
+        for end in (
+            lambda session: users.set_disabled(session, own, anna.user.id, 1, disabled=True),
+            lambda session: users.delete(session, own, anna.user.id, 1),
+        ):
+            with pytest.raises(Conflict, match="your own account"), database.transaction() as session:
+                end(session)
+        assert got(users, database, anna.user.id) == anna.user
+
     @pytest.mark.parametrize("user_id", [0, -1, 999, 2**63, 2**70])
     def test_of_nobody_is_refused(self, users: UserService, database: Database, user_id: int) -> None:
         for change in (

@@ -14,7 +14,7 @@ from nebuloviz.permissions import ROLES, SYSTEM
 from nebuloviz.services.interfaces import UserDraft, UserRecord
 from nebuloviz.web.context import services
 from nebuloviz.web.filterbar import NOT_GIVEN
-from nebuloviz.web.views.users import draft_of, scope_words, user_table
+from nebuloviz.web.views.users import draft_of, scope_words, user_actions, user_table
 from tests.fakes import NOW
 from tests.pages.conftest import Browser, Drawn
 
@@ -213,6 +213,11 @@ class TestButtons:
         _changed, message, link = page.do([1], user_id, 1)
         assert words in drawn(message)
         assert ("/welcome/" in drawn(link)) is (what == "link")
+
+    @pytest.mark.parametrize("own", [False, True])
+    def test_to_shut_out_are_not_for_oneself(self, drawn: Drawn, own: bool) -> None:
+        text = drawn(user_actions(ANNA, own=own, may_look=False, mails=False))
+        assert [words in text for words in ("Disable", "Delete", "End sessions")] == [not own, not own, True]
 
     def test_let_in_again(self, page: Any, browser: Browser, drawn: Drawn) -> None:
         user_id = created(page)

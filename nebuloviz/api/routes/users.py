@@ -105,7 +105,7 @@ async def change_user(
 async def set_user_state(
     asker: Manager, user_id: UserId, body: UserStateBody, if_match: IfMatch, response: Response
 ) -> UserItem:
-    """Shutting out ends all sessions, tokens and links."""
+    """Shutting out ends all sessions, tokens and links. Of oneself: 409."""
     version = await _version(asker, user_id, if_match)
     services = asker.services
     return _versioned(response, await asker.act(services.users.set_disabled, user_id, version, disabled=body.disabled))
@@ -113,7 +113,7 @@ async def set_user_state(
 
 @router.delete("/{user_id}", summary="Take a user away", status_code=204)
 async def delete_user(asker: Manager, user_id: UserId, if_match: IfMatch) -> None:
-    """The audit log keeps the name."""
+    """The audit log keeps the name. Of oneself: 409."""
     await asker.act(asker.services.users.delete, user_id, await _version(asker, user_id, if_match))
 
 

@@ -145,11 +145,14 @@ class UserService(ABC):
 
     @abstractmethod
     def set_disabled(self, session: Session, actor: Actor, user_id: int, version: int, *, disabled: bool) -> UserRecord:
-        """Shut a user out, ending all sessions, tokens and links; or let in again. Raises what `change` does."""
+        """Shut a user out, ending all sessions, tokens and links; or let in again.
+
+        Raises what `change` does, and Conflict for the actor's own account.
+        """
 
     @abstractmethod
     def delete(self, session: Session, actor: Actor, user_id: int, version: int) -> None:
-        """Take a user away; the audit log keeps the name. Raises what `change` does."""
+        """Take a user away; the audit log keeps the name. Raises what `set_disabled` does."""
 
     @abstractmethod
     def unlock(self, session: Session, actor: Actor, user_id: int) -> UserRecord:

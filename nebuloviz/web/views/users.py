@@ -207,17 +207,13 @@ def second_factor_badge(*, on: bool) -> Component:
     return badge(_("On"), "good", icon_name="shield-check") if on else badge(_("Off"), "neutral", icon_name="shield")
 
 
-def user_actions(user: UserRecord, *, may_look: bool, mails: bool) -> Component:
+def user_actions(user: UserRecord, *, own: bool, may_look: bool, mails: bool) -> Component:
     """What can be done to a user at once; deleting asks first.
 
-    `may_look`: whether the reader may look through the user's eyes. `mails`: whether the program can send e-mails.
+    `own`: whether it is the reader, who can neither disable nor delete the own account. `may_look`: whether the reader may look
+    through the user's eyes. `mails`: whether the program can send e-mails.
     """
     disabled = user.state == "disabled"
-    switch = (
-        button(_("Enable"), id=act_id("enable"), icon_name="check-circle")
-        if disabled
-        else button(_("Disable"), id=act_id("disable"), icon_name="slash-circle")
-    )
     link_words = _("New invitation link") if user.state == "invited" else _("Reset password")
     mail_words = _("Invite by e-mail") if user.state == "invited" else _("Send a link by e-mail")
     return html.Div(
@@ -232,15 +228,25 @@ def user_actions(user: UserRecord, *, may_look: bool, mails: bool) -> Component:
             if user.second_factor
             else None,
             button(_("End sessions"), id=act_id("sessions"), icon_name="box-arrow-right"),
-            switch,
-            dcc.ConfirmDialogProvider(
-                button(_("Delete"), icon_name="trash", kind="danger"),
-                id="user-delete",
-                message=_("Delete {name}? This cannot be undone.", name=user.username),
-            ),
+            *([] if own else _ends(user)),
         ],
         className="nv-row",
     )
+
+
+def _ends(user: UserRecord) -> list[Component]:
+    """What shuts the user out."""
+    switch = (
+        button(_("Enable"), id=act_id("enable"), icon_name="check-circle")
+        if user.state == "disabled"
+        else button(_("Disable"), id=act_id("disable"), icon_name="slash-circle")
+    )
+    delete = dcc.ConfirmDialogProvider(
+        button(_("Delete"), icon_name="trash", kind="danger"),
+        id="user-delete",
+        message=_("Delete {name}? This cannot be undone.", name=user.username),
+    )
+    return [switch, delete]
 
 
 def _look(user: UserRecord) -> Component:
