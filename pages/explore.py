@@ -21,7 +21,7 @@ from nebuloviz.web.components import card, dropdown_texts, page, page_header
 from nebuloviz.web.components.basic import given, icon
 from nebuloviz.web.context import ask, may, services
 from nebuloviz.web.figures import clicked, title_of
-from nebuloviz.web.navigation import REFRESH, URL_ID, go, stay_on_page
+from nebuloviz.web.navigation import REFRESH, URL_ID, go, number_of, stay_on_page
 from nebuloviz.web.question import GRAIN_WORDS, bounds, grain_of, grains_for
 from nebuloviz.web.reading import Asking, asking
 from nebuloviz.web.state import TOPS, PageState
@@ -263,8 +263,9 @@ def load_lines(request: Any, cursors: Any, id: dict[str, str]) -> tuple[Any, Any
     """The next block of lines, as one scrolls. The store holds where each block begins, not the lines."""
     if not isinstance(request, dict) or not isinstance(cursors, dict):
         raise PreventUpdate
-    first, order = int(request.get("startRow") or 0), grids.order_of(request.get("sortModel"))
-    cursor = cursors.get(f"{order} {first}")
+    first, order = number_of(request.get("startRow")), grids.order_of(request.get("sortModel"))
+    known_cursor = cursors.get(f"{order} {first}")
+    cursor = known_cursor if isinstance(known_cursor, str) else None
     if first and cursor is None:  # a block that does not follow one that was loaded
         return {"rowData": [], "rowCount": first}, no_update
     with asking(id["search"]) as asked:

@@ -71,7 +71,7 @@ def show_channels(_id: str) -> Any:
 def show_messages(_older: Any, _newer: Any, _ticks: Any, trail: Any, following: Any) -> tuple[Any, ...]:
     """One page of the log, as it is by now."""
     asked = ctx.triggered_id
-    if asked in {_OLDER, _NEWER} or not isinstance(trail, list):
+    if asked in {_OLDER, _NEWER} or not trail:
         trail = turned(trail, following, older=asked == _OLDER, newer=asked == _NEWER)
     with asking(None):
 

@@ -36,12 +36,13 @@ def _part(item: dict[str, Any], value: Any) -> Any:
     return [part] if ["ALL"] in pattern.values() else part
 
 
-def _output(name: str) -> dict[str, Any]:
+def _output(name: str) -> Any:
     component, _dot, prop = name.rpartition(".")
-    if component.startswith("{"):
-        pattern = json.loads(component.replace("\\.", "."))
-        return {"id": {key: "x" if isinstance(part, list) else part for key, part in pattern.items()}, "property": prop}
-    return {"id": component, "property": prop}
+    if not component.startswith("{"):
+        return {"id": component, "property": prop}
+    pattern = json.loads(component.replace("\\.", "."))
+    part = {"id": {key: "x" if isinstance(kind, list) else kind for key, kind in pattern.items()}, "property": prop}
+    return [part] if ["ALL"] in pattern.values() else part
 
 
 def post(client: httpx.Client, content: bytes | str | dict[str, Any], **headers: str) -> httpx.Response:

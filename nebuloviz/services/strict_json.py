@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import re
 from collections.abc import Iterator
 from typing import IO, Any, NoReturn
@@ -25,7 +26,7 @@ def parse(data: bytes) -> Any:
     """
     try:
         text = data.decode("utf-8")
-        value = json.loads(text, parse_constant=_refuse)
+        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
         if "\\ud" in text.lower():  # half of a surrogate pair is not text, and no database takes it
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
@@ -35,6 +36,12 @@ def parse(data: bytes) -> Any:
 
 def _refuse(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+def _finite(digits: str) -> float:
+    """JSON has no infinity, but numbers that no float holds would be read as one."""
+    number = float(digits)
+    return number if math.isfinite(number) else _refuse(digits)
 
 
 # Numbers stay text: what they are worth is decided, item by item, by whoever reads the items.

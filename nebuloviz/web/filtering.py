@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from dash import ALL, MATCH, Input, Output, State, ctx, no_update
 
+from nebuloviz.errors import MalformedRequest
+from nebuloviz.i18n import _
 from nebuloviz.permissions import Permission
 from nebuloviz.web import filterbar
 from nebuloviz.web.access import protected_callback
@@ -74,6 +77,7 @@ def show_values(
     search: str | None, ids: list[dict[str, str]], values: list[Any], operators: list[str]
 ) -> tuple[list[Any], list[Any], list[Any]]:
     """The values and operators of the filters on dimensions."""
+    _check_rows(ids, operators)
     state = PageState.from_search(search)
     shown = [filterbar.shown_values(state, id["of"]) for id in ids]
     same = [(old or []) == new for old, new in zip(values, shown, strict=True)]
@@ -87,6 +91,12 @@ def show_values(
         options,
         [no_update if old == new else new for old, new in zip(operators, wanted, strict=True)],
     )
+
+
+def _check_rows(ids: Sequence[object], operators: Sequence[object]) -> None:
+    """Each row of the filters has both, its values and its operator; only a forged request has one without the other."""
+    if len(ids) != len(operators):
+        raise MalformedRequest(_("The request does not fit the callback."))
 
 
 @protected_callback(
@@ -140,6 +150,7 @@ def offer_values(typed: str | None, _opened: int | None, chosen: list[str] | Non
     prevent_initial_call=True,
 )
 def choose_values(values: list[object], operators: list[object], ids: list[dict[str, str]], search: str | None) -> None:
+    _check_rows(ids, operators)
     state = PageState.from_search(search)
     for id, chosen, operator in zip(ids, values, operators, strict=True):
         if ctx.triggered_id and ctx.triggered_id["of"] == id["of"]:

@@ -115,6 +115,7 @@ class TestOddRequests:
             b'{"username": "a", "password": "\\ud800"}',
             b'{"username": "\\ud800\\u0000", "password": "x"}',
             b'{"username": "a", "password": NaN}',
+            b'{"username": "a", "password": "b", "more": -1e400}',
             b'{"username": ["a"], "password": {"a": 1}}',
             b'{"username": 1, "password": true}',
             b'{"username": "a", "password": "b", "role": "admin"}',

@@ -188,6 +188,16 @@ class TestDeadLetters:
             with pytest.raises(NotFound):
                 service.dead_letter(session, SYSTEM, 10_000)
 
+    @pytest.mark.parametrize("beyond", [-(2**63) - 1, -1, 0, 2**63, 10**40])
+    def test_none_has_an_id_that_no_database_has(
+        self, service: SalesIngestService, database: Database, beyond: int
+    ) -> None:
+        with database.transaction() as session:
+            with pytest.raises(NotFound):
+                service.dead_letter(session, SYSTEM, beyond)
+            assert service.retry(session, SYSTEM, [beyond]) == PostResult(0, 0, 0)
+            assert service.discard(session, SYSTEM, [beyond]) == 0
+
     def test_discarded_they_keep_their_bytes(self, service: SalesIngestService, database: Database) -> None:
         post(service, database, b"junk")
         with database.transaction() as session:

@@ -36,6 +36,8 @@ class TestParse:
             b"NaN",
             b"[Infinity]",
             b"[-Infinity]",
+            b"1e400",
+            b'{"a": [-1E+400]}',
             b"\xff",
             b'"\xed\xa0\x80"',
             b'"\\ud800"',

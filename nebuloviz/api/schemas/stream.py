@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from nebuloviz.api.schemas.base import Incoming, Outgoing, Text
+from nebuloviz.services.paging import MAX_PAGE
 
 _Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
@@ -76,7 +77,7 @@ class DeadLetterList(Outgoing):
 
 
 class DeadLetterIds(Incoming):
-    ids: Annotated[list[_Id], Field(min_length=1, max_length=1000)]
+    ids: Annotated[list[_Id], Field(min_length=1, max_length=MAX_PAGE)]
 
 
 class Correction(Incoming):

@@ -161,7 +161,7 @@ def order_of(sort_model: object) -> str:
     """The grid's sorting as the services know it."""
     first = sort_model[0] if isinstance(sort_model, list) and sort_model else {}
     field = first.get("colId") if isinstance(first, dict) else None
-    if field not in {name for name, *_rest in LINE_COLUMNS}:
+    if field not in [name for name, *_rest in LINE_COLUMNS]:  # a list, as what a browser sends may have no hash
         return NEWEST_FIRST
     return str(field) if first.get("sort") == "asc" else f"-{field}"
 
