@@ -242,8 +242,8 @@ class SalesIngestService(IngestService):
 
     # ---------------------------------------------------------------- files
 
-    def store_upload(self, name: str, chunks: Iterable[bytes]) -> str:
-        return self._uploads.store(name, chunks)
+    def store_upload(self, name: str, chunks: Iterable[bytes], owner: int = 0) -> str:
+        return self._uploads.store(name, chunks, owner, self._imported)
 
     @require(Permission.SALES_WRITE)
     def preview(self, session: Session, actor: Actor, upload_id: str) -> FilePreview:  # noqa: ARG002 - the interface's

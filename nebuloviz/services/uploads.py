@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from nebuloviz.i18n import gettext as _
 _ID = re.compile(r"^[0-9a-f]{32}$")
 _LIFE = timedelta(days=1)
 _MAX_NAME = 200
+MOST_WAITING = 20
 
 
 class Upload(NamedTuple):
@@ -29,15 +31,20 @@ class Upload(NamedTuple):
 
 
 class UploadStore:
-    """Keeps uploads of at most `max_megabytes()` in `folder` for a day. Several processes may share the folder."""
+    """Keeps uploads of at most `max_megabytes()` in `folder` until nobody has used them for a day, `MOST_WAITING` of an owner.
+
+    Several processes may share the folder.
+    """
 
     def __init__(self, folder: Path, max_megabytes: Callable[[], int], now: Callable[[], datetime]) -> None:
         self._folder = folder
         self._max_megabytes = max_megabytes
         self._now = now
 
-    def store(self, name: str, chunks: Iterable[bytes]) -> str:
+    def store(self, name: str, chunks: Iterable[bytes], owner: int = 0, in_use: Collection[str] = ()) -> str:
         """Keep a file and return its id. Chunks are written as they come, never held together.
+
+        Beyond the most that may wait, the `owner`'s least recently used one gives way, if its digest is not `in_use`.
 
         Raises:
             PayloadTooLarge: it exceeds the limit; nothing is kept.
@@ -52,15 +59,21 @@ class UploadStore:
             path.unlink(missing_ok=True)
             raise
         shown = "".join(character for character in name if character.isprintable())[-_MAX_NAME:]
-        _about(path).write_text(json.dumps({"name": shown or "upload", "digest": digest}), encoding="utf-8")
+        about = {"name": shown or "upload", "digest": digest, "owner": owner}
+        _about(path).write_text(json.dumps(about), encoding="utf-8")
+        self._use(path)
+        waiting = [upload for upload in self._of(owner) if upload.digest not in in_use]
+        for upload in waiting[:-MOST_WAITING]:
+            self.remove(upload)
         return upload_id
 
     def get(self, upload_id: str) -> Upload:
-        """The upload of that id. Raises NotFound, for an id that this store never gave as well."""
+        """The upload of that id, which is used by this. Raises NotFound, for an id that this store never gave as well."""
         path = self._folder / upload_id
         if not _ID.match(upload_id) or not path.is_file():
             raise NotFound(_("This upload is not there any more. Please choose the file again."))
         about = json.loads(_about(path).read_text(encoding="utf-8"))
+        self._use(path)
         return Upload(path, about["name"], about["digest"])
 
     def remove(self, upload: Upload) -> None:
@@ -80,8 +93,26 @@ class UploadStore:
                 digest.update(chunk)
         return digest.hexdigest()
 
+    def _use(self, path: Path) -> None:
+        """Note that the upload at `path` is used now, more exactly than file systems do by themselves."""
+        moment = self._now().timestamp()
+        with contextlib.suppress(OSError):  # another process removes it
+            os.utime(path, (moment, moment))
+            os.utime(_about(path), (moment, moment))
+
+    def _of(self, owner: int) -> list[Upload]:
+        """The owner's uploads, the most recently used one last."""
+        found = []
+        for about in self._folder.glob("*.json"):
+            with contextlib.suppress(OSError, ValueError):  # another process removes it, or is just writing it
+                said = json.loads(about.read_text(encoding="utf-8"))
+                path = about.with_suffix("")
+                if said.get("owner") == owner:
+                    found.append((path.stat().st_mtime_ns, Upload(path, said["name"], said["digest"])))
+        return [upload for _used, upload in sorted(found)]
+
     def _sweep(self) -> None:
-        """Forget uploads that nobody has imported within a day."""
+        """Forget uploads that nobody has used for a day."""
         oldest = (self._now() - _LIFE).timestamp()
         for path in self._folder.iterdir():
             with contextlib.suppress(OSError):  # another process sweeps as well

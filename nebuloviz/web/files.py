@@ -29,7 +29,7 @@ from nebuloviz.services.export import (
 from nebuloviz.services.interfaces import AuditAction, AuditFilter, Frame, SaleLine
 from nebuloviz.services.shown import SHAPES, Shape, matrix_of
 from nebuloviz.web.access import route
-from nebuloviz.web.context import act, ask, installation, services
+from nebuloviz.web.context import act, ask, current_user, installation, services
 from nebuloviz.web.reading import asking
 from nebuloviz.web.state import DEFAULT_TOP, TOPS, PageState
 from nebuloviz.web.views.common import MOST_LINES
@@ -51,7 +51,7 @@ def install_files(server: Flask) -> None:
         if request.mimetype != "application/octet-stream":
             raise UnsupportedMediaType
         request.max_content_length = installation().max_upload_mb * 1_000_000 + _SLACK_BYTES
-        upload_id = services().ingest.store_upload(request.args.get("name", ""), _chunks())
+        upload_id = services().ingest.store_upload(request.args.get("name", ""), _chunks(), current_user().id)
         return jsonify(upload_id=upload_id), 201
 
     @route(server, "/export/<kind>", Permission.DATA_READ)

@@ -111,7 +111,7 @@ class FakeIngestService(IngestService):
     def import_of(self, session: Session, actor: Actor, import_id: int) -> ImportView:
         return next(view for view in self.running if view.id == import_id)
 
-    def store_upload(self, name: str, chunks: Iterable[bytes]) -> str:
+    def store_upload(self, name: str, chunks: Iterable[bytes], owner: int = 0) -> str:
         self.previews["1" * 32] = FilePreview(name, ("line",), ((str(sum(map(len, chunks))),),), {}, ())
         return "1" * 32
 

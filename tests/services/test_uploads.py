@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nebuloviz.errors import NotFound, PayloadTooLarge
-from nebuloviz.services.uploads import UploadStore
+from nebuloviz.services.uploads import MOST_WAITING, UploadStore
 
 
 def store(folder: Path, later: timedelta = timedelta(0)) -> UploadStore:
@@ -32,6 +32,20 @@ def test_no_other_file_can_be_reached(tmp_path: Path, upload_id: str) -> None:
     (tmp_path / "secret_key").write_text("secret")
     with pytest.raises(NotFound):
         store(tmp_path).get(upload_id)
+
+
+def test_of_one_owner_so_many_wait_and_the_least_recently_used_gives_way(tmp_path: Path) -> None:
+    uploads = store(tmp_path)
+    other = uploads.store("other.csv", [b"other"], 2)
+    ids = [uploads.store(f"{number}.csv", [b"%d" % number], 1) for number in range(MOST_WAITING)]
+    importing = uploads.get(ids[1]).digest
+    for upload_id in (ids[0], *ids[2:]):
+        uploads.get(upload_id)
+    more = [uploads.store(f"{number}.csv", [b"more"], 1, {importing}) for number in range(3)]
+    left = {path.name for path in (tmp_path / "uploads").iterdir() if not path.suffix}
+    assert left == {other, ids[1], *ids[3:], *more}
+    with pytest.raises(NotFound):
+        uploads.get(ids[0])
 
 
 def test_those_that_nobody_imports_are_forgotten_after_a_day(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from nebuloviz.permissions import ROLES, Permission
+from nebuloviz.services.uploads import MOST_WAITING
 from nebuloviz.web.files import name_of_lines
-from tests.program import Program
+from tests.program import PASSWORD, Program
 
 
 def program_data(program: Program) -> Path:
@@ -37,6 +38,18 @@ class TestUploads:
             if status == 201:
                 kept = program_data(program) / "uploads" / answer.json()["upload_id"]
                 assert kept.stat().st_size == size
+
+    def test_of_one_user_so_many_wait(self, program: Program) -> None:
+        program.add_user("piler", "data_scientist")
+        headers = {"Content-Type": "application/octet-stream"}
+        with program.client() as client:
+            program.sign_in(client, "piler", PASSWORD)
+            ids = [
+                client.post("/uploads?name=a.csv", content=b"a\n%d\n" % number, headers=headers).json()["upload_id"]
+                for number in range(MOST_WAITING + 2)
+            ]
+        kept = [(program_data(program) / "uploads" / upload_id).exists() for upload_id in ids]
+        assert kept == [False] * 2 + [True] * MOST_WAITING
 
     @pytest.mark.parametrize(
         "name",

@@ -101,7 +101,7 @@ async def _stored(asker: Asker, request: Request, name: str) -> str:
     async with body_file(request, asker.services.settings.current.max_upload_mb * 1_000_000) as file:
         pieces = iter(functools.partial(file.read, _PIECE_BYTES), b"")
         return await to_thread.run_sync(
-            asker.services.ingest.store_upload, name, pieces, limiter=asker.context.file_threads
+            asker.services.ingest.store_upload, name, pieces, asker.actor.user_id, limiter=asker.context.file_threads
         )
 
 

@@ -198,9 +198,10 @@ class IngestService(ABC):
         """One import. Raises NotFound."""
 
     @abstractmethod
-    def store_upload(self, name: str, chunks: Iterable[bytes]) -> str:
+    def store_upload(self, name: str, chunks: Iterable[bytes], owner: int = 0) -> str:
         """Keep an uploaded file and return its id. Chunks are written as they come. Raises PayloadTooLarge, keeping nothing.
 
+        Of the `owner`, a user's id, so many may wait; then the least recently used one gives way.
         Who may upload is checked by the edge, before the first byte.
         """
 
