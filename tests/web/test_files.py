@@ -42,14 +42,15 @@ class TestUploads:
     def test_of_one_user_so_many_wait(self, program: Program) -> None:
         program.add_user("piler", "data_scientist")
         headers = {"Content-Type": "application/octet-stream"}
+        others = program.as_("admin").post("/uploads?name=b.csv", content=b"b\n", headers=headers).json()["upload_id"]
         with program.client() as client:
             program.sign_in(client, "piler", PASSWORD)
             ids = [
                 client.post("/uploads?name=a.csv", content=b"a\n%d\n" % number, headers=headers).json()["upload_id"]
                 for number in range(MOST_WAITING + 2)
             ]
-        kept = [(program_data(program) / "uploads" / upload_id).exists() for upload_id in ids]
-        assert kept == [False] * 2 + [True] * MOST_WAITING
+        kept = [(program_data(program) / "uploads" / upload_id).exists() for upload_id in [others, *ids]]
+        assert kept == [True, False, False] + [True] * MOST_WAITING
 
     @pytest.mark.parametrize(
         "name",
