@@ -130,7 +130,7 @@ class Reader(FastHttpUser):
 
     def read(self, when: str = "") -> None:
         """The stamp, and the page where that has changed; `when` stands before what is told of it."""
-        answer = self._ask(f"{when}stamp", "shell-stamp.data", n_intervals=1, data=self.stamp)
+        answer = self._ask(f"{when}stamp", "shell-stamp.data", {"n_intervals": 1})
         found = answer.get("shell-stamp", {}).get("data", self.stamp)
         if found != self.stamp:
             self.stamp = found
@@ -138,7 +138,7 @@ class Reader(FastHttpUser):
 
     def look(self, what: str) -> dict[str, Any]:
         """The whole page."""
-        page = self._ask(what, "overview-content.children", search=self.search, data=self.stamp)
+        page = self._ask(what, "overview-content.children", {"search": self.search})
         if self.sent:
             self._count(page, self.sent.read(), time.monotonic())
         return page
@@ -173,9 +173,9 @@ class Reader(FastHttpUser):
     def _get(self, path: str) -> str:
         return str(self.client.get(path, name=f"{self.number} sign-in").text)
 
-    def _ask(self, what: str, output: str, **values: Any) -> dict[str, Any]:
+    def _ask(self, what: str, output: str, values: dict[str, Any]) -> dict[str, Any]:
         known = next(each for name, each in self._known.items() if output in name)
-        body = _asked(known, values)
+        body = _asked(known, values | {"shell-stamp.data": self.stamp, "shell-theme.data": "light"})
         answer = self.client.post(_CALLBACK, json=body, name=f"{self.number} {what}")
         if not 0 < answer.status_code < _REFUSED:
             log.warning(
@@ -203,17 +203,19 @@ class MarkReader(Reader):
 
 
 def _asked(known: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """What a browser sends to have a callback run."""
+    """What a browser sends to have a callback run; `values` by property, or by component and property."""
     ids = [part.rpartition(".") for part in known["output"].strip(".").split("...")]
     parts = [{"id": id, "property": prop} for id, _, prop in ids]
-    inputs = [
-        item | {"value": item["id"] if item["property"] == "id" else values.get(item["property"])}
-        for item in known["inputs"]
-    ]
+
+    def filled(item: dict[str, Any]) -> dict[str, Any]:
+        name = item["property"]
+        return item | {"value": item["id"] if name == "id" else values.get(f"{item['id']}.{name}", values.get(name))}
+
+    inputs = [filled(item) for item in known["inputs"]]
     return {
         "output": known["output"],
         "outputs": parts if known["output"].startswith("..") else parts[0],
         "inputs": inputs,
-        "state": [item | {"value": values.get(item["property"])} for item in known["state"]],
+        "state": [filled(item) for item in known["state"]],
         "changedPropIds": [f"{item['id']}.{item['property']}" for item in inputs],
     }
