@@ -25,6 +25,7 @@ from nebuloviz.ingest.sale import Record
 from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.ingest.sources import ListSource
 from nebuloviz.settings import load
+from tests.dash_requests import body_of, post
 from tests.ingest.support import shop
 from tests.program import ROOT, environment_of, started
 from tests.servers.base import HOST
@@ -82,7 +83,7 @@ def test_a_request_its_callback_and_its_statements_are_one_trace(collector: Coll
     environment = environment_of(tmp_path, tracing_address=collector.url, log_level="WARNING")
     with started(environment) as program:
         with closing(program.signed_in("admin")) as browser:
-            browser.post("/_dash-update-component", json=_rail_question(browser))
+            assert post(browser, _rail_question(browser)).status_code == 200
         with program.client(traceparent=f"00-{CALLERS_TRACE}-00f067aa0ba902b7-01") as client:
             assert (
                 client.post("/api/v1/auth/token", json={"username": "admin", "password": "secret word"}).status_code
@@ -103,15 +104,7 @@ def test_a_request_its_callback_and_its_statements_are_one_trace(collector: Coll
 def _rail_question(browser: Any) -> dict[str, Any]:
     """What an open page asks every few seconds."""
     known = next(each for each in browser.get("/_dash-dependencies").json() if "shell-stamp.data" in each["output"])
-    ids = [part.rpartition(".") for part in known["output"].strip(".").split("...")]
-    outputs = [{"id": id, "property": prop} for id, _, prop in ids]
-    return {
-        "output": known["output"],
-        "outputs": outputs if known["output"].startswith("..") else outputs[0],
-        "inputs": [item | {"value": 1} for item in known["inputs"]],
-        "state": [item | {"value": ""} for item in known["state"]],
-        "changedPropIds": [f"{item['id']}.{item['property']}" for item in known["inputs"]],
-    }
+    return body_of(known) | {"changedPropIds": ["shell-interval.n_intervals"]}
 
 
 def test_a_batch_is_the_parent_of_its_statements_and_a_failure_is_marked(
