@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from nebuloviz.clock import utc_now
 from nebuloviz.errors import ViewOnly
 from nebuloviz.i18n import gettext as _
-from nebuloviz.models import EPOCH, AuditEntry, microseconds
+from nebuloviz.models import EPOCH, LARGEST_ID, AuditEntry, microseconds
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.interfaces import AuditAction, AuditEntryView, AuditFilter, AuditPage, AuditService
 from nebuloviz.services.paging import bad_cursor, page_size
@@ -114,7 +114,7 @@ def _position(cursor: str) -> tuple[datetime, int]:
     if len(cursor) > _LONGEST_CURSOR or not (cursor.isascii() and at.isdigit() and number.isdigit()):
         raise bad_cursor()
     try:
-        return EPOCH + timedelta(microseconds=int(at)), min(int(number), 2**63 - 1)
+        return EPOCH + timedelta(microseconds=int(at)), min(int(number), LARGEST_ID)
     except OverflowError:
         raise bad_cursor() from None
 

@@ -265,10 +265,10 @@ class DatabaseAuth(AuthService):
         own = replace(view_of(self._believed(session, claims)), session_id=session_id_of(claims.family))
         if claims.viewed_user_id is None:
             return own
-        signed_at = claims.expires_at - self._access_life
-        user = self._seen(
-            session, claims.viewed_user_id, own, signed_at + timedelta(seconds=1)
-        )  # as `exp` has no fractions
+        made_before = (
+            claims.expires_at - self._access_life + timedelta(seconds=1)
+        )  # when it was signed; `exp` has no fractions
+        user = self._seen(session, claims.viewed_user_id, own, made_before)
         if user is None:
             raise invalid_token()
         return user

@@ -21,7 +21,7 @@ from nebuloviz.detection.lessons import Verdict
 from nebuloviz.errors import Conflict, InvalidInput, NotFound
 from nebuloviz.i18n import gettext as _
 from nebuloviz.metrics.calendar import midnight
-from nebuloviz.models import Backtest, BucketLabel
+from nebuloviz.models import LARGEST_ID, Backtest, BucketLabel
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services import rule_backtest
 from nebuloviz.services.interfaces import (
@@ -172,7 +172,7 @@ def _watched(draft: RuleDraft) -> tuple[str, str, str, str | None]:
 
 
 def _row(session: Session, actor: Actor, backtest_id: int) -> Backtest:
-    row = session.get(Backtest, backtest_id) if 0 < backtest_id < 2**63 else None
+    row = session.get(Backtest, backtest_id) if 0 < backtest_id <= LARGEST_ID else None
     if row is None or row.user_id != actor.user_id or not _is_seen(actor, row):
         raise NotFound(_("There is no such backtest."))
     return row

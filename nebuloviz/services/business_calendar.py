@@ -20,7 +20,7 @@ from nebuloviz.i18n.formats import words
 from nebuloviz.metrics.calendar import ONE_DAY, day_of, midnight
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import dimension
-from nebuloviz.models import ROLLED_DIMENSIONS, CalendarEntry, OpeningDay
+from nebuloviz.models import LARGEST_ID, ROLLED_DIMENSIONS, CalendarEntry, OpeningDay
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.alert_rows import passes
 from nebuloviz.services.calendar_rows import dimensions_of, planned, week_hours
@@ -160,7 +160,7 @@ def _is_asked_for(item: PlannedDays, query: Query) -> bool:
 
 
 def _row(session: Session, actor: Actor, entry_id: int) -> CalendarEntry:
-    row = session.get(CalendarEntry, entry_id) if 0 < entry_id < 2**63 else None
+    row = session.get(CalendarEntry, entry_id) if 0 < entry_id <= LARGEST_ID else None
     if row is None or not _is_seen(actor, row):
         raise NotFound(_("There is no such entry in the calendar any more."))
     return row

@@ -288,16 +288,17 @@ class SalesIngestService(IngestService):
             messages = stack.enter_context(self._children.running(child)).messages()
             with _about(upload):
                 topic = next(messages)
+            with self._database.transaction() as noting:  # an import is no part of the caller's transaction either
+                chosen = {"time_zone": time_zone, "date_order": date_order}
+                after = {"mapping": dict(mapping), **{name: value for name, value in chosen.items() if value}}
+                self._audit.record(noting, actor, AuditAction.IMPORT_STARTED, upload.name, after=after)
+                started = _view_of(noting, ImportJob.topic == topic)
             arguments = (upload, topic, messages, stack.pop_all())
         follow = functools.partial(
             contextvars.copy_context().run, self._follow, *arguments
         )  # the log names who began it
         threading.Thread(target=follow, name="nebuloviz-import", daemon=True).start()
-        with self._database.transaction() as noting:  # an import is no part of the caller's transaction either
-            chosen = {"time_zone": time_zone, "date_order": date_order}
-            after = {"mapping": dict(mapping), **{name: value for name, value in chosen.items() if value}}
-            self._audit.record(noting, actor, AuditAction.IMPORT_STARTED, upload.name, after=after)
-            return _view_of(noting, ImportJob.topic == topic)
+        return started
 
     def _follow(
         self, upload: Upload, topic: str, stored: Iterator[Written], whole: contextlib.AbstractContextManager[object]

@@ -15,7 +15,7 @@ from nebuloviz.clock import utc_now
 from nebuloviz.errors import Conflict, InvalidInput, NotFound, NotSent, StaleVersion, TooManyRequests, Unavailable
 from nebuloviz.i18n import gettext as _
 from nebuloviz.i18n import number
-from nebuloviz.models import NotificationChannel, NotificationItem, NotificationMessage, User
+from nebuloviz.models import LARGEST_ID, NotificationChannel, NotificationItem, NotificationMessage, User
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services import notification_rules
 from nebuloviz.services.entries import email_form
@@ -239,7 +239,7 @@ def _seen_by(actor: Actor) -> ColumnElement[bool]:
 
 def _row(session: Session, actor: Actor, channel_id: int, *, locked: bool = False) -> NotificationChannel:
     found = select(NotificationChannel).where(NotificationChannel.id == channel_id, _seen_by(actor))
-    row = session.scalar(found.with_for_update() if locked else found) if 0 < channel_id < 2**63 else None
+    row = session.scalar(found.with_for_update() if locked else found) if 0 < channel_id <= LARGEST_ID else None
     if row is None:
         raise NotFound(_("There is no such channel."))
     return row

@@ -20,7 +20,7 @@ from nebuloviz.i18n import gettext as _
 from nebuloviz.i18n import number, quantity
 from nebuloviz.metrics.line_figures import NEW_VALUES, SCHEMA_FIGURES, STREAM_FIGURES
 from nebuloviz.metrics.registry import METRICS
-from nebuloviz.models import MEASURES, ROLLED_DIMENSIONS, Alert, AlertRule
+from nebuloviz.models import LARGEST_ID, MEASURES, ROLLED_DIMENSIONS, Alert, AlertRule
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.alert_rows import passes
 from nebuloviz.services.alert_store import resolve_all
@@ -208,7 +208,7 @@ def _subject(row: AlertRule) -> str:
 
 def _row(session: Session, actor: Actor, rule_id: int, *, locked: bool = False) -> AlertRule:
     found = select(AlertRule).where(AlertRule.id == rule_id)
-    row = session.scalar(found.with_for_update() if locked else found) if 0 < rule_id < 2**63 else None
+    row = session.scalar(found.with_for_update() if locked else found) if 0 < rule_id <= LARGEST_ID else None
     if row is None or not visible(actor, draft_of(row)):
         raise NotFound(_("There is no such rule."))
     return row

@@ -13,13 +13,13 @@ import jwt
 
 from nebuloviz.errors import NotSignedIn
 from nebuloviz.i18n import gettext as _
+from nebuloviz.models import LARGEST_ID
 
 ISSUER = "nebuloviz"
 AUDIENCE = "nebuloviz-api"
 _ALGORITHM = "HS256"
 _REQUIRED = ["exp", "iat", "nbf", "sub", "aud", "iss", "jti", "type", "epoch", "family"]
 _MAX_TOKEN_LENGTH = 4096
-_LARGEST_ID = 2**63 - 1
 
 TokenType = Literal["access", "refresh", "second step"]
 
@@ -98,7 +98,7 @@ class TokenSigner:
         if found["type"] != kind or not all(isinstance(text, str) and text.isprintable() for text in texts):
             raise ValueError("another type")
         user_id, epoch = int(found["sub"]), int(found["epoch"])
-        if not 0 < user_id <= _LARGEST_ID:
+        if not 0 < user_id <= LARGEST_ID:
             raise ValueError("no user's id")
         viewed = int(found["viewed"]) if "viewed" in found else None
         expires_at = datetime.fromtimestamp(found["exp"], tz=UTC)

@@ -11,6 +11,7 @@ from types import NoneType
 from typing import Any
 
 from nebuloviz.errors import MalformedRequest
+from nebuloviz.models import LARGEST_ID
 from nebuloviz.services import strict_json
 
 _MAX_CHANGED = 10_000
@@ -102,7 +103,6 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 #: Parts of patterns' ids that are numbers, and the types of components whose `of` is one; all else in an id is text.
 _NUMBERS = frozenset({"alert", "course", "day", "offset", "partition", "rule", "side", "skips"})
 _NUMBERED = frozenset({"data-correction", "inbox-act", "taught-back"})
-_BEYOND = 2**63  # what no column of numbers holds
 
 
 def check(body: Mapping[str, Any], callback: Mapping[str, Any]) -> None:
@@ -225,4 +225,4 @@ def _is_pattern_id(value: Any, pattern: Mapping[str, Any]) -> bool:
 
 
 def _may_stand(part: Any, *, number: bool) -> bool:
-    return isinstance(part, str) or (number and isinstance(part, int) and -_BEYOND < part < _BEYOND)
+    return isinstance(part, str) or (number and isinstance(part, int) and -LARGEST_ID <= part <= LARGEST_ID)

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select, update
 
 from nebuloviz.db import Database
-from nebuloviz.errors import Conflict, InvalidInput, NotFound, PermissionDenied, ViewOnly
+from nebuloviz.errors import Conflict, InvalidInput, NotFound, PermissionDenied, Unavailable, ViewOnly
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.fields import FIELDS
 from nebuloviz.ingest.jobs import open_job
@@ -245,6 +245,23 @@ class TestImports:
                 patched.setattr(ingest, "MOST_IMPORTS", 0)
                 with pytest.raises(Conflict):
                     service.start_import(session, SYSTEM, upload, {})
+            service.start_import(session, SYSTEM, upload, {})
+        assert finished(service, database)[0].state == "done"
+
+    def test_what_cannot_be_put_on_the_record_does_not_go_on(
+        self, service: SalesIngestService, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        upload = service.store_upload("shop.csv", [SHOP])
+
+        def fail(*_: object, **__: object) -> None:
+            raise Unavailable("full")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(service._audit, "record", fail)
+            with pytest.raises(Unavailable), database.session() as session:
+                service.start_import(session, SYSTEM, upload, {})
+        assert not service._children._running
+        with database.session() as session:
             service.start_import(session, SYSTEM, upload, {})
         assert finished(service, database)[0].state == "done"
 
