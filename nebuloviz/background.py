@@ -11,7 +11,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from nebuloviz.clock import utc_now
 from nebuloviz.observability import log_context
 
-LONGEST_PAUSE_SECONDS = 30.0
+MAX_PAUSE_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 class Repeater:
     """Calls `step` in a thread of its own: again at once while it returns true, else after `pause_seconds`.
 
-    A step that raises is logged and tried again after a pause that doubles each time, up to `LONGEST_PAUSE_SECONDS`. All lines of
+    A step that raises is logged and tried again after a pause that doubles each time, up to `MAX_PAUSE_SECONDS`. All lines of
     one step, that of its failure included, are logged for one `request_id`: its name and when it began.
     """
 
@@ -50,7 +50,7 @@ class Repeater:
                 again = self._try()
             if not again:
                 pause = self._pause_seconds * 2**self.failures if self.failures else self._pause_seconds
-                self._stopping.wait(min(pause, LONGEST_PAUSE_SECONDS))
+                self._stopping.wait(min(pause, MAX_PAUSE_SECONDS))
 
     def _try(self) -> bool:
         try:

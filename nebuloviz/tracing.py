@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SERVICE = "nebuloviz"
 _SEND_SECONDS = 2.0  # a collector that is away must not hold up a process that is to end
-_LONGEST_STATEMENT = 2_000
+_MAX_STATEMENT_LENGTH = 2_000
 _SPAN = "nebuloviz_span"
 
 _log = logging.getLogger(__name__)
@@ -127,7 +127,11 @@ def _statement(tracer: Tracer, system: str, statement: str) -> Span:
     from opentelemetry.trace import SpanKind  # noqa: PLC0415 - see above
 
     operation = statement.lstrip().partition(" ")[0].upper()
-    about = {"db.system.name": system, "db.operation.name": operation, "db.query.text": statement[:_LONGEST_STATEMENT]}
+    about = {
+        "db.system.name": system,
+        "db.operation.name": operation,
+        "db.query.text": statement[:_MAX_STATEMENT_LENGTH],
+    }
     return tracer.start_span(f"{operation} {system}", kind=SpanKind.CLIENT, attributes=about)
 
 

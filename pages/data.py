@@ -27,7 +27,7 @@ _UPLOAD, _GRID = "data-upload", "data-letters-grid"
 _LETTERS_CHANGED, _LETTERS_SEEN = "data-letters-changed", "data-letters-seen"
 _QUESTION, _RESUMED = "data-resume-question", "data-resumed"
 
-_MOST_OFFSET = 2**62
+_MAX_OFFSET = 2**62
 
 
 def layout(**_query: str) -> Component:
@@ -173,7 +173,7 @@ def _place(which: object) -> tuple[str, int, int, bool]:
     """Topic, partition and offset of the button that was clicked, and whether it skips; a browser may name any other."""
     if isinstance(which, dict):
         match [which.get(name) for name in ("topic", "partition", "offset")]:
-            case [str() as topic, int() as partition, int() as offset] if offset < _MOST_OFFSET:
+            case [str() as topic, int() as partition, int() as offset] if offset < _MAX_OFFSET:
                 return topic, partition, offset, bool(which.get("skips"))
     raise PreventUpdate
 

@@ -13,7 +13,7 @@ from nebuloviz.errors import NebuloVizError
 from nebuloviz.i18n import _, lazy
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import ChannelView, NotificationRule
-from nebuloviz.services.notification_rules import MOST_RULES
+from nebuloviz.services.notification_rules import MAX_RULES
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer, refusal
 from nebuloviz.web.components import card, link_button, page, page_header, sent_values, skeleton_table, toast
@@ -114,7 +114,7 @@ def change_rules(added: Any, removed: Any, ids: Any, values: Any) -> Any:
     if isinstance(asked, dict) and isinstance(removed, list) and any(removed):
         place = asked.get("rule")
         rules = [rule for number, rule in enumerate(rules) if number != place]
-    elif added and asked == "notification-rule-add" and len(rules) < MOST_RULES:
+    elif added and asked == "notification-rule-add" and len(rules) < MAX_RULES:
         rules.append(NotificationRule())
     else:
         raise PreventUpdate

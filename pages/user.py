@@ -26,7 +26,7 @@ from nebuloviz.web.views.roles import role_options
 _NEW = 0  # the id of a user that is to be created
 _STORE, _VERSION, _CHANGED = "user-id", "user-version", "user-changed"
 _SCOPED = ("region", "country", "channel", "store", "category")
-_MOST_VALUES = 500
+_MAX_VALUES = 500
 _NO_PROBLEMS = (None,) * len(views.WITH_PROBLEMS)
 
 
@@ -76,7 +76,7 @@ def _roles(user: UserRecord | None) -> list[dict[str, Any]]:
 def _choices(user: UserRecord | None) -> dict[str, Any]:
     """The values that rows can be confined to, of the dimensions that tell sales apart or are chosen already."""
     present = {*ask(services().data.dimensions_in_use), *(slug for slug, _values in (user.scope if user else ()))}
-    return {slug: ask(services().data.values, slug, "", _MOST_VALUES) for slug in _SCOPED if slug in present}
+    return {slug: ask(services().data.values, slug, "", _MAX_VALUES) for slug in _SCOPED if slug in present}
 
 
 def _rest(user: UserRecord) -> Component:

@@ -40,7 +40,7 @@ MARKERS = {
 }
 
 
-_LONGEST_ID = 16
+_MAX_ID_LENGTH = 16
 
 # How fast the machine is decides nothing: not whether an example took long, nor whether making it did.
 settings.register_profile("nebuloviz", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -82,7 +82,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Long text and bytes are named by their length: readable, and equal in every process, which gzip's time stamps are not."""
-    return f"{argname}-of-{len(val)}" if isinstance(val, bytes | str) and len(val) > _LONGEST_ID else None
+    return f"{argname}-of-{len(val)}" if isinstance(val, bytes | str) and len(val) > _MAX_ID_LENGTH else None
 
 
 def _session_server(kind: type[ServerKind]) -> Iterator[ServerKind]:

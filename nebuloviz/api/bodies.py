@@ -13,7 +13,7 @@ from nebuloviz.errors import MalformedRequest, NebuloVizError, PayloadTooLarge, 
 from nebuloviz.i18n import _
 
 PATIENCE_SECONDS = 20.0
-LEAST_BYTES_PER_SECOND = 16 * 1024
+MIN_BYTES_PER_SECOND = 16 * 1024
 FILES = "/uploads"  # the one address of the dashboard that takes its body as it comes
 _PASSWORDS = ("/login", "/password", "/welcome/")
 _MAX_BYTES = 8 * 1024 * 1024
@@ -24,7 +24,7 @@ _PASSWORDS_AT_ONCE = 8  # of which two are checked, and the others wait
 
 
 def in_time(receive: Receive) -> Receive:
-    """`receive`, for a body that comes at `LEAST_BYTES_PER_SECOND`, give or take `PATIENCE_SECONDS` in all.
+    """`receive`, for a body that comes at `MIN_BYTES_PER_SECOND`, give or take `PATIENCE_SECONDS` in all.
 
     What it returns raises, when it is called:
         TooSlow: the client keeps us waiting longer than that.
@@ -39,7 +39,7 @@ def in_time(receive: Receive) -> Receive:
             return await receive()
         began = now()
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS + received / LEAST_BYTES_PER_SECOND - waited):
+            async with asyncio.timeout(PATIENCE_SECONDS + received / MIN_BYTES_PER_SECOND - waited):
                 message = await receive()
         except TimeoutError:
             raise TooSlow(_("The request did not come in time.")) from None

@@ -19,7 +19,7 @@ from nebuloviz.i18n import _, lazy
 from nebuloviz.observability import request_id
 
 MEDIA_TYPE = "application/problem+json"
-_MOST_FAULTS = 20
+_MAX_FAULTS = 20
 #: Of every answer that is for programs.
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -110,7 +110,7 @@ async def _invalid(_request: Request, error: Exception) -> Response:
         return ProblemResponse(400, "malformed_request", _("The body is not valid JSON."))
     errors = [
         {"where": ".".join(str(part)[:100] for part in fault["loc"]), "problem": words_of(fault)}
-        for fault in faults[:_MOST_FAULTS]
+        for fault in faults[:_MAX_FAULTS]
     ]
     return ProblemResponse(422, "invalid_input", _("Some values are missing or not valid; see errors."), errors=errors)
 

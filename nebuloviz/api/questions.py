@@ -10,7 +10,7 @@ from typing import Annotated, TypedDict
 from fastapi import Depends
 from fastapi import Query as Parameter
 
-from nebuloviz.api.schemas.base import MOST_COLUMNS, Moment, Slug, Text
+from nebuloviz.api.schemas.base import MAX_COLUMNS, Moment, Slug, Text
 from nebuloviz.api.schemas.data import WEEK_START, YEAR_START, QueryBody
 from nebuloviz.errors import InvalidInput, InvalidQuery
 from nebuloviz.i18n import _, current
@@ -82,11 +82,11 @@ def question_of(body: QueryBody) -> Question:
 
 async def _asked(  # noqa: PLR0913 - each is a parameter of the URL
     *,
-    metrics: Annotated[list[Slug], Parameter(min_length=1, max_length=MOST_COLUMNS)],
+    metrics: Annotated[list[Slug], Parameter(min_length=1, max_length=MAX_COLUMNS)],
     start: Moment,
     end: Moment,
     filter: FilterTexts,
-    dimensions: Annotated[list[Slug], Parameter(default_factory=none_of_them, max_length=MOST_COLUMNS)],
+    dimensions: Annotated[list[Slug], Parameter(default_factory=none_of_them, max_length=MAX_COLUMNS)],
     grain: Grain | None = None,
     time_zone: ZoneName = None,
     order: Annotated[

@@ -14,7 +14,7 @@ from fastapi import Depends, Header, Request, Response
 from nebuloviz.errors import InvalidInput
 from nebuloviz.i18n import _
 
-_MOST_DIGITS = 18
+_MAX_DIGITS = 18
 _DIGEST_BYTES = 12
 
 
@@ -67,7 +67,7 @@ def _version(
     if if_match is None or if_match.strip() == "*":
         return None
     text = if_match.strip().removeprefix('"').removesuffix('"').partition(".")[0]
-    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS):
         raise InvalidInput(_('If-Match takes the ETag that came with the answer, such as "3".'))
     return int(text)
 

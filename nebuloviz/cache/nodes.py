@@ -20,7 +20,7 @@ Path = tuple[str, ...]
 ROOT: Path = ()
 SALES: Path = ("sales",)
 # A longer range depends on its whole branch: listing decades day by day costs more than a few needless recomputations.
-_MOST_YEARS = 30
+_MAX_YEARS = 30
 
 
 def branch_generation(node: Path) -> str:
@@ -52,7 +52,7 @@ def day_nodes(start: date, end: date, branch: Path = SALES) -> tuple[Path, ...]:
 
     Days are those of the installation's zone; for a range of moments pass the first day it touches and the day after the last.
     """
-    if end.year - start.year > _MOST_YEARS:
+    if end.year - start.year > _MAX_YEARS:
         return (branch,)
     return tuple((*branch, *parts) for parts in _cover(start, end))
 

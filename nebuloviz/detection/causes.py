@@ -13,7 +13,7 @@ from nebuloviz.detection.series import FloatArray
 WORTH = 3.0  # the surprise from which a segment is named: chance brings it once in twenty times
 MOST, ENOUGH = 0.3, 0.05  # the share of an alert's deviation from which a first and a further segment is named
 _DAMPING = 0.5  # of one sale's worth, so that a segment that never sold before is far from usual, not infinitely
-_LEAST_GRAIN = 1e-3
+_MIN_GRAIN = 1e-3
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def grain_of(levels: Sequence[Level]) -> float:
     ratio, weight = variance[sold] / mean[sold], mean[sold]
     order = np.argsort(ratio, kind="stable")
     middle = np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)
-    return float(max(ratio[order[middle]], _LEAST_GRAIN * mean.max()))
+    return float(max(ratio[order[middle]], _MIN_GRAIN * mean.max()))
 
 
 def causes(own: Segment, levels: Sequence[Level], *, rising: bool, counted: bool, limit: int = 3) -> list[Cause]:

@@ -30,15 +30,15 @@ from nebuloviz.detection.series import BoolArray, FloatArray, IntArray
 LEVELS = (0.8, 0.95)
 WEEKS = 6
 #: Fewer days say nothing of how sure it is.
-LEAST_DAYS = 84
+MIN_DAYS = 84
 _WEEK = 7
 _MEMORY = 0.6  # what a week counts for beside the one after it
 _ORIGINS = 182  # past days that it is tried from
-_LEAST_ORIGINS = 21
+_MIN_ORIGINS = 21
 _CLOSED = 0.01  # of an ordinary day: what is expected of less is a day on which nothing is sold
-_LEAST_QUIET = 5  # past days of which hardly anything was expected, to say what another one may bring
+_MIN_QUIET = 5  # past days of which hardly anything was expected, to say what another one may bring
 #: So many past days of promotions it takes to say what one ahead brings; the ends of the range of what they brought.
-_LEAST_PROMOTED, _PROMOTED_ENDS = 5, (0.1, 0.9)
+_MIN_PROMOTED, _PROMOTED_ENDS = 5, (0.1, 0.9)
 _NEAR_WEEKS = 4  # that a day which is no example is filled up from
 _WIDTHS = np.linspace(0.6, 2.0, 29)
 #: Of each of `LEVELS`: how many standard deviations a normal range would reach, and how much of the stretch it needs. The inner
@@ -79,7 +79,7 @@ def outlooks(
     `days` are consecutive whole days. None where they are too few for a span that lies so far ahead, or nothing is sold.
     """
     known = len(days)
-    if known < LEAST_DAYS:
+    if known < MIN_DAYS:
         return [None for _span in spans]
     planned = planned or Planned.nothing(known + max((end for _first, end in spans), default=0))
     lift, days = lift_of(days, planned), usual(days, planned)
@@ -112,7 +112,7 @@ def lift_of(days: FloatArray, planned: Planned) -> tuple[float, float, float] | 
     """How many times the usual days of promotions brought: the lower end, the median, the upper end. None of too few of them."""
     instead = usual(days, planned)
     promoted = planned.promoted[: len(days)] & ~planned.closed[: len(days)] & (instead > 0)
-    if promoted.sum() < _LEAST_PROMOTED:
+    if promoted.sum() < _MIN_PROMOTED:
         return None
     ratios = days[promoted] / instead[promoted]
     least, most = np.quantile(ratios, _PROMOTED_ENDS)
@@ -148,7 +148,7 @@ def _outlook(days: FloatArray, level: FloatArray, shape: FloatArray, ahead: IntA
         quiet = ~worth & (level[: len(known)] > 0)
         return _quiet_outlook((came[quiet] / level[: len(known)][quiet])[-_ORIGINS:], float(level[-1]))
     ratios = (came[worth] / made[worth])[-_ORIGINS:]
-    if level[-1] <= 0 or len(ratios) < max(_LEAST_ORIGINS, 2 * count):
+    if level[-1] <= 0 or len(ratios) < max(_MIN_ORIGINS, 2 * count):
         return None
     inner, outer = (_range(ratios, now, share, count, end) for share in LEVELS)
     return Outlook(now * float(np.median(ratios)), (inner, (min(inner[0], outer[0]), max(inner[1], outer[1]))))
@@ -156,7 +156,7 @@ def _outlook(days: FloatArray, level: FloatArray, shape: FloatArray, ahead: IntA
 
 def _quiet_outlook(brought: FloatArray, level: float) -> Outlook:
     """Of days of which hardly anything is expected: what such days have `brought`, over the level. Nothing, where that are too few."""
-    if len(brought) < _LEAST_QUIET:
+    if len(brought) < _MIN_QUIET:
         return Outlook(0.0, tuple((0.0, 0.0) for _level in LEVELS))
     least = min(0.0, float(brought.min()) * level)
     return Outlook(
@@ -201,7 +201,7 @@ def _width(ratios: FloatArray, tails: FloatArray, share: float, gap: int) -> flo
     """By how much ranges have to be widened so that, made from what was known at the time, they hold as often as they say."""
     window = len(ratios) // 2
     tried = len(ratios) - window - gap  # outcomes with a window behind them that was known before it
-    if tried < _LEAST_ORIGINS:
+    if tried < _MIN_ORIGINS:
         return 1.0
     windows = sliding_window_view(ratios, window)[:tried]
     low, high = np.quantile(windows, tails, axis=1)

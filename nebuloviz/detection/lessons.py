@@ -29,7 +29,7 @@ BAR_STEPS: Mapping[str, float] = {
     Severity.HIGH: 2.0,
     Severity.CRITICAL: 3.0,
 }
-_MOST_REBASED = 20.0  # times; what came on the day of a change is too little to say more
+_MAX_REBASED = 20.0  # times; what came on the day of a change is too little to say more
 _LEEWAY = 0.1  # of a logarithm: lines that are hardly further from usual than what is normal now
 
 
@@ -135,7 +135,7 @@ def rebasing_factor(observed: FloatArray, expected: FloatArray) -> FloatArray:
     known = np.isfinite(observed) & np.isfinite(expected)
     got, due = (np.where(known, values, 0.0).sum(axis=0) for values in (observed, expected))
     ratio = np.where(due > 0, got / np.where(due > 0, due, 1.0), 1.0)
-    return np.asarray(np.clip(ratio, 1 / _MOST_REBASED, _MOST_REBASED))
+    return np.asarray(np.clip(ratio, 1 / _MAX_REBASED, _MAX_REBASED))
 
 
 def lets_pass(lessons: Iterable[Lesson], finding: Finding, threshold: float) -> bool:

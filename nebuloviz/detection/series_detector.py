@@ -15,7 +15,7 @@ import numpy as np
 
 from nebuloviz.detection.series import BoolArray, FloatArray, IntArray
 
-_MOST_SCORE = 100.0
+_MAX_SCORE = 100.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Judgement:
             bound = np.where(above, high, low)
             reach = np.abs(bound - expected)
             reach = np.where(np.isfinite(reach) & (reach > 0), reach, np.maximum(np.abs(bound), 1.0))
-            score = np.where(excess > 0, np.minimum(excess / reach, _MOST_SCORE), 0.0)
+            score = np.where(excess > 0, np.minimum(excess / reach, _MAX_SCORE), 0.0)
         return cls(expected, low, high, np.nan_to_num(score))
 
 

@@ -151,8 +151,8 @@ class Scored(SeriesDetector):
     memory_weeks = 20
     scorer: ClassVar[type[Detector]] = ForestDetector
     _LEARNED_WEEKS = 8
-    _FEWEST_WEEKS = 3
-    _LEAST_KNOWN = 5
+    _MIN_WEEKS = 3
+    _MIN_KNOWN = 5
     _WINDOWS = (1, 4, 8)
 
     def __reduce__(self) -> tuple[Callable[..., Scored], tuple[object, ...]]:
@@ -168,7 +168,7 @@ class Scored(SeriesDetector):
         for week in np.unique(weeks[course.asked :]):
             rows = np.flatnonzero((weeks == week) & known)
             past = np.flatnonzero((weeks >= week - self._LEARNED_WEEKS) & (weeks < week) & known)
-            if len(rows) and len(past) >= self._FEWEST_WEEKS * len(np.unique(course.slots[past])):
+            if len(rows) and len(past) >= self._MIN_WEEKS * len(np.unique(course.slots[past])):
                 surprise[rows] = self._surprise(features[past], features[rows], past + course.first, course.season)
         outside = np.abs(course.values - usual) > reach
         score = np.where(known & outside, np.maximum(surprise + np.log10(self.number("false_alerts")), 0.0), 0.0)
@@ -183,7 +183,7 @@ class Scored(SeriesDetector):
         scale = _root_of(usual, 4 * course.season)
         views = [(counted.rolling(window).sum() / np.sqrt(window) / scale).where(known) for window in self._WINDOWS]
         views.append((off - counted.shift(1)) / scale)
-        least = max(course.season // 6, self._LEAST_KNOWN)
+        least = max(course.season // 6, self._MIN_KNOWN)
         spreads = [_spread_before(view, 4 * course.season, least) for view in views]
         features: FloatArray = np.column_stack([view / spread for view, spread in zip(views, spreads, strict=True)])
         return features, _RANGE_SPREADS * spreads[0].to_numpy(np.float64) * scale

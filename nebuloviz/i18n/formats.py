@@ -28,8 +28,8 @@ _ISOLATE, _END_ISOLATE, _LEFT_TO_RIGHT = "\u2068", "\u2069", "\u200e"
 _ZERO_DIGITS = {"arab": "٠", "arabext": "۰", "beng": "০", "deva": "०"}
 # A compact form that is not compact
 _LONG = re.compile(r"\d{4}")
-_MOST_DIGITS = 300
-_WIDE = decimal.Context(prec=2 * _MOST_DIGITS, rounding=decimal.ROUND_HALF_UP)
+_MAX_DIGITS = 300
+_WIDE = decimal.Context(prec=2 * _MAX_DIGITS, rounding=decimal.ROUND_HALF_UP)
 
 
 def number(value: Number | None, digits: int = 0) -> str:
@@ -185,7 +185,7 @@ def _exact(value: Number | None) -> Decimal | None:
     if value is None:
         return None
     exact = value if isinstance(value, Decimal) else Decimal(value if isinstance(value, int) else str(value))
-    return exact if exact.is_finite() and exact.adjusted() < _MOST_DIGITS else None
+    return exact if exact.is_finite() and exact.adjusted() < _MAX_DIGITS else None
 
 
 def _rounded(value: Number | None, digits: int) -> Decimal | None:

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from babel import Locale, localedata
 
-_LONGEST_CODE = 3  # two letters of ISO 3166-1, or three digits of UN M49
+_MAX_CODE_LENGTH = 3  # two letters of ISO 3166-1, or three digits of UN M49
 
 
 @lru_cache(maxsize=16)
@@ -14,7 +14,7 @@ def format_regions(language: str) -> dict[str, str]:
     """Code -> name in `language`, by name: {"AT": "Österreich", ...}."""
     shown = Locale.parse(language, sep="-")
     parts = [name.split("_") for name in localedata.locale_identifiers()]
-    codes = [part[1] for part in parts if part[0] == language and len(part) == 2 and len(part[1]) <= _LONGEST_CODE]
+    codes = [part[1] for part in parts if part[0] == language and len(part) == 2 and len(part[1]) <= _MAX_CODE_LENGTH]
     names = {code: str(shown.territories.get(code, code)) for code in codes}
     return dict(sorted(names.items(), key=lambda item: item[1].casefold()))
 

@@ -28,7 +28,7 @@ from nebuloviz.ingest.sources import OutOfRange, Partition, Source, Undecodable
 from nebuloviz.observability import COMMIT_SECONDS, Health, log_context, timed
 from nebuloviz.tracing import span
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
 COMMIT_SECONDS_APART = 1.0
@@ -132,7 +132,7 @@ class Consumer:
             self._commit(at_once=True)
             self.exhausted = self._source.exhausted
         except Exception:
-            log.exception("The consumer ends")
+            _log.exception("The consumer ends")
             raise
         finally:
             self._writer.stop()
@@ -149,7 +149,7 @@ class Consumer:
         except Undecodable as error:
             self._count_undecodable(error)
         except StaleOffset as error:
-            log.warning("Another process has taken over a partition: %s", error)
+            _log.warning("Another process has taken over a partition: %s", error)
             self._forget_positions()
         except Exception as error:  # noqa: BLE001 - whatever it is, the answer is to go back and try again
             self._back_off(error)
@@ -261,7 +261,7 @@ class Consumer:
             raise error
         self._trouble = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         self._figures.failure()
-        log.warning("Ingest waits %.1f s after a failure: %s", self._backoff, self._trouble)
+        _log.warning("Ingest waits %.1f s after a failure: %s", self._backoff, self._trouble)
         self._stop.wait(self._backoff * random.uniform(0.8, 1.2))  # noqa: S311 - spreads the retries of many processes
         self._backoff = min(self._backoff * 2, LAST_BACKOFF_SECONDS)
         self._forget_positions()
@@ -276,21 +276,21 @@ class Consumer:
             reason = f"offset {error.offset:,} is stored, but the topic ends at {error.end:,}: has it been made anew?"
             self._halt(error.partition, reason)
             return
-        log.error("Records were lost before they could be read: %s", error)
+        _log.error("Records were lost before they could be read: %s", error)
         self._sink.skip(*error.partition, error.offset, error.beginning)
         self._forget_positions()
 
     def _count_undecodable(self, error: Undecodable) -> None:
         where = (error.partition, self._next.get(error.partition, -1))
         self._undecodable[where] = self._undecodable.get(where, 0) + 1
-        log.error("A record cannot be decoded (attempt %d): %s", self._undecodable[where], error)
+        _log.error("A record cannot be decoded (attempt %d): %s", self._undecodable[where], error)
         if self._undecodable[where] >= DECODE_ATTEMPTS:
             self._halt(error.partition, f"the records from offset {where[1]:,} on cannot be decoded: {error.detail}")
         else:
             self._back_off(error)
 
     def _halt(self, partition: Partition, reason: str) -> None:
-        log.error("Partition %s is halted: %s", partition, reason)
+        _log.error("Partition %s is halted: %s", partition, reason)
         self._sink.halt(*partition, reason)
         self._halted[partition] = reason
         self._source.pause(partition)
@@ -347,7 +347,7 @@ class Consumer:
     def _watch(self, seconds: float) -> None:
         while not self._stop.wait(min(seconds / 4, 5.0)):
             if self.stalled_seconds > seconds:
-                log.critical("The consumer has not answered for %.0f s; the process ends", self.stalled_seconds)
+                _log.critical("The consumer has not answered for %.0f s; the process ends", self.stalled_seconds)
                 logging.shutdown()
                 os._exit(STALLED_EXIT_CODE)
 
@@ -372,8 +372,8 @@ def announce(written: Written, listeners: Sequence[OnWritten]) -> None:
     for listener in listeners:
         try:
             listener(written)
-        except Exception:
-            log.exception("A listener failed after a batch of %s/%s was stored", written.topic, written.partition)
+        except Exception:  # noqa: BLE001 - whatever it raises, the batch is stored and the others are told
+            _log.exception("A listener failed after a batch of %s/%s was stored", written.topic, written.partition)
 
 
 class _WriterThread:

@@ -19,7 +19,7 @@ from kafka.structs import OffsetAndMetadata
 from nebuloviz.ingest.sale import MAX_RECORD_BYTES, Record
 from nebuloviz.ingest.sources import OutOfRange, Partition, Source, SourceFailed, Undecodable
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT_MS = 10_000
 ADVISORY_TIMEOUT_MS = 1_000
@@ -134,7 +134,7 @@ class KafkaSource(Source):
             if offsets:
                 self._consumer.commit(offsets, timeout_ms=ADVISORY_TIMEOUT_MS)
         except kafka_errors.KafkaError as error:  # the database has the truth; this only informs Kafka's own tools
-            log.debug("Kafka did not take the advisory offsets: %s", error)
+            _log.debug("Kafka did not take the advisory offsets: %s", error)
 
     def close(self) -> None:
         self._discard()
@@ -166,7 +166,7 @@ class KafkaSource(Source):
         )
         self._assignment.consumer = consumer
         consumer.subscribe([self._topic], listener=self._assignment)
-        log.info("Reading topic %s of %s as group %s", self._topic, ",".join(self._servers), self._group)
+        _log.info("Reading topic %s of %s as group %s", self._topic, ",".join(self._servers), self._group)
         return consumer
 
     def _discard(self) -> None:
@@ -267,4 +267,4 @@ def _close_quietly(consumer: Any) -> None:
     try:
         consumer.close(autocommit=False, timeout_ms=CLOSE_TIMEOUT_MS)
     except Exception as error:  # noqa: BLE001 - it is gone either way
-        log.debug("The Kafka consumer did not close cleanly: %s", error)
+        _log.debug("The Kafka consumer did not close cleanly: %s", error)

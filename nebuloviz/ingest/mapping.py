@@ -26,7 +26,7 @@ _NUMBERS = frozenset({"quantity", "unit_price", "discount", "amount", "cost"})
 #: Within so many rows a column shows whether its dates are of the kind whose order has to be found out,
 _FIRST_ROWS = 1_000
 #: and until so many it is looked for the first one that leaves no doubt.
-_MOST_ROWS = 200_000
+_MAX_ROWS = 200_000
 
 DateOrder = Literal["ymd", "dmy", "mdy"]
 #: What somebody may choose.
@@ -61,7 +61,7 @@ def date_orders(table: TableFile, columns: Iterable[str]) -> dict[str, DateOrder
     found: dict[str, DateOrder | None] = {}
     unsettled = {column: table.columns.index(column) for column in columns}
     with suppress(InvalidInput):  # where a file is damaged is for those to say who need its rows
-        for number, row in enumerate(islice(table.rows(), _MOST_ROWS)):
+        for number, row in enumerate(islice(table.rows(), _MAX_ROWS)):
             if number == _FIRST_ROWS:
                 unsettled = {column: at for column, at in unsettled.items() if column in found}
             if not unsettled:
@@ -182,7 +182,7 @@ def _text(cell: object) -> str:
     return str(cell)
 
 
-_MOST_BITS = 63  # of a number that JSON is written with here
+_MAX_BITS = 63  # of a number that JSON is written with here
 _PLAIN = re.compile(r"^-?[0-9]{1,11}(\.[0-9]{1,4})?$")
 _GROUPED = re.compile(r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?$")
 _GROUPED_BY_DOTS = re.compile(r"^[+-]?\d{1,3}(\.\d{3})+,\d+$")
@@ -195,7 +195,7 @@ def _number(cell: object) -> object:
     if not isinstance(cell, str):
         if cell is None or cell != cell:  # noqa: PLR0124 - NaN is how tables say 'no value'
             return ""
-        fits = isinstance(cell, float) or (isinstance(cell, int) and cell.bit_length() <= _MOST_BITS)
+        fits = isinstance(cell, float) or (isinstance(cell, int) and cell.bit_length() <= _MAX_BITS)
         return cell if fits else str(cell)
     text = cell.strip()
     if _PLAIN.match(text):  # few enough digits that the fraction means exactly what was written

@@ -25,7 +25,7 @@ from nebuloviz.ingest.sinks import Sink
 from nebuloviz.ingest.sources import ReplaySource, SourceFailed, Timed
 from nebuloviz.observability import Health
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 HISTORY_LINES: Final = 10_000  # stored at once
 LIVE_LINES: Final = 10_000  # read at once: some two days

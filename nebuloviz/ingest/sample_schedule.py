@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-LONGEST_SILENCE_SECONDS = 50
+MAX_SILENCE_SECONDS = 50
 _SHORT_SILENCE = 8  # deliveries
 _SHARE = 2  # one line in so many of a basket may be kept back
 
@@ -41,14 +41,14 @@ def arrivals(seconds: _Integers, baskets: _Integers, cents: _Integers) -> _Integ
         for step in range(1, n_silent + 1):
             if not kept:
                 break
-            arrival[take()] = seconds[start] + step * LONGEST_SILENCE_SECONDS
+            arrival[take()] = seconds[start] + step * MAX_SILENCE_SECONDS
     arrival[list(kept)] = seconds[-1]
     return arrival
 
 
 def _silences(moments: _Integers) -> list[int]:
     """After each basket: how many lines it takes to break the silence until the next one."""
-    return [*((after - before - 1) // LONGEST_SILENCE_SECONDS for before, after in pairwise(moments.tolist())), 0]
+    return [*((after - before - 1) // MAX_SILENCE_SECONDS for before, after in pairwise(moments.tolist())), 0]
 
 
 def _needed(silences: list[int], can_keep: _Integers) -> list[int]:

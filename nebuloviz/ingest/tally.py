@@ -17,7 +17,7 @@ from nebuloviz.models import GRAINS, MEASURES, ROLLED_DIMENSIONS, ROLLUPS, Rollu
 _Codes = npt.NDArray[np.int64]
 _ORDER_LEVEL = ("region", "country", "channel", "store")
 _QUARTER_HOUR = 900  # seconds; the days of every zone of our time begin on one
-_LARGEST_SUM = 1 << 62
+_MAX_SUM = 1 << 62
 
 
 class OlderLine(NamedTuple):
@@ -86,7 +86,7 @@ def _measures(sales: Mapping[str, Sequence[Any]]) -> npt.NDArray[Any]:
     """One row a sale, one column a measure but `orders`, which is left 0."""
     cost = [0 if value is None else value for value in sales["cost"]]
     amounts = [np.array(column, np.int64) for column in (sales["quantity"], sales["revenue"], sales["discount"], cost)]
-    if max(int(np.abs(column).max()) for column in amounts) * len(cost) > _LARGEST_SUM:
+    if max(int(np.abs(column).max()) for column in amounts) * len(cost) > _MAX_SUM:
         amounts = [column.astype(object) for column in amounts]  # Python's integers do not overflow
     quantity, revenue, discount, costs = amounts
     costed = np.array([value is not None for value in sales["cost"]])

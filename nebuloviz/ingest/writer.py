@@ -41,7 +41,7 @@ from nebuloviz.models import (
 
 KEPT_PAYLOAD_BYTES = 1 << 16
 _FACT_COLUMNS = Sale._fields[: Sale._fields.index("product")]
-_MOST_DAYS_NOTED = 3  # a stream's batch touches no more; of history nobody needs to know what was new
+_MAX_DAYS_NOTED = 3  # a stream's batch touches no more; of history nobody needs to know what was new
 _KEYS_AT_ONCE = 10_000  # SQLite takes at most 32,766 parameters
 
 
@@ -279,7 +279,7 @@ def _add_to_rollups(connection: Connection, counted: Tally) -> None:
         insert_texts(connection, table_of(SpreadOrder), spread, lambda statement: statement.on_conflict_do_nothing())
     days = [{"day": day, "version": 1} for day in sorted(counted.days)]
     connection.execute(_touched(connection.dialect.name), days)
-    if len(days) <= _MOST_DAYS_NOTED:
+    if len(days) <= _MAX_DAYS_NOTED:
         arrived = [{"of_day": day, "since": since} for day, since in counted.days.items()]
         connection.execute(_NOTE_ARRIVAL, arrived)
 

@@ -29,13 +29,13 @@ from nebuloviz.models.rollup import (
 from nebuloviz.models.rule import AlertRule, Backtest, BucketLabel
 from nebuloviz.models.sale import Installation, OrderDays, Product, SaleKey, SaleRow, SpreadOrder
 from nebuloviz.models.settings import SettingsVersion, StoredSetting
-from nebuloviz.models.types import EPOCH, LARGEST_ID, MONEY_SCALE, QUANTITY_SCALE, UtcDateTime, microseconds, money
+from nebuloviz.models.types import EPOCH, MAX_ID, MONEY_SCALE, QUANTITY_SCALE, UtcDateTime, microseconds, money
 from nebuloviz.models.user import ApiToken, BrowserSession, CustomRole, PasswordLink, RecoveryCode, RefreshToken, User
 
 __all__ = [
     "EPOCH",
     "GRAINS",
-    "LARGEST_ID",
+    "MAX_ID",
     "MEASURES",
     "MONEY_SCALE",
     "QUANTITY_SCALE",

@@ -12,7 +12,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 MONEY_SCALE = 10_000  # amounts are stored in ten-thousandths of the currency's unit
 QUANTITY_SCALE = 1_000  # quantities are stored in thousandths
 #: What a database can number: of a larger one it cannot be asked.
-LARGEST_ID = 2**63 - 1
+MAX_ID = 2**63 - 1
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

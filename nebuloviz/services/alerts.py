@@ -17,7 +17,7 @@ from nebuloviz.detection.series import SeriesKey
 from nebuloviz.errors import NotFound
 from nebuloviz.i18n import gettext as _
 from nebuloviz.metrics.query import Query
-from nebuloviz.models import LARGEST_ID, Alert, AlertEvent
+from nebuloviz.models import MAX_ID, Alert, AlertEvent
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services import detectors, incidents
 from nebuloviz.services.alert_life import (
@@ -107,7 +107,7 @@ class DatabaseAlerts(AlertService):
 
     @require(Permission.ALERTS_READ)
     def incident(self, session: Session, actor: Actor, incident_id: int) -> IncidentView:
-        inside = 0 < incident_id <= LARGEST_ID
+        inside = 0 < incident_id <= MAX_ID
         found = incidents.views(session, [incident_id], scope_filters(actor)) if inside else []
         if not found:
             raise NotFound(_("There is no incident {number}.", number=incident_id))
@@ -241,7 +241,7 @@ class DatabaseAlerts(AlertService):
         ]
 
     def _visible(self, session: Session, actor: Actor, alert_id: int) -> Alert:
-        alert = session.get(Alert, alert_id) if 0 < alert_id <= LARGEST_ID else None
+        alert = session.get(Alert, alert_id) if 0 < alert_id <= MAX_ID else None
         if alert is None or not passes(alert.dimensions, scope_filters(actor)):
             raise NotFound(_("There is no alert {number}.", number=alert_id))
         return alert

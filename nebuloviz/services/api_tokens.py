@@ -26,10 +26,10 @@ from nebuloviz.services.interfaces import (
     UserView,
 )
 
-MOST_TOKENS = 50
-LONGEST_NAME = 80
-LONGEST_LIFE_DAYS = 366
-_LONGEST_TOKEN = 100
+MAX_TOKENS = 50
+MAX_NAME_LENGTH = 80
+MAX_LIFE_DAYS = 366
+_MAX_TOKEN_LENGTH = 100
 _NOTED_APART = timedelta(minutes=1)
 
 
@@ -50,8 +50,8 @@ class DatabaseApiTokens(ApiTokenService):
         for permission in permissions:
             actor.demand(permission)
         own = self._living(session, actor)
-        if len(own) >= MOST_TOKENS:
-            raise Conflict(_("You have {limit} tokens already; revoke one first.", limit=MOST_TOKENS))
+        if len(own) >= MAX_TOKENS:
+            raise Conflict(_("You have {limit} tokens already; revoke one first.", limit=MAX_TOKENS))
         if any(row.name == name for row in own):
             raise Conflict(_("You have a token called {name} already.", name=name))
         token, now = TOKEN_PREFIX + secrets.token_urlsafe(32), self._now()
@@ -110,16 +110,16 @@ class DatabaseApiTokens(ApiTokenService):
 
 
 def _is(token: str) -> ColumnElement[bool]:
-    return ApiToken.token_hash == hashed_token(token[:_LONGEST_TOKEN])
+    return ApiToken.token_hash == hashed_token(token[:_MAX_TOKEN_LENGTH])
 
 
 def _checked(name: str, permissions: Collection[Permission], days: int) -> str:
-    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
-        raise InvalidInput(_("A token needs a name of at most {limit} characters.", limit=LONGEST_NAME))
+    if not 0 < len(name) <= MAX_NAME_LENGTH or not name.isprintable():
+        raise InvalidInput(_("A token needs a name of at most {limit} characters.", limit=MAX_NAME_LENGTH))
     if not permissions:
         raise InvalidInput(_("Name at least one permission that the token is for."))
-    if not 1 <= days <= LONGEST_LIFE_DAYS:
-        raise InvalidInput(_("A token lives for 1 to {limit} days.", limit=LONGEST_LIFE_DAYS))
+    if not 1 <= days <= MAX_LIFE_DAYS:
+        raise InvalidInput(_("A token lives for 1 to {limit} days.", limit=MAX_LIFE_DAYS))
     return name
 
 

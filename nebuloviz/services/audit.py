@@ -14,22 +14,22 @@ from sqlalchemy.orm import Session
 from nebuloviz.clock import utc_now
 from nebuloviz.errors import ViewOnly
 from nebuloviz.i18n import gettext as _
-from nebuloviz.models import EPOCH, LARGEST_ID, AuditEntry, microseconds
+from nebuloviz.models import EPOCH, MAX_ID, AuditEntry, microseconds
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.interfaces import AuditAction, AuditEntryView, AuditFilter, AuditPage, AuditService
 from nebuloviz.services.paging import bad_cursor, page_size
 
-_LONGEST_ADDRESS = 64
-_LONGEST_SUBJECT = 1_000
-_MOST_CHARACTERS = 20_000  # of what was before, and of what is after
-_LONGEST_CURSOR = 40
+_MAX_ADDRESS_LENGTH = 64
+_MAX_SUBJECT_LENGTH = 1_000
+_MAX_CHARACTERS = 20_000  # of what was before, and of what is after
+_MAX_CURSOR_LENGTH = 40
 
 _address: ContextVar[str] = ContextVar("nebuloviz_address", default="")
 
 
 def set_address(address: str) -> None:
     """Say from where the rest of this request comes. For the edges; what has no request comes from nowhere."""
-    _address.set("".join(letter for letter in address if letter.isprintable())[:_LONGEST_ADDRESS])
+    _address.set("".join(letter for letter in address if letter.isprintable())[:_MAX_ADDRESS_LENGTH])
 
 
 def view_only() -> ViewOnly:
@@ -64,7 +64,7 @@ class DatabaseAudit(AuditService):
                 username=actor.username,
                 address=_address.get(),
                 action=str(action),
-                subject=subject[:_LONGEST_SUBJECT],
+                subject=subject[:_MAX_SUBJECT_LENGTH],
                 before=_text(before),
                 after=_text(after),
             )
@@ -111,18 +111,18 @@ def _cursor(row: AuditEntry) -> str:
 
 def _position(cursor: str) -> tuple[datetime, int]:
     at, _dash, number = cursor.partition("-")
-    if len(cursor) > _LONGEST_CURSOR or not (cursor.isascii() and at.isdigit() and number.isdigit()):
+    if len(cursor) > _MAX_CURSOR_LENGTH or not (cursor.isascii() and at.isdigit() and number.isdigit()):
         raise bad_cursor()
     try:
-        return EPOCH + timedelta(microseconds=int(at)), min(int(number), LARGEST_ID)
+        return EPOCH + timedelta(microseconds=int(at)), min(int(number), MAX_ID)
     except OverflowError:
         raise bad_cursor() from None
 
 
 def _text(values: Mapping[str, Any] | None) -> str:
     """As JSON. Of what is too long, texts and lists lose their ends until it fits, and `cut` says so: it can be a stranger's."""
-    text, most = _json(values) if values else "", _MOST_CHARACTERS
-    while len(text) > _MOST_CHARACTERS:
+    text, most = _json(values) if values else "", _MAX_CHARACTERS
+    while len(text) > _MAX_CHARACTERS:
         most //= 2
         text = _json({**_cut(values, most), "cut": True})
     return text

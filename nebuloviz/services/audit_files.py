@@ -15,7 +15,7 @@ from nebuloviz.services.audit_words import action_words, change_lines, subject_w
 from nebuloviz.services.export import Column, Sheet, write_csv
 from nebuloviz.services.interfaces import AuditEntryView, AuditFilter, AuditService
 
-_AT_ONCE, _MOST_PAGES = 500, 200
+_AT_ONCE, _MAX_PAGES = 500, 200
 
 
 def every_entry(audit: AuditService, session: Session, actor: Actor, which: AuditFilter) -> Iterator[AuditEntryView]:
@@ -25,7 +25,7 @@ def every_entry(audit: AuditService, session: Session, actor: Actor, which: Audi
         PermissionDenied: the actor may not read the audit log.
     """
     cursor = None
-    for _page in range(_MOST_PAGES):
+    for _page in range(_MAX_PAGES):
         found = audit.entries(session, actor, which, cursor, _AT_ONCE)
         yield from found.items
         cursor = found.next_cursor

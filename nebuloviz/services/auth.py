@@ -40,7 +40,7 @@ from nebuloviz.settings import Settings
 
 _CODE_WINDOW_SECONDS = 900
 _SECOND_STEP_LIFE = timedelta(minutes=10)
-_LONGEST_AGENT = 300
+_MAX_AGENT_LENGTH = 300
 _ID_LENGTH = 16
 #: Who acts where nobody is signed in.
 NOBODY = Actor(user_id=0, username="", role="", permissions=frozenset())
@@ -389,7 +389,7 @@ def revoke_family(session: Session, family: str) -> None:
 def _told_of(visitor: Visitor) -> dict[str, str]:
     """Address and program, as far as they can be kept."""
     agent = "".join(letter for letter in visitor.user_agent if letter.isprintable())
-    return {"address": visitor.address, "user_agent": agent[:_LONGEST_AGENT]}
+    return {"address": visitor.address, "user_agent": agent[:_MAX_AGENT_LENGTH]}
 
 
 def view_of(user: User) -> UserView:

@@ -21,7 +21,7 @@ from nebuloviz.detection.lessons import Verdict
 from nebuloviz.errors import Conflict, InvalidInput, NotFound
 from nebuloviz.i18n import gettext as _
 from nebuloviz.metrics.calendar import midnight
-from nebuloviz.models import LARGEST_ID, Backtest, BucketLabel
+from nebuloviz.models import MAX_ID, Backtest, BucketLabel
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services import rule_backtest
 from nebuloviz.services.interfaces import (
@@ -38,7 +38,7 @@ from nebuloviz.services.rule_series import closed_until
 from nebuloviz.services.rules import checked, visible
 
 LABELS = (Verdict.REAL, Verdict.EXPECTED, Verdict.FALSE_ALARM)
-MOST_RUNNING = 2  # at once in the installation
+MAX_RUNNING = 2  # at once in the installation
 KEPT = 20  # of each user
 _LOST = timedelta(minutes=2)  # without a sign of life
 _log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class RuleBacktests(BacktestService):
         """Raises Conflict."""
         running = (Backtest.state == "running") & (Backtest.updated_at > self._now() - _LOST)
         mine = session.scalar(select(func.count()).where(running, Backtest.user_id == actor.user_id)) or 0
-        if mine or (session.scalar(select(func.count()).where(running)) or 0) >= MOST_RUNNING:
+        if mine or (session.scalar(select(func.count()).where(running)) or 0) >= MAX_RUNNING:
             raise Conflict(_("Another backtest is running. Wait for it, or stop it."))
         own = select(Backtest.id).where(Backtest.user_id == actor.user_id).order_by(Backtest.id.desc())
         old = session.scalars(own.offset(KEPT - 1)).all()
@@ -172,7 +172,7 @@ def _watched(draft: RuleDraft) -> tuple[str, str, str, str | None]:
 
 
 def _row(session: Session, actor: Actor, backtest_id: int) -> Backtest:
-    row = session.get(Backtest, backtest_id) if 0 < backtest_id <= LARGEST_ID else None
+    row = session.get(Backtest, backtest_id) if 0 < backtest_id <= MAX_ID else None
     if row is None or row.user_id != actor.user_id or not _is_seen(actor, row):
         raise NotFound(_("There is no such backtest."))
     return row

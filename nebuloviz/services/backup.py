@@ -37,7 +37,7 @@ FORMAT = 1
 LAST_BACKUP = "last_backup"
 _MANIFEST, _SECRET = "manifest.json", "secret_key"
 _MEMBERS = {"sqlite": "database.sqlite3", "postgresql": "database.dump"}
-_LONGEST_MANIFEST = 10_000
+_MAX_MANIFEST_BYTES = 10_000
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _reading(file: Path) -> Iterator[zipfile.ZipFile]:
 
 def _manifest_of(file: Path) -> Manifest:
     with _reading(file) as archive, archive.open(_MANIFEST) as member:
-        said = json.loads(member.read(_LONGEST_MANIFEST))
+        said = json.loads(member.read(_MAX_MANIFEST_BYTES))
         if said["format"] != FORMAT:
             message = f"{file} is a backup in a form that this version of NebuloViz ({__version__}) does not know."
             raise InvalidInput(message)

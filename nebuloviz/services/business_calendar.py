@@ -20,7 +20,7 @@ from nebuloviz.i18n.formats import words
 from nebuloviz.metrics.calendar import ONE_DAY, day_of, midnight
 from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import dimension
-from nebuloviz.models import LARGEST_ID, ROLLED_DIMENSIONS, CalendarEntry, OpeningDay
+from nebuloviz.models import MAX_ID, ROLLED_DIMENSIONS, CalendarEntry, OpeningDay
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.alert_rows import passes
 from nebuloviz.services.calendar_rows import dimensions_of, planned, week_hours
@@ -38,9 +38,9 @@ from nebuloviz.services.scope import scope_filters
 
 #: What an entry can be about a value of: what the detectors watch by.
 SEGMENT_DIMENSIONS = ROLLED_DIMENSIONS
-MOST_ENTRIES = 500
-LONGEST_NAME, _LONGEST_VALUE = 80, 256
-MOST_DAYS = 366
+MAX_ENTRIES = 500
+MAX_NAME_LENGTH, _MAX_VALUE_LENGTH = 80, 256
+MAX_DAYS = 366
 FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 1, 1)
 _WEEK, _DAY_MINUTES = 7, 24 * 60
 
@@ -65,8 +65,8 @@ class DatabaseCalendar(CalendarService):
     @require(Permission.ALERTS_MANAGE)
     def add(self, session: Session, actor: Actor, draft: CalendarDraft) -> CalendarEntryView:
         values = _checked(draft)
-        if (session.scalar(select(func.count()).select_from(CalendarEntry)) or 0) >= MOST_ENTRIES:
-            raise Conflict(_("There are {limit} entries already; remove old ones first.", limit=number(MOST_ENTRIES)))
+        if (session.scalar(select(func.count()).select_from(CalendarEntry)) or 0) >= MAX_ENTRIES:
+            raise Conflict(_("There are {limit} entries already; remove old ones first.", limit=number(MAX_ENTRIES)))
         row = CalendarEntry(**values, created_by=actor.username)
         _demand_own(actor, row)
         session.add(row)
@@ -160,7 +160,7 @@ def _is_asked_for(item: PlannedDays, query: Query) -> bool:
 
 
 def _row(session: Session, actor: Actor, entry_id: int) -> CalendarEntry:
-    row = session.get(CalendarEntry, entry_id) if 0 < entry_id <= LARGEST_ID else None
+    row = session.get(CalendarEntry, entry_id) if 0 < entry_id <= MAX_ID else None
     if row is None or not _is_seen(actor, row):
         raise NotFound(_("There is no such entry in the calendar any more."))
     return row
@@ -198,12 +198,14 @@ def _country(draft: CalendarDraft) -> dict[str, Any]:
 
 def _dated(draft: CalendarDraft) -> dict[str, Any]:
     name = draft.name.strip()
-    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
-        raise InvalidInput(_("Give it a name of at most {limit} characters.", limit=number(LONGEST_NAME)), field="name")
+    if not 0 < len(name) <= MAX_NAME_LENGTH or not name.isprintable():
+        raise InvalidInput(
+            _("Give it a name of at most {limit} characters.", limit=number(MAX_NAME_LENGTH)), field="name"
+        )
     first, last = draft.first, draft.last or draft.first
     if first is None or last is None or not FIRST_DAY <= first <= last <= LAST_DAY:
         raise InvalidInput(_("Choose the first day and the last one, in this order."), field="first")
-    if (last - first).days >= MOST_DAYS:
+    if (last - first).days >= MAX_DAYS:
         raise InvalidInput(_("That is longer than a year: it would be what is usual."), field="last")
     return {"name": name, "first": first, "last": last, "country": ""}
 
@@ -212,7 +214,7 @@ def _segment(draft: CalendarDraft) -> dict[str, str]:
     if not draft.dimension:
         return {"dimension": "", "value": ""}
     slug = dimension(draft.dimension).slug
-    fits = 0 < len(draft.value) <= _LONGEST_VALUE and draft.value.isprintable()
+    fits = 0 < len(draft.value) <= _MAX_VALUE_LENGTH and draft.value.isprintable()
     if slug not in SEGMENT_DIMENSIONS or not fits:
         known = ", ".join(SEGMENT_DIMENSIONS)
         raise InvalidInput(_("A segment is a value of one of {known}.", known=known), field="segment")

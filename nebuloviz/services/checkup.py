@@ -35,8 +35,8 @@ from nebuloviz.services.server_versions import advice
 from nebuloviz.services.watch_process import SERIES_TASK
 from nebuloviz.settings import Settings
 
-_LEAST_FREE_BYTES = 1 << 30
-_MOST_CLOCK_SECONDS = 5
+_MIN_FREE_BYTES = 1 << 30
+_MAX_CLOCK_SECONDS = 5
 _BACKUP_IS_OLD = timedelta(days=7)
 _LOST_SHOWN = timedelta(days=7)
 _GAPS_SHOWN = 3
@@ -136,7 +136,7 @@ class Checkup(StatusService):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
         detail = _("{size} are free at {folder}.", size=_size(free), folder=isolated(str(folder)))
-        if free < _LEAST_FREE_BYTES:
+        if free < _MIN_FREE_BYTES:
             return Level.BAD, f"{detail} " + _("Make room.")
         return Level.GOOD, detail
 
@@ -176,7 +176,7 @@ class Checkup(StatusService):
         with self._database.session() as session:
             theirs = session.scalar(select(func.clock_timestamp()))
         drift = abs((utc_now() - theirs).total_seconds()) if isinstance(theirs, datetime) else 0.0
-        if drift > _MOST_CLOCK_SECONDS:
+        if drift > _MAX_CLOCK_SECONDS:
             words = _(
                 "The clocks of this machine and the database differ by {seconds} s. Set both by NTP.",
                 seconds=number(drift),

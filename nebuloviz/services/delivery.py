@@ -46,9 +46,9 @@ TASK = "notifications"
 LEASE_LIFE = timedelta(seconds=30)
 HISTORY = timedelta(days=1)  # what is found only so long after it happened is history, and nobody is told of it
 CLAIMED = timedelta(minutes=3)  # longer than handing over takes at worst; after it another process takes a message up
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=1)
-MOST_ATTEMPTS = 10  # over some three hours
-MOST_PICTURES = 3
+FIRST_PAUSE, MAX_PAUSE = timedelta(seconds=30), timedelta(hours=1)
+MAX_ATTEMPTS = 10  # over some three hours
+MAX_PICTURES = 3
 _EVENTS, _ITEMS = 200, 500  # at a time
 
 _log = logging.getLogger(__name__)
@@ -187,7 +187,7 @@ class Deliverer:
         return True
 
     def _try(self, message: NotificationMessage, now: datetime) -> None:
-        if message.attempts > MOST_ATTEMPTS:  # each of them ended in a way that nobody foresaw
+        if message.attempts > MAX_ATTEMPTS:  # each of them ended in a way that nobody foresaw
             self._mark(message, "failed", "unforeseen")
             return
         try:
@@ -263,14 +263,14 @@ class Deliverer:
             Told(
                 item.alert, item.over, *course_of(session, recipient.actor, self._services, item.alert, now), item.again
             )
-            for item in told[:MOST_PICTURES]
+            for item in told[:MAX_PICTURES]
         ]
-        return pictured + told[MOST_PICTURES:]
+        return pictured + told[MAX_PICTURES:]
 
     def _mark_failed(self, message: NotificationMessage, error: NotSent) -> None:
-        again = error.again and message.attempts < MOST_ATTEMPTS
+        again = error.again and message.attempts < MAX_ATTEMPTS
         if again:
-            pause = min(FIRST_PAUSE * 2 ** (message.attempts - 1), LONGEST_PAUSE)
+            pause = min(FIRST_PAUSE * 2 ** (message.attempts - 1), MAX_PAUSE)
             self._mark(message, "waiting", error.reason, error.answer, self._now() + pause)
         else:
             self._mark(message, "failed", error.reason, error.answer)

@@ -26,7 +26,7 @@ Options = Callable[[], Mapping[Any, str]]
 
 _EMAIL = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.\-]*[A-Za-z0-9])?|[0-9A-Fa-f:]+")
-LONGEST_EMAIL = 254
+MAX_EMAIL_LENGTH = 254
 
 
 class Kind(ABC):
@@ -74,7 +74,7 @@ class Text(Kind):
 
 
 def email_form(text: str) -> str:
-    if len(text) <= LONGEST_EMAIL and text.isprintable() and _EMAIL.fullmatch(text):
+    if len(text) <= MAX_EMAIL_LENGTH and text.isprintable() and _EMAIL.fullmatch(text):
         return ""
     return _("This is no e-mail address: {text}", text=text[:80])
 

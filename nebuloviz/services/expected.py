@@ -22,13 +22,13 @@ from nebuloviz.services.interfaces import DataService
 from nebuloviz.services.watching import expectation_of
 
 RANGE_SPREADS = 3.0  # the range reaches so many robust standard deviations either way, as that of hours does
-FEWEST_DAYS = 14  # that have ended; of fewer nobody can say how far days are from what is expected of them
+MIN_DAYS = 14  # that have ended; of fewer nobody can say how far days are from what is expected of them
 LATELY = timedelta(days=91)  # how far they are is learned from so many of the newest days
 _HOUR = timedelta(hours=1)
 _OWN_RANGES = ("quarter_hour", "hour")
-_MOST_KEPT = 2000
+_MAX_KEPT = 2000
 #: What was expected changes by the hour, while pages ask with every sale: so long it is not read again.
-_KEPT_SECONDS, _MOST_HOURS = 20.0, 200
+_KEPT_SECONDS, _MAX_HOURS = 20.0, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class ExpectedRanges:
         asked, now = (series, query.grain, query.start, query.end), self._clock()
         known = self._hours.get(asked)
         if known is None or now - known[0] > _KEPT_SECONDS:
-            if len(self._hours) >= _MOST_HOURS:
+            if len(self._hours) >= _MAX_HOURS:
                 self._hours.clear()
             known = now, _stored(session, series, query.grain, query.start, query.end)
             self._hours[asked] = known
@@ -91,7 +91,7 @@ class ExpectedRanges:
             return None
         known = self._reaches.get((series, query.time_zone))
         if known is None or known[0] != newest:
-            if len(self._reaches) >= _MOST_KEPT:
+            if len(self._reaches) >= _MAX_KEPT:
                 self._reaches.clear()
             known = newest, self._learned(session, actor, query, series, newest)
             self._reaches[series, query.time_zone] = known
@@ -107,7 +107,7 @@ class ExpectedRanges:
         sold = self._data.frame(session, actor, by_day).data
         both = _by_bucket(hours, by_day).merge(sold[~sold["unfinished"].astype(bool)], on="bucket")
         both = both[both["expected"] > 0]  # a closed day says nothing
-        if len(both) < FEWEST_DAYS:
+        if len(both) < MIN_DAYS:
             return None
         observed = both[query.metrics[0]].astype(float).clip(lower=0.0)
         return float(RANGE_SPREADS * 1.4826 * (np.sqrt(observed) - np.sqrt(both["expected"])).abs().median())

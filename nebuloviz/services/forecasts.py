@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from nebuloviz.clock import utc_now
-from nebuloviz.detection.forecast import LEAST_DAYS, Outlook, Planned, lift_of, outlooks
+from nebuloviz.detection.forecast import MIN_DAYS, Outlook, Planned, lift_of, outlooks
 from nebuloviz.detection.series import FloatArray
 from nebuloviz.metrics.buckets import SHORTEST, Bucket, buckets
 from nebuloviz.metrics.calendar import ONE_DAY, day_of, midnight
@@ -23,7 +23,7 @@ from nebuloviz.services.scope import within_scope
 _HISTORY = timedelta(days=400)
 _STALE = timedelta(days=7)  # without a sale for so long, nothing is said of what comes
 _LONGER = 1.15  # than the shortest, a bucket of its grain is at most
-MOST_AHEAD = 60
+MAX_AHEAD = 60
 _FARTHEST = 185  # days
 
 
@@ -40,9 +40,9 @@ class DayForecasts(ForecastService):
             return None
         now = self._now()
         days = self._days(session, actor, query, day_of(now, query.zone))
-        if len(days) <= LEAST_DAYS:
+        if len(days) <= MIN_DAYS:
             return None
-        coming, today = _coming(query, now, min(ahead, MOST_AHEAD)), day_of(now, query.zone)
+        coming, today = _coming(query, now, min(ahead, MAX_AHEAD)), day_of(now, query.zone)
         asked = within_scope(query, actor).filters
         planned = _planned_days(session, asked, today - len(days[1:]) * ONE_DAY, len(days) + _FARTHEST)
         points = _points(days, coming, query, today, planned)

@@ -38,7 +38,7 @@ from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services import letters
 from nebuloviz.services.audit import DatabaseAudit, view_only
 from nebuloviz.services.interfaces import (
-    MOST_POSTED,
+    MAX_POSTED,
     AuditAction,
     AuditService,
     DeadLetterPage,
@@ -59,12 +59,12 @@ from nebuloviz.settings import Settings
 API_TOPIC = "api"
 RETRY_TOPIC = "retry"
 SHOWN_MINUTES = 60
-MOST_IMPORTS = 4  # at once in a process, each in a process of its own
+MAX_IMPORTS = 4  # at once in a process, each in a process of its own
 _PARTITIONS = 2**31  # more than a broker can have
 _NOTED_CHARACTERS = 4_000
 _WRITTEN_AT_ONCE = 5_000
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class SalesIngestService(IngestService):
@@ -102,7 +102,7 @@ class SalesIngestService(IngestService):
 
     @require(Permission.SALES_WRITE)
     def post_rows(self, session: Session, actor: Actor, table: Path, mapping: Mapping[str, str]) -> PostResult:  # noqa: ARG002 - as above
-        rows = csv_records(table, mapping, self._settings.time_zone, MOST_POSTED)
+        rows = csv_records(table, mapping, self._settings.time_zone, MAX_POSTED)
         try:
             return self._write(session, API_TOPIC, rows, self._now(), dead_letters=True)
         except InvalidInput as error:
@@ -177,7 +177,7 @@ class SalesIngestService(IngestService):
                 IngestGap(topic=topic, partition=partition, first_offset=first, next_offset=skip_to, noticed_at=now)
             )
             here.next_offset = skip_to
-        log.warning("%s/%d is let go on at %d", topic, partition, here.next_offset)
+        _log.warning("%s/%d is let go on at %d", topic, partition, here.next_offset)
         here.halted_reason, here.updated_at = "", now
         session.flush()
         return _partition_status(here, None)
@@ -277,7 +277,7 @@ class SalesIngestService(IngestService):
         with self._lock:
             if upload.digest in self._imported:
                 raise InvalidInput(_("This file is being imported already."))
-            if len(self._imported) >= MOST_IMPORTS:
+            if len(self._imported) >= MAX_IMPORTS:
                 raise Conflict(_("Other files are being imported. Wait until one of them is done."))
             self._imported.add(upload.digest)
         storage = tasks.Storage.of(self._database, self._settings.time_zone, self._settings.currency)
@@ -309,11 +309,11 @@ class SalesIngestService(IngestService):
                 for written in stored:
                     announce(written, self._on_written)
             except ChildLostError:
-                log.exception("The import %s has ended", topic)
+                _log.exception("The import %s has ended", topic)
                 mark_interrupted(self._database, topic, self._now())
             except NebuloVizError as error:
                 # Its words are for whoever has the file, and may quote it
-                log.error("The import %s has failed: %s", topic, error.code)  # noqa: TRY400 - see above
+                _log.error("The import %s has failed: %s", topic, error.code)
             else:
                 if not self._children.stopping:
                     self._uploads.remove(upload)

@@ -41,9 +41,9 @@ from nebuloviz.services.interfaces import (
 
 _MAX_VALUES = 50
 #: What is usual is what so many like periods before came to; with fewer than that nothing is said of it.
-_USUAL_PERIODS, _LEAST_USUAL = 8, 4
+_USUAL_PERIODS, _MIN_USUAL = 8, 4
 #: Segments are held against so many like periods before, two at least. Pairs of dimensions are looked at in short ranges.
-_CAUSE_PERIODS, _LEAST_CAUSE, _PAIRED_DAYS = 4, 2, 8
+_CAUSE_PERIODS, _MIN_CAUSE, _PAIRED_DAYS = 4, 2, 8
 _UNSCANNED = ("product",)  # too many values to look at each; the largest are among the movers
 _DIGEST_FINDINGS = 6
 _PACES: dict[Grain, int] = {"month": 1, "quarter": 3}
@@ -201,7 +201,7 @@ class FigureInsights(AIInsights):
     def _usual(self, asked: _Asked) -> Iterator[Insight]:
         """Whether the days that are over brought what such days do."""
         periods = self._like_periods(asked, _USUAL_PERIODS)
-        if len(periods) <= _LEAST_USUAL:
+        if len(periods) <= _MIN_USUAL:
             return
         whole, earliest = periods[0], periods[-1]
         own, *past = self._of_closed(
@@ -228,7 +228,7 @@ class FigureInsights(AIInsights):
         """The segments that explain why the days that are over brought more or less than the like days before."""
         change = asked.changed("revenue")
         periods = self._like_periods(asked, _CAUSE_PERIODS)
-        if change is None or abs(change) < texts.NOTABLE_CHANGE or len(periods) <= _LEAST_CAUSE:
+        if change is None or abs(change) < texts.NOTABLE_CHANGE or len(periods) <= _MIN_CAUSE:
             return ()
         rising = change > 0
         name = f"causes of a {'rise' if rising else 'fall'}"

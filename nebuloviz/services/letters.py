@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from nebuloviz.errors import InvalidInput, NotFound
 from nebuloviz.i18n import gettext as _
 from nebuloviz.ingest.jobs import FILE_TOPICS
-from nebuloviz.models import LARGEST_ID, DeadLetter, ImportJob
+from nebuloviz.models import MAX_ID, DeadLetter, ImportJob
 from nebuloviz.services.interfaces import DeadLetterPage, DeadLetterView, RowResult
 from nebuloviz.services.paging import MAX_PAGE, last_id, page_size
 
@@ -34,7 +34,7 @@ def letters_page(session: Session, state: str, reason: str, cursor: str | None, 
 
 def letter_view(session: Session, letter_id: int) -> DeadLetterView:
     """One of them. Raises NotFound."""
-    row = session.get(DeadLetter, letter_id) if 0 < letter_id <= LARGEST_ID else None
+    row = session.get(DeadLetter, letter_id) if 0 < letter_id <= MAX_ID else None
     if row is None:
         raise NotFound(_("This record is not there."))
     return _view(row, _files(session, [row]))
@@ -44,7 +44,7 @@ def open_letters(session: Session, ids: Sequence[int]) -> list[DeadLetter]:
     """Those of `ids` that are open, locked until the transaction ends."""
     if len(ids) > MAX_PAGE:
         raise InvalidInput(_("At most {limit} records at once.", limit=MAX_PAGE))
-    known = [each for each in ids if 0 < each <= LARGEST_ID]  # a database cannot be asked for others
+    known = [each for each in ids if 0 < each <= MAX_ID]  # a database cannot be asked for others
     query = select(DeadLetter).where(DeadLetter.id.in_(known), DeadLetter.state == "open").order_by(DeadLetter.id)
     return list(session.scalars(query.with_for_update()))
 

@@ -31,7 +31,7 @@ _LOOK_SECONDS = 0.1
 _FORGOTTEN_SECONDS = 60  # after which an attempt counts no more whose process has ended
 _RETRY_REDIS_SECONDS = 10.0
 _REDIS_TIMEOUT_SECONDS = 0.5
-_MOST_WINDOWS = 20_000  # those that have ended are dropped at so many
+_MAX_WINDOWS = 20_000  # those that have ended are dropped at so many
 
 _WITH_PORT = re.compile(r"\[([^]]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
 
@@ -100,7 +100,7 @@ class _Windows:
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         now = time.monotonic()
         times, ends = self._living(key, now) or (0, now + expiry)
-        if len(self._windows) >= _MOST_WINDOWS:
+        if len(self._windows) >= _MAX_WINDOWS:
             self._windows = {name: window for name, window in self._windows.items() if window[1] > now}
         self._windows[key] = times + amount, ends
         return times + amount

@@ -19,10 +19,10 @@ from nebuloviz.metrics.registry import dimension
 from nebuloviz.services.interfaces import AlertView, NotificationRule
 
 SEVERITIES = tuple(str(severity) for severity in Severity)
-MOST_RULES = 10
+MAX_RULES = 10
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 DAY_MINUTES = 24 * 60
-_MOST_METRICS, _MOST_VALUES, _LONGEST_VALUE = 50, 100, 256
+_MAX_METRICS, _MAX_VALUES, _MAX_VALUE_LENGTH = 50, 100, 256
 
 
 def wants(rule: NotificationRule, alert: AlertView) -> bool:
@@ -81,8 +81,8 @@ def checked(rules: Sequence[NotificationRule], *, needed: bool = True) -> tuple[
     Raises:
         InvalidInput: says what cannot be.
     """
-    if len(rules) > MOST_RULES or (needed and not rules):
-        raise InvalidInput(_("A channel has 1 to {limit} rules, or none and a digest.", limit=number(MOST_RULES)))
+    if len(rules) > MAX_RULES or (needed and not rules):
+        raise InvalidInput(_("A channel has 1 to {limit} rules, or none and a digest.", limit=number(MAX_RULES)))
     return tuple(_checked(rule) for rule in rules)
 
 
@@ -93,8 +93,8 @@ def _checked(rule: NotificationRule) -> NotificationRule:
         raise InvalidInput(_("Choose at least one day of the week."))
     if not all(0 <= minutes < DAY_MINUTES for minutes in (rule.begin, rule.end)):
         raise InvalidInput(_("Write times of the day like 08:30."))
-    if len(rule.metrics) > _MOST_METRICS or len(rule.segment) > _MOST_METRICS:
-        raise InvalidInput(_("At most {limit} of each.", limit=number(_MOST_METRICS)))
+    if len(rule.metrics) > _MAX_METRICS or len(rule.segment) > _MAX_METRICS:
+        raise InvalidInput(_("At most {limit} of each.", limit=number(_MAX_METRICS)))
     for slug in rule.metrics:
         figure(slug)  # raises for one that there is not
     segment = {dimension(name).slug: _values(values) for name, values in rule.segment if values}
@@ -104,8 +104,10 @@ def _checked(rule: NotificationRule) -> NotificationRule:
 
 
 def _values(values: Collection[str]) -> tuple[str, ...]:
-    if len(values) > _MOST_VALUES or not all(len(value) <= _LONGEST_VALUE and "\x00" not in value for value in values):
-        raise InvalidInput(_("Choose at most {limit} values of those that there are.", limit=_MOST_VALUES))
+    if len(values) > _MAX_VALUES or not all(
+        len(value) <= _MAX_VALUE_LENGTH and "\x00" not in value for value in values
+    ):
+        raise InvalidInput(_("Choose at most {limit} values of those that there are.", limit=_MAX_VALUES))
     return _once(values)
 
 

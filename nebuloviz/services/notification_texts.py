@@ -15,7 +15,7 @@ from nebuloviz.services.interfaces import AlertView, InstallationSettings, Mail
 from nebuloviz.services.mail_texts import html_button, html_page, html_paragraph
 from nebuloviz.services.wording import alert_words, series_words, severity_word
 
-MOST_SHOWN = 20
+MAX_SHOWN = 20
 _ORDER = [str(severity) for severity in Severity]
 _COLORS = {"low": "#5b6375", "medium": "#8a5a00", "high": "#be2642", "critical": "#be2642"}
 _OVER_COLOR = "#0f766e"
@@ -62,7 +62,7 @@ class AlertNews:
     at: datetime
 
     def mail(self, to: str) -> Mail:
-        shown = self.told[:MOST_SHOWN]
+        shown = self.told[:MAX_SHOWN]
         numbers = itertools.count()
         lines = [_text(item, self.settings) for item in shown]
         parts = [_html(item, next(numbers) if item.picture else 0, self.settings) for item in shown]
@@ -81,7 +81,7 @@ class AlertNews:
 
     def slack(self) -> bytes:
         """For a Slack-compatible webhook. Names are literal: no mention, link or channel can be made of one."""
-        lines = [f"*{_literal(self.settings.name)}*", *(_chat(item, self.settings) for item in self.told[:MOST_SHOWN])]
+        lines = [f"*{_literal(self.settings.name)}*", *(_chat(item, self.settings) for item in self.told[:MAX_SHOWN])]
         return _json({"text": "\n\n".join([*lines, *filter(None, [_literal(self._more)])])})
 
     def webhook(self) -> bytes:
@@ -91,7 +91,7 @@ class AlertNews:
 
     @property
     def _more(self) -> str:
-        count = len(self.told) - MOST_SHOWN
+        count = len(self.told) - MAX_SHOWN
         return ngettext("and {count} more", "and {count} more", count, count=number(count)) if count > 0 else ""
 
 

@@ -15,7 +15,7 @@ from nebuloviz.clock import utc_now
 from nebuloviz.errors import Conflict, InvalidInput, NotFound, NotSent, StaleVersion, TooManyRequests, Unavailable
 from nebuloviz.i18n import gettext as _
 from nebuloviz.i18n import number
-from nebuloviz.models import LARGEST_ID, NotificationChannel, NotificationItem, NotificationMessage, User
+from nebuloviz.models import MAX_ID, NotificationChannel, NotificationItem, NotificationMessage, User
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services import notification_rules
 from nebuloviz.services.entries import email_form
@@ -40,10 +40,10 @@ from nebuloviz.services.paging import last_id, page_size
 from nebuloviz.services.parcels import notification_seal, parcel
 from nebuloviz.settings import Settings
 
-MOST_CHANNELS = 20  # of one user, and of the installation
-LONGEST_NAME = 80
-LONGEST_GROUP_MINUTES = 24 * 60
-MOST_PER_HOUR = 60
+MAX_CHANNELS = 20  # of one user, and of the installation
+MAX_NAME_LENGTH = 80
+MAX_GROUP_MINUTES = 24 * 60
+MAX_PER_HOUR = 60
 BETWEEN_TRIALS = timedelta(seconds=10)
 
 
@@ -83,8 +83,8 @@ class DatabaseNotifications(NotificationService):
         owner = None if shared else actor.user_id
         same = NotificationChannel.user_id.is_(None) if shared else NotificationChannel.user_id == owner
         count = select(func.count()).select_from(NotificationChannel).where(same)
-        if (session.scalar(count) or 0) >= MOST_CHANNELS:
-            raise Conflict(_("There are {limit} channels already; delete one first.", limit=number(MOST_CHANNELS)))
+        if (session.scalar(count) or 0) >= MAX_CHANNELS:
+            raise Conflict(_("There are {limit} channels already; delete one first.", limit=number(MAX_CHANNELS)))
         secret = secrets.token_hex(32) if kind == "webhook" else ""
         row = NotificationChannel(user_id=owner, kind=kind, target="", version=1, created_at=self._now())
         row.secret = self._seal.close(secret) if secret else ""
@@ -150,12 +150,14 @@ class DatabaseNotifications(NotificationService):
     def _fill(self, session: Session, row: NotificationChannel, draft: ChannelDraft) -> None:
         """Raises InvalidInput where something of `draft` does not fit."""
         name, target = draft.name.strip(), draft.target.strip()
-        if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
-            raise InvalidInput(_("A channel needs a name of at most {limit} characters.", limit=number(LONGEST_NAME)))
-        if not 0 <= draft.group_minutes <= LONGEST_GROUP_MINUTES:
+        if not 0 < len(name) <= MAX_NAME_LENGTH or not name.isprintable():
+            raise InvalidInput(
+                _("A channel needs a name of at most {limit} characters.", limit=number(MAX_NAME_LENGTH))
+            )
+        if not 0 <= draft.group_minutes <= MAX_GROUP_MINUTES:
             raise InvalidInput(_("Messages are grouped for at most a day."))
-        if not 1 <= draft.most_per_hour <= MOST_PER_HOUR:
-            raise InvalidInput(_("From 1 to {limit} messages an hour.", limit=number(MOST_PER_HOUR)))
+        if not 1 <= draft.most_per_hour <= MAX_PER_HOUR:
+            raise InvalidInput(_("From 1 to {limit} messages an hour.", limit=number(MAX_PER_HOUR)))
         if draft.digest_at is not None and not (
             row.kind == "mail" and 0 <= draft.digest_at < notification_rules.DAY_MINUTES
         ):
@@ -239,7 +241,7 @@ def _seen_by(actor: Actor) -> ColumnElement[bool]:
 
 def _row(session: Session, actor: Actor, channel_id: int, *, locked: bool = False) -> NotificationChannel:
     found = select(NotificationChannel).where(NotificationChannel.id == channel_id, _seen_by(actor))
-    row = session.scalar(found.with_for_update() if locked else found) if 0 < channel_id <= LARGEST_ID else None
+    row = session.scalar(found.with_for_update() if locked else found) if 0 < channel_id <= MAX_ID else None
     if row is None:
         raise NotFound(_("There is no such channel."))
     return row

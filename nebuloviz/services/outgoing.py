@@ -30,8 +30,8 @@ from nebuloviz.services.interfaces import Hook
 from nebuloviz.services.notification_words import not_sent
 
 TIMEOUT_SECONDS = 5.0  # for all of it, from the connection to the answer
-LONGEST_ANSWER = 65_536
-LONGEST_URL = 1_000
+MAX_ANSWER_BYTES = 65_536
+MAX_URL_LENGTH = 1_000
 SIGNATURE_HEADER = "X-NebuloViz-Signature"
 _URL = re.compile(r"[!-~]+")
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)[ \r\n]")
@@ -85,7 +85,7 @@ def target_of(url: str) -> Target:
     problem = InvalidInput(
         _("Write the URL like https://hooks.example.com/services/T0/B0/x, without a user or a fragment.")
     )
-    if len(url) > LONGEST_URL or not _URL.fullmatch(url) or "\\" in url:
+    if len(url) > MAX_URL_LENGTH or not _URL.fullmatch(url) or "\\" in url:
         raise problem
     try:
         parts = urlsplit(url)
@@ -162,7 +162,7 @@ class Outgoing:
             raise not_sent("answer", status, again=status >= 500 or status in _WORTH_ANOTHER_TRY)
 
     def fetch(self, url: str, body: bytes, bearer: str = "") -> bytes:
-        """What is answered to JSON sent there, of at most `LONGEST_ANSWER`.
+        """What is answered to JSON sent there, of at most `MAX_ANSWER_BYTES`.
 
         Raises:
             NotSent: says why there is no answer of 200.
@@ -267,8 +267,8 @@ def _exchange(connection: socket.socket, request: bytes) -> int:
     """Send, and read the head of the answer."""
     connection.sendall(request)
     answer = b""
-    while b"\r\n\r\n" not in answer and len(answer) < LONGEST_ANSWER:
-        part = connection.recv(min(16_384, LONGEST_ANSWER - len(answer)))
+    while b"\r\n\r\n" not in answer and len(answer) < MAX_ANSWER_BYTES:
+        part = connection.recv(min(16_384, MAX_ANSWER_BYTES - len(answer)))
         if not part:
             break
         answer += part
@@ -284,11 +284,11 @@ def _content(connection: socket.socket, request: bytes) -> tuple[int, bytes]:
     try:
         with HTTPResponse(connection, method="POST") as answer:
             answer.begin()
-            content = answer.read(LONGEST_ANSWER + 1)
+            content = answer.read(MAX_ANSWER_BYTES + 1)
             status = answer.status
     except HTTPException as error:
         raise not_sent("no_answer") from error
-    if len(content) > LONGEST_ANSWER:
+    if len(content) > MAX_ANSWER_BYTES:
         raise not_sent("no_answer")
     return status, content
 

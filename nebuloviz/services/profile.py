@@ -33,7 +33,7 @@ from nebuloviz.services.user_rows import subject_of
 from nebuloviz.settings import SUPPORTED_LANGUAGES, Settings
 
 THEMES = ("auto", "light", "dark")
-_LONGEST_NAME = 80
+_MAX_NAME_LENGTH = 80
 _PATH = re.compile(r"/([a-z0-9][a-z0-9/_-]{0,99})?")
 
 
@@ -147,8 +147,8 @@ def _own(session: Session, actor: Actor) -> User:
 
 def _display_name(value: Any) -> str:
     name = str(value).strip()
-    if len(name) > _LONGEST_NAME or not name.isprintable():
-        raise InvalidInput(_("A name has at most {limit} characters, all of them on one line.", limit=_LONGEST_NAME))
+    if len(name) > _MAX_NAME_LENGTH or not name.isprintable():
+        raise InvalidInput(_("A name has at most {limit} characters, all of them on one line.", limit=_MAX_NAME_LENGTH))
     return name
 
 

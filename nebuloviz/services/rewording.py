@@ -24,7 +24,7 @@ from nebuloviz.settings import Settings
 
 PAUSE_SECONDS = 60.0  # after an endpoint that did not answer nobody waits for it again so soon
 _KEPT = 256
-_MOST_LONGER = 2  # times
+_MAX_LONGER = 2  # times
 _NUMBER = re.compile(r"[^\s()\[\]]*\d[^\s()\[\]]*")
 _HARD_SPACES = str.maketrans("", "", "\u00a0\u202f\u2007\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
 _BEFORE_UNIT = re.compile(r"(?<=\d)\s+(?=[%‰٪$€£¥₹])")
@@ -109,7 +109,7 @@ def says_the_same(item: Insight, text: str) -> bool:
         numbers_of(text) == numbers_of(item.text)
         and all(name in text for name in names)
         and same_direction(_without(names, item.text), _without(names, text), current().language)
-        and 0 < len(text) <= _MOST_LONGER * len(item.text)
+        and 0 < len(text) <= _MAX_LONGER * len(item.text)
         and not any(letter < " " or letter == "\x7f" for letter in text)
     )
 

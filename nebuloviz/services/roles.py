@@ -21,9 +21,9 @@ from nebuloviz.services.passwords import name_key
 from nebuloviz.services.role_rows import lock_roles, nobody_would_manage, permissions_from_text
 from nebuloviz.services.shown import role_words
 
-MOST_ROLES = 50
-LONGEST_NAME, LONGEST_DESCRIPTION = 60, 300
-_LONGEST_SLUG = 40
+MAX_ROLES = 50
+MAX_NAME_LENGTH, MAX_DESCRIPTION_LENGTH = 60, 300
+_MAX_SLUG_LENGTH = 40
 
 
 class DatabaseRoles(RoleService):
@@ -48,8 +48,8 @@ class DatabaseRoles(RoleService):
     def create(self, session: Session, actor: Actor, draft: RoleDraft) -> RoleView:
         name, permissions = _checked(actor, draft)
         roles = lock_roles(session)
-        if len(roles) - len(ROLES) >= MOST_ROLES:
-            raise Conflict(_("There are {limit} roles already; delete one first.", limit=MOST_ROLES))
+        if len(roles) - len(ROLES) >= MAX_ROLES:
+            raise Conflict(_("There are {limit} roles already; delete one first.", limit=MAX_ROLES))
         row = CustomRole(
             slug=_slug(name, roles),
             name=name,
@@ -118,14 +118,15 @@ def _for_change(session: Session, actor: Actor, slug: str, version: int) -> Cust
 def _checked(actor: Actor, draft: RoleDraft) -> tuple[str, str]:
     """The name, and the permissions as they are stored. Raises InvalidInput, PermissionDenied."""
     name = draft.name.strip()
-    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
-        raise InvalidInput(_("A role needs a name of at most {limit} characters.", limit=LONGEST_NAME), field="name")
+    if not 0 < len(name) <= MAX_NAME_LENGTH or not name.isprintable():
+        raise InvalidInput(_("A role needs a name of at most {limit} characters.", limit=MAX_NAME_LENGTH), field="name")
     if name_key(name) in {name_key(words) for slug in ROLES for words in (slug, role_words(slug))}:
         raise Conflict(_("There is a role called {name} already.", name=name), field="name")
     description = draft.description.strip()
-    if len(description) > LONGEST_DESCRIPTION or not all(each.isprintable() for each in description):
+    if len(description) > MAX_DESCRIPTION_LENGTH or not all(each.isprintable() for each in description):
         raise InvalidInput(
-            _("A description is a line of at most {limit} characters.", limit=LONGEST_DESCRIPTION), field="description"
+            _("A description is a line of at most {limit} characters.", limit=MAX_DESCRIPTION_LENGTH),
+            field="description",
         )
     permissions = complete(draft.permissions)
     actor.demand_no_less(permissions)
@@ -140,7 +141,7 @@ def _slug(name: str, taken: Collection[str]) -> str:
     """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     words = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")
-    stem = (words if words[:1].isalpha() else f"role_{words}".rstrip("_"))[:_LONGEST_SLUG].rstrip("_")
+    stem = (words if words[:1].isalpha() else f"role_{words}".rstrip("_"))[:_MAX_SLUG_LENGTH].rstrip("_")
     candidates = (stem if number == 1 else f"{stem}_{number}" for number in count(1))
     return next(slug for slug in candidates if slug not in {*taken, "new", "system"})
 

@@ -28,8 +28,8 @@ from nebuloviz.services.interfaces import BacktestCourse, BacktestSide, RuleDraf
 from nebuloviz.services.rule_series import WatchedCourse, detector_of, watched_courses
 from nebuloviz.services.watched_calendar import watched_calendar
 
-MOST_ALERTS = 200  # of a setting that are listed
-MOST_COURSES = 6  # of a setting that are drawn
+MAX_ALERTS = 200  # of a setting that are listed
+MAX_COURSES = 6  # of a setting that are drawn
 LONGEST = timedelta(minutes=5)
 
 
@@ -131,8 +131,8 @@ def would_alert(watched: WatchedCourse, judged: Judgement, draft: RuleDraft) -> 
 def _side(draft: RuleDraft, found: Sequence[tuple[WatchedCourse, Judgement, list[OpenAlert]]]) -> BacktestSide:
     alerts = sorted((each for _course, _judged, own in found for each in own), key=lambda each: each.bucket_start)
     counts = Counter(alert.worst.key for alert in alerts)
-    most = sorted(found, key=lambda each: (-counts[each[0].key], each[0].key))[:MOST_COURSES]
-    told = tuple(_told(alert) for alert in alerts[-MOST_ALERTS:])
+    most = sorted(found, key=lambda each: (-counts[each[0].key], each[0].key))[:MAX_COURSES]
+    told = tuple(_told(alert) for alert in alerts[-MAX_ALERTS:])
     return BacktestSide(draft, len(alerts), told, tuple(_course(each, judged) for each, judged, _own in most))
 
 

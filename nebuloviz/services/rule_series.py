@@ -25,7 +25,7 @@ from nebuloviz.services.interfaces import RuleDraft
 from nebuloviz.services.schema_series import Sums, missing_sums, new_value_sums
 from nebuloviz.services.watching import EPOCH, rollup_table, values_to_feed
 
-MOST_SERIES = 30  # of a rule that watches each value of a dimension: the largest
+MAX_SERIES = 30  # of a rule that watches each value of a dimension: the largest
 HOURS_PER_WEEK, DAYS_PER_WEEK = 168, 7
 GRACE = timedelta(minutes=3)  # after the hour, for sales under way
 
@@ -165,7 +165,7 @@ def _sums_of(session: Session, draft: RuleDraft, metric: Metric, edges: Sequence
     if metric.slug in STREAM_FIGURES:
         return _stream_sums(session, edges)
     if metric.slug == NEW_VALUES:
-        return new_value_sums(session, draft.dimension, draft.grain, edges, MOST_SERIES)
+        return new_value_sums(session, draft.dimension, draft.grain, edges, MAX_SERIES)
     if metric.slug in SCHEMA_FIGURES:
         return missing_sums(session, metric.slug, draft.grain, edges)
     return _sums(session, draft, metric, edges)
@@ -181,7 +181,7 @@ def _sums(session: Session, draft: RuleDraft, metric: Metric, edges: Sequence[da
     if draft.dimension:
         column = table.c[draft.dimension]
         one = draft.value
-        values = [one] if one is not None else values_to_feed(session, draft.dimension, edges[-1], (), MOST_SERIES)
+        values = [one] if one is not None else values_to_feed(session, draft.dimension, edges[-1], (), MAX_SERIES)
         inside.append(column.in_(values))
     place = {edge: number for number, edge in enumerate(edges[:-1])}
     found = {value: {name: np.zeros(len(place)) for name in names} for value in values}

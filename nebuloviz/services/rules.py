@@ -20,7 +20,7 @@ from nebuloviz.i18n import gettext as _
 from nebuloviz.i18n import number, quantity
 from nebuloviz.metrics.line_figures import NEW_VALUES, SCHEMA_FIGURES, STREAM_FIGURES
 from nebuloviz.metrics.registry import METRICS
-from nebuloviz.models import LARGEST_ID, MEASURES, ROLLED_DIMENSIONS, Alert, AlertRule
+from nebuloviz.models import MAX_ID, MEASURES, ROLLED_DIMENSIONS, Alert, AlertRule
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.alert_rows import passes
 from nebuloviz.services.alert_store import resolve_all
@@ -37,9 +37,9 @@ from nebuloviz.services.rule_series import detector_of
 from nebuloviz.services.rule_words import detector_words
 from nebuloviz.services.scope import scope_filters
 
-MOST_RULES = 50
-LONGEST_NAME = 80
-_LONGEST_VALUE = 256
+MAX_RULES = 50
+MAX_NAME_LENGTH = 80
+_MAX_VALUE_LENGTH = 256
 _COUNTED = timedelta(days=30)
 
 
@@ -62,8 +62,8 @@ class DatabaseRules(RuleService):
     @require(Permission.ALERTS_MANAGE)
     def create(self, session: Session, actor: Actor, draft: RuleDraft) -> RuleView:
         draft = checked(actor, draft)
-        if (session.scalar(select(func.count()).select_from(AlertRule)) or 0) >= MOST_RULES:
-            raise Conflict(_("There are {limit} rules already; delete one first.", limit=number(MOST_RULES)))
+        if (session.scalar(select(func.count()).select_from(AlertRule)) or 0) >= MAX_RULES:
+            raise Conflict(_("There are {limit} rules already; delete one first.", limit=number(MAX_RULES)))
         row = AlertRule(made_by=actor.username, made_at=self._now(), version=1, problem="", **_columns(draft))
         session.add(row)
         session.flush()
@@ -126,8 +126,8 @@ def checked(actor: Actor, draft: RuleDraft) -> RuleDraft:
         PermissionDenied: it watches the stream, which the actor may not see.
     """
     name = draft.name.strip()
-    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
-        raise InvalidInput(_("A rule needs a name of at most {limit} characters.", limit=number(LONGEST_NAME)))
+    if not 0 < len(name) <= MAX_NAME_LENGTH or not name.isprintable():
+        raise InvalidInput(_("A rule needs a name of at most {limit} characters.", limit=number(MAX_NAME_LENGTH)))
     if draft.metric not in rule_metrics() or draft.grain not in RULE_GRAINS:
         raise InvalidInput(_("A rule cannot watch that metric."))
     if draft.metric in STREAM_FIGURES:
@@ -152,8 +152,8 @@ def _demand_value(draft: RuleDraft) -> None:
     if draft.value is None:
         return
     if not draft.dimension:
-        raise InvalidInput(_("Say of which dimension {value} is a value.", value=repr(draft.value[:_LONGEST_VALUE])))
-    if len(draft.value) > _LONGEST_VALUE or "\x00" in draft.value:
+        raise InvalidInput(_("Say of which dimension {value} is a value.", value=repr(draft.value[:_MAX_VALUE_LENGTH])))
+    if len(draft.value) > _MAX_VALUE_LENGTH or "\x00" in draft.value:
         raise InvalidInput(_("Choose at most {limit} values of those that there are.", limit=number(1)))
 
 
@@ -208,7 +208,7 @@ def _subject(row: AlertRule) -> str:
 
 def _row(session: Session, actor: Actor, rule_id: int, *, locked: bool = False) -> AlertRule:
     found = select(AlertRule).where(AlertRule.id == rule_id)
-    row = session.scalar(found.with_for_update() if locked else found) if 0 < rule_id <= LARGEST_ID else None
+    row = session.scalar(found.with_for_update() if locked else found) if 0 < rule_id <= MAX_ID else None
     if row is None or not visible(actor, draft_of(row)):
         raise NotFound(_("There is no such rule."))
     return row

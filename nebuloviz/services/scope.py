@@ -12,7 +12,7 @@ from nebuloviz.permissions import Actor, RowScope
 
 #: What rows can be confined by, in the order in which scopes are kept.
 SCOPED_DIMENSIONS = ("region", "country", "channel", "store", "category")
-_MOST_VALUES, _LONGEST_VALUE = 1_000, 256
+_MAX_VALUES, _MAX_VALUE_LENGTH = 1_000, 256
 
 
 def scope_filters(actor: Actor) -> tuple[Filter, ...]:
@@ -54,10 +54,10 @@ def checked_scope(given: Mapping[str, Iterable[str]]) -> RowScope:
             )
         if not values:
             raise InvalidInput(_("Name at least one value of {name}, or leave it out.", name=dimension))
-        if len(values) > _MOST_VALUES or not all(_is_value(value) for value in values):
-            raise InvalidInput(_("Choose at most {limit} values of those that there are.", limit=_MOST_VALUES))
+        if len(values) > _MAX_VALUES or not all(_is_value(value) for value in values):
+            raise InvalidInput(_("Choose at most {limit} values of those that there are.", limit=_MAX_VALUES))
     return tuple((dimension, chosen[dimension]) for dimension in SCOPED_DIMENSIONS if dimension in chosen)
 
 
 def _is_value(value: str) -> bool:
-    return len(value) <= _LONGEST_VALUE and all(letter.isprintable() for letter in value)
+    return len(value) <= _MAX_VALUE_LENGTH and all(letter.isprintable() for letter in value)

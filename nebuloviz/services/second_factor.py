@@ -40,8 +40,8 @@ RECOVERY_CODES = 8
 _ISSUER = "NebuloViz"
 _DRIFT_STEPS = 1  # clocks of phones are a little fast or slow
 _TICKET_LIFE = timedelta(minutes=10)
-_LONGEST_CODE = 64
-_LONGEST_TICKET = 1_000
+_MAX_CODE_LENGTH = 64
+_MAX_TICKET_LENGTH = 1_000
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that are easily mistaken for another
 _GROUPS, _GROUP_LENGTH = 6, 4  # 24 letters of 31: 118 bits
 
@@ -126,7 +126,7 @@ class DatabaseSecondFactor(SecondFactorService):
     def check(self, session: Session, user: UserView, code: str, address: str) -> None:
         key, place, gate = code_key(name_key(user.username)), address_key(address), self._auth.codes_gate
         with gate.attempt(key, place):
-            if not self._takes(session, user, code[:_LONGEST_CODE]):
+            if not self._takes(session, user, code[:_MAX_CODE_LENGTH]):
                 gate.failed(key, place)
                 self._refuse(session, user)
             gate.succeeded(key)
@@ -186,7 +186,7 @@ class DatabaseSecondFactor(SecondFactorService):
         return secret if owner == user.id else None
 
     def _secret_of(self, actor: Actor, ticket: str) -> str:
-        text = self._tickets.open(ticket[:_LONGEST_TICKET])
+        text = self._tickets.open(ticket[:_MAX_TICKET_LENGTH])
         owner, secret, until = json.loads(text) if text else (0, "", 0)
         if owner != actor.user_id or until < self._now().timestamp():
             raise InvalidInput(_("That took too long. Please begin again."))

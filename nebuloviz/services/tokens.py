@@ -13,7 +13,7 @@ import jwt
 
 from nebuloviz.errors import NotSignedIn
 from nebuloviz.i18n import gettext as _
-from nebuloviz.models import LARGEST_ID
+from nebuloviz.models import MAX_ID
 
 ISSUER = "nebuloviz"
 AUDIENCE = "nebuloviz-api"
@@ -98,7 +98,7 @@ class TokenSigner:
         if found["type"] != kind or not all(isinstance(text, str) and text.isprintable() for text in texts):
             raise ValueError("another type")
         user_id, epoch = int(found["sub"]), int(found["epoch"])
-        if not 0 < user_id <= LARGEST_ID:
+        if not 0 < user_id <= MAX_ID:
             raise ValueError("no user's id")
         viewed = int(found["viewed"]) if "viewed" in found else None
         expires_at = datetime.fromtimestamp(found["exp"], tz=UTC)

@@ -19,7 +19,7 @@ from nebuloviz.i18n import gettext as _
 _ID = re.compile(r"^[0-9a-f]{32}$")
 _LIFE = timedelta(days=1)
 _MAX_NAME = 200
-MOST_WAITING = 20
+MAX_WAITING = 20
 
 
 class Upload(NamedTuple):
@@ -31,7 +31,7 @@ class Upload(NamedTuple):
 
 
 class UploadStore:
-    """Keeps uploads of at most `max_megabytes()` in `folder` until nobody has used them for a day, `MOST_WAITING` of an owner.
+    """Keeps uploads of at most `max_megabytes()` in `folder` until nobody has used them for a day, `MAX_WAITING` of an owner.
 
     Several processes may share the folder.
     """
@@ -63,7 +63,7 @@ class UploadStore:
         _about(path).write_text(json.dumps(about), encoding="utf-8")
         self._use(path)
         waiting = [upload for upload in self._of(owner) if upload.digest not in in_use]
-        for upload in waiting[:-MOST_WAITING]:
+        for upload in waiting[:-MAX_WAITING]:
             self.remove(upload)
         return upload_id
 

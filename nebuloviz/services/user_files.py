@@ -12,8 +12,8 @@ from nebuloviz.errors import InvalidInput
 from nebuloviz.i18n import gettext as _
 from nebuloviz.services.scope import SCOPED_DIMENSIONS
 
-MOST_BYTES = 512 * 1024
-MOST_ROWS = 500
+MAX_BYTES = 512 * 1024
+MAX_ROWS = 500
 #: The columns of a file, as the template has them.
 COLUMNS = ("username", "email", "role", *SCOPED_DIMENSIONS)
 #: Between the values of a cell that confines rows.
@@ -45,8 +45,8 @@ def read_users(data: bytes) -> list[UserRow]:
     Raises:
         InvalidInput: it is too large, no text, or has columns that are none of ours. One that is misspelt would let users see all.
     """
-    if len(data) > MOST_BYTES:
-        raise InvalidInput(_("The file is too large: at most {size} KB.", size=MOST_BYTES // 1024))
+    if len(data) > MAX_BYTES:
+        raise InvalidInput(_("The file is too large: at most {size} KB.", size=MAX_BYTES // 1024))
     text = _decoded(data)
     rows = _cells(text)
     heading = next(rows, (0, []))[1]
@@ -54,8 +54,8 @@ def read_users(data: bytes) -> list[UserRow]:
     found = [_row(line, cells, columns) for line, cells in rows if any(cell.strip() for cell in cells)]
     if not found:
         raise InvalidInput(_("The file has no rows below its heading."))
-    if len(found) > MOST_ROWS:
-        raise InvalidInput(_("The file has too many rows: at most {count}.", count=MOST_ROWS))
+    if len(found) > MAX_ROWS:
+        raise InvalidInput(_("The file has too many rows: at most {count}.", count=MAX_ROWS))
     return found
 
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.errors import Conflict, NotFound
 from nebuloviz.i18n import gettext as _
-from nebuloviz.models import LARGEST_ID, User
+from nebuloviz.models import MAX_ID, User
 from nebuloviz.permissions import Actor
 from nebuloviz.services.interfaces import user_subject
 from nebuloviz.services.role_rows import granted
@@ -15,7 +15,7 @@ from nebuloviz.services.role_rows import granted
 
 def stored_user(session: Session, user_id: int) -> User:
     """The user as stored now. Raises NotFound."""
-    inside = 0 < user_id <= LARGEST_ID
+    inside = 0 < user_id <= MAX_ID
     user = session.get(User, user_id, populate_existing=True) if inside else None
     if user is None:
         raise NotFound(_("There is no such user any more."))

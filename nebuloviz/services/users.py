@@ -45,7 +45,7 @@ from nebuloviz.services.user_rows import add_user, stored_user, subject_of, twin
 from nebuloviz.services.viewing import end_views
 
 LINK_LIFE = timedelta(days=7)
-_LONGEST_TOKEN = 100
+_MAX_TOKEN_LENGTH = 100
 
 
 class DatabaseUsers(UserService):
@@ -185,7 +185,7 @@ class DatabaseUsers(UserService):
 
     def _owner(self, session: Session, token: str) -> User:
         """Whose link it is; where the database knows how, nobody else uses it until the transaction ends."""
-        wanted = PasswordLink.token_hash == hashed_token(token[:_LONGEST_TOKEN])
+        wanted = PasswordLink.token_hash == hashed_token(token[:_MAX_TOKEN_LENGTH])
         link = session.scalars(select(PasswordLink).where(wanted).with_for_update()).first()
         user = session.get(User, link.user_id) if link is not None and link.expires_at > self._now() else None
         if user is None or user.disabled:

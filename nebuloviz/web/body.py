@@ -11,7 +11,7 @@ from types import NoneType
 from typing import Any
 
 from nebuloviz.errors import MalformedRequest
-from nebuloviz.models import LARGEST_ID
+from nebuloviz.models import MAX_ID
 from nebuloviz.services import strict_json
 
 _MAX_CHANGED = 10_000
@@ -225,4 +225,4 @@ def _is_pattern_id(value: Any, pattern: Mapping[str, Any]) -> bool:
 
 
 def _may_stand(part: Any, *, number: bool) -> bool:
-    return isinstance(part, str) or (number and isinstance(part, int) and -LARGEST_ID <= part <= LARGEST_ID)
+    return isinstance(part, str) or (number and isinstance(part, int) and -MAX_ID <= part <= MAX_ID)

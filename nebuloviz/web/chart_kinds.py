@@ -38,7 +38,7 @@ from nebuloviz.web.state import PageState
 from nebuloviz.web.views import common
 from nebuloviz.web.views.grids import frame_grid
 
-MOST_COMBINATIONS = 400
+MAX_COMBINATIONS = 400
 _TABLE_HEIGHT = 520
 _SLUG = re.compile(r"[a-z][a-z_]*")
 
@@ -130,7 +130,7 @@ def additive(state: PageState) -> bool:
 def _compared_query(asked: Asking, state: PageState) -> Query:
     order = f"-{state.metric}"
     if len(state.by) == 2 and not state.over_time:
-        return asked.query(dimensions=state.by, limit=MOST_COMBINATIONS, other=additive(state), order=order)
+        return asked.query(dimensions=state.by, limit=MAX_COMBINATIONS, other=additive(state), order=order)
     if not state.by:
         return asked.query(grain="fitting")
     split = {"dimensions": state.by[:1], "limit": state.top, "other": additive(state), "order": order}

@@ -32,7 +32,7 @@ from nebuloviz.web.access import route
 from nebuloviz.web.context import act, ask, current_user, installation, services
 from nebuloviz.web.reading import asking
 from nebuloviz.web.state import DEFAULT_TOP, TOPS, PageState
-from nebuloviz.web.views.common import MOST_LINES
+from nebuloviz.web.views.common import MAX_LINES
 from nebuloviz.web.views.grids import NEWEST_FIRST
 from nebuloviz.web.views.sheets import BESIDE, as_told, in_order
 
@@ -69,13 +69,13 @@ def install_files(server: Flask) -> None:
     def export_lines(kind: str) -> Response:
         """The sale lines behind the query in the URL's parameters, newest first or as `sort` says.
 
-        The name of a file that holds but the first `MOST_LINES` says so.
+        The name of a file that holds but the first `MAX_LINES` says so.
         """
         query, order = _query(), request.args.get("sort") or NEWEST_FIRST
-        lines = list(islice(_sale_lines(query, order), MOST_LINES + 1))
+        lines = list(islice(_sale_lines(query, order), MAX_LINES + 1))
         name = file_name(query, kind, name_of_lines(len(lines), order))
         told = query.to_params() | {"sort": [order]}
-        return _exported(kind, lambda: sheet_of_lines(lines[:MOST_LINES], query.zone), name, told)
+        return _exported(kind, lambda: sheet_of_lines(lines[:MAX_LINES], query.zone), name, told)
 
     @route(server, "/export/audit", Permission.AUDIT_READ)
     def export_audit() -> Response:
@@ -96,7 +96,7 @@ def install_files(server: Flask) -> None:
 def name_of_lines(count: int, order: str = NEWEST_FIRST) -> str:
     """How the name of a file with so many sale lines begins: somebody who has only the file must see that it is not all."""
     which = "newest" if order == NEWEST_FIRST else "first"
-    return "sale-lines" if count <= MOST_LINES else f"sale-lines-{which}-{MOST_LINES}"
+    return "sale-lines" if count <= MAX_LINES else f"sale-lines-{which}-{MAX_LINES}"
 
 
 def _query() -> Query:

@@ -59,7 +59,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _ROUTER = "router"  # the access of Dash's own page callback: decided by the page that it is asked for
 _PAGE_OUTPUT = Output("_pages_content", "children")
 _PAGE_STORE = Output("_pages_store", "data")
-_LONGEST_ADDRESS = 64_000
+_MAX_ADDRESS_LENGTH = 64_000
 
 _log = logging.getLogger(__name__)
 
@@ -200,7 +200,7 @@ def _authorize_router(asked: Mapping[str, Any]) -> None:
     path = given.get("pathname")
     if not isinstance(path, str) or not path.startswith("/"):
         raise MalformedRequest("The path must be text that begins with a slash.")
-    if len(path) + len(given.get("search") or "") > _LONGEST_ADDRESS:
+    if len(path) + len(given.get("search") or "") > _MAX_ADDRESS_LENGTH:
         raise MalformedRequest("The path is too long.")
     page, variables = find_page(path)
     if page is None and not _drawable(path):

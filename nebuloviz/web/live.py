@@ -20,7 +20,7 @@ Ask = Callable[[], Stamp]
 #: Python computes one thing at a time: more of them at once would only make small questions wait, and take memory. Two that are
 #: drawn ahead leave no time unused while the database is asked, and one more is drawn for whoever cannot wait.
 _AHEAD_AT_ONCE, _AT_ONCE = 2, 3
-_LEAST_SECONDS, _MOST_SECONDS = 1.0, 15.0
+_MIN_SECONDS, _MAX_SECONDS = 1.0, 15.0
 #: Of a thread's time, for views that are drawn again because of news.
 _SHARE = 2 / 3
 #: Of each thread's time, for what is drawn ahead of one piece of news; what is not, is drawn for the first who looks at it.
@@ -29,7 +29,7 @@ _AHEAD_SECONDS = 3.0
 _OLD_SECONDS = 30.0
 #: Who looks at a view looks again with each piece of news: where more have passed, it is closed.
 _OPEN_NEWS = 4
-_MOST_OPEN = 200
+_MAX_OPEN = 200
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class LiveViews:
         self._due: set[Hashable] = set()  # the views that are still to be drawn as of what is told
         self._heard: set[Hashable] = set()  # the readers who know what is told, while there are such views
         self._asked_at: float | None = None
-        self.seconds = _LEAST_SECONDS
+        self.seconds = _MIN_SECONDS
 
     def news(self, reader: Hashable, ask: Ask) -> Stamp:
         """The stamp as `reader` knows it. From time to time `ask` is asked for another; it is told to those whose views are drawn.
@@ -96,8 +96,8 @@ class LiveViews:
             readers = known.readers if known else {}
             readers[reader] = self._number
             self._views[key] = _View(draw, copy_context(), readers)
-            if len(self._views) > _MOST_OPEN:
-                self._views = dict([*self._views.items()][-_MOST_OPEN // 2 :])
+            if len(self._views) > _MAX_OPEN:
+                self._views = dict([*self._views.items()][-_MAX_OPEN // 2 :])
         return draw(self.news(reader, ask))
 
     def leave(self, reader: Hashable) -> None:
@@ -174,7 +174,7 @@ class LiveViews:
 
     def _tell(self, stamp: Stamp, asked_at: float) -> None:
         """How much was drawn since the last news says how long this should hold; shorter only by little."""
-        fitting = min(max(_LEAST_SECONDS, self._drawn_seconds / _SHARE), _MOST_SECONDS)
+        fitting = min(max(_MIN_SECONDS, self._drawn_seconds / _SHARE), _MAX_SECONDS)
         self.seconds = max(fitting, self.seconds - 1)
         self._drawn_seconds = 0.0
         self._told, self._asked_at = stamp, asked_at

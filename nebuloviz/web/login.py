@@ -23,7 +23,7 @@ from nebuloviz.web.guard import find_page
 from nebuloviz.web.hooks import LANGUAGE_PARAMETER
 from nebuloviz.web.logo import logo_address
 
-_LONGEST_TARGET = 2_000
+_MAX_TARGET_LENGTH = 2_000
 _TICKET = "second_step"  # in the signed cookie, between the two steps of signing in
 
 
@@ -180,7 +180,13 @@ def safe_target(given: str | None) -> str:
     >>> safe_target("/alerts?state=open"), safe_target("//evil.example"), safe_target("https://evil.example")
     ('/alerts?state=open', '/', '/')
     """
-    if not given or len(given) > _LONGEST_TARGET or not given.isprintable() or "\\" in given or given.startswith("//"):
+    if (
+        not given
+        or len(given) > _MAX_TARGET_LENGTH
+        or not given.isprintable()
+        or "\\" in given
+        or given.startswith("//")
+    ):
         return "/"
     try:
         parts = urlsplit(given)

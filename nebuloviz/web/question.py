@@ -58,7 +58,7 @@ BY_WORDS: dict[Grain, object] = {
 #: So many buckets a forecast shows, that of now included.
 AHEAD: dict[Grain, int] = {"day": 15, "week": 13, "month": 4, "quarter": 2}
 #: A chart with more points than this is neither readable nor quick.
-MOST_POINTS = 1_500
+MAX_POINTS = 1_500
 
 
 def zone_of_state(state: PageState) -> ZoneInfo:
@@ -96,7 +96,7 @@ def _first_day(preset: str, today: date, first: date) -> date:
 def grains_for(start: datetime, end: datetime) -> tuple[Grain, ...]:
     """The grains of which [start, end) holds at least one bucket and not too many, finest first."""
     length = end - start
-    fits = tuple(grain for grain, size in SHORTEST.items() if size <= length and length / size <= MOST_POINTS)
+    fits = tuple(grain for grain, size in SHORTEST.items() if size <= length and length / size <= MAX_POINTS)
     return fits or (automatic_grain(start, end),)
 
 

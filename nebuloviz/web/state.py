@@ -37,10 +37,10 @@ PRESETS = ("today", "yesterday", "7d", "28d", "90d", "week", "month", "quarter",
 DEFAULT_PRESET = "28d"
 TOPS = (5, 10, 20, 50)
 DEFAULT_TOP = 10
-MOST_PARAMETERS = 2_000
+MAX_PARAMETERS = 2_000
 #: The names in a URL of what goes along to another page, besides the filters (`PageState.carried`).
 CARRIED_PARAMS = ("range", "from", "to", "vs", "tz")
-_LONGEST_SEARCH = 100
+_MAX_SEARCH_LENGTH = 100
 _NONE = "none"
 _CHART = re.compile(r"[a-z][a-z_]{0,39}")
 
@@ -152,7 +152,7 @@ class PageState:
             zone=_zone_name(one.get("tz", "")),
             alert_states=_alert_states(params.get("state", ())),
             severities=cast("tuple[Severity, ...]", _in_order(params.get("severity", ()), SEVERITIES)),
-            search=one.get("q", "")[:_LONGEST_SEARCH].replace("\x00", ""),
+            search=one.get("q", "")[:_MAX_SEARCH_LENGTH].replace("\x00", ""),
         )
 
     def values_of(self, slug: str, op: FilterOperator = "in") -> tuple[str, ...]:
@@ -208,7 +208,7 @@ def _merged(filters: Iterable[Filter]) -> tuple[Filter, ...]:
 
 def _parsed(search: str) -> Mapping[str, list[str]]:
     try:
-        return parse_qs(search.removeprefix("?"), keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
+        return parse_qs(search.removeprefix("?"), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
     except ValueError:  # more parameters than any page writes
         return {}
 

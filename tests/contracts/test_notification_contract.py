@@ -12,7 +12,7 @@ from nebuloviz.errors import Conflict, InvalidInput, NotFound, NotSent, Permissi
 from nebuloviz.models import NotificationChannel, NotificationMessage, User
 from nebuloviz.permissions import ROLES, SYSTEM, Actor, Permission
 from nebuloviz.services.interfaces import ChannelDraft, Hook, Mail, NotificationRule, NotificationService
-from nebuloviz.services.notifications import MOST_CHANNELS
+from nebuloviz.services.notifications import MAX_CHANNELS
 from tests.contracts.people import audit_from_now_on
 from tests.services.newsroom import Newsroom, newsroom
 
@@ -99,7 +99,7 @@ class TestOwnChannels:
             room.channel(anna)
 
     def test_have_a_limit(self, room: Newsroom, anna: Actor) -> None:
-        for _number in range(MOST_CHANNELS):
+        for _number in range(MAX_CHANNELS):
             room.channel(anna)
         with pytest.raises(Conflict):
             room.channel(anna)

@@ -12,7 +12,7 @@ from nebuloviz.permissions import ROLES, SYSTEM, Permission
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.interfaces import RoleDraft, RoleService, RoleView, UserDraft
-from nebuloviz.services.roles import MOST_ROLES, DatabaseRoles
+from nebuloviz.services.roles import MAX_ROLES, DatabaseRoles
 from nebuloviz.services.users import DatabaseUsers
 from nebuloviz.settings import load
 
@@ -131,7 +131,7 @@ class TestCreating:
 
     def test_ends_somewhere(self, roles: RoleService, database: Database) -> None:
         with database.transaction() as session:
-            for number in range(MOST_ROLES):
+            for number in range(MAX_ROLES):
                 roles.create(session, SYSTEM, RoleDraft(f"Role {number}", []))
         with pytest.raises(Conflict, match="delete one first"):
             create(roles, database, CARETAKER)

@@ -14,7 +14,7 @@ from nebuloviz.models import AlertRule, AuditEntry
 from nebuloviz.permissions import ROLES, Actor
 from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.interfaces import RuleDraft, RuleService, RuleView
-from nebuloviz.services.rules import MOST_RULES, DatabaseRules
+from nebuloviz.services.rules import MAX_RULES, DatabaseRules
 from tests.contracts.people import Clock, audit_from_now_on
 
 ANNA = Actor(1, "anna", "analyst", ROLES["analyst"])
@@ -111,7 +111,7 @@ class TestARule:
             service.change(session, blind, other.id, 1, draft)  # into one of them
 
     def test_is_one_of_so_many(self, database: Database, service: RuleService) -> None:
-        for place in range(MOST_RULES):
+        for place in range(MAX_RULES):
             create(database, service, replace(DRAFT, name=f"{place}"))
         with pytest.raises(Conflict):
             create(database, service)

@@ -21,7 +21,7 @@ from tests.servers.required import needs_servers
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "Dockerfile"
 USER = 10001
-MOST_MEGABYTES = 1250  # as the file system counts them: packages 900, Debian and Python 200
+MAX_MEGABYTES = 1250  # as the file system counts them: packages 900, Debian and Python 200
 FORBIDDEN = ("gcc", "cc", "g++", "c++", "make", "ld", "pip", "pip3", "git", "curl", "wget")
 WRITABLE = ("/data", "/tmp", "/dev", "/proc", "/run/lock", "/var/tmp")
 
@@ -96,7 +96,7 @@ class TestTheImage:
 
     def test_is_no_larger_than_it_must_be(self, image: Image) -> None:
         kilobytes = sum(int(_output("du", "-sk", str(layer)).split()[0]) for layer in image.layers)
-        assert kilobytes / 1000 < MOST_MEGABYTES
+        assert kilobytes / 1000 < MAX_MEGABYTES
 
     def test_has_nothing_that_its_user_could_change(self, image: Image) -> None:
         found = []

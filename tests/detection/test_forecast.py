@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nebuloviz.detection.forecast import LEAST_DAYS, LEVELS, Planned, outlooks
+from nebuloviz.detection.forecast import LEVELS, MIN_DAYS, Planned, outlooks
 
 WEEK = np.array([10.0, 10.0, 10.0, 12.0, 16.0, 20.0, 8.0])
 DAYS = [(ahead, ahead + 1) for ahead in range(14)]
@@ -37,7 +37,7 @@ def test_nothing_is_expected_of_a_day_on_which_nothing_is_ever_sold() -> None:
 
 @pytest.mark.parametrize(
     "days",
-    [np.tile(WEEK, 20)[: LEAST_DAYS - 1], np.concatenate([np.tile(WEEK, 20), np.zeros(42)])],
+    [np.tile(WEEK, 20)[: MIN_DAYS - 1], np.concatenate([np.tile(WEEK, 20), np.zeros(42)])],
     ids=["too few days", "nothing sold lately"],
 )
 def test_nothing_is_said_where_nothing_is_known(days: np.ndarray) -> None:

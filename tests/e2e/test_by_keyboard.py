@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(400)
 
 Visit = Callable[..., Page]
 LONG_MS = 150_000  # for what a process of its own works out, or a chart that is drawn for the first time
-MOST_STOPS = 80  # of Tab on one page; more would be a trap
+MAX_STOPS = 80  # of Tab on one page; more would be a trap
 
 pytestmark = pytest.mark.thorough  # what each page is by keyboard is in test_journeys
 
@@ -25,7 +25,7 @@ def tab_to(page: Page, wanted: Locator, *, key: str = "Tab") -> None:
     """Press Tab until `wanted` has the focus, which by the keyboard alone is the only way there."""
     expect(wanted).to_be_visible()
     handle = wanted.element_handle()
-    for _stop in range(MOST_STOPS):
+    for _stop in range(MAX_STOPS):
         page.keyboard.press(key)
         if handle.evaluate("element => element === document.activeElement"):
             return

@@ -11,7 +11,7 @@ import pytest
 from nebuloviz.db import Database
 from nebuloviz.ingest.sample_data import REPEAT_SECONDS, SampleFile, data_folder
 from nebuloviz.ingest.sample_plan import HISTORY, HISTORY_END, LIVE, WEEK_SECONDS, plan_at, settled_plan
-from nebuloviz.ingest.sample_schedule import LONGEST_SILENCE_SECONDS, arrivals
+from nebuloviz.ingest.sample_schedule import MAX_SILENCE_SECONDS, arrivals
 from nebuloviz.ingest.sample_stream import PASS_OFFSETS, SampleStream
 
 NOW = datetime(2026, 11, 22, 11, 30, tzinfo=UTC)
@@ -73,7 +73,7 @@ class TestSchedule:
     def test_a_shop_with_few_lines(self) -> None:
         seconds = np.array([0, 0, 0, 0, 600, 600], np.int64)
         moments = arrivals(seconds, np.array([1, 1, 1, 1, 2, 2]), np.array([5, 1, 2, 9, 1, 1]))
-        assert sorted(moments.tolist()) == [0, 0, LONGEST_SILENCE_SECONDS, 2 * LONGEST_SILENCE_SECONDS, 600, 600]
+        assert sorted(moments.tolist()) == [0, 0, MAX_SILENCE_SECONDS, 2 * MAX_SILENCE_SECONDS, 600, 600]
 
     def test_nothing(self) -> None:
         assert not len(arrivals(np.array([], np.int64), np.array([], np.int64), np.array([], np.int64)))

@@ -18,7 +18,7 @@ import pytest
 
 from nebuloviz.errors import InvalidInput, NotSent
 from nebuloviz.services.interfaces import Hook
-from nebuloviz.services.outgoing import LONGEST_ANSWER, SIGNATURE_HEADER, Outgoing, is_public, target_of
+from nebuloviz.services.outgoing import MAX_ANSWER_BYTES, SIGNATURE_HEADER, Outgoing, is_public, target_of
 from tests.receivers import Hooked, hook
 from tests.security.conftest import Target
 
@@ -261,7 +261,7 @@ def answering(start: bytes, part: bytes) -> Iterator[str]:
 
         def serve() -> None:
             with contextlib.suppress(OSError), server.accept()[0] as client:
-                client.recv(LONGEST_ANSWER)
+                client.recv(MAX_ANSWER_BYTES)
                 client.sendall(start)
                 while not _gone(client, 0.0 if len(part) > 1 else 0.02):
                     client.sendall(part)

@@ -21,7 +21,7 @@ from nebuloviz.observability import JsonFormatter
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services import alert_store
 from nebuloviz.services.course import course_of
-from nebuloviz.services.delivery import FIRST_PAUSE, MOST_ATTEMPTS
+from nebuloviz.services.delivery import FIRST_PAUSE, MAX_ATTEMPTS
 from nebuloviz.services.interfaces import ChannelDraft, NotificationRule
 from tests.figures import Growth
 from tests.receivers import Hooked, Mailbox, hook, mailbox
@@ -361,11 +361,11 @@ class TestTrouble:
     def test_ends_some_time(self, room: Newsroom, program: Hooked) -> None:
         room.channel(room.user("anna"), "webhook", target=program.url)
         room.alert()
-        program.answers += [(500, {})] * MOST_ATTEMPTS
-        for _attempt in range(MOST_ATTEMPTS):
+        program.answers += [(500, {})] * MAX_ATTEMPTS
+        for _attempt in range(MAX_ATTEMPTS):
             room.deliver()
             room.pass_(hours=1)
-        assert (room.messages()[0].state, len(program.requests)) == ("failed", MOST_ATTEMPTS)
+        assert (room.messages()[0].state, len(program.requests)) == ("failed", MAX_ATTEMPTS)
 
     def test_of_a_mail_server_waits_for_it(self, room: Newsroom, box: Mailbox) -> None:
         room.channel(room.user("anna"))

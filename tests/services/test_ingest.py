@@ -242,7 +242,7 @@ class TestImports:
         upload = service.store_upload("shop.csv", [SHOP])
         with database.session() as session:
             with monkeypatch.context() as patched:
-                patched.setattr(ingest, "MOST_IMPORTS", 0)
+                patched.setattr(ingest, "MAX_IMPORTS", 0)
                 with pytest.raises(Conflict):
                     service.start_import(session, SYSTEM, upload, {})
             service.start_import(session, SYSTEM, upload, {})

@@ -25,7 +25,7 @@ from nebuloviz.services.insight_texts import (
     usual_text,
 )
 from nebuloviz.services.interfaces import Digest, Insight, SegmentPart
-from nebuloviz.services.outgoing import LONGEST_ANSWER, Outgoing
+from nebuloviz.services.outgoing import MAX_ANSWER_BYTES, Outgoing
 from nebuloviz.services.rewording import Rewording, rewording
 from nebuloviz.settings import SUPPORTED_LANGUAGES, load
 from tests.receivers import Hooked, hook
@@ -165,7 +165,7 @@ def test_a_slow_huge_or_failing_endpoint_is_not_waited_for_again_at_once(server:
     ended = threading.Event()
     cases: dict[str, Any] = {
         "slow": lambda: slow(ended),
-        "huge": lambda: [b" " * LONGEST_ANSWER, answer(GOOD)],
+        "huge": lambda: [b" " * MAX_ANSWER_BYTES, answer(GOOD)],
     }
     for content in cases.values():
         server.content = content

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nebuloviz.errors import NotFound, PayloadTooLarge
-from nebuloviz.services.uploads import MOST_WAITING, UploadStore
+from nebuloviz.services.uploads import MAX_WAITING, UploadStore
 
 
 def store(folder: Path, later: timedelta = timedelta(0)) -> UploadStore:
@@ -37,7 +37,7 @@ def test_no_other_file_can_be_reached(tmp_path: Path, upload_id: str) -> None:
 def test_of_one_owner_so_many_wait_and_the_least_recently_used_gives_way(tmp_path: Path) -> None:
     uploads = store(tmp_path)
     other = uploads.store("other.csv", [b"other"], 2)
-    ids = [uploads.store(f"{number}.csv", [b"%d" % number], 1) for number in range(MOST_WAITING)]
+    ids = [uploads.store(f"{number}.csv", [b"%d" % number], 1) for number in range(MAX_WAITING)]
     importing = uploads.get(ids[1]).digest
     for upload_id in (ids[0], *ids[2:]):
         uploads.get(upload_id)

@@ -5,7 +5,7 @@ import codecs
 import pytest
 
 from nebuloviz.errors import InvalidInput
-from nebuloviz.services.user_files import MOST_BYTES, MOST_ROWS, UserRow, read_users, template
+from nebuloviz.services.user_files import MAX_BYTES, MAX_ROWS, UserRow, read_users, template
 
 HEAD = "username,role\n"
 
@@ -49,11 +49,11 @@ class TestReading:
         assert good.problem == ""
 
     def test_ends_at_its_limits(self) -> None:
-        assert len(read_users((HEAD + "a,viewer\n" * MOST_ROWS).encode())) == MOST_ROWS
+        assert len(read_users((HEAD + "a,viewer\n" * MAX_ROWS).encode())) == MAX_ROWS
         with pytest.raises(InvalidInput, match="too many rows"):
-            read_users((HEAD + "a,viewer\n" * (MOST_ROWS + 1)).encode())
+            read_users((HEAD + "a,viewer\n" * (MAX_ROWS + 1)).encode())
         with pytest.raises(InvalidInput, match="too large"):
-            read_users(HEAD.encode() + b"x" * MOST_BYTES)
+            read_users(HEAD.encode() + b"x" * MAX_BYTES)
 
 
 @pytest.mark.parametrize(

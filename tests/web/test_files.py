@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nebuloviz.permissions import ROLES, Permission
-from nebuloviz.services.uploads import MOST_WAITING
+from nebuloviz.services.uploads import MAX_WAITING
 from nebuloviz.web.files import name_of_lines
 from tests.program import PASSWORD, Program
 
@@ -47,10 +47,10 @@ class TestUploads:
             program.sign_in(client, "piler", PASSWORD)
             ids = [
                 client.post("/uploads?name=a.csv", content=b"a\n%d\n" % number, headers=headers).json()["upload_id"]
-                for number in range(MOST_WAITING + 2)
+                for number in range(MAX_WAITING + 2)
             ]
         kept = [(program_data(program) / "uploads" / upload_id).exists() for upload_id in [others, *ids]]
-        assert kept == [True, False, False] + [True] * MOST_WAITING
+        assert kept == [True, False, False] + [True] * MAX_WAITING
 
     @pytest.mark.parametrize(
         "name",

@@ -32,14 +32,14 @@ from nebuloviz.api.schemas.alerts import (
 )
 from nebuloviz.api.schemas.base import Cursor, Moment, Slug, moment_from, moment_of
 from nebuloviz.api.versions import IfMatch, show_version
-from nebuloviz.models import LARGEST_ID
+from nebuloviz.models import MAX_ID
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import AlertFilter, AlertVerdict, AlertView, IncidentView, TaughtView
 
 router = APIRouter(prefix="/alerts", tags=["alerts"], route_class=StrictRoute)
 Reader = Annotated[Asker, Depends(needs(Permission.ALERTS_READ))]
 Manager = Annotated[Asker, Depends(needs(Permission.ALERTS_MANAGE))]
-AlertId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+AlertId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
 def which_alerts(

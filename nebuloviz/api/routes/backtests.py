@@ -21,13 +21,13 @@ from nebuloviz.api.schemas.backtests import (
 from nebuloviz.api.schemas.base import moment_from
 from nebuloviz.errors import NotFound
 from nebuloviz.i18n import _
-from nebuloviz.models import LARGEST_ID
+from nebuloviz.models import MAX_ID
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import BacktestSide, BacktestView, WouldBeAlert
 
 router = APIRouter(prefix="/backtests", tags=["alerts"], route_class=StrictRoute)
 Manager = Annotated[Asker, Depends(needs(Permission.ALERTS_MANAGE))]
-BacktestId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+BacktestId = Annotated[int, Path(ge=1, le=MAX_ID)]
 Courses = Annotated[
     bool, Parameter(default_factory=bool, description="Tell the courses of the series with the most alerts, too.")
 ]

@@ -26,7 +26,7 @@ from nebuloviz.api.versions import IfMatch, show_version
 from nebuloviz.detection.opening import OpeningHours
 from nebuloviz.errors import InvalidInput
 from nebuloviz.i18n import gettext as _
-from nebuloviz.models import LARGEST_ID
+from nebuloviz.models import MAX_ID
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import CalendarDraft, CalendarEntryView
 from nebuloviz.services.notification_rules import DAY_MINUTES, clock_of, minutes_of
@@ -34,7 +34,7 @@ from nebuloviz.services.notification_rules import DAY_MINUTES, clock_of, minutes
 router = APIRouter(prefix="/calendar", tags=["calendar"], route_class=StrictRoute)
 Reader = Annotated[Asker, Depends(needs(Permission.ALERTS_READ))]
 Manager = Annotated[Asker, Depends(needs(Permission.ALERTS_MANAGE))]
-EntryId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+EntryId = Annotated[int, Path(ge=1, le=MAX_ID)]
 _MIDNIGHT = "24:00"
 
 

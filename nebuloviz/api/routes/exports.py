@@ -29,7 +29,7 @@ from nebuloviz.services.audit_files import every_entry, filters_told
 from nebuloviz.services.export import FORMATS, Sheet, file_name, sheet_of_frame, sheet_of_lines
 from nebuloviz.services.interfaces import AuditAction, DataService, SaleLine
 
-MOST_LINES = 1_000_000  # a sheet of a workbook has little room for more
+MAX_LINES = 1_000_000  # a sheet of a workbook has little room for more
 _LINES_AT_ONCE = 1_000
 _PIECE_BYTES = 256 * 1024
 
@@ -132,7 +132,7 @@ def _figures(data: DataService, query: Query, session: Session, actor: Actor) ->
 
 
 def _lines(data: DataService, query: Query, session: Session, actor: Actor) -> Sheet:
-    return sheet_of_lines(islice(_all_lines(data, query, session, actor), MOST_LINES), query.zone)
+    return sheet_of_lines(islice(_all_lines(data, query, session, actor), MAX_LINES), query.zone)
 
 
 def _all_lines(data: DataService, query: Query, session: Session, actor: Actor) -> Iterator[SaleLine]:

@@ -24,7 +24,7 @@ from nebuloviz.api.schemas.imports import (
 )
 from nebuloviz.errors import UnsupportedMediaType
 from nebuloviz.i18n import _
-from nebuloviz.models import LARGEST_ID
+from nebuloviz.models import MAX_ID
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import ImportView
 
@@ -86,7 +86,7 @@ async def imports(
 
 
 @router.get("/imports/{import_id}", summary="One import, and how far it is")
-async def import_of(asker: Reader, import_id: Annotated[int, Path(ge=1, le=LARGEST_ID)]) -> ImportItem:
+async def import_of(asker: Reader, import_id: Annotated[int, Path(ge=1, le=MAX_ID)]) -> ImportItem:
     return ImportItem.model_validate(await asker.ask(asker.services.ingest.import_of, import_id))
 
 

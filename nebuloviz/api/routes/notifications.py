@@ -21,14 +21,14 @@ from nebuloviz.api.schemas.notifications import (
     Rule,
 )
 from nebuloviz.api.versions import IfMatch, show_version
-from nebuloviz.models import LARGEST_ID
+from nebuloviz.models import MAX_ID
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import ChannelDraft, ChannelView, NotificationRule
 from nebuloviz.services.notification_rules import clock_of, minutes_of
 
 router = APIRouter(prefix="/notifications", tags=["notifications"], route_class=StrictRoute)
 Reader = Annotated[Asker, Depends(needs(Permission.ALERTS_READ))]
-ChannelId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+ChannelId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
 @router.get("/channels", summary="Your channels")

@@ -20,7 +20,7 @@ from nebuloviz.api.schemas.rules import (
 )
 from nebuloviz.api.versions import IfMatch, show_version
 from nebuloviz.detection.registry import series_detectors
-from nebuloviz.models import LARGEST_ID
+from nebuloviz.models import MAX_ID
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import RuleDraft, RuleView
 from nebuloviz.services.rule_words import detector_words
@@ -29,7 +29,7 @@ from nebuloviz.services.rules import rule_metrics
 router = APIRouter(prefix="/rules", tags=["alerts"], route_class=StrictRoute)
 Reader = Annotated[Asker, Depends(needs(Permission.ALERTS_READ))]
 Manager = Annotated[Asker, Depends(needs(Permission.ALERTS_MANAGE))]
-RuleId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+RuleId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
 @router.get("", summary="Rules of one's own")

@@ -23,7 +23,7 @@ from nebuloviz.i18n import _
 from nebuloviz.metrics.query import Query
 from nebuloviz.permissions import Actor, Permission
 from nebuloviz.services import strict_json
-from nebuloviz.services.interfaces import MOST_POSTED, IngestService, PostResult
+from nebuloviz.services.interfaces import MAX_POSTED, IngestService, PostResult
 
 router = APIRouter(prefix="/sales", tags=["sales"], route_class=StrictRoute)
 Reader = Annotated[Asker, Depends(needs(Permission.SALES_READ))]
@@ -131,14 +131,14 @@ def _readable(read: Callable[[IO[bytes]], Iterator[bytes]], file: IO[bytes]) -> 
 def _json_lines(file: IO[bytes]) -> Iterator[bytes]:
     lines = filter(None, map(bytes.strip, file))
     for count, line in enumerate(lines):
-        if count == MOST_POSTED:
+        if count == MAX_POSTED:
             raise _too_many()
         yield line
 
 
 def _json_items(file: IO[bytes]) -> Iterator[bytes]:
     try:
-        yield from strict_json.items_of(file, MOST_POSTED)
+        yield from strict_json.items_of(file, MAX_POSTED)
     except strict_json.NotStrictJson:
         raise MalformedRequest(_("The body is not valid JSON.")) from None
     except strict_json.TooManyItems:
@@ -146,7 +146,7 @@ def _json_items(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _too_many() -> PayloadTooLarge:
-    return PayloadTooLarge(_("At most {limit} sales can be sent at once.", limit=f"{MOST_POSTED:,}"))
+    return PayloadTooLarge(_("At most {limit} sales can be sent at once.", limit=f"{MAX_POSTED:,}"))
 
 
 def _answer(result: PostResult) -> bytes:

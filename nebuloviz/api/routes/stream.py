@@ -25,7 +25,7 @@ from nebuloviz.api.schemas.stream import (
 )
 from nebuloviz.errors import InvalidInput
 from nebuloviz.i18n import _
-from nebuloviz.models import LARGEST_ID
+from nebuloviz.models import MAX_ID
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import DeadLetterView
 
@@ -66,7 +66,7 @@ async def dead_letters(
 
 
 @router.get("/dead-letters/{letter_id}", summary="One rejected record")
-async def dead_letter(asker: Reader, letter_id: Annotated[int, Path(ge=1, le=LARGEST_ID)]) -> DeadLetterItem:
+async def dead_letter(asker: Reader, letter_id: Annotated[int, Path(ge=1, le=MAX_ID)]) -> DeadLetterItem:
     return _letter(await asker.ask(asker.services.ingest.dead_letter, letter_id))
 
 

@@ -13,7 +13,7 @@ from nebuloviz.api.schemas.base import Cursor, part_of
 from nebuloviz.api.schemas.tokens import MadeToken, NewToken, TokenItem, TokenList
 from nebuloviz.errors import InvalidInput
 from nebuloviz.i18n import _
-from nebuloviz.models import LARGEST_ID
+from nebuloviz.models import MAX_ID
 from nebuloviz.permissions import Permission
 
 router = APIRouter(prefix="/tokens", tags=["sign in"], route_class=StrictRoute)
@@ -36,7 +36,7 @@ async def create_token(asker: InPerson, body: NewToken) -> MadeToken:
 
 
 @router.delete("/{token_id}", summary="End a token at once", status_code=204)
-async def revoke_token(asker: InPerson, token_id: Annotated[int, Path(ge=1, le=LARGEST_ID)]) -> None:
+async def revoke_token(asker: InPerson, token_id: Annotated[int, Path(ge=1, le=MAX_ID)]) -> None:
     await asker.act(asker.services.api_tokens.revoke, token_id)
 
 

@@ -36,7 +36,7 @@ from nebuloviz.services.interfaces import (
     UserState,
 )
 from nebuloviz.services.password_mails import mail_password_link
-from nebuloviz.services.user_files import BETWEEN_VALUES, COLUMNS, MOST_BYTES, MOST_ROWS, template
+from nebuloviz.services.user_files import BETWEEN_VALUES, COLUMNS, MAX_BYTES, MAX_ROWS, template
 
 router = APIRouter(prefix="/users", tags=["users"], route_class=StrictRoute)
 Manager = Annotated[Asker, Depends(needs(Permission.USERS_MANAGE))]
@@ -44,7 +44,7 @@ _CSV: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": f"A heading and a row a user, of the columns {', '.join(COLUMNS)}; `username` and `role` (slug or name) are "
-        f"required, `{BETWEEN_VALUES}` stands between several values. At most {MOST_ROWS} rows, gzip allowed.",
+        f"required, `{BETWEEN_VALUES}` stands between several values. At most {MAX_ROWS} rows, gzip allowed.",
         "content": {"text/csv": {"schema": {"type": "string"}, "example": template()}},
     }
 }
@@ -80,7 +80,7 @@ async def import_users(
     """A row with a problem is told of, and harms no other one. The links are told only here."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "text/csv":
         raise UnsupportedMediaType(_("Send the file as text/csv."))
-    data = await read_body(request, MOST_BYTES)
+    data = await read_body(request, MAX_BYTES)
     imports = asker.services.user_imports
     rows = await (asker.ask(imports.preview, data) if dry_run else asker.act(imports.run, data))
     refused = sum(bool(row.problem) for row in rows)

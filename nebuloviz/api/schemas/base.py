@@ -15,7 +15,7 @@ from nebuloviz.services.paging import last_id
 
 _T = TypeVar("_T")
 
-MOST_COLUMNS = 20
+MAX_COLUMNS = 20
 
 
 def _without_nul(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from nebuloviz.api.schemas.base import MOST_COLUMNS, Incoming, Moment, Outgoing, Slug, Text
+from nebuloviz.api.schemas.base import MAX_COLUMNS, Incoming, Moment, Outgoing, Slug, Text
 from nebuloviz.metrics.query import MAX_FILTER_VALUES, MAX_LIMIT, Comparison, FilterOperator, Grain
 
 WEEK_START = "0 = Monday ... 6 = Sunday. Left out, it is the user's own."
@@ -47,15 +47,15 @@ class FilterBody(Incoming):
 
 
 class QueryBody(Incoming):
-    metrics: Annotated[list[Slug], Field(min_length=1, max_length=MOST_COLUMNS)]
-    dimensions: Annotated[list[Slug], Field(default_factory=list, max_length=MOST_COLUMNS)]
+    metrics: Annotated[list[Slug], Field(min_length=1, max_length=MAX_COLUMNS)]
+    dimensions: Annotated[list[Slug], Field(default_factory=list, max_length=MAX_COLUMNS)]
     grain: Grain | None = None
     start: Moment
     end: Moment
     time_zone: Annotated[
         str | None, Field(max_length=64, description="Whose days they are. Left out, it is the user's own.")
     ] = None
-    filters: Annotated[list[FilterBody], Field(default_factory=list, max_length=MOST_COLUMNS)]
+    filters: Annotated[list[FilterBody], Field(default_factory=list, max_length=MAX_COLUMNS)]
     order: Annotated[
         str | None,
         Field(max_length=65, description="A metric, a dimension or `bucket`; with `-` in front for descending."),

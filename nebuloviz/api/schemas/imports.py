@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nebuloviz.api.schemas.base import MOST_COLUMNS, Incoming, Outgoing, Text
+from nebuloviz.api.schemas.base import MAX_COLUMNS, Incoming, Outgoing, Text
 
 ZONE_WORDS = "IANA name of the zone of moments without one; '' for the installation's."
 ORDER_WORDS = "Whether day or month comes first in dates such as 3/4/2026; '' for what the file speaks for."
@@ -35,7 +35,7 @@ class UploadAnswer(Outgoing):
 class ImportOfUpload(Incoming):
     mapping: Annotated[
         dict[Annotated[str, Field(max_length=64)], Text],
-        Field(max_length=MOST_COLUMNS, default_factory=dict, description="Field -> column; '' for none."),
+        Field(max_length=MAX_COLUMNS, default_factory=dict, description="Field -> column; '' for none."),
     ]
     time_zone: Annotated[str, Field(max_length=64, description=ZONE_WORDS)] = ""
     date_order: Annotated[DateOrderName, Field(description=ORDER_WORDS)] = ""

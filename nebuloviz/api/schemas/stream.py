@@ -8,10 +8,10 @@ from typing import Annotated
 from pydantic import Field
 
 from nebuloviz.api.schemas.base import Incoming, Outgoing, Text
-from nebuloviz.models import LARGEST_ID
+from nebuloviz.models import MAX_ID
 from nebuloviz.services.paging import MAX_PAGE
 
-_Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+_Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 
 
 class PartitionItem(Outgoing):
@@ -46,7 +46,7 @@ class StreamAnswer(Outgoing):
 class PartitionStart(Incoming):
     topic: Annotated[Text, Field(min_length=1)]
     partition: Annotated[int, Field(ge=0, le=2**31 - 1)]
-    skip_to: Annotated[int | None, Field(ge=0, le=LARGEST_ID)] = None
+    skip_to: Annotated[int | None, Field(ge=0, le=MAX_ID)] = None
 
 
 class DeadLetterItem(Outgoing):

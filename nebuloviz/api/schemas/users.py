@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from nebuloviz.api.schemas.base import MOST_COLUMNS, Incoming, Outgoing, Slug, Text
+from nebuloviz.api.schemas.base import MAX_COLUMNS, Incoming, Outgoing, Slug, Text
 
 #: A row scope: dimension -> the values that may be seen; empty where all may.
 Scope = Annotated[dict[str, list[Text]], BeforeValidator(dict)]
-_Rows = Annotated[dict[Slug, list[Text]], Field(max_length=MOST_COLUMNS)]
+_Rows = Annotated[dict[Slug, list[Text]], Field(max_length=MAX_COLUMNS)]
 
 
 class UserBody(Incoming):

@@ -69,7 +69,7 @@ from nebuloviz.services.interfaces.data import (
 )
 from nebuloviz.services.interfaces.forecasts import Forecast, ForecastPoint, ForecastService, can_be_forecast
 from nebuloviz.services.interfaces.ingest import (
-    MOST_POSTED,
+    MAX_POSTED,
     DeadLetterPage,
     DeadLetterView,
     FilePreview,
@@ -147,7 +147,7 @@ __all__ = [
     "CHANNEL_KINDS",
     "ENTRY_KINDS",
     "EXPECTED_REASONS",
-    "MOST_POSTED",
+    "MAX_POSTED",
     "NOWHERE",
     "OTHER",
     "RULE_GRAINS",

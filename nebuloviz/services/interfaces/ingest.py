@@ -102,7 +102,7 @@ class FilePreview:
     is_json: bool = False
 
 
-MOST_POSTED = 200_000  # sales so short that more of them fit into the bytes have no room for what is required
+MAX_POSTED = 200_000  # sales so short that more of them fit into the bytes have no room for what is required
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ class IngestService(ABC):
 
         Raises:
             InvalidInput: it cannot be read, or has no column for a field that is required.
-            PayloadTooLarge: it has more rows than `MOST_POSTED`.
+            PayloadTooLarge: it has more rows than `MAX_POSTED`.
         """
 
     @abstractmethod

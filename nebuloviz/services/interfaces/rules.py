@@ -115,7 +115,7 @@ class BacktestCourse:
 
 @dataclass(frozen=True)
 class BacktestSide:
-    """One setting: its alerts in order of time, the latest `MOST_ALERTS` of `count`; and the courses of the series with the most."""
+    """One setting: its alerts in order of time, the latest `MAX_ALERTS` of `count`; and the courses of the series with the most."""
 
     draft: RuleDraft
     count: int = 0

@@ -17,8 +17,8 @@ from nebuloviz.services.shown import value_labels
 from nebuloviz.web.components.basic import Child, Children, Id, button, given, icon
 from nebuloviz.web.figures import range_text, value_text
 
-MOST_TABLE_ROWS = 500
-_MOST_BESIDE_ON_PHONES = 3  # columns
+MAX_TABLE_ROWS = 500
+_MAX_BESIDE_ON_PHONES = 3  # columns
 
 
 def card(
@@ -87,7 +87,7 @@ def data_table(
     columns = _columns(frame, metrics, dimensions, grain, comparison)
     rows = [
         html.Tr([cell(row) for _name, _number, cell in columns])
-        for row in frame.head(MOST_TABLE_ROWS).to_dict("records")
+        for row in frame.head(MAX_TABLE_ROWS).to_dict("records")
     ]
     header = [html.Th(name, scope="col", className="nv-num" if numeric else None) for name, numeric, _cell in columns]
     table = html.Table(
@@ -104,7 +104,7 @@ def table(caption: str, heads: Sequence[str], rows: Sequence[Component]) -> html
 
     On phones a row of many columns becomes a list, each cell behind its head.
     """
-    stacked = len(heads) > _MOST_BESIDE_ON_PHONES
+    stacked = len(heads) > _MAX_BESIDE_ON_PHONES
     for row in rows if stacked else ():
         for words, cell in zip(heads, row.children, strict=False):
             if words and isinstance(cell, html.Td):

@@ -16,8 +16,8 @@ from nebuloviz.i18n.formats import finish, locale
 from nebuloviz.metrics.registry import Metric
 from nebuloviz.services.wording import value_text
 
-MOST_TIME_TICKS = 7
-MOST_VALUE_STEPS = 4
+MAX_TIME_TICKS = 7
+MAX_VALUE_STEPS = 4
 _MINUTE_STEPS = (1, 5, 15, 30)
 _HOUR_STEPS = (1, 2, 3, 6, 12)
 _DAY_STEPS = (1, 2, 7, 14)
@@ -64,9 +64,9 @@ def time_axis(
 def _ticks(starts: list[datetime], grain: str) -> list[datetime]:
     for test in _tests(starts, grain):
         ticks = [start for start in starts if test(start)]
-        if len(ticks) <= MOST_TIME_TICKS:
+        if len(ticks) <= MAX_TIME_TICKS:
             return ticks or starts[:1]
-    return starts[:: math.ceil(len(starts) / MOST_TIME_TICKS)] if starts else []
+    return starts[:: math.ceil(len(starts) / MAX_TIME_TICKS)] if starts else []
 
 
 def _tests(starts: list[datetime], grain: str) -> list[_Test]:
@@ -187,7 +187,7 @@ def _span(values: Sequence[float], *, zero: bool) -> tuple[float, float]:
 
 def round_ticks(low: float, high: float) -> list[float]:
     """Multiples of 1, 2, 2.5 or 5 times a power of ten within [low, high], at most five."""
-    raw = (high - low) / MOST_VALUE_STEPS
+    raw = (high - low) / MAX_VALUE_STEPS
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)

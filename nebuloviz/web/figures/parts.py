@@ -30,7 +30,7 @@ from nebuloviz.web.theme import comparison_color, contrast, heat_scale, mix
 _BAR_HEIGHT = 28
 #: Large areas are drawn a little paler than lines and bars of the same value.
 _SOFTER = 0.2
-LONGEST_AREA_LABEL = 40
+MAX_AREA_LABEL_LENGTH = 40
 _READABLE = 4.5  # the least contrast of text that WCAG 2.2 takes for enough
 _VALUE_SIZE = 11
 _NEGATIVE_ROOM = 0.22  # of the axis, for values of bars that reach to the left
@@ -188,7 +188,7 @@ def readable(color: str, style: Style) -> str:
 def _nodes(frame: pd.DataFrame, metric: Metric, dimensions: Sequence[str]) -> list[dict[str, Any]]:
     """The nodes at the depth of `dimensions`; ids hold the raw values, so equal labels stay apart."""
     labels = value_labels(frame, dimensions[-1])
-    short = short_labels(labels, LONGEST_AREA_LABEL)
+    short = short_labels(labels, MAX_AREA_LABEL_LENGTH)
     sums = frame.groupby(list(dimensions), sort=False, observed=True)[metric.slug].sum()
     nodes = []
     for key, amount in sums.items():

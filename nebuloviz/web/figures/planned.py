@@ -24,7 +24,7 @@ LENGTHS = {
     "week": timedelta(days=7),
 }
 _TINT, _STRIP, _STRIP_PIXELS = 0.07, 0.75, 3
-_MOST_NAMED = 3  # of a bucket
+_MAX_NAMED = 3  # of a bucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def _words(planned: Iterable[PlannedMark], bucket: datetime, length: timedelta) 
         for mark in planned
         if mark.holds(bucket, length)
     ]
-    return " · ".join([*dict.fromkeys(found)][:_MOST_NAMED])
+    return " · ".join([*dict.fromkeys(found)][:_MAX_NAMED])
 
 
 def add_planned(

@@ -21,8 +21,8 @@ from nebuloviz.i18n import (
 from nebuloviz.metrics.registry import Metric, dimension
 from nebuloviz.services.wording import CACHED_TEXTS, value_text
 
-LONGEST_LABEL = 24
-LONGEST_DIRECT_LABEL = 16
+MAX_LABEL_LENGTH = 24
+MAX_DIRECT_LABEL_LENGTH = 16
 _CENTS_BELOW = 10_000
 _SHORT_FROM = 1_000_000
 
@@ -37,12 +37,12 @@ def escape(text: str) -> str:
     return literal.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def shorten(text: str, longest: int = LONGEST_LABEL) -> str:
+def shorten(text: str, longest: int = MAX_LABEL_LENGTH) -> str:
     """`text`, cut with an ellipsis where it has more than `longest` characters. Cut first, escape after."""
     return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 
-def short_labels(labels: Mapping[str, str], longest: int = LONGEST_LABEL) -> dict[str, str]:
+def short_labels(labels: Mapping[str, str], longest: int = MAX_LABEL_LENGTH) -> dict[str, str]:
     """Value -> its words, cut where they are long; where two would then read the same, the values stand beside them."""
     cut = {value: shorten(label, longest) for value, label in labels.items()}
     times = Counter(cut.values())

@@ -23,7 +23,7 @@ from nebuloviz.web.figures.margins import text_width
 from nebuloviz.web.figures.planned import PlannedMark, add_planned, with_planned
 from nebuloviz.web.figures.series import Series, hover_text, severity_color
 from nebuloviz.web.figures.text import (
-    LONGEST_DIRECT_LABEL,
+    MAX_DIRECT_LABEL_LENGTH,
     escape,
     metric_columns,
     short_labels,
@@ -32,7 +32,7 @@ from nebuloviz.web.figures.text import (
 )
 from nebuloviz.web.theme import alpha, comparison_color
 
-MOST_DIRECT_LABELS = 4
+MAX_DIRECT_LABELS = 4
 #: Plot height, in pixels, that labels beside lines are kept apart for.
 _USUAL_HEIGHT, _LABEL_HEIGHT, _LABEL_SIZE = 240, 15, 11
 _BAR_SHARE = 0.6  # of a bucket's room, for the bar of one that is still running
@@ -332,7 +332,7 @@ def _name_series(drawn: Drawing, series: list[Series], metric: Metric, style: St
     if len(series) == 1:
         drawn.layout["showlegend"] = len({trace["name"] for trace in drawn.traces if "name" in trace}) > 1
         return
-    if len(series) > MOST_DIRECT_LABELS:
+    if len(series) > MAX_DIRECT_LABELS:
         drawn.layout["showlegend"] = True
         aside = {_("So far"), escape(style.comparison or _("before"))}
         for trace in drawn.traces:
@@ -344,7 +344,7 @@ def _name_series(drawn: Drawing, series: list[Series], metric: Metric, style: St
 def _label_ends(drawn: Drawing, series: list[Series], metric: Metric) -> None:
     low, high = drawn.layout["yaxis"]["range"]
     ends = [_last(line.rows, metric) for line in series]
-    texts = list(short_labels({line.filters[0][1]: line.label for line in series}, LONGEST_DIRECT_LABEL).values())
+    texts = list(short_labels({line.filters[0][1]: line.label for line in series}, MAX_DIRECT_LABEL_LENGTH).values())
     for line, text, y in zip(series, texts, _spread(ends, (high - low) * _LABEL_HEIGHT / _USUAL_HEIGHT), strict=True):
         drawn.note(f'<span style="color:{line.color}">●</span> {escape(text)}',
             x=1, xanchor="left", xshift=4, yref="y", y=y, yanchor="middle", font={"size": _LABEL_SIZE},

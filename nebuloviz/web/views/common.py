@@ -30,9 +30,9 @@ from nebuloviz.web.views.grids import frame_grid
 
 _PALE = 0.28
 #: So many sale lines a file holds, the first in the order of their table.
-MOST_LINES = 20_000
+MAX_LINES = 20_000
 #: Longer tables are grids, which draw only the rows that are seen.
-MOST_PLAIN_ROWS = 40
+MAX_PLAIN_ROWS = 40
 
 
 def with_expected(data: pd.DataFrame, expected: pd.DataFrame | None, slug: str) -> pd.DataFrame:
@@ -166,7 +166,7 @@ def line_downloads(query: Query) -> list[Component]:
 def table_of(frame: Frame, data: pd.DataFrame, title: str) -> Callable[[], Component]:
     """Makes the table behind a chart: the same rows in the same order."""
     query = frame.query
-    if len(data) > MOST_PLAIN_ROWS:
+    if len(data) > MAX_PLAIN_ROWS:
         return lambda: frame_grid(frame, data)
     return lambda: data_table(
         data,
@@ -251,8 +251,8 @@ def lines_words(total: int) -> str:
     """How many lines there are, and how many of them a file holds where that is not all."""
     words = ngettext("{count} sale line", "{count} sale lines", total, count=number(total))
     return (
-        _("{lines}; a file holds the first {count} in the table's order", lines=words, count=number(MOST_LINES))
-        if total > MOST_LINES
+        _("{lines}; a file holds the first {count} in the table's order", lines=words, count=number(MAX_LINES))
+        if total > MAX_LINES
         else words
     )
 

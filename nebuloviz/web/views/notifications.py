@@ -20,7 +20,7 @@ from nebuloviz.services.interfaces import (
     MessageView,
     NotificationRule,
 )
-from nebuloviz.services.notification_rules import DAY_MINUTES, MOST_RULES, SEVERITIES
+from nebuloviz.services.notification_rules import DAY_MINUTES, MAX_RULES, SEVERITIES
 from nebuloviz.services.notification_words import clock_words, reason_words, rule_words, week_days
 from nebuloviz.services.wording import severity_word
 from nebuloviz.web.components import (
@@ -372,7 +372,7 @@ def rules_of(ids: object, values: object) -> list[NotificationRule]:
     for id, value in pairs:
         if isinstance(id, dict) and isinstance(id.get("rule"), int):
             found.setdefault(id["rule"], {})[str(id.get("of"))] = value
-    return [_rule(found[place]) for place in sorted(found)][: MOST_RULES + 1]
+    return [_rule(found[place]) for place in sorted(found)][: MAX_RULES + 1]
 
 
 def _rule(said: Mapping[str, Any]) -> NotificationRule:

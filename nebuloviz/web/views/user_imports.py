@@ -15,12 +15,12 @@ from nebuloviz.i18n import _, format_datetime, ngettext, number
 from nebuloviz.services.export import Column, Sheet, csv_bytes
 from nebuloviz.services.interfaces import ImportedUser
 from nebuloviz.services.shown import role_words
-from nebuloviz.services.user_files import BETWEEN_VALUES, MOST_BYTES, MOST_ROWS, template
+from nebuloviz.services.user_files import BETWEEN_VALUES, MAX_BYTES, MAX_ROWS, template
 from nebuloviz.web.components import badge, button, card, table
 from nebuloviz.web.components.basic import icon
 from nebuloviz.web.views.users import scope_words
 
-_MOST_SENT = 4_000_000  # bytes that the browser lets through to be refused in words; more it keeps to itself
+_MAX_SENT = 4_000_000  # bytes that the browser lets through to be refused in words; more it keeps to itself
 
 
 def upload_card() -> Component:
@@ -29,14 +29,14 @@ def upload_card() -> Component:
         "A CSV file with a heading and a row for each user: name, e-mail, role, and the rows that the user sees. Leave a column empty "
         "for all rows; put {mark} between several values. At most {count} users and {size} KB.",
         mark=BETWEEN_VALUES,
-        count=number(MOST_ROWS),
-        size=number(MOST_BYTES // 1024),
+        count=number(MAX_ROWS),
+        size=number(MAX_BYTES // 1024),
     )
     upload = dcc.Upload(
         [icon("cloud-arrow-up"), html.Strong(_("Drop the file here, or choose one"))],
         id="users-file",
         accept=".csv,.txt,.tsv,text/csv,text/plain",
-        max_size=_MOST_SENT,
+        max_size=_MAX_SENT,
         className="nv-upload",
         className_active="nv-upload nv-upload-active",
     )
@@ -58,7 +58,7 @@ def content_of(contents: object) -> bytes:
     text = contents if isinstance(contents, str) else ""
     _head, comma, body = text.partition(",")
     try:
-        if not comma or len(text) > 2 * _MOST_SENT:
+        if not comma or len(text) > 2 * _MAX_SENT:
             raise ValueError("no data: address of a file")
         return base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError):
