@@ -21,7 +21,7 @@ from nebuloviz.ingest.jobs import open_job
 from nebuloviz.ingest.recount import differences
 from nebuloviz.models import AuditEntry, IngestGap, IngestMinute, IngestOffset, SaleRow
 from nebuloviz.permissions import ROLES, SYSTEM, Actor
-from nebuloviz.services import ingest
+from nebuloviz.services import file_imports
 from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.interfaces import ImportView, PostResult
 from nebuloviz.settings import load
@@ -242,7 +242,7 @@ class TestImports:
         upload = service.store_upload("shop.csv", [SHOP])
         with database.session() as session:
             with monkeypatch.context() as patched:
-                patched.setattr(ingest, "MAX_IMPORTS", 0)
+                patched.setattr(file_imports, "MAX_IMPORTS", 0)
                 with pytest.raises(Conflict):
                     service.start_import(session, SYSTEM, upload, {})
             service.start_import(session, SYSTEM, upload, {})
@@ -260,7 +260,7 @@ class TestImports:
             patched.setattr(service._audit, "record", fail)
             with pytest.raises(Unavailable), database.session() as session:
                 service.start_import(session, SYSTEM, upload, {})
-        assert not service._children._running
+        assert not service._files._children._running
         with database.session() as session:
             service.start_import(session, SYSTEM, upload, {})
         assert finished(service, database)[0].state == "done"

@@ -1,4 +1,4 @@
-"""Rejected records: how they are listed, tried again, corrected and put away. Their bytes stay as they came, whatever is done."""
+"""Rejected records: listed, corrected, tried again, discarded. The bytes that came are never changed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from nebuloviz.services.interfaces import DeadLetterPage, DeadLetterView, RowRes
 from nebuloviz.services.paging import MAX_PAGE, last_id, page_size
 
 
-def letters_page(session: Session, state: str, reason: str, cursor: str | None, limit: int) -> DeadLetterPage:
-    """Dead letters in `state`, newest first, and how many are open by reason."""
+def dead_letter_page(session: Session, state: str, reason: str, cursor: str | None, limit: int) -> DeadLetterPage:
+    """Dead letters in `state`, newest first, and how many are open, by reason (whatever the filters)."""
     limit = page_size(limit)
     found = select(DeadLetter).where(DeadLetter.state == state).order_by(DeadLetter.id.desc()).limit(limit + 1)
     if reason:
@@ -32,8 +32,8 @@ def letters_page(session: Session, state: str, reason: str, cursor: str | None, 
     return DeadLetterPage(tuple(_view(row, files) for row in rows[:limit]), following, by_reason)
 
 
-def letter_view(session: Session, letter_id: int) -> DeadLetterView:
-    """One of them. Raises NotFound."""
+def dead_letter_view(session: Session, letter_id: int) -> DeadLetterView:
+    """One dead letter. Raises NotFound."""
     row = session.get(DeadLetter, letter_id) if 0 < letter_id <= MAX_ID else None
     if row is None:
         raise NotFound(_("This record is not there."))
@@ -41,7 +41,7 @@ def letter_view(session: Session, letter_id: int) -> DeadLetterView:
 
 
 def open_letters(session: Session, ids: Sequence[int]) -> list[DeadLetter]:
-    """Those of `ids` that are open, locked until the transaction ends."""
+    """Those of `ids` that are open, locked until the transaction ends. Raises InvalidInput for more than a page of them."""
     if len(ids) > MAX_PAGE:
         raise InvalidInput(_("At most {limit} records at once.", limit=MAX_PAGE))
     known = [each for each in ids if 0 < each <= MAX_ID]  # a database cannot be asked for others
@@ -49,10 +49,10 @@ def open_letters(session: Session, ids: Sequence[int]) -> list[DeadLetter]:
     return list(session.scalars(query.with_for_update()))
 
 
-def to_try(letter: DeadLetter, corrected: Mapping[int, bytes]) -> bytes | None:
-    """The record to be read: the correction now, the one before, what was made of a file's row, or the whole record as it came.
+def record_to_retry(letter: DeadLetter, corrected: Mapping[int, bytes]) -> bytes | None:
+    """The JSON to parse again: the correction given now, else the one before (or a file's row as JSON), else the bytes that came.
 
-    None where there is no whole record in JSON: of a row that could not be taken apart, or that was too large to be kept.
+    None where no whole record was kept: a file's row that could not be read, or a record too large to be stored.
     """
     known = corrected.get(letter.id) or letter.record
     if known:
@@ -62,7 +62,7 @@ def to_try(letter: DeadLetter, corrected: Mapping[int, bytes]) -> bytes | None:
 
 
 def settle(letter: DeadLetter, tried: bytes, row: RowResult, now: datetime, by: str) -> None:
-    """Close a letter that has become a sale; of another keep the new reason and what was tried, beside its bytes."""
+    """Close a letter whose retry succeeded; of one rejected again, note the new reason and the JSON that was tried."""
     if tried != letter.payload:
         letter.record = tried
     if row.status == "rejected":
@@ -72,7 +72,7 @@ def settle(letter: DeadLetter, tried: bytes, row: RowResult, now: datetime, by: 
 
 
 def _files(session: Session, rows: Sequence[DeadLetter]) -> Mapping[str, str]:
-    """By topic, the names of the files that these came from."""
+    """Topic -> name of the file, for those rows that came from one."""
     topics = {row.topic for row in rows if row.topic.startswith(FILE_TOPICS)}
     named = select(ImportJob.topic, ImportJob.name).where(ImportJob.topic.in_(topics))
     return {row.topic: row.name for row in session.execute(named)} if topics else {}
