@@ -15,7 +15,6 @@ from nebuloviz.errors import Conflict, InvalidInput, NotFound, NotSignedIn
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import ApiToken, User
 from nebuloviz.permissions import Actor, Permission
-from nebuloviz.services.auth import hashed_token, view_of
 from nebuloviz.services.interfaces import (
     TOKEN_PREFIX,
     ApiTokenService,
@@ -25,6 +24,8 @@ from nebuloviz.services.interfaces import (
     NewApiToken,
     UserView,
 )
+from nebuloviz.services.sign_ins import hashed_token
+from nebuloviz.services.user_rows import view_of
 
 MAX_TOKENS = 50
 MAX_NAME_LENGTH = 80

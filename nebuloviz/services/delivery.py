@@ -31,7 +31,6 @@ from nebuloviz.models import (
 from nebuloviz.observability import NOTIFICATIONS, log_context
 from nebuloviz.permissions import SYSTEM, Actor
 from nebuloviz.services import lease
-from nebuloviz.services.auth import view_of
 from nebuloviz.services.course import course_of
 from nebuloviz.services.digest_texts import DigestNews
 from nebuloviz.services.interfaces import AlertView, NotificationRule, Parcel, Services
@@ -41,6 +40,7 @@ from nebuloviz.services.notifications import new_key
 from nebuloviz.services.parcels import addressee, parcel
 from nebuloviz.services.reader import preferences_of
 from nebuloviz.services.sealing import Seal
+from nebuloviz.services.user_rows import view_of
 
 TASK = "notifications"
 LEASE_LIFE = timedelta(seconds=30)

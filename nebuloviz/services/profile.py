@@ -18,7 +18,6 @@ from nebuloviz.i18n import format_regions
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import BrowserSession, RefreshToken, User
 from nebuloviz.permissions import Actor
-from nebuloviz.services.auth import session_id_of, view_of
 from nebuloviz.services.interfaces import (
     AuditAction,
     AuditService,
@@ -29,7 +28,8 @@ from nebuloviz.services.interfaces import (
     user_subject,
 )
 from nebuloviz.services.interfaces.installation import Live, as_environment
-from nebuloviz.services.user_rows import subject_of
+from nebuloviz.services.sign_ins import session_id_of
+from nebuloviz.services.user_rows import subject_of, view_of
 from nebuloviz.settings import SUPPORTED_LANGUAGES, Settings
 
 THEMES = ("auto", "light", "dark")

@@ -16,7 +16,7 @@ from nebuloviz.errors import Conflict, InvalidInput, NotFound, StaleVersion
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import PasswordLink, User
 from nebuloviz.permissions import Actor, Permission, RowScope, require
-from nebuloviz.services.auth import DatabaseAuth, hashed_token, view_of
+from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.entries import email_form
 from nebuloviz.services.interfaces import (
     AuditAction,
@@ -40,8 +40,9 @@ from nebuloviz.services.role_rows import (
     nobody_would_manage,
 )
 from nebuloviz.services.scope import checked_scope, scope_from_json, scope_to_json
+from nebuloviz.services.sign_ins import hashed_token
 from nebuloviz.services.user_pages import cursor_behind, users_behind
-from nebuloviz.services.user_rows import add_user, stored_user, subject_of, twin, user_within
+from nebuloviz.services.user_rows import add_user, stored_user, subject_of, twin, user_within, view_of
 from nebuloviz.services.viewing import end_views
 
 LINK_LIFE = timedelta(days=7)

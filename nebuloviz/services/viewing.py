@@ -9,9 +9,10 @@ from nebuloviz.errors import Conflict, NotSignedIn
 from nebuloviz.i18n import gettext as _
 from nebuloviz.models import BrowserSession, User
 from nebuloviz.permissions import Actor, Permission, require
-from nebuloviz.services.auth import DatabaseAuth, hashed_token, view_of
+from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.interfaces import AuditAction, AuditService, ViewingService, ViewToken
-from nebuloviz.services.user_rows import subject_of, user_within
+from nebuloviz.services.sign_ins import hashed_token
+from nebuloviz.services.user_rows import subject_of, user_within, view_of
 
 
 class DatabaseViewing(ViewingService):
@@ -33,7 +34,7 @@ class DatabaseViewing(ViewingService):
     @require(Permission.USERS_MANAGE)
     def token(self, session: Session, actor: Actor, access_token: str, user_id: int) -> ViewToken:
         user = _visible(session, actor, user_id)
-        made = self._auth.view_token(session, actor, access_token, user.id)
+        made = self._auth.bearer_tokens.view(session, actor, access_token, user.id)
         self._audit.record(session, actor, AuditAction.VIEW_STARTED, subject_of(user), after={"by": "api"})
         return made
 
