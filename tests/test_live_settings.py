@@ -13,7 +13,7 @@ from nebuloviz.bootstrap.storage import database
 from nebuloviz.bootstrap.watches import _Decided, series_watcher, start_watching, watch_sales
 from nebuloviz.child import Child
 from nebuloviz.db import Database
-from nebuloviz.ingest.consumer import OnWritten
+from nebuloviz.ingest.announce import OnWritten
 from nebuloviz.ingest.installation import CURRENCY, settled
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services.audit import DatabaseAudit

@@ -17,8 +17,9 @@ from nebuloviz.cache import Cache, day_node
 from nebuloviz.db import Database
 from nebuloviz.detection import registry
 from nebuloviz.ingest import installation
+from nebuloviz.ingest.announce import OnWritten
 from nebuloviz.ingest.batch import Written
-from nebuloviz.ingest.consumer import Consumer, ConsumerOptions, OnWritten
+from nebuloviz.ingest.consumer import Consumer, ConsumerOptions
 from nebuloviz.ingest.sinks import DatabaseSink
 from nebuloviz.observability import BUILD, DB_CONNECTIONS, Health
 from nebuloviz.services.stored_settings import DatabaseSettings

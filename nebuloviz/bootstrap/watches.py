@@ -23,7 +23,7 @@ from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.detection.registry import detector
 from nebuloviz.errors import ConfigurationError
-from nebuloviz.ingest.consumer import OnWritten
+from nebuloviz.ingest.announce import OnWritten
 from nebuloviz.ingest.sale import Sale
 from nebuloviz.observability import detection_figures
 from nebuloviz.services import calendar_rows, lease

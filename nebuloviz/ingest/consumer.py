@@ -1,7 +1,7 @@
-"""The loop that keeps sales: source -> `parse` -> sink, as a thread in the app or in the foreground of `nebuloviz ingest`.
+"""The loop that stores sales: source -> `parse` -> sink, as a thread in the app or in the foreground of `nebuloviz ingest`.
 
-One batch is being written while the next is read and parsed. Whatever fails, the positions are read from the sink again and the
-source is sent back to them: the database alone knows how far all is stored.
+One batch is being stored while the next is read and parsed. After any failure the positions are read from the sink again and the
+source is sent back to them: the database alone knows how far each partition is stored.
 """
 
 from __future__ import annotations
@@ -12,21 +12,19 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from queue import SimpleQueue
 
 from nebuloviz.clock import utc_now
 from nebuloviz.errors import InvalidInput
+from nebuloviz.ingest.announce import OnWritten, announce
 from nebuloviz.ingest.batch import Batch, Item, Written
-from nebuloviz.ingest.monitoring import ConsumerFigures, observe
+from nebuloviz.ingest.monitoring import ConsumerFigures
 from nebuloviz.ingest.sale import Record, parse_record
 from nebuloviz.ingest.sinks import Sink, StaleOffset
 from nebuloviz.ingest.sources import OutOfRange, Partition, Source, Undecodable
-from nebuloviz.observability import COMMIT_SECONDS, Health, log_context, timed
-from nebuloviz.tracing import span
+from nebuloviz.ingest.writer_thread import WriterThread, batch_log_context
+from nebuloviz.observability import Health
 
 _log = logging.getLogger(__name__)
 
@@ -37,20 +35,18 @@ ABANDON_SECONDS = 120.0  # more than the longest statement and the longest call 
 STALLED_EXIT_CODE = 3
 HALTED_CHECK_SECONDS = 3.0
 FIRST_BACKOFF_SECONDS = 0.1
-LAST_BACKOFF_SECONDS = 1.0  # what a server that is back may have to wait for its consumers
+LAST_BACKOFF_SECONDS = 1.0  # so long a server that is back may have to wait for its consumers
 DECODE_ATTEMPTS = 3
 
-_FEW = 500  # records of a poll, after which it is worth waiting for more
-_NEVER = 1 << 63  # no offset is that large: a partition that is not placed hands nothing over
-
-OnWritten = Callable[[Written], None]
+_FEW_RECORDS = 500  # after a poll that gave no more, it is worth waiting until more have gathered
+_BEYOND_ALL = 1 << 63  # larger than any offset: of a partition without a position, every record is skipped
 
 
 @dataclass(frozen=True, slots=True)
 class ConsumerOptions:
-    """`horizon`: how old a sale may be, None for any age; `dead_letter_limit`: rejections in a row that halt a partition.
+    """`horizon`: how old a sale may be, None for any age. `dead_letter_limit`: so many rejections in a row halt a partition.
 
-    `gather_seconds`: how far apart polls begin while few records come, so that more of them are stored together.
+    `gather_seconds`: the least time between the starts of two polls while few records arrive, so that more of them share a batch.
     """
 
     horizon: timedelta | None = None
@@ -61,8 +57,8 @@ class ConsumerOptions:
 class Consumer:
     """Moves records from a source to a sink until it is stopped, or the source is exhausted.
 
-    `on_written` are called in order after each stored batch, on the consumer's thread; what they raise is logged and goes no
-    further. Whatever fails is tried again, for ever or until nothing was stored for `give_up_seconds`.
+    `on_written` are called in order after each stored batch, on the consumer's thread (see `announce`). Failures are retried,
+    for ever or until nothing has been stored for `give_up_seconds`.
     `start`, `stop`, `join` and `health` may be called from any thread.
     """
 
@@ -84,15 +80,15 @@ class Consumer:
         self._give_up_seconds = give_up_seconds
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._writer = _WriterThread(sink)
+        self._writer = WriterThread(sink)
         self._figures = ConsumerFigures()
-        self._next: dict[Partition, int] = {}  # behind the last batch handed to the writer
-        self._displaced: set[Partition] = set()  # known to the source, but to be placed anew from the sink
+        self._next: dict[Partition, int] = {}  # offset after the last batch handed to the writer
+        self._displaced: set[Partition] = set()  # assigned, but their positions must be read again
         self._stored: dict[Partition, int] = {}  # what may be committed to the source
         self._rejected_in_row: dict[Partition, int] = {}
         self._undecodable: dict[tuple[Partition, int], int] = {}
         self._halted: dict[Partition, str] = {}
-        self._polled, self._polled_at = 0, time.monotonic()  # how many records the last poll gave, and when it began
+        self._polled, self._polled_at = 0, time.monotonic()  # records of the last poll, and when it began
         self.exhausted = False  # whether it ended because nothing was left to do
         self._trouble = ""
         self._backoff = FIRST_BACKOFF_SECONDS
@@ -106,7 +102,7 @@ class Consumer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask it to end after the batch under way. Safe in a signal handler."""
+        """Ask it to end after the pending batch. Safe in a signal handler."""
         self._stop.set()
 
     @property
@@ -115,7 +111,7 @@ class Consumer:
         return self._stop.is_set()
 
     def join(self, timeout_seconds: float) -> bool:
-        """Wait for the end; False when it has not come."""
+        """Wait until it has ended; False if it has not within `timeout_seconds`."""
         if self._thread is not None:
             self._thread.join(timeout_seconds)
             return not self._thread.is_alive()
@@ -158,7 +154,7 @@ class Consumer:
         self._recheck_halted()
         waiting = {*self._source.waiting(), *self._displaced}
         if waiting:
-            self._finish_write()  # its batch may be of one of them, and would move the position that is about to be read
+            self._finish_write()  # its batch may move a position that is about to be read
         for partition in sorted(waiting):
             self._locate(partition)
             self._displaced.discard(partition)
@@ -167,8 +163,8 @@ class Consumer:
         polled = self._source.poll(POLL_SECONDS if self._writer.idle else 0.0)
         self._polled = sum(map(len, polled.values()))
         for partition, records in polled.items():
-            # Whatever a source repeats from before its position must not take the position back
-            fresh = [record for record in records if record.offset >= self._next.get(partition, _NEVER)]
+            # A source may repeat records from before its position, which must not move the position back
+            fresh = [record for record in records if record.offset >= self._next.get(partition, _BEYOND_ALL)]
             if fresh:
                 self._hand_over(partition, fresh)
         if not polled:
@@ -177,15 +173,15 @@ class Consumer:
         self._figures.show(self._source.lag(), len(self._halted_here()))
 
     def _gather(self) -> None:
-        """After few records: to store a batch of twenty takes half of what one of 250 does, and what stores is busy meanwhile."""
-        if 0 < self._polled < _FEW and self._options.gather_seconds > 0:
+        """Let records gather after a poll of few: storing a batch of 20 takes half as long as storing one of 250."""
+        if 0 < self._polled < _FEW_RECORDS and self._options.gather_seconds > 0:
             self._finish_write()
             self._stop.wait(max(0.0, self._polled_at + self._options.gather_seconds - time.monotonic()))
 
     # ---------------------------------------------------------------- positions
 
     def _locate(self, partition: Partition) -> None:
-        """Send the source to where the sink stands; a halted partition stays where it is."""
+        """Seek the source to the position in the sink; a halted partition is paused there."""
         position = self._sink.position(*partition)
         if position is None:
             position = self._sink.begin(*partition, self._source.beginning(partition))
@@ -198,14 +194,14 @@ class Consumer:
             self._halted.pop(partition, None)
 
     def _forget_positions(self) -> None:
-        """After a failure: drop what is under way; the next step places every partition anew from the sink."""
+        """After a failure: drop the pending batch; the next step reads every position from the sink again."""
         self._writer.drain()
         self._displaced.update(self._next)
         self._next.clear()
         self._stored.clear()
 
     def _recheck_halted(self) -> None:
-        """An operator may have set a halted partition going again."""
+        """Continue with halted partitions that an operator has resumed since."""
         if self._halted and time.monotonic() - self._halted_checked > HALTED_CHECK_SECONDS:
             self._halted_checked = time.monotonic()
             for partition in list(self._halted):
@@ -227,7 +223,7 @@ class Consumer:
         self._next[partition] = next_offset
 
     def _finish_write(self) -> None:
-        """Wait for the batch under way. Raises what its writing raised."""
+        """Wait for the pending batch, if any, and announce it. Raises what storing it raised."""
         written = self._writer.result()
         if written is None:
             return
@@ -236,7 +232,7 @@ class Consumer:
         partition = Partition(written.topic, written.partition)
         self._stored[partition] = written.next_offset
         self._figures.progress(partition)
-        with _logged_as(written):
+        with batch_log_context(written):
             announce(written, self._on_written)
         self._limit_rejections(partition, written)
 
@@ -261,7 +257,7 @@ class Consumer:
             raise error
         self._trouble = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         self._figures.failure()
-        _log.warning("Ingest waits %.1f s after a failure: %s", self._backoff, self._trouble)
+        _log.warning("Ingest retries in %.1f s after a failure: %s", self._backoff, self._trouble)
         self._stop.wait(self._backoff * random.uniform(0.8, 1.2))  # noqa: S311 - spreads the retries of many processes
         self._backoff = min(self._backoff * 2, LAST_BACKOFF_SECONDS)
         self._forget_positions()
@@ -270,10 +266,10 @@ class Consumer:
         return self._give_up_seconds is not None and time.monotonic() - self._progress > self._give_up_seconds
 
     def _record_gap(self, error: OutOfRange) -> None:
-        """Retention has removed records before they were read: on the record, and on with what is left."""
+        """Retention has removed records before they were read: record the gap, and continue after it."""
         self._writer.drain()
         if error.offset > error.end:
-            reason = f"offset {error.offset:,} is stored, but the topic ends at {error.end:,}: has it been made anew?"
+            reason = f"offset {error.offset:,} is stored, but the topic ends at {error.end:,}: was it deleted and created again?"
             self._halt(error.partition, reason)
             return
         _log.error("Records were lost before they could be read: %s", error)
@@ -296,16 +292,16 @@ class Consumer:
         self._source.pause(partition)
 
     def _halted_here(self) -> dict[Partition, str]:
-        """Those that wait for an operator, with why, of the partitions that have not gone to another process."""
+        """Partition -> reason, of those that wait for an operator and are still assigned to this process."""
         assigned = self._source.assigned()
         return {partition: reason for partition, reason in dict(self._halted).items() if partition in assigned}
 
     # ---------------------------------------------------------------- health
 
     def health(self) -> Health:
-        """Not well when the loop hangs, when nothing is stored although there is something, or while a server does not answer.
+        """Not ok when the loop hangs, nothing is stored although records wait, a server does not answer, or all partitions are halted.
 
-        Nor when all of its partitions are halted; one of several is told, while the others go on.
+        While only some are halted it is ok, and names them.
         """
         now = time.monotonic()
         if self._thread is not None and not self._thread.is_alive() and not self._stop.is_set():
@@ -322,24 +318,26 @@ class Consumer:
                 ok=False, detail=f"{lag:,} records wait and none was stored for {now - self._progress:.0f} s."
             )
         halted = self._halted_here()
-        told = "; ".join(f"partition {partition} is halted: {reason}" for partition, reason in halted.items())
+        halted_words = "; ".join(f"partition {partition} is halted: {reason}" for partition, reason in halted.items())
         if halted and len(halted) == len(self._source.assigned()):
-            return Health(ok=False, detail=f"Nothing goes on before an operator lets it (command resume): {told}")
-        return Health(ok=True, detail=told)
+            return Health(
+                ok=False, detail=f"All partitions wait for an operator to resume them (command resume): {halted_words}"
+            )
+        return Health(ok=True, detail=halted_words)
 
     def lag(self) -> Mapping[Partition, int]:
-        """Records waiting, by partition, as far as known."""
+        """Partition -> records that wait, as far as known."""
         return self._source.lag()
 
     @property
     def stalled_seconds(self) -> float:
-        """How long the loop has not come round: what a supervisor of the process should look at."""
+        """Seconds since the loop last began a step: what a watchdog should look at."""
         return time.monotonic() - self._beat
 
     def abandon_when_stalled(self, seconds: float = ABANDON_SECONDS) -> None:
-        """For a process that does nothing else: end it, with code 3, once the loop hangs for so long. Its supervisor starts another.
+        """End the process with `STALLED_EXIT_CODE` once the loop has hung for `seconds`, so that its supervisor starts another.
 
-        A thread that hangs in a library cannot be ended; a process can.
+        Only for a process that does nothing else. A thread that hangs inside a library cannot be ended; a process can.
         """
         watchdog = threading.Thread(target=self._watch, args=(seconds,), name="nebuloviz-watchdog", daemon=True)
         watchdog.start()
@@ -350,72 +348,3 @@ class Consumer:
                 _log.critical("The consumer has not answered for %.0f s; the process ends", self.stalled_seconds)
                 logging.shutdown()
                 os._exit(STALLED_EXIT_CODE)
-
-
-def _logged_as(batch: Batch | Written) -> AbstractContextManager[None]:
-    """Lines about a batch are found by its name, as those about a request by the request's: where it ends in its partition."""
-    return log_context(request_id=f"{batch.topic}/{batch.partition}@{batch.next_offset}")
-
-
-def _traced(batch: Batch) -> AbstractContextManager[None]:
-    return span(
-        f"store {batch.topic}",
-        messaging__destination__name=batch.topic,
-        messaging__destination__partition__id=str(batch.partition),
-        messaging__batch__message_count=len(batch.items),
-    )
-
-
-def announce(written: Written, listeners: Sequence[OnWritten]) -> None:
-    """Count a stored batch and tell those who want to know; what they raise is logged and goes no further."""
-    observe(written)
-    for listener in listeners:
-        try:
-            listener(written)
-        except Exception:  # noqa: BLE001 - whatever it raises, the batch is stored and the others are told
-            _log.exception("A listener failed after a batch of %s/%s was stored", written.topic, written.partition)
-
-
-class _WriterThread:
-    """Writes one batch at a time behind the consumer's back. A daemon: a database that hangs must not keep the process from ending."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._queue: SimpleQueue[tuple[Batch, Future[Written]] | None] = SimpleQueue()
-        self._under_way: Future[Written] | None = None
-
-    def start(self) -> None:
-        threading.Thread(target=self._work, name="nebuloviz-writer", daemon=True).start()
-
-    def stop(self) -> None:
-        self._queue.put(None)
-
-    @property
-    def idle(self) -> bool:
-        return self._under_way is None
-
-    def submit(self, batch: Batch) -> None:
-        self._under_way = Future()
-        self._queue.put((batch, self._under_way))
-
-    def result(self) -> Written | None:
-        """The batch under way once it is stored; None where there is none. Raises what writing raised."""
-        under_way, self._under_way = self._under_way, None
-        return None if under_way is None else under_way.result()
-
-    def drain(self) -> None:
-        """Wait for the batch under way, whatever becomes of it."""
-        under_way, self._under_way = self._under_way, None
-        if under_way is not None:
-            under_way.exception()
-
-    def _work(self) -> None:
-        while (job := self._queue.get()) is not None:
-            batch, future = job
-            try:
-                with _logged_as(batch), _traced(batch), timed(COMMIT_SECONDS):
-                    written = self._sink.write(batch)
-            except BaseException as error:  # noqa: BLE001 - travels to the consumer through the future
-                future.set_exception(error)
-            else:
-                future.set_result(written)

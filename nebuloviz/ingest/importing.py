@@ -17,8 +17,9 @@ from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.errors import PayloadTooLarge
 from nebuloviz.i18n import _
+from nebuloviz.ingest.announce import OnWritten
 from nebuloviz.ingest.batch import Written
-from nebuloviz.ingest.consumer import Consumer, OnWritten
+from nebuloviz.ingest.consumer import Consumer
 from nebuloviz.ingest.fields import corrected, guess
 from nebuloviz.ingest.files import Row, content_hash, open_csv, open_table
 from nebuloviz.ingest.jobs import FILE_TOPICS, Job, finish_job, open_job

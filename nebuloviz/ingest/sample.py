@@ -18,7 +18,8 @@ from nebuloviz.child import Child, ChildLostError, Children
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
 from nebuloviz.ingest import tasks
-from nebuloviz.ingest.consumer import Consumer, OnWritten, announce
+from nebuloviz.ingest.announce import OnWritten, announce
+from nebuloviz.ingest.consumer import Consumer
 from nebuloviz.ingest.jobs import open_job
 from nebuloviz.ingest.sample_plan import CURRENCY, HISTORY, LIVE, NAME, Plan, settled_plan
 from nebuloviz.ingest.sinks import Sink

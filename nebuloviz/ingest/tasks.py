@@ -12,8 +12,9 @@ from nebuloviz import process
 from nebuloviz.child import Parent
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database
+from nebuloviz.ingest.announce import OnWritten
 from nebuloviz.ingest.batch import Written
-from nebuloviz.ingest.consumer import Consumer, OnWritten
+from nebuloviz.ingest.consumer import Consumer
 from nebuloviz.ingest.files import MEMORY_BYTES
 from nebuloviz.ingest.jobs import finish_job, open_job
 from nebuloviz.ingest.sample_plan import HISTORY, NAME, Plan

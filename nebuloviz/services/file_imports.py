@@ -18,8 +18,8 @@ from nebuloviz.db import Database
 from nebuloviz.errors import Conflict, InvalidInput, NebuloVizError, NotFound, Unavailable
 from nebuloviz.i18n import gettext as _
 from nebuloviz.ingest import tasks
+from nebuloviz.ingest.announce import OnWritten, announce
 from nebuloviz.ingest.batch import Written
-from nebuloviz.ingest.consumer import OnWritten, announce
 from nebuloviz.ingest.jobs import Progress, mark_interrupted, progress_of
 from nebuloviz.ingest.preview import look_into
 from nebuloviz.models import ImportJob

@@ -18,8 +18,8 @@ from nebuloviz.clock import utc_now
 from nebuloviz.db import Database, insert
 from nebuloviz.errors import InvalidInput, NotFound
 from nebuloviz.i18n import gettext as _
+from nebuloviz.ingest.announce import OnWritten, announce
 from nebuloviz.ingest.batch import Batch, Item, Outcome, Written
-from nebuloviz.ingest.consumer import OnWritten, announce
 from nebuloviz.ingest.importing import csv_records
 from nebuloviz.ingest.products import ProductNames
 from nebuloviz.ingest.sale import Reason, Record, parse_record

@@ -243,7 +243,7 @@ class TestFailures:
         sink = ListSink()
         sink.begin(*HERE, 90)
         consumer = run_until(FailingSource([OutOfRange(HERE, 90, 0, 6)], records(6)), sink, lambda: halted(sink))
-        assert "made anew" in consumer.health().detail
+        assert "created again" in consumer.health().detail
         assert sink.sales == []
 
     def test_what_cannot_be_decoded_three_times_halts_its_partition_only(self) -> None:
