@@ -7,19 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
 from nebuloviz.detection.grain import HOUR, Grain
-from nebuloviz.detection.lessons import Aside, within
+from nebuloviz.detection.lessons import Aside
 from nebuloviz.detection.opening import OpeningHours, is_open
-from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, IntArray, TextArray
-
-if TYPE_CHECKING:  # which imports this
-    from nebuloviz.detection.history import Segment
+from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, IntArray, Segment, TextArray, within
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 # Hours in which less than this share of a series' busiest expected hour is due count as closed.

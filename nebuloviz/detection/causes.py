@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nebuloviz.detection.history import Segment
-from nebuloviz.detection.series import FloatArray
+from nebuloviz.detection.series import FloatArray, Segment
 
 WORTH = 3.0  # the surprise from which a segment is named: chance brings it once in twenty times
 MOST, ENOUGH = 0.3, 0.05  # the share of an alert's deviation from which a first and a further segment is named

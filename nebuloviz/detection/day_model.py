@@ -15,8 +15,7 @@ import numpy as np
 
 from nebuloviz.detection.detector import Detector
 from nebuloviz.detection.expectation import median
-from nebuloviz.detection.history import Segment
-from nebuloviz.detection.series import BoolArray, FloatArray
+from nebuloviz.detection.series import BoolArray, FloatArray, Segment
 from nebuloviz.detection.series_model import WatchSettings
 from nebuloviz.detection.tail import DAYS_FIT, Tail, calibrate
 

@@ -22,8 +22,18 @@ from nebuloviz.detection.day_model import (
     total,
     version_of,
 )
-from nebuloviz.detection.history import COMPANY, KEEP_DAYS, Segment
-from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, IntArray, SeriesKey, Watching, time_of_hour
+from nebuloviz.detection.history import KEEP_DAYS
+from nebuloviz.detection.series import (
+    COMPANY,
+    HOURS_PER_DAY,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Segment,
+    SeriesKey,
+    Watching,
+    time_of_hour,
+)
 from nebuloviz.detection.series_model import WatchSettings
 from nebuloviz.detection.training import training_due
 

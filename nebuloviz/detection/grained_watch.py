@@ -15,9 +15,8 @@ import numpy as np
 from nebuloviz.detection.alerts import Finding
 from nebuloviz.detection.calendar import Calendar, open_hours
 from nebuloviz.detection.grain import HOUR, QUARTER_HOUR
-from nebuloviz.detection.history import COMPANY, Segment
 from nebuloviz.detection.lessons import Lesson
-from nebuloviz.detection.series import HOURS_PER_DAY, Buckets, Watching, runs
+from nebuloviz.detection.series import COMPANY, HOURS_PER_DAY, Buckets, Segment, Watching, runs
 from nebuloviz.detection.series_model import WatchSettings
 from nebuloviz.detection.series_watch import RECENT_WEEKS, News, SeriesWatch
 

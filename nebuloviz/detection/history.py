@@ -9,19 +9,9 @@ import numpy as np
 from nebuloviz.detection.calendar import Calendar
 from nebuloviz.detection.expectation import DayHistory, expect_day
 from nebuloviz.detection.grain import HOUR, Grain
-from nebuloviz.detection.lessons import (
-    Aside,
-    Lesson,
-    Rebasing,
-    Verdict,
-    rebasing_factor,
-    within,
-    without,
-)
-from nebuloviz.detection.series import BoolArray, Buckets, FloatArray, IntArray
+from nebuloviz.detection.lessons import Aside, Lesson, Rebasing, Verdict, rebasing_factor, without
+from nebuloviz.detection.series import COMPANY, BoolArray, Buckets, FloatArray, IntArray, Segment, within
 
-Segment = tuple[tuple[str, str], ...]
-COMPANY: Segment = ()
 KEEP_DAYS = 77  # eight weeks to fit on, and the days whose residuals look back before them
 _NEVER = np.iinfo(np.int64).max // 2
 

@@ -12,15 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nebuloviz.detection.alerts import Finding, Severity
-from nebuloviz.detection.series import FloatArray, SeriesKey, hour_of_time
-
-if TYPE_CHECKING:  # which imports this
-    from nebuloviz.detection.history import Segment
+from nebuloviz.detection.series import FloatArray, Segment, SeriesKey, hour_of_time, within
 
 #: By how much a false alarm of each severity raises the bar, as powers of ten: 1 means that it must be ten times rarer.
 BAR_STEPS: Mapping[str, float] = {
@@ -81,10 +77,6 @@ class Rebasing:
     first: int
     last: int
     factors: tuple[tuple[str, tuple[float, ...]], ...]
-
-
-def within(segment: Segment, of: Segment) -> bool:
-    return set(of) <= set(segment)
 
 
 def bar_of(lessons: Iterable[Lesson], segment: Segment) -> float:

@@ -12,9 +12,8 @@ from nebuloviz.detection.calendar import Calendar
 from nebuloviz.detection.detector import Detector, known_rows
 from nebuloviz.detection.forest import ForestDetector
 from nebuloviz.detection.grain import HOUR
-from nebuloviz.detection.history import Segment
 from nebuloviz.detection.residuals import rolling_sum
-from nebuloviz.detection.series import FloatArray, IntArray
+from nebuloviz.detection.series import FloatArray, IntArray, Segment
 from nebuloviz.detection.tail import LINES_FIT, Tail, calibrate, tail_from_daily_maxima
 
 _SPREAD_QUANTILE, _SPREAD_SIGMAS = 0.99, 2.576

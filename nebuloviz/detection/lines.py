@@ -10,7 +10,6 @@ import numpy as np
 
 from nebuloviz.detection.alerts import Finding, severity_of
 from nebuloviz.detection.grain import HOUR
-from nebuloviz.detection.history import COMPANY
 from nebuloviz.detection.line_model import (
     DROPS,
     PRICE,
@@ -27,6 +26,7 @@ from nebuloviz.detection.price_drops import DropCounter
 from nebuloviz.detection.product_memory import Known, LineFeatures, ProductMemory, judged_places, line_features
 from nebuloviz.detection.repeats import RepeatRule
 from nebuloviz.detection.series import (
+    COMPANY,
     HOURS_PER_DAY,
     BoolArray,
     FloatArray,

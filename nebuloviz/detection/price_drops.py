@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from nebuloviz.detection.history import COMPANY, Segment
 from nebuloviz.detection.line_model import DropCounts
 from nebuloviz.detection.product_memory import invoices
-from nebuloviz.detection.series import HOURS_PER_DAY, FloatArray, Lines
+from nebuloviz.detection.series import COMPANY, HOURS_PER_DAY, FloatArray, Lines, Segment
 
 DROP = -0.4  # log of the ratio to the usual price: a third off the median line of an invoice
 

@@ -22,6 +22,10 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 TextArray = npt.NDArray[np.object_]
 
+#: (dimension, value) pairs, sorted by dimension: the sales that have all of these values.
+Segment = tuple[tuple[str, str], ...]
+COMPANY: Segment = ()
+
 MICROSECONDS_PER_HOUR = 3_600_000_000
 HOURS_PER_DAY = 24
 HOURS_PER_WEEK = 168
@@ -39,6 +43,11 @@ def hour_of_time(moment: datetime) -> int:
     return HOUR.bucket_of(moment)
 
 
+def within(segment: Segment, of: Segment) -> bool:
+    """Whether every sale of `segment` is one of the segment `of` as well; a segment is within itself, and all are within `COMPANY`."""
+    return set(of) <= set(segment)
+
+
 @dataclass(frozen=True, order=True)
 class SeriesKey:
     """A metric, in total or for one combination of dimension values. Written `metric` or `metric|dim=value,...`.
@@ -50,7 +59,7 @@ class SeriesKey:
     """
 
     metric: str
-    dimensions: tuple[tuple[str, str], ...] = ()
+    dimensions: Segment = ()
 
     @classmethod
     def of(cls, metric: str, **dimensions: str) -> SeriesKey:

@@ -12,9 +12,9 @@ from nebuloviz.detection.calendar import Calendar, busiest_bucket, open_hours
 from nebuloviz.detection.detector import Detector
 from nebuloviz.detection.forest import ForestDetector
 from nebuloviz.detection.grain import Grain
-from nebuloviz.detection.history import History, Segment
+from nebuloviz.detection.history import History
 from nebuloviz.detection.residuals import Scale, residuals, rolling_sum
-from nebuloviz.detection.series import BoolArray, FloatArray, IntArray
+from nebuloviz.detection.series import BoolArray, FloatArray, IntArray, Segment
 from nebuloviz.detection.tail import Tail, calibrate
 
 DUE_ORDERS = 0.5  # a longest window with less than half an order due says nothing

@@ -10,10 +10,10 @@ import numpy as np
 
 from nebuloviz.detection.alerts import HOURS, Finding, severity_of
 from nebuloviz.detection.grain import HOUR, Grain
-from nebuloviz.detection.history import History, Segment
+from nebuloviz.detection.history import History
 from nebuloviz.detection.lessons import Lesson, bar_of
 from nebuloviz.detection.residuals import Scale, rolling_sum
-from nebuloviz.detection.series import BoolArray, Buckets, FloatArray, IntArray, SeriesKey, Watching
+from nebuloviz.detection.series import BoolArray, Buckets, FloatArray, IntArray, Segment, SeriesKey, Watching
 from nebuloviz.detection.series_model import MetricModel, SeriesModel, Watched, WatchSettings, fit
 from nebuloviz.detection.training import training_due
 

@@ -21,12 +21,13 @@ from nebuloviz.ingest.announce import OnWritten
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.consumer import Consumer
 from nebuloviz.ingest.fields import corrected, guess
-from nebuloviz.ingest.files import Row, content_hash, open_csv, open_table
+from nebuloviz.ingest.files import content_hash, open_csv, open_table
 from nebuloviz.ingest.jobs import FILE_TOPICS, Job, finish_job, open_job
 from nebuloviz.ingest.mapping import RowEncoder, TableMapping, table_mapping
 from nebuloviz.ingest.sale import Record
 from nebuloviz.ingest.sinks import Sink
 from nebuloviz.ingest.sources import IteratorSource, Partition
+from nebuloviz.ingest.tables import Row
 
 _GIVE_UP_SECONDS = 120.0
 

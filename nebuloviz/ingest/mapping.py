@@ -20,7 +20,7 @@ from nebuloviz.errors import InvalidInput
 from nebuloviz.i18n import gettext as _
 from nebuloviz.i18n import zone
 from nebuloviz.ingest.fields import missing
-from nebuloviz.ingest.files import Row, TableFile
+from nebuloviz.ingest.tables import Row, TableFile
 
 _NUMBERS = frozenset({"quantity", "unit_price", "discount", "amount", "cost"})
 #: Within so many rows a column shows whether its dates are of the kind whose order has to be found out,

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nebuloviz.ingest.files import Row, TableFile, as_json, column_names, decoded
+from nebuloviz.ingest.tables import Row, TableFile, as_json, column_names, decoded
 
 _ROWS_AT_ONCE: Final = 10_000
 

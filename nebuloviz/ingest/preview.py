@@ -13,8 +13,9 @@ from typing import Any
 from nebuloviz import process
 from nebuloviz.child import Parent
 from nebuloviz.ingest.fields import corrected, guess, missing
-from nebuloviz.ingest.files import MEMORY_BYTES, Row, TableFile, open_table
+from nebuloviz.ingest.files import MEMORY_BYTES, open_table
 from nebuloviz.ingest.mapping import DateOrder, date_orders
+from nebuloviz.ingest.tables import Row, TableFile
 
 _ROWS = 10
 _CHARACTERS = 200

@@ -16,7 +16,7 @@ from openpyxl.xml.functions import fromstring
 from nebuloviz.errors import InvalidInput
 from nebuloviz.i18n import gettext as _
 from nebuloviz.i18n import number
-from nebuloviz.ingest.files import (
+from nebuloviz.ingest.tables import (
     MAX_COLUMNS,
     MAX_EXPANSION,
     MIN_EXPANSION_BYTES,

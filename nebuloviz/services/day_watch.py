@@ -20,9 +20,8 @@ from nebuloviz.db import Database
 from nebuloviz.detection.alerts import DAYS, HOURS, Finding
 from nebuloviz.detection.day_model import BY_DAY, DayMetric, Kind
 from nebuloviz.detection.day_watch import DayFigures, DayWatch
-from nebuloviz.detection.history import COMPANY, Segment
 from nebuloviz.detection.lessons import is_expected, lets_pass
-from nebuloviz.detection.series import FloatArray
+from nebuloviz.detection.series import COMPANY, FloatArray, Segment
 from nebuloviz.detection.series_model import WatchSettings
 from nebuloviz.detection.training import is_replaced
 from nebuloviz.metrics.answer import measure

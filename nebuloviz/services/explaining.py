@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.detection.alerts import HOURS
 from nebuloviz.detection.causes import Cause, Level, causes
-from nebuloviz.detection.history import COMPANY, Segment
+from nebuloviz.detection.series import COMPANY, Segment
 from nebuloviz.metrics.line_figures import metric_behind
 from nebuloviz.metrics.query import Filter, Query
 from nebuloviz.permissions import Actor

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.clock import utc_now
 from nebuloviz.detection.causes import causes
-from nebuloviz.detection.history import COMPANY
+from nebuloviz.detection.series import COMPANY
 from nebuloviz.errors import InvalidQuery
 from nebuloviz.i18n import _, current
 from nebuloviz.metrics.calendar import ONE_DAY, day_of, midnight, moved

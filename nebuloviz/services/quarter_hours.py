@@ -17,8 +17,7 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.detection.grain import QUARTER_HOUR
 from nebuloviz.detection.grained_watch import Closed, GrainedWatch
-from nebuloviz.detection.history import COMPANY, Segment
-from nebuloviz.detection.series import Buckets, FloatArray, keys_of
+from nebuloviz.detection.series import COMPANY, Buckets, FloatArray, Segment, keys_of
 from nebuloviz.metrics.answer import measure
 from nebuloviz.metrics.buckets import Bucket
 from nebuloviz.metrics.calendar import day_of

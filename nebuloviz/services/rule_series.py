@@ -13,8 +13,16 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.detection.alerts import Finding, rule_detector, severity_of
 from nebuloviz.detection.calendar import Calendar
-from nebuloviz.detection.lessons import Lesson, Verdict, within
-from nebuloviz.detection.series import HOURS_PER_DAY, BoolArray, FloatArray, SeriesKey, hour_of_time, time_of_hour
+from nebuloviz.detection.lessons import Lesson, Verdict
+from nebuloviz.detection.series import (
+    HOURS_PER_DAY,
+    BoolArray,
+    FloatArray,
+    SeriesKey,
+    hour_of_time,
+    time_of_hour,
+    within,
+)
 from nebuloviz.detection.series_detector import Course, Judgement, SeriesDetector
 from nebuloviz.ingest.jobs import stream_topics
 from nebuloviz.metrics.calendar import day_of, midnight

@@ -22,11 +22,12 @@ from nebuloviz.db import Database
 from nebuloviz.detection.alerts import HOURS, Finding
 from nebuloviz.detection.grain import HOUR, QUARTER_HOUR, Grain
 from nebuloviz.detection.grained_watch import Closed, GrainedWatch
-from nebuloviz.detection.history import COMPANY, Segment
 from nebuloviz.detection.series import (
+    COMPANY,
     HOURS_PER_DAY,
     Buckets,
     FloatArray,
+    Segment,
     SeriesKey,
     hour_of_time,
     keys_of,

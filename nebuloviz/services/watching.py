@@ -17,8 +17,7 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.db import insert
 from nebuloviz.detection.grain import QUARTER_HOUR
-from nebuloviz.detection.history import Segment
-from nebuloviz.detection.series import Watching
+from nebuloviz.detection.series import Segment, Watching
 from nebuloviz.ingest.loading import load
 from nebuloviz.metrics.calendar import midnight
 from nebuloviz.models import ROLLUPS, Base, DetectorState, Expectation, QuarterExpectation, WatchedSeries

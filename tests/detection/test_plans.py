@@ -10,9 +10,8 @@ from nebuloviz.detection.alerts import Finding
 from nebuloviz.detection.backtest import AlertBook
 from nebuloviz.detection.calendar import Calendar, Plan
 from nebuloviz.detection.forest import LargestDeviation
-from nebuloviz.detection.history import Segment
 from nebuloviz.detection.residuals import Scale
-from nebuloviz.detection.series import Buckets, hour_of_time, time_of_hour
+from nebuloviz.detection.series import Buckets, Segment, hour_of_time, time_of_hour
 from nebuloviz.detection.series_model import Watched, WatchSettings
 from nebuloviz.detection.series_watch import SeriesWatch
 from tests.detection.shop import MONDAY, NORTH, SOUTH, START, TOTAL, WEEK, orders

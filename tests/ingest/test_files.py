@@ -14,7 +14,8 @@ import pytest
 import xlsxwriter
 
 from nebuloviz.errors import InvalidInput
-from nebuloviz.ingest.files import MAX_COLUMNS, TableFile, open_table
+from nebuloviz.ingest.files import open_table
+from nebuloviz.ingest.tables import MAX_COLUMNS, TableFile
 
 HEADER = "order,product,quantity"
 

@@ -9,7 +9,7 @@ import pytest
 
 from nebuloviz.errors import InvalidInput
 from nebuloviz.ingest.fields import guess
-from nebuloviz.ingest.files import Row, TableFile, open_table
+from nebuloviz.ingest.files import open_table
 from nebuloviz.ingest.mapping import (
     DateOrder,
     RowEncoder,
@@ -18,6 +18,7 @@ from nebuloviz.ingest.mapping import (
     moment_reader,
     table_mapping,
 )
+from nebuloviz.ingest.tables import Row, TableFile
 
 RETAIL = ["ts", "invoice", "product", "description", "customer", "country", "quantity", "price"]
 
