@@ -36,18 +36,21 @@ _WITHOUT_WORD: DateOrder = "mdy"
 
 @dataclass(frozen=True)
 class TableMapping:
-    """How a table's rows become sales: columns by field, the zone of times without offset, the order of day and month."""
+    """How a table's rows become sales: columns by field, the zone of times without offset, the order of day and month.
+
+    `decimal_comma`: a comma parts the fraction from the rest of its numbers, as in 1.234,50, so that 1.234 is no fraction.
+    """
 
     columns: Mapping[str, str]
     time_zone: str
     date_order: DateOrder
+    decimal_comma: bool = False
 
     def text(self) -> str:
         """Canonical, for the identity of an import."""
-        return orjson.dumps(
-            {"columns": dict(self.columns), "time_zone": self.time_zone, "date_order": self.date_order},
-            option=orjson.OPT_SORT_KEYS,
-        ).decode()
+        values = {"columns": dict(self.columns), "time_zone": self.time_zone, "date_order": self.date_order}
+        comma = {"decimal_comma": True} if self.decimal_comma else {}
+        return orjson.dumps(values | comma, option=orjson.OPT_SORT_KEYS).decode()
 
 
 _SLASHED = re.compile(r"^\s*(\d{1,2})[/.\-](\d{1,2})[/.\-]\d{2,4}\b")
@@ -84,6 +87,23 @@ def _order_of(match: re.Match[str]) -> DateOrder | None:
     return "mdy" if int(match[2]) > 12 else None
 
 
+def decimal_comma(table: TableFile, columns: Iterable[str]) -> bool:
+    """Whether a comma parts the fraction in the numbers of these columns: the first that leaves no doubt, unlike 1.234, decides."""
+    places = [table.columns.index(column) for column in columns]
+    doubtful = False
+    with suppress(InvalidInput):  # as in `date_orders`
+        for number, row in enumerate(islice(table.rows(), _MAX_ROWS if places else 0)):
+            if number == _FIRST_ROWS and not doubtful:
+                break
+            for at in places:
+                cell = row.cells[at] if at < len(row.cells) else None
+                text = _undecorated(cell) if isinstance(cell, str) else ""
+                if _SURELY_COMMA.match(text) or _SURELY_POINT.match(text):
+                    return _SURELY_COMMA.match(text) is not None
+                doubtful = doubtful or _DOUBTFUL.match(text) is not None
+    return False
+
+
 def table_mapping(table: TableFile, columns: Mapping[str, str], time_zone: str, date_order: str = "") -> TableMapping:
     """The mapping with the order of day and month that is given, or else the one that the rows speak for.
 
@@ -104,7 +124,8 @@ def table_mapping(table: TableFile, columns: Mapping[str, str], time_zone: str, 
     order = chosen_order(date_order)
     if order is None and "sold_at" in columns:
         order = date_orders(table, [columns["sold_at"]]).get(columns["sold_at"])
-    return TableMapping(columns, time_zone, order or _WITHOUT_WORD)
+    numbers = [column for field, column in columns.items() if field in _NUMBERS]
+    return TableMapping(columns, time_zone, order or _WITHOUT_WORD, decimal_comma(table, numbers))
 
 
 def chosen_order(name: str) -> DateOrder | None:
@@ -139,6 +160,7 @@ class RowEncoder:
         places = {field: table.columns.index(column) for field, column in mapping.columns.items()}
         self._texts = [(field, at) for field, at in places.items() if field not in _NUMBERS and field != "sold_at"]
         self._numbers = [(field, at) for field, at in places.items() if field in _NUMBERS]
+        self._number = _number_with_comma if mapping.decimal_comma else _number
         self._sold_at = places.get("sold_at")
         self._moment = moment_reader(ZoneInfo(mapping.time_zone), mapping.date_order)
         self._own_ids = "sale_id" not in places
@@ -154,7 +176,7 @@ class RowEncoder:
             if value:
                 sale[field] = value
         for field, at in self._numbers:
-            number = _number(cells[at]) if at < n_cells else ""
+            number = self._number(cells[at]) if at < n_cells else ""
             if number != "":
                 sale[field] = number
         if self._sold_at is not None and self._sold_at < n_cells:
@@ -184,9 +206,18 @@ def _text(cell: object) -> str:
 
 _MAX_BITS = 63  # of a number that JSON is written with here
 _PLAIN = re.compile(r"^-?[0-9]{1,11}(\.[0-9]{1,4})?$")
-_GROUPED = re.compile(r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?$")
+_GROUPED = re.compile(r"^[+-]?(\d{1,3}(,\d{3})+|\d{1,2}(,\d{2})+,\d{3})(\.\d*)?$")  # as in India, too
 _GROUPED_BY_DOTS = re.compile(r"^[+-]?\d{1,3}(\.\d{3})+,\d+$")
+_GROUPED_BY_DOTS_FOR_SURE = re.compile(r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?$")
 _DECIMAL_COMMA = re.compile(r"^[+-]?\d*,\d+$")
+#: 1.234 and 1,234 may mean either; a group has three digits, and the first of several is not 0.
+_DOUBTFUL = re.compile(r"^[+-]?[1-9]\d{0,2}[.,]\d{3}$")
+_SURELY_COMMA = re.compile(
+    r"^[+-]?(\d*,(\d{1,2}|\d{4,})|(0|\d{4,})?,\d{3}|[1-9]\d{0,2}(\.\d{3})+,\d+|[1-9]\d{0,2}(\.\d{3}){2,})$"
+)
+_SURELY_POINT = re.compile(
+    r"^[+-]?(\d*\.(\d{1,2}|\d{4,})|(0|\d{4,})?\.\d{3}|[1-9]\d{0,2}(,\d{3})+\.\d+|[1-9]\d{0,2}(,\d{3}){2,})$"
+)
 _DECORATION = re.compile(r"^([+-]?)\s*[$€£¥₹]\s*|\s*[$€£¥₹%]$|[\s\u00a0\u202f']")
 
 
@@ -200,14 +231,26 @@ def _number(cell: object) -> object:
     text = cell.strip()
     if _PLAIN.match(text):  # few enough digits that the fraction means exactly what was written
         return float(text) if "." in text else int(text)
-    text = _DECORATION.sub(r"\1", text)
-    if text.startswith("(") and text.endswith(")"):
-        text = f"-{text[1:-1]}"
+    text = _undecorated(text)
     if _GROUPED.match(text):
         return text.replace(",", "")
     if _GROUPED_BY_DOTS.match(text):
         return text.replace(".", "").replace(",", ".")
     return text.replace(",", ".") if _DECIMAL_COMMA.match(text) else text
+
+
+def _number_with_comma(cell: object) -> object:
+    """As `_number`, of a file whose numbers have a decimal comma."""
+    text = _undecorated(cell) if isinstance(cell, str) else ""
+    if _DECIMAL_COMMA.match(text):
+        return text.replace(",", ".")
+    return text.replace(".", "").replace(",", ".") if _GROUPED_BY_DOTS_FOR_SURE.match(text) else _number(cell)
+
+
+def _undecorated(text: str) -> str:
+    """Without spaces and signs of currencies; in brackets it is negative."""
+    text = _DECORATION.sub(r"\1", text.strip())
+    return f"-{text[1:-1]}" if text.startswith("(") and text.endswith(")") else text
 
 
 _FORMS: dict[DateOrder, tuple[str, ...]] = {

@@ -155,6 +155,8 @@ class TestRows:
             ("$1,234", "1234"),
             ("(5.00)", "-5.00"),
             ("1 234,5", "1234.5"),
+            ("₹1,23,456.50", "123456.50"),
+            ("+1.234", "+1.234"),
             (2.5, 2.5),
             (3, 3),
             (10**30, str(10**30)),
@@ -168,6 +170,34 @@ class TestRows:
         self, encoder: RowEncoder, cell: object, number: object
     ) -> None:
         assert sale_of(encoder, price=cell)["unit_price"] == number
+
+    @pytest.mark.parametrize(
+        ("amounts", "read"),
+        [
+            (
+                ["1.234,50", "1.234", "1.234.567", "0,5", "€ 12.345", "(1.000)"],
+                [1234.5, 1234, 1234567, 0.5, 12345, -1000],
+            ),
+            (["1.234", "2.000", "7,25"], [1234, 2000, 7.25]),
+            (["1,250", "0,125", "7"], [1.25, 0.125, 7]),
+            (["1,250", "7.25"], [1250, 7.25]),
+            (["0.125", "1.234", "1,234"], [0.125, 1.234, 1234]),
+            (["1.234", "1,234", "7"], [1.234, 1234, 7]),
+            (["1.234"] * 2_000 + ["7,5"], [1234] * 2_000 + [7.5]),
+            (["7"] * 1_500 + ["7,5", "1.234"], [7] * 1_500 + [7.5, 1.234]),
+        ],
+        ids=lambda values: f"{len(values)} from {values[0]} to {values[-1]}",
+    )
+    def test_whether_1_234_is_a_fraction_is_seen_from_its_neighbours(
+        self, tmp_path: Path, amounts: list[str], read: list[float]
+    ) -> None:
+        path = tmp_path / "numbers.csv"
+        path.write_text(
+            "\n".join(["order_id;sold_at;product_id;quantity;amount", *(f"1;2026-01-01;A;1;{it}" for it in amounts)])
+        )
+        table = open_table(path)
+        encode = RowEncoder(table, table_mapping(table, guess(table.columns), "UTC")).encode
+        assert [float(orjson.loads(encode(row))["amount"]) for row in table.rows()] == read
 
     def test_no_number_is_missing(self, encoder: RowEncoder) -> None:
         assert "unit_price" not in sale_of(encoder, price=float("nan"))
