@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import islice
@@ -204,6 +204,7 @@ def _text(cell: object) -> str:
     return str(cell)
 
 
+_MAX_CHARACTERS = 40  # of a number or a moment, as `parse` reads them
 _MAX_BITS = 63  # of a number that JSON is written with here
 _PLAIN = re.compile(r"^-?[0-9]{1,11}(\.[0-9]{1,4})?$")
 _GROUPED = re.compile(r"^[+-]?(\d{1,3}(,\d{3})+|\d{1,2}(,\d{2})+,\d{3})(\.\d*)?$")  # as in India, too
@@ -248,8 +249,11 @@ def _number_with_comma(cell: object) -> object:
 
 
 def _undecorated(text: str) -> str:
-    """Without spaces and signs of currencies; in brackets it is negative."""
-    text = _DECORATION.sub(r"\1", text.strip())
+    """Without spaces and signs of currencies; in brackets it is negative. What is too long for a number stays as it is."""
+    text = text.strip()
+    if len(text) > _MAX_CHARACTERS:  # and to look for signs in it could take hours
+        return text
+    text = _DECORATION.sub(r"\1", text)
     return f"-{text[1:-1]}" if text.startswith("(") and text.endswith(")") else text
 
 
@@ -258,7 +262,10 @@ _FORMS: dict[DateOrder, tuple[str, ...]] = {
     "mdy": ("%m/%d/%Y", "%m/%d/%y"),
     "ymd": (),
 }
-_ANY_ORDER = ("%Y/%m/%d", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y")
+_ANY_ORDER = (
+    *("%Y/%m/%d", "%Y-%m-%d", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y", "%B %d %Y"),
+    *("%d-%b-%Y", "%d-%b-%y", "%d/%b/%Y"),
+)
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 
 
@@ -280,6 +287,8 @@ def moment_reader(zone: ZoneInfo, order: DateOrder) -> Callable[[object], object
             return from_text(cell)
         if isinstance(cell, datetime):
             return _aware(cell, zone)
+        if isinstance(cell, int | float):
+            return from_text(str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell))
         if isinstance(cell, date):
             return _aware(datetime(cell.year, cell.month, cell.day), zone)  # noqa: DTZ001 - `_aware` adds the zone
         return cell
@@ -291,11 +300,25 @@ def _aware(moment: datetime, zone: ZoneInfo) -> str:
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).isoformat()
 
 
+#: Days since the end of 1899, as spreadsheets count them; five digits lead from 1927 to 2173.
+_SPREADSHEET_DAYS = re.compile(r"^[1-9][0-9]{4}(\.[0-9]{1,15})?$")
+_FIRST_SPREADSHEET_DAY = datetime(1899, 12, 30)  # noqa: DTZ001 - `_aware` adds the zone
+_NAMES_OF_UTC = ("UTC", "GMT", "Z")
+
+
 def _parsed(text: str, forms: Iterable[str]) -> datetime | None:
-    try:
+    if len(text) > _MAX_CHARACTERS:
+        return None
+    name = next((name for name in _NAMES_OF_UTC if text.upper().endswith(name)), "")
+    moment = _parsed_without_name(text[: len(text) - len(name)].rstrip(), forms)
+    return moment.replace(tzinfo=UTC) if moment and name and not moment.tzinfo else moment
+
+
+def _parsed_without_name(text: str, forms: Iterable[str]) -> datetime | None:
+    with suppress(ValueError):
         return datetime.fromisoformat(text)
-    except ValueError:
-        pass
+    if _SPREADSHEET_DAYS.match(text):
+        return _FIRST_SPREADSHEET_DAY + timedelta(milliseconds=round(float(text) * 86_400_000))
     if text.isascii() and text.isdigit() and len(text) in {10, 13}:
         return datetime.fromtimestamp(int(text) / (1 if len(text) == 10 else 1000), UTC)
     uniform = text.replace(".", "/", 2).replace("-", "/", 2) if _SLASHED.match(text) else text

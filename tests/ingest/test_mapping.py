@@ -20,6 +20,7 @@ from nebuloviz.ingest.mapping import (
 )
 from nebuloviz.ingest.tables import Row, TableFile
 
+UTC_TWICE = "2010-12-01 UTC UTC UTC" + " UTC" * 5_000
 RETAIL = ["ts", "invoice", "product", "description", "customer", "country", "quantity", "price"]
 
 
@@ -42,6 +43,24 @@ class TestMoments:
             ("1291191960000", "mdy", "2010-12-01T08:26:00+00:00"),
             ("2010-12-01T08:26:00+05:30", "mdy", "2010-12-01T08:26:00+05:30"),
             (datetime(2011, 7, 1, 8, 26), "mdy", "2011-07-01T08:26:00+01:00"),
+            ("2011-07-01 08:26:00 UTC", "mdy", "2011-07-01T08:26:00+00:00"),
+            ("01.07.2011 08:26 GMT", "dmy", "2011-07-01T08:26:00+00:00"),
+            ("2010-12-01T08:26:00z", "mdy", "2010-12-01T08:26:00+00:00"),
+            ("2010-12-01 08:26 PM", "mdy", "2010-12-01T20:26:00+00:00"),
+            ("01-DEC-10", "mdy", "2010-12-01T00:00:00+00:00"),
+            ("1-Dec-2010 08:26", "mdy", "2010-12-01T08:26:00+00:00"),
+            ("Dec 1 2010 8:26", "mdy", "2010-12-01T08:26:00+00:00"),
+            ("40513.3513888889", "mdy", "2010-12-01T08:26:00+00:00"),
+            (40513.3513888889, "mdy", "2010-12-01T08:26:00+00:00"),
+            (40725, "mdy", "2011-07-01T00:00:00+01:00"),
+            (40725.0, "mdy", "2011-07-01T00:00:00+01:00"),
+            (20101201, "mdy", "2010-12-01T00:00:00+00:00"),
+            (1291191960, "mdy", "2010-12-01T08:26:00+00:00"),
+            (5, "mdy", "5"),
+            (UTC_TWICE, "mdy", UTC_TWICE),
+            (1e300, "mdy", str(int(1e300))),
+            (float("inf"), "mdy", "inf"),
+            (float("nan"), "mdy", "nan"),
             ("soon", "mdy", "soon"),
             ("31/31/2010", "mdy", "31/31/2010"),
             (None, "mdy", None),
@@ -198,6 +217,10 @@ class TestRows:
         table = open_table(path)
         encode = RowEncoder(table, table_mapping(table, guess(table.columns), "UTC")).encode
         assert [float(orjson.loads(encode(row))["amount"]) for row in table.rows()] == read
+
+    def test_a_number_that_is_too_long_takes_no_time(self, encoder: RowEncoder) -> None:
+        long = f"1{' ' * 1_000_000}b"
+        assert sale_of(encoder, price=long)["unit_price"] == long
 
     def test_no_number_is_missing(self, encoder: RowEncoder) -> None:
         assert "unit_price" not in sale_of(encoder, price=float("nan"))
