@@ -78,6 +78,11 @@ def value_label(value: str, name: str = "") -> str:
     return name or value or _("Not given")
 
 
+def segment_label(slug: str, value: str) -> str:
+    """The segment of one dimension value in the reader's words, not yet escaped: 'Region: North'."""
+    return f"{dimension(slug).label}: {value or _('Not given')}"
+
+
 def value_labels(frame: pd.DataFrame, slug: str) -> dict[str, str]:
     """Value -> words for all values of a dimension in `frame`, from its `<slug>:name` column where there is one.
 

@@ -19,12 +19,12 @@ from nebuloviz.metrics.query import Query
 from nebuloviz.metrics.registry import dimension, metric
 from nebuloviz.permissions import Permission
 from nebuloviz.services.interfaces import AlertFilter, AlertView, Forecast, Frame, PlannedTime
+from nebuloviz.services.shown import segment_label
 from nebuloviz.web.context import ask, drawn, may, services
 from nebuloviz.web.figures import Style
 from nebuloviz.web.question import AHEAD, bounds, comparison_words, looks_ahead, query_of, without_own_filter
 from nebuloviz.web.state import PageState
 from nebuloviz.web.theme import Theme
-from nebuloviz.web.views.notifications import segment_words
 
 #: So many values of a dimension can be chosen from in a form.
 _CHOSEN_FROM = 50
@@ -39,7 +39,7 @@ def segments_to_choose(*, watched: bool = False) -> dict[str, str]:
     """
     data = services().data
     return {
-        f"{name}={value}": segment_words(name, label)
+        f"{name}={value}": segment_label(name, label)
         for name in ask(data.dimensions_in_use)
         if name != "product" and (dimension(name).rolled or not watched)
         for value, label in ask(data.values, name, "", _CHOSEN_FROM)

@@ -22,6 +22,7 @@ from nebuloviz.services.interfaces import (
 )
 from nebuloviz.services.notification_rules import DAY_MINUTES
 from nebuloviz.services.notification_words import clock_words, week_days
+from nebuloviz.services.shown import segment_label
 from nebuloviz.web.components import (
     alert_words,
     badge,
@@ -38,7 +39,6 @@ from nebuloviz.web.components import (
 from nebuloviz.web.components.basic import Kind, given
 from nebuloviz.web.figures import PlannedMark
 from nebuloviz.web.views.feedback import REASON_WORDS
-from nebuloviz.web.views.notifications import segment_words
 
 NEW = "new"  # in the place of the number of an entry that is to be made
 KINDS: Mapping[EntryKind, tuple[Any, Kind, str, Any]] = {
@@ -150,7 +150,7 @@ def _when(first: date | None, last: date | None) -> str:
 
 
 def _where(dimension: str, value: str) -> str:
-    return segment_words(dimension, value) if dimension else _("All sales")
+    return segment_label(dimension, value) if dimension else _("All sales")
 
 
 def marks(planned: Sequence[PlannedTime]) -> list[PlannedMark]:
@@ -164,7 +164,7 @@ def _mark(item: PlannedTime) -> PlannedMark:
     words = _("Public holiday") if days.kind == "holidays" else str(KINDS[days.kind][0])
     name = days.name
     if days.dimension:
-        name = _("{name} ({segment})", name=name, segment=segment_words(days.dimension, days.value))
+        name = _("{name} ({segment})", name=name, segment=segment_label(days.dimension, days.value))
     return PlannedMark(start, end, days.kind != "promotion", words, name)
 
 

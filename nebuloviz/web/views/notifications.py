@@ -11,7 +11,7 @@ from dash.development.base_component import Component
 
 from nebuloviz.i18n import _, format_datetime, lazy, ngettext, number, weekday_name
 from nebuloviz.metrics.line_figures import LINE_FIGURES, SCHEMA_FIGURES, STREAM_FIGURES, figure
-from nebuloviz.metrics.registry import METRICS, dimension
+from nebuloviz.metrics.registry import METRICS
 from nebuloviz.services.interfaces import (
     CHANNEL_KINDS,
     ChannelDraft,
@@ -22,6 +22,7 @@ from nebuloviz.services.interfaces import (
 )
 from nebuloviz.services.notification_rules import DAY_MINUTES, MAX_RULES, SEVERITIES
 from nebuloviz.services.notification_words import clock_words, reason_words, rule_words, week_days
+from nebuloviz.services.shown import segment_label
 from nebuloviz.services.wording import severity_word
 from nebuloviz.web.components import (
     badge,
@@ -266,13 +267,7 @@ def _slugs(rule: NotificationRule) -> list[str]:
 
 def _segment_words(key: str) -> str:
     name, _equals, value = key.partition("=")
-    return segment_words(name, value)
-
-
-def segment_words(name: str, value: str) -> str:
-    """A value of a dimension, as it is chosen from a list."""
-    shown = value or _("Not given")
-    return f"{dimension(name).label}: {shown}"
+    return segment_label(name, value)
 
 
 def _clock(rule: NotificationRule) -> list[int]:
