@@ -80,7 +80,7 @@ def value_label(value: str, name: str = "") -> str:
 
 def segment_label(slug: str, value: str) -> str:
     """The segment of one dimension value in the reader's words, not yet escaped: 'Region: North'."""
-    return f"{dimension(slug).label}: {value or _('Not given')}"
+    return f"{dimension(slug).label}: {value_label(value)}"
 
 
 def value_labels(frame: pd.DataFrame, slug: str) -> dict[str, str]:
