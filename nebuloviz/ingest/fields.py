@@ -20,14 +20,15 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
             orderid ordernumber orderno salesorderid invoiceno invoicenumber invoiceid invoice basketid
             transactionid transactionno receiptid receiptno receipt ticketid order basket transaction
             belegnummer bestellnummer bestellnr auftragsnummer rechnungsnummer bonnummer bestellung rechnung
-            beleg bon númerodepedido numerodepedido nodepedido pedido factura ticket رقمالطلب رقمالفاتورة
+            belegnr rechnungsnr auftragsnr bonnr beleg bon nopedido
+            númerodepedido numerodepedido nodepedido pedido factura ticket رقمالطلب رقمالفاتورة
             الطلب الفاتورة
         """,
         "sold_at": """
             soldat timeofsale verkauftam zeitpunktdesverkaufs vendidoel momentodelaventa ts timestamp
             transactiontimestamp datetime invoicedate orderdate orderedat orderpurchasetimestamp
             transactiondate purchasedate saledate salesdate createdat date time zeitpunkt bestelldatum
-            rechnungsdatum datum fechayhora fecha وقتالبيع التاريخوالوقت تاريخالطلب التاريخ
+            rechnungsdatum belegdatum datum fechayhora fecha وقتالبيع التاريخوالوقت تاريخالطلب التاريخ
         """,
         "customer_id": """
             customerid customerno customernumber clientid householdid memberid userid buyerid customer
@@ -35,7 +36,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         """,
         "product_id": """
             productid productnumber stockcode sku itemid articleid articleno productcode productno upc ean
-            gtin asin item article artikelnummer artikelnr produktnummer númerodeproducto رقمالمنتج
+            gtin asin item article artikelnummer artikelnr artnr produktnummer númerodeproducto رقمالمنتج
             codigodeproducto código codigo رمزالمنتج product artikel produkt producto artículo articulo
             المنتج
         """,
@@ -66,7 +67,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "discount": "discount discountamount retaildisc rebate rabatt descuento الخصم",
         "amount": """
             amount amountoftheline betragderzeile importedelalínea مبلغالسطر salesvalue linetotal lineamount
-            netamount totalprice extendedprice netsales totalamount revenue sales total gesamtpreis betrag
+            netamount totalprice extendedprice netsales totalamount revenue sales total gesamtpreis nettobetrag betrag
             umsatz summe importe ingresos ventas الإيرادات المبلغ الإجمالي
         """,
         "cost": "cost linecost totalcost cogs einkaufswert kosten coste costo التكلفة",

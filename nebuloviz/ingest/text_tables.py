@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
@@ -26,27 +27,36 @@ from nebuloviz.ingest.tables import (
 MAX_LINE_BYTES: Final = 4 << 20
 MAX_CELL_CHARACTERS: Final = 1 << 20
 _DELIMITERS = (",", ";", "\t", "|")
+_ANNOUNCED = re.compile(rb'^(?:\xef\xbb\xbf)?"?sep=([,;|\t])"?\s*$')
+_UTF_16_END = "\n".encode("utf-16-le")
 _SNIFFED_BYTES = 1 << 16
+
+
+class _Form(NamedTuple):
+    """How a file's text is written. Lines end with `end`, which is CR where there is no line feed at all."""
+
+    encoding: str = "utf-8"
+    end: bytes = b"\n"
 
 
 def text_table(path: Path) -> TableFile:
     """The text file at `path` as a table. Raises InvalidInput where it is not text."""
     with _opened(path) as file:
         start = file.read(_SNIFFED_BYTES)
-        n_lines = start.count(b"\n")
+        ends = {end: start.count(end) for end in (b"\n", b"\r")}
         last = start
         while block := file.read(1 << 20):
-            n_lines += block.count(b"\n")
+            ends = {end: n + block.count(end) for end, n in ends.items()}
             last = block
-    if not last.endswith(b"\n"):
-        n_lines += 1
     encoding = "utf-16" if start[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8"
+    form = _Form(encoding, b"\r" if ends[b"\r"] and not ends[b"\n"] else b"\n")
+    n_lines = ends[form.end] + (not last.endswith((form.end, _UTF_16_END) if encoding == "utf-16" else form.end))
     text = start.decode(encoding, errors="replace").lstrip("\ufeff \t\r\n")
     if "\x00" in text[:1000]:
         raise InvalidInput(_("{name} is not text, nor XLSX or Parquet.", name=path.name))
     if text.startswith("{"):
         return _JsonLines(path, n_lines)
-    return _DelimitedTable(path, encoding, n_lines)
+    return _DelimitedTable(path, form, n_lines)
 
 
 class _JsonLines(TableFile):
@@ -63,36 +73,39 @@ class _JsonLines(TableFile):
 
     def _rows(self) -> Iterator[Row]:
         with _opened(self.path) as file:
-            for raw, problem in _lines(file, "utf-8"):
+            for raw, problem in _lines(file, _Form()):
                 value = raw.strip().removeprefix(b"\xef\xbb\xbf")
                 if value:
                     yield Row((), value, problem)
 
 
 class _DelimitedTable(TableFile):
-    """CSV and its relatives; the delimiter is the one that the header has most of."""
+    """CSV and its relatives; the delimiter is the one that the header has most of, or that a line `sep=;` above it announces."""
 
-    def __init__(self, path: Path, encoding: str, n_lines: int) -> None:
+    def __init__(self, path: Path, form: _Form, n_lines: int) -> None:
         self.path = path
-        self._encoding = encoding
+        self._form = form
         with _opened(path) as file:
-            header = next(
-                (line for line in _lines(file, encoding) if line.raw.strip(b"\xef\xbb\xbf \t\r\n")), _Line(b"")
-            )
+            filled = (line for line in _lines(file, form) if line.raw.strip(b"\xef\xbb\xbf \t\r\n"))
+            header = next(filled, _Line(b""))
+            announced = _ANNOUNCED.match(header.raw)
+            if announced:
+                header = next(filled, _Line(b""))
+        self._rows_above = 2 if announced else 1
         if header.problem:
             raise InvalidInput(
                 _("{name}: the header row is longer than {limit} bytes.", name=path.name, limit=number(MAX_LINE_BYTES))
             )
         text = decoded(header.raw).lstrip("\ufeff")
-        self._delimiter = max(_DELIMITERS, key=text.count)
+        self._delimiter = announced[1].decode() if announced else max(_DELIMITERS, key=text.count)
         if text.count(self._delimiter) > MAX_COLUMNS:
             raise InvalidInput(_("{name} has more than {limit} columns.", name=path.name, limit=number(MAX_COLUMNS)))
         self.columns = column_names(next(csv.reader([text], delimiter=self._delimiter)), path.name)
-        self.n_rows = max(n_lines - 1, 0)
+        self.n_rows = max(n_lines - self._rows_above, 0)
 
     def _rows(self) -> Iterator[Row]:
         with _opened(self.path) as file:
-            yield from self._parsed(_lines(file, self._encoding))
+            yield from self._parsed(_lines(file, self._form))
 
     def _parsed(self, lines: Iterator[_Line]) -> Iterator[Row]:
         csv.field_size_limit(MAX_CELL_CHARACTERS)
@@ -106,7 +119,7 @@ class _DelimitedTable(TableFile):
                     problems.append(problem)
                 yield decoded(raw).lstrip("\ufeff") if len(taken) == 1 else decoded(raw)
 
-        header_seen = False
+        rows_above = self._rows_above
         while True:
             reader = csv.reader(feed(), delimiter=self._delimiter)
             try:
@@ -116,9 +129,10 @@ class _DelimitedTable(TableFile):
                     problems.clear()
                     if not any(cells):
                         continue
-                    if header_seen:
+                    if rows_above:
+                        rows_above -= 1
+                    else:
                         yield self._row(cells, original, problem)
-                    header_seen = True
             except csv.Error as error:  # the reader is used up, its input is not
                 yield Row((), b"".join(taken)[:_SNIFFED_BYTES], f"not readable as CSV: {error}")
                 taken.clear()
@@ -175,18 +189,24 @@ class _Line(NamedTuple):
     problem: str = ""
 
 
-def _lines(file: BinaryIO, encoding: str) -> Iterator[_Line]:
+def _lines(file: BinaryIO, form: _Form) -> Iterator[_Line]:
     """Lines as UTF-8 bytes where the file is UTF-16, else as they are; an endless one is cut and says so."""
-    if encoding == "utf-16":
+    if form.encoding == "utf-16":
         with io.TextIOWrapper(file, "utf-16", errors="replace", newline="\n") as text:
             while line := text.readline(MAX_LINE_BYTES):
                 yield _Line(line.encode())
         return
-    while raw := file.readline(MAX_LINE_BYTES):
-        if len(raw) < MAX_LINE_BYTES or raw.endswith(b"\n"):
+    next_of = file.readline if form.end == b"\n" else _ended_by_cr(file)
+    while raw := next_of(MAX_LINE_BYTES):
+        if len(raw) < MAX_LINE_BYTES or raw.endswith(form.end):
             yield _Line(raw)
             continue
         size = len(raw)
-        while (more := file.readline(MAX_LINE_BYTES)) and not more.endswith(b"\n"):
+        while (more := next_of(MAX_LINE_BYTES)) and not more.endswith(form.end):
             size += len(more)
         yield _Line(raw[:_SNIFFED_BYTES], f"a line of more than {size:,} bytes")
+
+
+def _ended_by_cr(file: BinaryIO) -> Callable[[int], bytes]:
+    text = io.TextIOWrapper(file, "latin-1", newline="\r")  # of which each byte is a character
+    return lambda size: text.readline(size).encode("latin-1")

@@ -15,6 +15,7 @@ JOURNEY = [
     "retail_disc",
     "transaction_timestamp",
 ]
+INVOICES = ["Beleg-Nr.", "Belegdatum", "Art.-Nr.", "Menge", "Nettobetrag"]
 
 
 class TestGuess:
@@ -48,7 +49,7 @@ class TestGuess:
     def test_names_of_the_field_are_understood(self, columns: list[str], expected: dict[str, str]) -> None:
         assert expected.items() <= guess(columns).items()
 
-    @pytest.mark.parametrize("columns", [RETAIL, UCI, JOURNEY])
+    @pytest.mark.parametrize("columns", [RETAIL, UCI, JOURNEY, INVOICES])
     def test_well_known_files_lack_nothing(self, columns: list[str]) -> None:
         assert missing(guess(columns)) == ()
 

@@ -31,7 +31,7 @@ def cells(table: TableFile) -> list[list[object]]:
 
 class TestText:
     @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-    @pytest.mark.parametrize("ending", ["\n", "\r\n"])
+    @pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
     def test_every_delimiter_and_line_end(self, tmp_path: Path, delimiter: str, ending: str) -> None:
         lines = [delimiter.join(row) for row in (["a", "b"], ["1", "x y"], ["2", "z"])]
         table = open_table(written(tmp_path / "t.csv", ending.join(lines)))
@@ -53,6 +53,20 @@ class TestText:
         table = open_table(written(tmp_path / "t.csv", content))
         assert table.columns == ("a", "b")
         assert cells(table) == [["Café", "£1"]]
+        assert table.n_rows == 1
+
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+    @pytest.mark.parametrize("line", ["sep=;", '"sep=;"'])
+    def test_a_delimiter_may_be_announced(self, tmp_path: Path, line: str, encoding: str) -> None:
+        table = open_table(written(tmp_path / "t.csv", f"{line}\r\na,b;c,d,e\r\n1,5;2\r\n".encode(encoding)))
+        assert table.columns == ("a,b", "c,d,e")
+        assert cells(table) == [["1,5", "2"]]
+
+    def test_lines_that_end_with_cr_are_kept_to_the_byte_and_cut_like_others(self, tmp_path: Path) -> None:
+        content = b"a,b\r" + "é".encode("cp1252") + b",2\r" + b"y" * (5 << 20) + b"\r4,5"
+        rows = list(open_table(written(tmp_path / "t.csv", content)).rows())
+        assert [row.original for row in rows if not row.problem] == [b"\xe9,2\r", b"4,5"]
+        assert ["a line of more than" in row.problem for row in rows] == [False, True, False]
 
     def test_gzipped(self, tmp_path: Path) -> None:
         assert cells(open_table(written(tmp_path / "t", gzip.compress(b"a,b\n1,2\n")))) == [["1", "2"]]
