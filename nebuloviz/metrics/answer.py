@@ -38,6 +38,10 @@ class Answer:
     missing: set[Missing] = field(default_factory=set)
 
     def add(self, key: Key, figures: Mapping[str, int], sign: int = 1) -> None:
+        known = self.cells.get(key)
+        if known is None and sign > 0:
+            self.cells[key] = dict(figures)
+            return
         known = self.cells[key]
         for measure, value in figures.items():
             known[measure] = known.get(measure, 0) + sign * value
@@ -117,7 +121,7 @@ def _customers(session: Session, asked: Slice, part: Part, zone: ZoneInfo, answe
     if left:
         reading = Reading(FACTS, _joined(left))
         width = len(asked.columns) + 1
-        for row in sql.customers(dialect_of(session), asked, reading).run(session):
+        for row in sql.customers(dialect_of(session), asked, reading).run(session).all():
             customers.add((reading.pieces[row[0]].span, *row[1:width]), row[-2], row[-1])
     for key, count in customers.counts():
         answer.add(key, {"customers": count})

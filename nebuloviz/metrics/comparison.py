@@ -13,9 +13,10 @@ have no counterpart, and days that only the other month has are in the total alo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 
 from nebuloviz.errors import InvalidQuery
 from nebuloviz.i18n import gettext as _
@@ -53,8 +54,13 @@ def compared(query: Query, spans: Sequence[Bucket], now: datetime) -> tuple[Buck
     """
     shift = shift_of(query)
     keep_length = bool(shift.months) and query.grain not in {None, "month", "quarter", "year"}
+
+    @cache  # one span ends where the next begins
+    def back(moment: datetime) -> datetime:
+        return moved(moment, query.zone, days=-shift.days, months=-shift.months)
+
     try:
-        return tuple(_counterpart(query, span, shift, now, keep_length=keep_length) for span in spans)
+        return tuple(_counterpart(query, span, shift, now, back, keep_length=keep_length) for span in spans)
     except (OverflowError, ValueError):
         raise InvalidQuery(_("The range or its comparison leaves the years 1 to 9999.")) from None
 
@@ -87,10 +93,9 @@ def _days_touched(query: Query) -> int:
     return max(1, -(-(end - start) // ONE_DAY))
 
 
-def _counterpart(query: Query, span: Bucket, shift: Shift, now: datetime, *, keep_length: bool) -> Bucket:
-    def back(moment: datetime) -> datetime:
-        return moved(moment, query.zone, days=-shift.days, months=-shift.months)
-
+def _counterpart(
+    query: Query, span: Bucket, shift: Shift, now: datetime, back: Callable[[datetime], datetime], *, keep_length: bool
+) -> Bucket:
     if shift.months and _lacking(span.start.astimezone(query.zone).date(), shift.months):
         return Bucket(back(span.start), back(span.start))
     start, end = back(span.start), back(span.end)

@@ -18,7 +18,21 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from pyroaring import BitMap
-from sqlalchemy import BindParameter, ColumnElement, Date, Select, Text, and_, bindparam, func, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Date,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    case,
+    func,
+    null,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.orm import Session
 
 from nebuloviz.db import dialect_of, insert
@@ -139,7 +153,7 @@ def _sets(
         values["keep"] = [combination[0] for combination in keep]
     statement = _sets_statement(len(days), tuple(item.op for item in filters), keep is not None)
     found: dict[date, _Day | None] = {}
-    for day, since, of_use, value, members in session.connection().execute(statement, values):
+    for day, since, of_use, value, members in session.connection().execute(statement, values).all():
         known = found.setdefault(day, _Day({}, since) if of_use else None)
         if known is not None and value is not None:
             known.sets[value] = members
@@ -151,7 +165,9 @@ def _sets_statement(n_days: int, filters: tuple[FilterOperator, ...], keep: bool
     version, kept = DayVersion.__table__.c, DayMembers.__table__.c
     column = bindparam("column", type_=Text)
     # Few of a day's values may be wanted, or none that it has: whether the day's sets are made is another question
-    made = _made_as_of(version.day, column)
+    total = DayMembers.__table__.alias()
+    of_total = and_(total.c.day == version.day, total.c.dimension == column, total.c.value == "")
+    made = total.c.version
     wanted: list[ColumnElement[bool]] = []
     for number, op in enumerate(filters):
         values: BindParameter[Sequence[str]] = bindparam(f"filter_{number}", expanding=True)
@@ -159,7 +175,8 @@ def _sets_statement(n_days: int, filters: tuple[FilterOperator, ...], keep: bool
     if keep:
         wanted.append(kept.value.in_(bindparam("keep", expanding=True)))
     of_day = and_(kept.day == version.day, kept.dimension == column, kept.version == made, *wanted)
-    found = select(version.day, *_lack_of(version, made), kept.value, kept.members).select_from(DayVersion)
+    found = select(version.day, *_lack_of(version, made), kept.value, kept.members)
+    found = found.select_from(DayVersion).outerjoin(total, of_total)
     days = [
         and_(version.day >= bindparam(f"first_{n}", type_=Date), version.day <= bindparam(f"last_{n}", type_=Date))
         for n in range(n_days)
@@ -187,7 +204,11 @@ def _lack_of(version: Any, made: ColumnElement[int | None]) -> _Lack:
     later = (arrival.day == version.day, arrival.version > made, arrival.version <= version.version)
     since = select(func.min(arrival.since)).where(*later).scalar_subquery()
     number = select(func.count()).where(*later).scalar_subquery()
-    return _Lack(since.label("since"), (version.version == made + number).label("of_use"))
+    new = made == version.version  # most are: nobody looks for arrivals then
+    return _Lack(
+        case((new, null()), else_=since).label("since"),
+        case((new, true()), else_=version.version == made + number).label("of_use"),
+    )
 
 
 def _days_of(pieces: Sequence[Piece], zone: ZoneInfo) -> list[tuple[date, date]]:

@@ -249,7 +249,7 @@ def _readings(spans: Iterable[Bucket], levels: Sequence[_Level]) -> tuple[Readin
     finest = len(levels) - 1
     by_hour = bool(levels) and levels[finest].shortest == ONE_HOUR
     for number, (start, end) in enumerate(spans):
-        if by_hour and end - start == ONE_HOUR and hour_floor(start) == start:  # there may be hundreds: nothing to cut
+        if by_hour and end - start == ONE_HOUR and hour_floor(start) is start:  # there may be hundreds: nothing to cut
             found.setdefault(finest, []).append(Piece(start, end, number))
         else:
             _cut(Piece(start, end, number), levels, 0, found)

@@ -64,13 +64,15 @@ class Metric:
 class Dimension:
     """Something that sales are told apart by. `column` is its column in the facts; `order_level` = one value an order, normally.
 
-    `aliases` are other names that a question may call it by.
+    `few`: it has dozens of values, normally, so that all are read in one go and ranked here; of others the database ranks first.
+    Where that is wrong, answers take longer and are the same. `aliases` are other names that a question may call it by.
     """
 
     slug: str
     label: LazyText
     column: str
     order_level: bool = True
+    few: bool = False
     aliases: tuple[str, ...] = ()
 
     @property
@@ -127,10 +129,10 @@ METRICS: list[Metric] = [
 ]
 
 DIMENSIONS: list[Dimension] = [
-    Dimension("category", lazy("Category"), "category", order_level=False, aliases=("department",)),
-    Dimension("region", lazy("Region"), "region"),
-    Dimension("country", lazy("Country"), "country"),
-    Dimension("channel", lazy("Channel"), "channel"),
+    Dimension("category", lazy("Category"), "category", order_level=False, few=True, aliases=("department",)),
+    Dimension("region", lazy("Region"), "region", few=True),
+    Dimension("country", lazy("Country"), "country", few=True),
+    Dimension("channel", lazy("Channel"), "channel", few=True),
     Dimension("store", lazy("Store"), "store"),
     Dimension("product", lazy("Product"), "product_id", order_level=False),
 ]

@@ -2,7 +2,7 @@
 
 A statement gives one row for each piece of time and combination of dimension values: `piece` (the index in the reading's
 pieces), the dimensions' columns, then one column per measure. Only how a row's piece is found differs: PostgreSQL searches a
-sorted array, SQLite walks the pieces along its index.
+sorted array, SQLite walks the pieces along its index; pieces that are all whole hours are reckoned from the hour, in both.
 
 Statements are made once a form, which is all of a question but its moments and values: to make and to compile one takes longer
 than to carry it out. Whatever changes from question to question is therefore a parameter with a name of its own.
@@ -49,6 +49,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import aggregate_strings
 
+from nebuloviz.metrics.calendar import ONE_HOUR
 from nebuloviz.metrics.planner import FACTS, Piece, Reading, Slice
 from nebuloviz.metrics.query import REST, Filter
 from nebuloviz.metrics.registry import Metric, dimension
@@ -65,6 +66,7 @@ _ZERO: Expression = literal_column("0", Integer)
 #: The measures as aggregates over facts.
 _FACT_SUMS: dict[str, Expression] = {found.name: found for found in measure_columns()}
 _COUNTED = {"orders": _S.order_id, "customers": _S.customer_id}
+_HOUR = 3_600_000_000  # microseconds
 _FORMS = 512
 _form = lru_cache(maxsize=_FORMS)
 
@@ -82,12 +84,13 @@ class Statement(NamedTuple):
 class _Read(NamedTuple):
     """A reading but for its moments: its table, its place among the readings of a statement, and how many stretches it has.
 
-    Without stretches it is one piece.
+    Without stretches it is one piece; `hourly`: each piece is one whole hour.
     """
 
     table: str
     number: int = 0
     stretches: int = 0
+    hourly: bool = False
 
 
 def sums(
@@ -157,7 +160,7 @@ def _distinct(dialect: str, asked: Slice, read: _Read, measure: str) -> Select[A
 
 
 def customers(dialect: str, asked: Slice, reading: Reading) -> Statement:
-    """The different customers themselves by piece and dimensions: `number`, or NULL and the `customer_id` where none is given yet."""
+    """The different customers themselves by piece and dimensions: `number` (NULL where none is given yet) and `customer_id`."""
     (read,), values = _moments(dialect, [reading])
     return Statement(_customers(dialect, asked.form, read), values | _values(asked))
 
@@ -165,12 +168,19 @@ def customers(dialect: str, asked: Slice, reading: Reading) -> Statement:
 @_form
 def _customers(dialect: str, asked: Slice, read: _Read) -> Select[Any]:
     source, piece, within = _by_piece(dialect, SALE, _S.sold_at, read)
-    number = CustomerNumber.__table__.c
-    known = source.outerjoin(CustomerNumber.__table__, number.customer_id == _S.customer_id)
-    unknown = case((number.number.is_(None), _S.customer_id), else_="")
-    statement = select(piece.label("piece"), *_shown(SALE, asked), number.number, unknown.label("customer_id"))
     allowed = conditions(SALE, asked, restrict=not asked.other)
-    return statement.select_from(known).where(*within, *allowed, _S.customer_id != "").distinct()
+    different = (
+        select(piece.label("piece"), *_shown(SALE, asked), _S.customer_id)
+        .select_from(source)
+        .where(*within, *allowed, _S.customer_id != "")
+        .distinct()
+        .subquery()
+    )
+    known = CustomerNumber.__table__.c
+    # Looked up one by one: they are few, and the planner would sooner read all customers there are
+    number = select(known.number).where(known.customer_id == different.c.customer_id).scalar_subquery()
+    keys = [different.c[name] for name in ("piece", *asked.columns)]
+    return select(*keys, number.label("number"), different.c.customer_id)
 
 
 def members(dialect: str, reading: Reading, by: str) -> Statement:
@@ -361,6 +371,8 @@ def _by_piece(
     """What to select from, the index of a row's piece, and the conditions that keep it within the pieces."""
     if not read.stretches:
         return table, _ZERO, [_within(time, read)]
+    if read.hourly:
+        return table, _piece_by_hour(dialect, time, read), [_within(time, read)]
     if dialect == "sqlite":
         return _walked_in_sqlite(table, time, read)
     return table, _piece_in_postgresql(time, read), [_within(time, read)]
@@ -373,6 +385,19 @@ def _piece_in_postgresql(time: Column[Any], read: _Read) -> Expression:
     # Of a query of its own, which is answered once; where a driver sends the text apart, it would be read again for every row
     array = select(cast(listed, ARRAY(DateTime(timezone=True)))).scalar_subquery()
     return (func.width_bucket(time, array, type_=Integer) - 1) // literal_column("2", Integer)
+
+
+def _piece_by_hour(dialect: str, time: Column[Any], read: _Read) -> Expression:
+    """The hours since 1970, less those before the stretch that are no pieces."""
+    if dialect == "sqlite":
+        hour = type_coerce(time, BigInteger) // literal_column(str(_HOUR), BigInteger)
+    else:
+        hour = cast(func.floor(func.date_part("epoch", time) / literal_column("3600.0")), Integer)
+    skipped = [bindparam(f"skipped_{read.number}_{place}", type_=Integer) for place in range(read.stretches)]
+    if len(skipped) == 1:
+        return hour - skipped[0]
+    later = [(time >= _moment(f"start_{read.number}_{place}"), skipped[place]) for place in range(1, read.stretches)]
+    return hour - case(*reversed(later), else_=skipped[0])
 
 
 def _within(time: Column[Any], read: _Read) -> Expression:
@@ -410,11 +435,14 @@ def _moments(
         stretches = [(pieces[0].start, pieces[0].end)] if one else _stretches(pieces)
         for place, (start, end) in enumerate(stretches):
             values[f"start_{number}_{place}"], values[f"end_{number}_{place}"] = start, end
-        if by_piece and not one:
+        hourly = by_piece and not one and _hourly(pieces)
+        if hourly:
+            values.update(_skipped_hours(number, stretches))
+        elif by_piece and not one:
             values[f"edges_{number}"] = _edges_of[dialect](pieces)
         values[f"offset_{number}"] = offset
         offset += len(pieces)
-        reads.append(_Read(reading.name, number, 0 if one else len(stretches)))
+        reads.append(_Read(reading.name, number, 0 if one else len(stretches), hourly))
     return tuple(reads), values
 
 
@@ -426,6 +454,20 @@ def _stretches(pieces: Sequence[Piece]) -> list[tuple[datetime, datetime]]:
             ends.append(before.end)
             starts.append(after.start)
     return list(zip(starts, [*ends, pieces[-1].end], strict=True))
+
+
+def _hourly(pieces: Sequence[Piece]) -> bool:
+    return all(end - start == ONE_HOUR and not (start.minute or start.second) for start, end, _ in pieces)
+
+
+def _skipped_hours(number: int, stretches: Sequence[tuple[datetime, datetime]]) -> dict[str, int]:
+    """What to take off an hour's number since 1970, in each stretch, to have that of its piece."""
+    values: dict[str, int] = {}
+    pieces = 0
+    for place, (start, end) in enumerate(stretches):
+        values[f"skipped_{number}_{place}"] = microseconds(start) // _HOUR - pieces
+        pieces += (end - start) // ONE_HOUR
+    return values
 
 
 def _edges_for_postgresql(pieces: Sequence[Piece]) -> str:

@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.db import dialect_of
 from nebuloviz.metrics import sql
-from nebuloviz.metrics.answer import measure
+from nebuloviz.metrics.answer import Cells, measure
 from nebuloviz.metrics.buckets import Bucket
 from nebuloviz.metrics.closed import ClosedDays
 from nebuloviz.metrics.planner import SUMS, Combination, Slice, plan
+from nebuloviz.metrics.query import REST
 from nebuloviz.metrics.registry import Metric
 
 _Integers = npt.NDArray[np.int64]
@@ -108,6 +109,20 @@ def _amounts(session: Session, asked: Slice, by: Metric, zone: ZoneInfo) -> Amou
         return None
     combinations = [tuple(row[:-1]) for row in rows]
     return Amounts(combinations, np.fromiter((row[-1] for row in rows), np.int64, len(rows)))
+
+
+def kept_and_rest(cells: Cells, keep: Sequence[Combination], *, other: bool) -> Cells:
+    """The cells of what is kept; with `other`, the sums of all others as well, under `REST`."""
+    wanted = set(keep)
+    found: Cells = {}
+    for key, figures in cells.items():
+        if key[1:] in wanted:
+            found[key] = figures
+        elif other:
+            rest = found.setdefault((key[0], *(REST for _ in key[1:])), {})
+            for name, value in figures.items():
+                rest[name] = rest.get(name, 0) + value
+    return found
 
 
 def sort_combinations(values: dict[Combination, float | None], *, descending: bool) -> list[Combination]:

@@ -22,11 +22,11 @@ from nebuloviz.metrics.buckets import Bucket, buckets
 from nebuloviz.metrics.closed import ClosedDays, Measured, measured
 from nebuloviz.metrics.comparison import compared
 from nebuloviz.metrics.customer_sets import Missing
-from nebuloviz.metrics.planner import Combination, Key, Slice
+from nebuloviz.metrics.planner import SUMS, Combination, Key, Slice
 from nebuloviz.metrics.query import REST, Query
-from nebuloviz.metrics.registry import METRICS, Metric, metric
+from nebuloviz.metrics.registry import METRICS, Metric, dimension, metric
 from nebuloviz.metrics.sql import MAX_ROWS
-from nebuloviz.metrics.top import ranked, sort_combinations
+from nebuloviz.metrics.top import kept_and_rest, ranked, sort_combinations
 from nebuloviz.models import Product
 from nebuloviz.services.interfaces import Frame, FrameColumn
 
@@ -62,11 +62,16 @@ def build_frame(
         InvalidQuery: too many buckets or rows.
     """
     whole, past = _spans(query, now)
-    keep, other = _kept(session, query, now, zone, closed)
     always: set[str] = {_LINES} if query.dimensions else set()
     measures = frozenset(always.union(*(metric(slug).measures for slug in query.metrics)))
-    asked = Slice(whole, query.dimensions, query.filters, measures, keep, other)
-    answer, figures, before = _measured(session, asked, past, zone, closed)
+    asked = Slice(whole, query.dimensions, query.filters, measures)
+    keep: tuple[Combination, ...] | None
+    if _ranked_here(query, measures):
+        answer, figures, before = _measured(session, asked, past, zone, closed)
+        keep, figures, before = _ranked(query, figures, before)
+    else:
+        keep, other = _kept(session, query, now, zone, closed)
+        answer, figures, before = _measured(session, replace(asked, keep=keep, other=other), past, zone, closed)
     shown = buckets(query) if query.grain else whole
     rows = _Rows(query, now, shown, past or (), _combinations(query, keep, figures, before), figures, before)
     return _frame(session, rows, answer.source), answer.missing
@@ -104,11 +109,31 @@ def _spans(query: Query, now: datetime) -> tuple[tuple[Bucket, ...], tuple[Bucke
     return whole, compared(query, whole, minute)
 
 
+def _ranked_here(query: Query, measures: frozenset[str]) -> bool:
+    """Whether all values are read, to be ranked here, and those beyond the limit put together: of sums, and where there are few."""
+    by_metric = _order_of(query)
+    few = len(query.dimensions) == 1 and dimension(query.dimensions[0]).few
+    sums = by_metric is not None and by_metric.measures <= measures <= set(SUMS)
+    return few and sums and query.limit is not None and query.grain is None
+
+
+def _ranked(query: Query, figures: Cells, before: Cells | None) -> tuple[tuple[Combination, ...], Cells, Cells | None]:
+    """The combinations that the limit keeps, and the figures of both ranges without those of others, or with all others as one."""
+    limit = query.limit or 0
+    found: list[Combination] = []
+    for cells in (figures, before or {}):
+        first = _in_order_of(query, {key[1:] for key, values in cells.items() if values.get(_LINES)}, cells)[:limit]
+        found += [combination for combination in first if combination not in found]
+    keep = tuple(found[:limit])
+    other = query.other and len(keep) == limit
+    return keep, kept_and_rest(figures, keep, other=other), before and kept_and_rest(before, keep, other=other)
+
+
 def _kept(
     session: Session, query: Query, now: datetime, zone: ZoneInfo, closed: ClosedDays | None
 ) -> tuple[tuple[Combination, ...] | None, bool]:
     """The combinations that a limit keeps, or that an order by a metric needs, first ones first; and whether there may be more."""
-    by_metric = _metric_of(query.order) if query.order else metric(query.metrics[0])
+    by_metric = _order_of(query)
     if not query.dimensions or (query.limit is None and (query.grain is None or not query.order or by_metric is None)):
         return None, False
     limit = query.limit or MAX_ROWS
@@ -132,9 +157,8 @@ def _first(
     limit: int,
     closed: ClosedDays | None,
 ) -> list[Combination]:
-    descending = query.order is None or query.order.startswith("-")
     if by_metric is not None:
-        return ranked(session, asked, by_metric, zone, limit, descending=descending, closed=closed)
+        return ranked(session, asked, by_metric, zone, limit, descending=_descending(query), closed=closed)
     found = measure(session, replace(asked, measures=frozenset({_LINES})), zone).cells
     return _by_name((key[1:] for key in found), query)[:limit]
 
@@ -149,11 +173,16 @@ def _combinations(
         return [*keep, *({rest} & found)]
     if not query.dimensions:
         return [()]
-    by_metric = _metric_of(query.order) if query.order else metric(query.metrics[0])
+    return _in_order_of(query, found, answer)
+
+
+def _in_order_of(query: Query, found: Iterable[Combination], cells: Cells) -> list[Combination]:
+    """By the query's metric over the one span of `cells`; by name where there are several spans, or it orders by a name."""
+    by_metric = _order_of(query)
     if query.grain or by_metric is None:
         return _by_name(found, query)
-    values = {combination: by_metric.value(answer.get((0, *combination), {})) for combination in found}
-    return sort_combinations(values, descending=query.order is None or query.order.startswith("-"))
+    values = {combination: by_metric.value(cells.get((0, *combination), {})) for combination in found}
+    return sort_combinations(values, descending=_descending(query))
 
 
 def _by_name(found: Iterable[Combination], query: Query) -> list[Combination]:
@@ -164,6 +193,15 @@ def _by_name(found: Iterable[Combination], query: Query) -> list[Combination]:
         place = query.dimensions.index(slug)
         combinations.sort(key=lambda combination: combination[place], reverse=str(query.order).startswith("-"))
     return combinations
+
+
+def _order_of(query: Query) -> Metric | None:
+    """The metric that combinations are in order of; None where it is something else."""
+    return _metric_of(query.order) if query.order else metric(query.metrics[0])
+
+
+def _descending(query: Query) -> bool:
+    return query.order is None or query.order.startswith("-")
 
 
 def _metric_of(order: str | None) -> Metric | None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -6,10 +7,11 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete
+from sqlalchemy import delete, event
 
 from nebuloviz.db import Database
 from nebuloviz.ingest.recount import rebuild
+from nebuloviz.metrics import registry
 from nebuloviz.metrics.calendar import ONE_DAY, midnight
 from nebuloviz.metrics.customer_sets import HOURS, build
 from nebuloviz.metrics.query import COMPARISONS, Filter, Grain, Query
@@ -147,6 +149,38 @@ class TestAFrame:
             assert_equal(found_in(frame.data, query), recount.recount(table, query, NOW))
 
         check()
+
+    def test_is_the_same_whoever_ranks(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Few values are all read, and ranked here; of many the database ranks first."""
+        shop.store(database, shop.lines(300, seed=11), UTC_ZONE)
+        month = (NOW - timedelta(days=28), NOW)
+        asked = [
+            Query(("revenue", "units"), *month, (slug,), limit=limit, other=other, order=order, comparison=comparison)
+            for slug in ("category", "region")
+            for limit in (1, 2, 5)
+            for other in (False, True)
+            for order in (None, "units", "-revenue")
+            for comparison in (None, "previous")
+        ]
+
+        def frames() -> list[pd.DataFrame]:
+            with database.session() as session:
+                return [build_frame(session, query, NOW, UTC_ZONE)[0].data for query in asked]
+
+        here = frames()
+        monkeypatch.setattr(registry, "DIMENSIONS", [replace(entry, few=False) for entry in DIMENSIONS])
+        for query, one, other in zip(asked, here, frames(), strict=True):
+            pd.testing.assert_frame_equal(one, other, obj=query.key)
+
+    def test_asks_once_where_there_are_few_values(self, database: Database) -> None:
+        shop.store(database, shop.lines(50, seed=11), UTC_ZONE)
+        statements: list[str] = []
+        event.listen(database.engine, "before_cursor_execute", lambda *about: statements.append(about[2]))
+        for slug in ("region", "store"):
+            with database.session() as session:
+                build_frame(session, Query(("revenue",), FIRST, NOW, (slug,), limit=2), NOW, UTC_ZONE)
+        read = [sum(f"FROM rollup_day_{slug}" in text for text in statements) for slug in ("region", "store")]
+        assert read == [1, 2]
 
     @pytest.mark.parametrize("column", ["", HOURS, "category"])
     def test_looks_only_for_customers_who_may_be_new(self, database: Database, column: str) -> None:
