@@ -71,7 +71,9 @@ def build_frame(
         keep, figures, before = _ranked(query, figures, before)
     else:
         keep, other = _kept(session, query, now, zone, closed)
-        answer, figures, before = _measured(session, replace(asked, keep=keep, other=other), past, zone, closed)
+        if query.limit is not None:
+            asked = replace(asked, keep=keep, other=other)
+        answer, figures, before = _measured(session, asked, past, zone, closed)
     shown = buckets(query) if query.grain else whole
     rows = _Rows(query, now, shown, past or (), _combinations(query, keep, figures, before), figures, before)
     return _frame(session, rows, answer.source), answer.missing
@@ -166,11 +168,10 @@ def _first(
 def _combinations(
     query: Query, keep: tuple[Combination, ...] | None, answer: Cells, earlier: Cells | None
 ) -> list[Combination]:
-    """The combinations to show, in order, `REST` last."""
+    """The combinations to show, in order, `REST` last, or what was sold in a part of the comparison that is still to come."""
     found = {key[1:] for cells in (answer, earlier or {}) for key, figures in cells.items() if figures.get(_LINES)}
-    rest = tuple(REST for _ in query.dimensions)
     if keep is not None:
-        return [*keep, *({rest} & found)]
+        return [*keep, *sorted(found.difference(keep))]
     if not query.dimensions:
         return [()]
     return _in_order_of(query, found, answer)

@@ -56,7 +56,8 @@ def bucket_of(moment: datetime, query: Query) -> datetime:
     local = moment.astimezone(query.zone)
     if query.grain in _CLOCKS:
         since_midnight = local.replace(tzinfo=None) - datetime.combine(local.date(), time())
-        return moment - since_midnight % _CLOCKS[query.grain]
+        past = since_midnight % _CLOCKS[query.grain]
+        return bucket_of(moment - past, query) if past else moment  # again: the clocks may have changed in between
     return datetime.combine(_first_day(local.date(), query), time(), tzinfo=query.zone).astimezone(UTC)
 
 

@@ -172,6 +172,21 @@ class TestAFrame:
         for query, one, other in zip(asked, here, frames(), strict=True):
             pd.testing.assert_frame_equal(one, other, obj=query.key)
 
+    def test_in_order_of_a_metric_has_what_was_sold_before_at_hours_still_to_come(self, database: Database) -> None:
+        day = datetime(2026, 11, 22, tzinfo=UTC)
+        moments = {"now": day, "then": day - ONE_DAY, "later then": day - ONE_DAY + timedelta(hours=20)}
+        sales = [
+            line._replace(sold_at=moment, region=region)
+            for line, (region, moment) in zip(shop.lines(3, seed=1), moments.items(), strict=True)
+        ]
+        shop.store(database, sales, UTC_ZONE)
+        query = Query(
+            ("revenue",), day, day + ONE_DAY, ("region",), grain="hour", order="-revenue", comparison="previous"
+        )
+        with database.session() as session:
+            frame, _ = build_frame(session, query, NOW, UTC_ZONE)
+        assert frame.data["region"].tolist() == ["now", "then", "later then"]
+
     def test_asks_once_where_there_are_few_values(self, database: Database) -> None:
         shop.store(database, shop.lines(50, seed=11), UTC_ZONE)
         statements: list[str] = []
