@@ -196,17 +196,21 @@ def _lines(file: BinaryIO, form: _Form) -> Iterator[_Line]:
             while line := text.readline(MAX_LINE_BYTES):
                 yield _Line(line.encode())
         return
-    next_of = file.readline if form.end == b"\n" else _ended_by_cr(file)
-    while raw := next_of(MAX_LINE_BYTES):
-        if len(raw) < MAX_LINE_BYTES or raw.endswith(form.end):
-            yield _Line(raw)
-            continue
-        size = len(raw)
-        while (more := next_of(MAX_LINE_BYTES)) and not more.endswith(form.end):
-            size += len(more)
-        yield _Line(raw[:_SNIFFED_BYTES], f"a line of more than {size:,} bytes")
+    with _line_reader(file, form.end) as next_of:
+        while raw := next_of(MAX_LINE_BYTES):
+            if len(raw) < MAX_LINE_BYTES or raw.endswith(form.end):
+                yield _Line(raw)
+                continue
+            size = len(raw)
+            while (more := next_of(MAX_LINE_BYTES)) and not more.endswith(form.end):
+                size += len(more)
+            yield _Line(raw[:_SNIFFED_BYTES], f"a line of more than {size:,} bytes")
 
 
-def _ended_by_cr(file: BinaryIO) -> Callable[[int], bytes]:
-    text = io.TextIOWrapper(file, "latin-1", newline="\r")  # of which each byte is a character
-    return lambda size: text.readline(size).encode("latin-1")
+@contextmanager
+def _line_reader(file: BinaryIO, end: bytes) -> Iterator[Callable[[int], bytes]]:
+    if end == b"\n":
+        yield file.readline
+        return
+    with io.TextIOWrapper(file, "latin-1", newline="\r") as text:  # each byte is a character of it
+        yield lambda size: text.readline(size).encode("latin-1")
