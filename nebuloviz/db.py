@@ -237,7 +237,7 @@ def answering() -> Iterator[None]:
     except (DBAPIError, PoolTimeout, OSError, TimeoutError) as error:
         if isinstance(error, DBAPIError) and not _unanswered(error):
             raise
-        raise Unavailable(_("The database does not answer at the moment. Please try again shortly.")) from error
+        raise Unavailable(_("The database is not responding at the moment. Please try again shortly.")) from error
 
 
 #: PostgreSQL's codes for a table or column that is not there: its tables are of another version, or not made yet.

@@ -101,7 +101,7 @@ class Actor:
         if more:
             raise PermissionDenied(
                 _(
-                    "That includes {permissions}, which you may not do yourself. Ask somebody who may.",
+                    "That includes {permissions}, which you do not have yourself. Ask somebody who does.",
                     permissions=", ".join(more),
                 )
             )

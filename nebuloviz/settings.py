@@ -155,11 +155,11 @@ class Settings(BaseSettings):
     )
     week_start: int = Field(0, ge=0, le=6, description="First day of the week: 0 = Monday ... 6 = Sunday.")
     refresh_seconds: int = Field(1, ge=1, le=3600, description="How often an open page asks whether anything is new.")
-    session_hours: int = Field(12, ge=1, description="A browser session ends after this, whatever happens in it.")
+    session_hours: int = Field(12, ge=1, description="A browser session ends after this time, even while it is in use.")
     session_idle_minutes: int = Field(
         120,
         ge=1,
-        description="A browser session ends after this without a request; an open, visible page makes requests.",
+        description="A browser session ends after this time without activity; an open, visible page counts as activity.",
     )
     requests_per_minute: int = Field(
         3000,

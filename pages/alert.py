@@ -57,9 +57,9 @@ def layout(alert_id: str = "", **_query: str) -> Component:
             html.Div(id="alert-message", className="nv-span-12", role="status"),
             html.Div(skeleton_tile(), id="alert-head", className="nv-span-12"),
             chart_slot(CHART, _("Around that time"), span=8, height=320),
-            card(_("What happened to it"), html.Div(skeleton_feed(3), id="alert-history"), span=4),
-            card(_("Where it comes from"), html.Div(skeleton_table(5, 4), id="alert-segments"), span=8),
-            card(_("What moved revenue"), html.Div(skeleton_feed(4), id="alert-split"), span=4),
+            card(_("History"), html.Div(skeleton_feed(3), id="alert-history"), span=4),
+            card(_("Contribution by segment"), html.Div(skeleton_table(5, 4), id="alert-segments"), span=8),
+            card(_("What drove revenue"), html.Div(skeleton_feed(4), id="alert-split"), span=4),
             card(_("Other alerts at that time"), html.Div(skeleton_feed(2), id="alert-others"), span=12),
             html.Div(id="alert-decision", className="nv-span-12"),
             *_lines_card(),
@@ -71,7 +71,7 @@ def layout(alert_id: str = "", **_query: str) -> Component:
 def _lines_card() -> list[Component]:
     if not may(Permission.SALES_READ):
         return []
-    return [card(_("Sales behind it"), html.Div(skeleton_table(6, 6), id="alert-lines"), span=12)]
+    return [card(_("Sales behind this alert"), html.Div(skeleton_table(6, 6), id="alert-lines"), span=12)]
 
 
 def _alert(number: object) -> AlertView:
@@ -264,7 +264,9 @@ def _done(decision: Callable[[], AlertView]) -> tuple[Any, Any]:
     try:
         alert = decision()
     except Conflict:
-        changed = _("Somebody else has changed this alert meanwhile. It is shown as it is now; please decide again.")
+        changed = _(
+            "Somebody else has changed this alert in the meantime. It is shown as it is now; please decide again."
+        )
         return news(), badge(changed, "warn", icon_name="exclamation-triangle")
     except NebuloVizError as error:
         return no_update, refusal(error)

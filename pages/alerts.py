@@ -43,8 +43,8 @@ def layout(**_query: str) -> Component:
         html.Div(id="alerts-severities"),
         html.Label([html.Span(_("Search series"), className="visually-hidden"), search], **given(data_nv_search="")),
     ]
-    taught = link_button(_("What was taught"), "/lessons", icon_name="mortarboard")
-    watched = link_button(_("What is watched"), "/detectors", icon_name="binoculars")
+    taught = link_button(_("Feedback"), "/lessons", icon_name="mortarboard")
+    watched = link_button(_("What is monitored"), "/detectors", icon_name="binoculars")
     more = button(_("Show more"), id="alerts-more", kind="quiet", hidden=True)
     return page(
         [

@@ -49,7 +49,7 @@ def _bar() -> list[Component]:
         id=_SEARCH,
         type="search",
         debounce=0.4,
-        placeholder=_("Who, on what, from where"),
+        placeholder=_("Who, object or address"),
         className="nv-input nv-search",
         maxLength=100,
     )

@@ -31,7 +31,7 @@ def layout(**_query: str) -> Component:
     actions = []
     if may(Permission.ALERTS_MANAGE):
         actions.append(link_button(_("New entry"), f"/calendar/{views.NEW}", icon_name="plus-lg", kind="primary"))
-    about = _("Days unlike others, and when you are open. The detectors go by it within seconds.")
+    about = _("Special days and opening hours. The detectors take them into account within seconds.")
     turning = [
         button(_("Earlier"), id=_EARLIER),
         button(_("Later"), id=_LATER),
@@ -41,18 +41,18 @@ def layout(**_query: str) -> Component:
             dcc.Store(id=_STEP, data=0),
             html.Div(page_header(_("Calendar"), subtitle=about, actions=actions), className="nv-span-12"),
             card(
-                _("What is planned"),
+                _("Planned"),
                 html.Div(skeleton_table(5, 4), id="calendar-agenda", **given(aria_live="polite")),
                 actions=turning,
                 span=7,
                 flush=True,
             ),
             card(_("Opening hours"), html.Div(skeleton_table(7, 3), id="calendar-hours"), span=5),
-            card(_("What was entered"), html.Div(skeleton_table(4, 5), id="calendar-entries"), flush=True),
+            card(_("Entries"), html.Div(skeleton_table(4, 5), id="calendar-entries"), flush=True),
             card(
-                _("Said on alerts to be expected"),
+                _("Alerts marked as expected"),
                 html.Div(skeleton_table(2, 5), id="calendar-expected"),
-                actions=[link_button(_("What was taught"), "/lessons", icon_name="mortarboard")],
+                actions=[link_button(_("Feedback"), "/lessons", icon_name="mortarboard")],
                 flush=True,
             ),
         ],
@@ -118,7 +118,7 @@ def save_hours(clicks: Any, said: Any, ids: Any, values: Any) -> Any:
         act(services().calendar.set_hours, views.hours_of(ids, values) if said else ())
     except NebuloVizError as error:
         return refusal(error)
-    return toast(_("Saved; the detectors go by it from now on."), "good")
+    return toast(_("Saved. The detectors take it into account from now on."), "good")
 
 
 register_page(

@@ -37,7 +37,7 @@ def layout(**_query: str) -> Component:
             html.Div(page_header(_("Data")), className="nv-span-12"),
             *_sample_card(),
             card(_("Stream"), html.Div(skeleton_table(1, 6), id="data-figures"), span=12),
-            chart_slot(PACE, _("Records a minute, by arrival"), span=12, height=220),
+            chart_slot(PACE, _("Records per minute, by arrival"), span=12, height=220),
             card(_("Sources"), _sources(), span=12, flush=True),
             *([_import_card()] if may(Permission.SALES_WRITE) else []),
             card(_("Imports"), html.Div(skeleton_table(3, 2), id="data-imports"), span=5),
@@ -103,7 +103,7 @@ def _letter_actions() -> list[Component]:
         dcc.ConfirmDialogProvider(
             button(_("Discard"), icon_name="trash", kind="quiet"),
             id="data-discard",
-            message=_("Discard the chosen records? They will not be tried again."),
+            message=_("Discard the selected records? They cannot be retried."),
         ),
     ]
 
@@ -199,7 +199,7 @@ def resume(clicks: list[int | None], cancel: int | None, resumed: int) -> tuple[
     except NebuloVizError as error:
         return None, refusal(error), (resumed or 0) + 1
     where = {"source": at.topic, "part": number(at.partition), "position": number(at.next_offset)}
-    words = _("{source}, part {part}, goes on at position {position}.", **where)
+    words = _("{source}, partition {part}, resumes at position {position}.", **where)
     return None, toast(words, "good"), (resumed or 0) + 1
 
 
@@ -277,9 +277,9 @@ def start(
         return no_update, refusal(error)
     if found.finished_at is not None and found.finished_at < began:
         return None, toast(
-            _("This file had been imported before, as {name}: nothing is counted again.", name=found.name), "good"
+            _("This file was imported before, as {name}: nothing is counted twice.", name=found.name), "good"
         )
-    return None, toast(_("The import has started; its progress is shown beside."), "good")
+    return None, toast(_("The import has started; see its progress under Imports."), "good")
 
 
 # ---------------------------------------------------------------- rejected records
@@ -340,7 +340,7 @@ def settle(_retry: int | None, _discard: int | None, selected: Any, changed: int
     """Try the chosen records again, or put them away; one that is just being corrected may be among them."""
     ids = chosen_ids(selected)
     if not ids:
-        return no_update, toast(_("Choose records in the table first."), "warn"), no_update
+        return no_update, toast(_("Select records in the table first."), "warn"), no_update
     try:
         message = discarded(ids) if ctx.triggered_id == "data-discard" else retried(ids)
     except NebuloVizError as error:
@@ -354,7 +354,9 @@ def chosen_ids(selected: Any) -> list[int]:
 
 def discarded(ids: list[int]) -> Component:
     count = act(services().ingest.discard, ids)
-    return toast(ngettext("{count} record put away.", "{count} records put away.", count, count=number(count)), "good")
+    return toast(
+        ngettext("{count} record discarded.", "{count} records discarded.", count, count=number(count)), "good"
+    )
 
 
 def retried(ids: list[int]) -> Component:
@@ -377,7 +379,7 @@ def edit(clicks: int | None, selected: Any) -> tuple[Any, Any]:
         raise PreventUpdate
     ids = chosen_ids(selected)
     if len(ids) != 1:
-        return no_update, toast(_("Choose one record in the table first."), "warn")
+        return no_update, toast(_("Select one record in the table first."), "warn")
     try:
         return views.correction_form(ask(services().ingest.dead_letter, ids[0])), None
     except NebuloVizError as error:
@@ -406,7 +408,7 @@ def correct(
         return None, None, no_update
     letter, record = ids[0]["of"], str(texts[0] or "").encode()
     if not record.strip():
-        return no_update, toast(_("There is nothing to be read."), "warn"), no_update
+        return no_update, toast(_("There is nothing to read."), "warn"), no_update
     try:
         result = act(services().ingest.retry, [letter], {letter: record})
     except NebuloVizError as error:

@@ -28,10 +28,10 @@ def layout(**_query: str) -> Component:
         link_button(_("All alerts"), "/alerts", icon_name="bell"),
         link_button(_("Rules"), "/rules", icon_name="signpost-split"),
     ]
-    about = _("Every metric is watched in total and for the largest values of each dimension.")
+    about = _("Every metric is monitored in total and for the largest values of each dimension.")
     return page(
         [
-            html.Div(page_header(_("What is watched"), subtitle=about, actions=actions), className="nv-span-12"),
+            html.Div(page_header(_("What is monitored"), subtitle=about, actions=actions), className="nv-span-12"),
             dcc.Store(id=_SWITCHED),
             html.Div(skeleton_tile(), id="detectors-sensitivity", className="nv-grid nv-span-12"),
             html.Div(skeleton_tile(), id="detectors-watches", className="nv-span-12"),
@@ -92,8 +92,8 @@ def switch(clicks: Any, then: Any) -> Any:
     except NebuloVizError as error:
         set_props("nv-toasts", {"children": refusal(error)})
         raise PreventUpdate from error
-    set_props("nv-toasts", {"children": toast(_("Saved; it holds from now on."), "good")})
+    set_props("nv-toasts", {"children": toast(_("Saved. It takes effect now."), "good")})
     return news()
 
 
-register_page(__name__, path="/detectors", permission=Permission.ALERTS_READ, name=lazy("What is watched"))
+register_page(__name__, path="/detectors", permission=Permission.ALERTS_READ, name=lazy("What is monitored"))

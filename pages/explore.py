@@ -58,9 +58,9 @@ def _controls() -> list[Component]:
     """What the chart shows; `show_controls` fills in choices and values."""
     return [
         _control(_("Metric"), METRIC),
-        _control(_("Against"), SECOND),
-        _control(_("Along"), AXIS),
-        _control(_("Grain"), GRAIN),
+        _control(_("Plot against"), SECOND),
+        _control(_("Group by"), AXIS),
+        _control(_("Time grain"), GRAIN),
         _control(_("Split by"), SPLIT),
         _control(_("Show"), TOP),
     ]

@@ -48,7 +48,7 @@ def layout(incident_id: str = "", **_query: str) -> Component:
             html.Div(id="incident-message", className="nv-span-12"),
             html.Div(skeleton_tile(), id="incident-head", className="nv-span-12"),
             html.Div(id="incident-acts", className="nv-span-12"),
-            card(_("Its alerts"), html.Div(skeleton_feed(3), id="incident-alerts"), span=8, flush=True),
+            card(_("Alerts in this incident"), html.Div(skeleton_feed(3), id="incident-alerts"), span=8, flush=True),
             card(_("What happened"), html.Div(skeleton_feed(3), id="incident-history"), span=4),
             card(_("What explains it most"), html.Div(skeleton_table(5, 4), id="incident-causes"), span=12),
         ],

@@ -25,12 +25,12 @@ _CHANGED = "taught-changed"
 def layout(**_query: str) -> Component:
     stay_on_page()
     back = link_button(_("All alerts"), "/alerts", icon_name="bell")
-    about = _("What people said that alerts were, and what that changes. Taken back, it is as if it had not been said.")
+    about = _("What people said about alerts, and what that changes. Once undone, it no longer counts.")
     return page(
         [
             dcc.Store(id=_CHANGED),
             html.Div(
-                page_header(_("What the detectors were taught"), subtitle=about, actions=[back]), className="nv-span-12"
+                page_header(_("Feedback to the detectors"), subtitle=about, actions=[back]), className="nv-span-12"
             ),
             html.Div(id="taught-message", className="nv-span-12"),
             html.Div(html.Div(skeleton_table(6, 6), id="taught-list"), className="nv-card nv-span-12"),
@@ -63,7 +63,7 @@ def take_back(clicks: Any) -> tuple[Any, Any]:
         act(services().alerts.unjudge, number_of(number))
     except NebuloVizError as error:
         return news(), refusal(error)
-    return news(), toast(_("Taken back: the detectors go by it no more."), "good")
+    return news(), toast(_("Undone: it no longer affects the detectors."), "good")
 
 
-register_page(__name__, path="/lessons", permission=Permission.ALERTS_READ, name=lazy("What was taught"))
+register_page(__name__, path="/lessons", permission=Permission.ALERTS_READ, name=lazy("Feedback"))

@@ -13,7 +13,7 @@ from nebuloviz.web.components import empty_state, link_button, page
 
 def layout(**_query: str) -> Component:
     way_back = link_button(_("Go to Overview"), "/", icon_name="grid-1x2", kind="primary")
-    hint = _("The link may be old, or it was typed with a mistake.")
+    hint = _("The link may be out of date or mistyped.")
     return page(
         html.Div(
             empty_state(_("There is no such page"), way_back, icon_name="compass", hint=hint), className="nv-span-12"

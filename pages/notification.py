@@ -73,7 +73,7 @@ def show(number: Any, _changed: Any) -> tuple[Any, ...]:
                 )
             view = _channel(number)
             form = views.channel_form(view, segments_to_choose(), manager=manager)
-            rest = card(_("Try it"), views.actions(view), span=12)
+            rest = card(_("Test"), views.actions(view), span=12)
             return _header(html.Bdi(view.draft.name)), form, rest, view.version
 
         answer = part_answer(build)
@@ -153,13 +153,13 @@ def save(clicks: Any, *said: Any) -> tuple[Any, ...]:
             return (
                 made.view.id,
                 no_update,
-                toast(_("{name} was made. Send a test.", name=made.view.draft.name), "good"),
+                toast(_("{name} was created. Send a test.", name=made.view.draft.name), "good"),
                 secret,
             )
         act(service.change, number_of(number), version if isinstance(version, int) else -1, draft)
     except NebuloVizError as error:
         return no_update, no_update, refusal(error), no_update
-    return no_update, news(), toast(_("Saved; it holds from now on."), "good"), no_update
+    return no_update, news(), toast(_("Saved. It takes effect now."), "good"), no_update
 
 
 @protected_callback(
@@ -178,7 +178,7 @@ def test_channel(clicks: Any, number: Any) -> Any:
         service.send(act(service.trial, number_of(number)))
     except NebuloVizError as error:
         return outcome(error.message, good=False)
-    return outcome(_("Sent, and taken. Look there."), good=True)
+    return outcome(_("Sent and accepted. Check that it arrived."), good=True)
 
 
 @protected_callback(

@@ -29,7 +29,7 @@ def layout(**_query: str) -> Component:
         button(_("Newer"), id=_NEWER, kind="quiet", disabled=True),
         button(_("Older"), id=_OLDER, kind="quiet", disabled=True),
     ]
-    subtitle = _("Alerts come to you wherever you are.")
+    subtitle = _("Get alerts wherever you are.")
     return page(
         [
             dcc.Store(id=_TRAIL, data=[]),

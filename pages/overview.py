@@ -213,7 +213,7 @@ def show_table(table_clicks: int | None, search: str | None, theme: str, id: dic
 def head(asked: Asking) -> tuple[str, Any]:
     """The line below the title, and what to say before there is data."""
     words = [range_words(asked.state, asked.now), comparison_words(asked.state.comparison)]
-    said = _("{range}, compared with: {comparison}", range=words[0], comparison=words[1]) if words[1] else words[0]
+    said = _("{range} vs {comparison}", range=words[0], comparison=words[1]) if words[1] else words[0]
     return said, part_answer(lambda: views.first_load(ask(services().data.freshness), running()))
 
 

@@ -111,7 +111,7 @@ def save(clicks: Any, name: Any, description: Any, permissions: Any, slug: Any, 
         act(services().roles.change, *_which(slug, version), draft)
     except NebuloVizError as error:
         return no_update, no_update, *told_beside(error, views.WITH_PROBLEMS)
-    words = _("Saved; it holds from the next request of whoever has the role.")
+    words = _("Saved. It takes effect from each user's next request.")
     return no_update, news(), toast(words, "good"), *_NO_PROBLEMS
 
 

@@ -47,7 +47,7 @@ def layout(rule_id: str = "", **_query: str) -> Component:
             dcc.Store(id=_CHANGED),
             html.Div(_header(_("New rule") if new else _("Rule")), id="rule-head", className="nv-span-12"),
             html.Div(id="rule-message", className="nv-span-12", role="status"),
-            card(_("What is watched, and how"), html.Div(skeleton_table(6, 2), id="rule-form"), span=12),
+            card(_("What to monitor, and how"), html.Div(skeleton_table(6, 2), id="rule-form"), span=12),
             dcc.Store(id=_TRIED),
             dcc.Interval(id=_TICK, interval=1000, disabled=True),
             html.Div(
@@ -138,11 +138,11 @@ def _saved(draft: RuleDraft, rule: object, version: object) -> tuple[Any, ...]:
     try:
         if rule == views.NEW:
             made = act(service.create, draft)
-            return made.id, no_update, toast(_("{name} watches from now on.", name=made.draft.name), "good")
+            return made.id, no_update, toast(_("{name} is active from now on.", name=made.draft.name), "good")
         act(service.change, number_of(rule), version if isinstance(version, int) else -1, draft)
     except NebuloVizError as error:
         return no_update, no_update, refusal(error)
-    return no_update, news(), toast(_("Saved; it holds from now on."), "good")
+    return no_update, news(), toast(_("Saved. It takes effect now."), "good")
 
 
 gets_an_address(_STORE)

@@ -20,10 +20,10 @@ from nebuloviz.web.views import rules as views
 
 def layout(**_query: str) -> Component:
     stay_on_page()
-    actions = [link_button(_("What is watched"), "/detectors", icon_name="binoculars")]
+    actions = [link_button(_("What is monitored"), "/detectors", icon_name="binoculars")]
     if may(Permission.ALERTS_MANAGE):
         actions.append(link_button(_("New rule"), f"/rules/{views.NEW}", icon_name="plus-lg", kind="primary"))
-    about = _("They watch beside the detectors that watch everything, and alert in the same way.")
+    about = _("Rules run alongside the detectors that monitor everything, and alert in the same way.")
     return page(
         [
             html.Div(page_header(_("Rules"), subtitle=about, actions=actions), className="nv-span-12"),

@@ -28,7 +28,7 @@ _VERSION = "settings-version"
 
 def layout(**_query: str) -> Component:
     stay_on_page()
-    subtitle = _("They hold for everybody, at once, and without a restart.")
+    subtitle = _("These apply to everyone, immediately and without a restart.")
     return page(
         [
             dcc.Store(id=_VERSION),
@@ -48,7 +48,7 @@ def layout(**_query: str) -> Component:
 
 def _first_questions() -> Component:
     """The way to the form of the first sign-in, which an unattended installation has never shown."""
-    words = [icon("magic"), html.Span(_("First questions"))]
+    words = [icon("magic"), html.Span(_("Setup questions"))]
     return html.A(words, href="/first-run", className="nv-button nv-button-plain")
 
 
@@ -105,7 +105,7 @@ def save(saved: Any, reset: Any, ids: Any, values: Any, version: Any) -> Any:
         dash.set_props("nv-toasts", {"children": refusal(error)})
         return no_update
     dash.set_props(_VERSION, {"data": record.version})
-    dash.set_props("nv-toasts", {"children": toast(_("Saved; it holds from now on."), "good")})
+    dash.set_props("nv-toasts", {"children": toast(_("Saved. It takes effect now."), "good")})
     return views.section_form(section, record)
 
 
@@ -147,7 +147,7 @@ def test_mail(clicks: Any, to: Any) -> Any:
         services().mail.send(trial_mail(address, current().language, installation()))
     except NebuloVizError as error:
         return views.outcome(error.message, good=False)
-    return views.outcome(_("Sent. Look into the inbox of {address}.", address=address), good=True)
+    return views.outcome(_("Sent. Check the inbox of {address}.", address=address), good=True)
 
 
 register_page(

@@ -22,8 +22,8 @@ _FINDINGS, _AGAIN = "status-findings", "status-again"
 
 def layout(**_query: str) -> Component:
     stay_on_page()
-    subtitle = _("What this installation stands on, and whether it holds.")
-    again = button(_("Look again"), id=_AGAIN, icon_name="arrow-clockwise")
+    subtitle = _("The services this installation relies on, and how they are doing.")
+    again = button(_("Check again"), id=_AGAIN, icon_name="arrow-clockwise")
     return page(
         [
             html.Div(page_header(_("Status"), subtitle=subtitle, actions=[again]), className="nv-span-12"),

@@ -35,7 +35,7 @@ def layout(user_id: str = "", **_query: str) -> Component:
     known = int(user_id) if user_id.isdecimal() and len(user_id) < 18 else _NEW if user_id == "new" else -1
     header = _header(_("User") if known else _("New user"))
     link = html.Div(id="user-link", className="nv-span-12")
-    return record_page("user", header, _("Role and rows"), {_STORE: known, _VERSION: None, _CHANGED: None}, link)
+    return record_page("user", header, _("Role and row access"), {_STORE: known, _VERSION: None, _CHANGED: None}, link)
 
 
 def _header(title: Any) -> Component:
@@ -125,7 +125,7 @@ def _saved(user_id: object, version: object, name: str, draft: UserDraft) -> tup
         words = _("{name} was created.", name=offer.user.username)
         return offer.user.id, no_update, toast(words, "good"), _offered(offer)
     act(services().users.change, _number(user_id), _number(version), draft)
-    return no_update, news(), toast(_("Saved; it holds from the user's next request on."), "good"), None
+    return no_update, news(), toast(_("Saved. It takes effect from the user's next request."), "good"), None
 
 
 gets_an_address(_STORE)
@@ -157,14 +157,12 @@ def _done(what: str, user_id: int, version: int) -> tuple[str, Component | None]
     """What was done, in words, and the link if there is one."""
     users = services().users
     if what == "link":
-        return _("There is a new link; older ones are worth nothing any more."), _offered(
-            act(users.offer_password, user_id)
-        )
+        return _("There is a new link; older ones no longer work."), _offered(act(users.offer_password, user_id))
     if what == "mail":
         return _mailed(mail_password_link(services(), act, user_id, origin()))
     if what == "unlock":
         act(users.unlock, user_id)
-        return _("Unlocked: the user need not wait."), None
+        return _("Unlocked: the user can sign in again right away."), None
     if what == "second-factor":
         act(services().second_factor.reset, user_id)
         return _("The second factor is off: the password is enough, until the user sets up another."), None
@@ -201,7 +199,7 @@ def _mailed(mailed: MailedOffer) -> tuple[str, Component | None]:
     if mailed.failure is None:
         return _("Sent to {address}.", address=mailed.offer.user.email), None
     reason = mailed.failure.message
-    words = _("The e-mail was not sent. {reason} Here is the link, to be sent in another way.", reason=reason)
+    words = _("The e-mail was not sent. {reason} Here is the link, to send another way.", reason=reason)
     return words, _offered(mailed.offer)
 
 

@@ -47,12 +47,12 @@ class SameWeekday(SeriesDetector):
     """A change against the median at the same hour of the same weekday, or on the same weekday, of the last four weeks."""
 
     name = "same_weekday"
-    label = "Change against the same weekday"
-    about = "Compares with the same weekday, by the hour at the same hour, of the last four weeks."
+    label = "Change from the same weekday"
+    about = "Compares with the same weekday of the last four weeks, or the same hour of it."
     parameters = (
-        Parameter("fall", "Alert on a fall by, in percent", 40.0, 1.0, 100.0),
-        Parameter("rise", "Alert on a rise by, in percent", 80.0, 1.0, 10_000.0),
-        Parameter("least", "Only where at least this much is due", 0.0, 0.0, of_metric=True),
+        Parameter("fall", "Alert on a drop of, in percent", 40.0, 1.0, 100.0),
+        Parameter("rise", "Alert on an increase of, in percent", 80.0, 1.0, 10_000.0),
+        Parameter("least", "Only where at least this much is expected", 0.0, 0.0, of_metric=True),
     )
     memory_weeks = 6
 
@@ -72,7 +72,7 @@ class ForecastInterval(SeriesDetector):
 
     name = "forecast_interval"
     label = "Forecast interval"
-    about = "Forecasts each value and alerts when it leaves the range that such forecasts keep to."
+    about = "Forecasts each value, and alerts when it falls outside the forecast range."
     parameters = (Parameter("percent", "Share of values that are normal, in percent", 99.5, 50.0, 99.99),)
     memory_weeks = 20
     _WEEKS = 6
@@ -105,9 +105,9 @@ class Silence(SeriesDetector):
     """
 
     name = "silence"
-    label = "Nothing comes any more"
-    about = "Alerts when a segment is missing or the stream has gone stale: nothing, where something is usual."
-    parameters = (Parameter("buckets", "After so many hours or days without any", 3.0, 1.0, 168.0, whole=True),)
+    label = "No more sales"
+    about = "Alerts when a segment or the whole stream falls silent where sales are normal."
+    parameters = (Parameter("buckets", "After this many hours or days without any", 3.0, 1.0, 168.0, whole=True),)
     memory_weeks = 6
     _USUALLY = 3
 
@@ -146,8 +146,8 @@ class Scored(SeriesDetector):
 
     name = "isolation_forest"
     label = ForestDetector.label
-    about = "Learns each week what is normal, and sets its bar by the false alerts that you accept."
-    parameters = (Parameter("false_alerts", "Acceptable false alerts a week", 0.5, 0.001, 20.0),)
+    about = "Learns what is normal every week, and sets its threshold by the false alerts you accept."
+    parameters = (Parameter("false_alerts", "Acceptable false alerts per week", 0.5, 0.001, 20.0),)
     memory_weeks = 20
     scorer: ClassVar[type[Detector]] = ForestDetector
     _LEARNED_WEEKS = 8

@@ -13,7 +13,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     field: tuple(names.split())
     for field, names in {
         "sale_id": """
-            saleid salesid salenumber lineid orderlineid lineitemid transactionlineid orderitemid
+            saleid salesid salenumber salelineid lineid orderlineid lineitemid transactionlineid orderitemid
             numberoftheline nummerderzeile númerodelalínea رقمالسطر
         """,
         "order_id": """

@@ -57,7 +57,7 @@ def reopened(note: str) -> Step:
 def snoozed(until: datetime, reason: str, now: datetime) -> Step:
     """Raises InvalidInput: there is no reason, or the time is past or too far away."""
     if not reason.strip():
-        raise InvalidInput(_("Say why it can wait: whoever looks at it next will ask."))
+        raise InvalidInput(_("Say why it can wait, for whoever looks at it next."))
     if not now < until <= now + FURTHEST:
         raise InvalidInput(_("An alert is snoozed for at most {days} days from now.", days=FURTHEST.days))
     values = {"state": "snoozed", "snoozed_until": until}
@@ -67,7 +67,7 @@ def snoozed(until: datetime, reason: str, now: datetime) -> Step:
 def assigned(session: Session, alert: Alert, owner: str) -> Step:
     """Raises InvalidInput: nobody of that name may decide on it."""
     if owner and owner not in assignable(session, alert):
-        raise InvalidInput(_("Nobody called {name} may decide on this alert.", name=owner[:64]))
+        raise InvalidInput(_("Nobody called {name} can be assigned this alert.", name=owner[:64]))
     return Step("assigned" if owner else "released", AuditAction.ALERT_ASSIGNED, {"owner": owner}, owner)
 
 

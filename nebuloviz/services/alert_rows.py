@@ -22,7 +22,7 @@ def passes(dimensions: str, filters: Iterable[Filter]) -> bool:
 
 def changed_meanwhile() -> StaleVersion:
     """For whoever would change what they have not seen."""
-    return StaleVersion(_("This alert was changed meanwhile; look at it again before you decide."))
+    return StaleVersion(_("This alert was changed in the meantime; look at it again before you decide."))
 
 
 def view_of(alert: Alert) -> AlertView:

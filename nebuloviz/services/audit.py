@@ -34,9 +34,7 @@ def set_address(address: str) -> None:
 
 def view_only() -> ViewOnly:
     """What somebody is told who looks through another's eyes and would change something."""
-    return ViewOnly(
-        _("You are looking through somebody else's eyes, and nothing can be changed or downloaded meanwhile.")
-    )
+    return ViewOnly(_("You are viewing as another user: nothing can be changed or downloaded."))
 
 
 class DatabaseAudit(AuditService):

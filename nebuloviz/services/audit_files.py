@@ -43,7 +43,7 @@ def filters_told(which: AuditFilter) -> dict[str, str]:
 
 def audit_sheet(entries: Iterable[AuditEntryView]) -> Sheet:
     """Entries for a spreadsheet, with times on the reader's clock."""
-    heads = (_("Who"), _("What"), _("On what"), _("Change"), _("From where"))
+    heads = (_("Who"), _("What"), _("Object"), _("Change"), _("Address"))
     columns = (Column(_("When"), "time"), *(Column(words, "text") for words in heads))
     rows = (
         [

@@ -84,7 +84,7 @@ class DatabaseAuth(AuthService):
             matches = self._passwords.verify(password, user.password_hash if user else None)
             if user is None or not matches or user.disabled:
                 self._gate.failed(account, place)
-                raise NotSignedIn(_("The username or the password is not right."))
+                raise NotSignedIn(_("The username or password is incorrect."))
             self._gate.succeeded(account)
         return view_of(user)
 
@@ -100,7 +100,7 @@ class DatabaseAuth(AuthService):
         with self._gate.attempt(account):
             if not self._passwords.verify(password, user.password_hash):
                 self._gate.failed(account)
-                raise NotSignedIn(_("The current password is not right."))
+                raise NotSignedIn(_("The current password is incorrect."))
             self._gate.succeeded(account)
         return user
 

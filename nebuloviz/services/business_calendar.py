@@ -172,7 +172,10 @@ def _for_change(session: Session, actor: Actor, entry_id: int, version: int) -> 
     _demand_own(actor, row)
     if row.version != version:
         raise StaleVersion(
-            _("{name} was changed by somebody else meanwhile. Look at it as it is now, then decide.", name=row.name)
+            _(
+                "{name} was changed by somebody else in the meantime. Look at it as it is now, then decide.",
+                name=row.name,
+            )
         )
     return row
 
@@ -206,7 +209,7 @@ def _dated(draft: CalendarDraft) -> dict[str, Any]:
     if first is None or last is None or not FIRST_DAY <= first <= last <= LAST_DAY:
         raise InvalidInput(_("Choose the first day and the last one, in this order."), field="first")
     if (last - first).days >= MAX_DAYS:
-        raise InvalidInput(_("That is longer than a year: it would be what is usual."), field="last")
+        raise InvalidInput(_("That is longer than a year, so it would be the normal state."), field="last")
     return {"name": name, "first": first, "last": last, "country": ""}
 
 

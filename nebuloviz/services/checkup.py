@@ -66,13 +66,13 @@ _PARTS = {
     "database": TITLES["database"],
     "ingest": lazy("Intake of sales"),
     "kafka": TITLES["kafka"],
-    "monitoring": lazy("Figures for Prometheus"),
+    "monitoring": lazy("Metrics for Prometheus"),
     "notifications": lazy("Notifications"),
-    "retention": lazy("Deletion of what has had its time"),
+    "retention": lazy("Deletion of expired records"),
     "roll-off": lazy("Deletion of old sale lines"),
-    "sending": lazy("Sending of messages"),
+    "sending": lazy("Message delivery"),
     "settings": lazy("Settings"),
-    "snoozes": lazy("End of snoozes"),
+    "snoozes": lazy("Ending of snoozes"),
     "watch": TITLES["detection"],
 }
 
@@ -128,16 +128,16 @@ class Checkup(StatusService):
     def _environment(self) -> Found:
         self._settings.secret()
         if self._settings.production:
-            return Level.GOOD, _("A production installation: it has a secret key of its own.")
-        return Level.GOOD, _("An embedded installation: its secret key is in the data folder.")
+            return Level.GOOD, _("Production installation with its own secret key.")
+        return Level.GOOD, _("Embedded installation; its secret key is in the data folder.")
 
     def _disk(self) -> Found:
         folder = self._settings.data_dir
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
-        detail = _("{size} are free at {folder}.", size=_size(free), folder=isolated(str(folder)))
+        detail = _("{size} free at {folder}.", size=_size(free), folder=isolated(str(folder)))
         if free < _MIN_FREE_BYTES:
-            return Level.BAD, f"{detail} " + _("Make room.")
+            return Level.BAD, f"{detail} " + _("Free up space.")
         return Level.GOOD, detail
 
     def _database_itself(self) -> Found:
@@ -146,7 +146,7 @@ class Checkup(StatusService):
             found = migrate.current(self._database)
         except DBAPIError as error:
             reason = isolated(str(error.orig or error).strip().splitlines()[0])
-            words = _("{where} does not answer ({reason}). Check NEBULOVIZ_DATABASE_URL.", where=where, reason=reason)
+            words = _("{where} is not responding ({reason}). Check NEBULOVIZ_DATABASE_URL.", where=where, reason=reason)
             return Level.BAD, words
         if found != migrate.head():
             words = _("{where} is at revision {revision}. Run: {command}", where=where, revision=found or "base",
@@ -163,7 +163,7 @@ class Checkup(StatusService):
                 else ("PostgreSQL", str(session.scalar(text("SHOW server_version"))))
             )
         answers = _(
-            "{where} answers, at revision {revision}: {server}, {size}.",
+            "{where} is responding, at revision {revision}: {server}, {size}.",
             where=where, revision=found, server=isolated(f"{server} {version}"), size=_size(size),
         )  # fmt: skip
         return _unless_old(server, version, answers)
@@ -172,32 +172,34 @@ class Checkup(StatusService):
         here = self._now()
         shown = format_datetime(here)
         if self._database.is_sqlite:
-            return Level.GOOD, _("It is {time} here; the database has the same clock.", time=shown)
+            return Level.GOOD, _("It is {time} here; the database uses the same clock.", time=shown)
         with self._database.session() as session:
             theirs = session.scalar(select(func.clock_timestamp()))
         drift = abs((utc_now() - theirs).total_seconds()) if isinstance(theirs, datetime) else 0.0
         if drift > _MAX_CLOCK_SECONDS:
             words = _(
-                "The clocks of this machine and the database differ by {seconds} s. Set both by NTP.",
+                "The clocks of this machine and the database differ by {seconds} s. Synchronize both with NTP.",
                 seconds=number(drift),
             )
             return Level.BAD, words
-        return Level.GOOD, _("It is {time} here, and at the database as well.", time=shown)
+        return Level.GOOD, _("It is {time} here and on the database server.", time=shown)
 
     def _cached(self) -> Found:
         self._cache.get_or_compute(
             ("status",), "looked", lambda: True
         )  # it is known to be away once somebody has asked it
         if not self._cache.health().ok:
-            words = _("Redis does not answer. Check NEBULOVIZ_REDIS_URL; answers are computed anew meanwhile.")
+            words = _(
+                "Redis is not responding. Check NEBULOVIZ_REDIS_URL; until then, every answer is computed from scratch."
+            )
             return Level.BAD, words
         if self._settings.redis_url is None:
-            return Level.GOOD, _("Within each process, as there is no Redis.")
+            return Level.GOOD, _("In the memory of each process, as Redis is not configured.")
         version = self._cache.server_version()
         return _unless_old(
             "Redis",
             version,
-            _("{server} answers.", server=isolated(f"Redis {version}")) if version else _("Redis answers."),
+            _("{server} is responding.", server=isolated(f"Redis {version}")) if version else _("Redis is responding."),
         )
 
     # ---------------------------------------------------------------- what comes in
@@ -215,7 +217,7 @@ class Checkup(StatusService):
         version, ends = _version_and_ends(self._settings)
         if not ends:
             no_topic = _(
-                "{server} answers, but has no topic {topic}. Create it, or set NEBULOVIZ_KAFKA_TOPIC.", **names
+                "{server} is responding, but has no topic {topic}. Create it, or set NEBULOVIZ_KAFKA_TOPIC.", **names
             )
             return Level.BAD, no_topic
         positions = select(IngestOffset.partition, IngestOffset.next_offset).where(IngestOffset.topic == topic)
@@ -225,8 +227,8 @@ class Checkup(StatusService):
         answers = ngettext("{server} answers as {kafka} does; {topic} has one partition.",
                            "{server} answers as {kafka} does; {topic} has {n} partitions.",
                            len(ends), **names, kafka=isolated(f"Kafka {version}"), n=number(len(ends)))  # fmt: skip
-        records = ngettext("One record waits.", "{n} records wait.", waiting, n=number(waiting))
-        return _unless_old("Kafka", version, f"{answers} " + (records if waiting else _("No record waits.")))
+        records = ngettext("One record is waiting.", "{n} records are waiting.", waiting, n=number(waiting))
+        return _unless_old("Kafka", version, f"{answers} " + (records if waiting else _("No records are waiting.")))
 
     def _stream(self) -> Found:
         with self._database.session() as session:
@@ -235,7 +237,7 @@ class Checkup(StatusService):
         if halted:
             what = isolated("; ".join(f"{row.topic}/{row.partition}: {row.halted_reason}" for row in halted))
             words = _(
-                "Halted: {what}. Let it go on, or skip the record, on the page Data or by the command resume.",
+                "Halted: {what}. Resume it or skip the record on the Data page or with the command resume.",
                 what=what,
             )
             return Level.BAD, f"{words} {lost}".strip()
@@ -264,10 +266,14 @@ class Checkup(StatusService):
             rejected = (
                 session.scalar(select(func.count()).select_from(DeadLetter).where(DeadLetter.state == "open")) or 0
             )
-        arrived = _("The last one streamed in {ago}.", ago=self._ago(last)) if last else _("None has streamed in yet.")
+        arrived = (
+            _("The last one was streamed in {ago}.", ago=self._ago(last))
+            if last
+            else _("None has been streamed in yet.")
+        )
         if rejected:
-            waits = ngettext("One rejected record waits for a decision on the page Data.",
-                             "{n} rejected records wait for a decision on the page Data.", rejected, n=number(rejected))  # fmt: skip
+            waits = ngettext("One rejected record needs a decision on the Data page.",
+                             "{n} rejected records need a decision on the Data page.", rejected, n=number(rejected))  # fmt: skip
             return Level.NOTE, f"{arrived} {waits}"
         return Level.GOOD, arrived
 
@@ -275,7 +281,7 @@ class Checkup(StatusService):
 
     def _detection(self) -> Found:
         if not self._live().detection:
-            return Level.NOTE, _("Switched off in the settings: no alert is raised.")
+            return Level.NOTE, _("Turned off in the settings: no alerts are raised.")
         with self._database.session() as session:
             holder = session.scalar(
                 select(Lease.holder).where(Lease.name == SERIES_TASK, Lease.expires_at > self._now())
@@ -283,14 +289,14 @@ class Checkup(StatusService):
             series = next(view for view in detectors.views(session) if view.name == HOURS)
         if holder is None:
             words = _(
-                "No process watches at the moment. Start one with serve or ingest; it takes over within 15 seconds."
+                "Nothing is being monitored at the moment. Start a process with serve or ingest; it takes over within 15 seconds."
             )
             return Level.NOTE, words
-        watches = _("{process} watches.", process=isolated(holder.rpartition(":")[0]))
+        watches = _("Running in {process}.", process=isolated(holder.rpartition(":")[0]))
         if not series.version or series.trained_at is None or series.judged_until is None:
             return Level.GOOD, f"{watches} " + _("It is still learning what is normal.")
         model = _(
-            "Last trained {trained}; sales are judged up to {until}.",
+            "Last trained {trained}; sales are checked up to {until}.",
             trained=self._ago(series.trained_at),
             until=format_datetime(series.judged_until),
         )
@@ -301,13 +307,14 @@ class Checkup(StatusService):
             made_at = session.scalar(select(Installation.value).where(Installation.key == LAST_BACKUP))
         if made_at is None:
             words = _(
-                "None is known. Make one every night: {command}", command=isolated("python -m nebuloviz backup FILE")
+                "No backup found. Schedule one every night: {command}",
+                command=isolated("python -m nebuloviz backup FILE"),
             )
             return Level.NOTE, words
         at = datetime.fromisoformat(made_at)
         last = _("The last one was made {ago}.", ago=self._ago(at))
         if self._now() - at > _BACKUP_IS_OLD:
-            return Level.NOTE, f"{last} " + _("Make one every night.")
+            return Level.NOTE, f"{last} " + _("Schedule one every night.")
         return Level.GOOD, last
 
     def _process(self) -> Found:
@@ -315,9 +322,9 @@ class Checkup(StatusService):
         failing = {_part(name): health.detail for name, health in parts.items() if not health.ok}
         if failing:
             what = " · ".join(f"{part}: {isolated(detail)}" for part, detail in failing.items())
-            return Level.BAD, _("Something behind the scenes does not work. {what}", what=what)
+            return Level.BAD, _("A background task is not working. {what}", what=what)
         return Level.GOOD, _(
-            "All works that runs behind the scenes: {parts}.", parts=" · ".join(dict.fromkeys(map(_part, parts)))
+            "All background tasks are running: {parts}.", parts=" · ".join(dict.fromkeys(map(_part, parts)))
         )
 
     def _rollups(self) -> Found:

@@ -62,8 +62,8 @@ def _words(name: LazyText, grain: Grain, when: str, *, banded: bool) -> str:
         )
     elif grain == "quarter_hour":
         banded_words, words = (
-            _("{metric} by quarter of an hour, {when}; the band is what was expected."),
-            _("{metric} by quarter of an hour, {when}."),
+            _("{metric} by quarter hour, {when}; the band is what was expected."),
+            _("{metric} by quarter hour, {when}."),
         )
     else:
         banded_words, words = (

@@ -39,7 +39,10 @@ class DigestNews:
             address = f"{self.settings.origin}/insights"
             lines.append(_("Insights") + f": {address}")
             parts.append(html_button(_("Insights"), address))
-        why = _("You get this by a channel of {name}; the page Notifications has its rules.", name=self.settings.name)
+        why = _(
+            "You receive this through a channel of {name}; its rules are on the Notifications page.",
+            name=self.settings.name,
+        )
         lines.append(why)
         parts.append(_FOOT.format(words=escape(why)))
         subject = _("Daily digest: {day}", day=day)
@@ -50,9 +53,9 @@ class DigestNews:
         found = self.digest
         week = date_range(found.day - timedelta(days=6), found.day)
         return [
-            (bucket_label(found.day, "day"), _("against the same weekday of the week before"), found.of_day),
-            (week, _("against the seven days before"), found.of_week),
-            (_("Where it leads"), _("this month and this quarter"), found.ahead),
+            (bucket_label(found.day, "day"), _("compared with the same weekday a week earlier"), found.of_day),
+            (week, _("compared with the previous seven days"), found.of_week),
+            (_("Outlook"), _("this month and this quarter"), found.ahead),
         ]
 
 

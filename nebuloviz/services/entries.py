@@ -46,7 +46,7 @@ class Kind(ABC):
 
 
 def _no() -> InvalidInput:
-    return InvalidInput(_("This value does not fit."))
+    return InvalidInput(_("This value is not valid."))
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Text(Kind):
         if len(text) > self.longest:
             raise InvalidInput(_("At most {count} characters.", count=number(self.longest)))
         if not text.isprintable():
-            raise InvalidInput(_("Only letters, digits and signs that can be seen."))
+            raise InvalidInput(_("Use only visible letters, digits and symbols."))
         problem = self.form(text) if text else ""
         if problem:
             raise InvalidInput(problem)
@@ -76,17 +76,17 @@ class Text(Kind):
 def email_form(text: str) -> str:
     if len(text) <= MAX_EMAIL_LENGTH and text.isprintable() and _EMAIL.fullmatch(text):
         return ""
-    return _("This is no e-mail address: {text}", text=text[:80])
+    return _("This is not an e-mail address: {text}", text=text[:80])
 
 
 def host_form(text: str) -> str:
-    return "" if _HOST.fullmatch(text) else _("This is no host name or address.")
+    return "" if _HOST.fullmatch(text) else _("This is not a host name or address.")
 
 
 def hosts_form(text: str) -> str:
     """Several, apart by commas or spaces."""
     fit = all(_HOST.fullmatch(host) for host in text.replace(",", " ").split())
-    return "" if fit else _("Write host names or addresses, apart by commas.")
+    return "" if fit else _("Write host names or addresses, separated by commas.")
 
 
 def address_form(text: str) -> str:
@@ -159,7 +159,7 @@ class Choice(Kind):
 
     def checked(self, value: Any) -> Value:
         if type(value) is not self.json_type or value not in self.options():
-            raise InvalidInput(_("Choose one of the list."))
+            raise InvalidInput(_("Choose one from the list."))
         chosen: Value = value
         return chosen
 

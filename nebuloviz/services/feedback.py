@@ -58,7 +58,7 @@ class Feedback:
     def unjudge(self, session: Session, actor: Actor, alert: Alert, version: int | None) -> None:
         """Raises Conflict, StaleVersion."""
         if not alert.verdict:
-            raise Conflict(_("Nobody has said yet what this alert was."))
+            raise Conflict(_("Nobody has said what this alert was yet."))
         step = Step("unjudged", AuditAction.ALERT_UNJUDGED, {"verdict": ""}, of=STATES)
         self._life.take(session, actor, alert, step, version)
         self._undo(session, actor, alert)

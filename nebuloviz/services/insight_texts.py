@@ -24,7 +24,7 @@ def change_text(revenue: float, before: float, change: float) -> str:
     if abs(change) < NOTABLE_CHANGE:
         return _("Revenue is steady at {amount}.", amount=money(revenue))
     return _(
-        "Revenue is {amount}, {change} against {before}.",
+        "Revenue is {amount}, {change} from {before}.",
         amount=money(revenue),
         change=change_words(change),
         before=money(before),
@@ -41,8 +41,8 @@ def driver_of(orders: float | None, value: float | None) -> str:
 def driver_text(driver: str, changed: float | None) -> str:
     """That this metric moved revenue most, by how much."""
     if driver == "orders":
-        return _("The number of orders moved it most: {change}.", change=change_words(changed))
-    return _("The value of an order moved it most: {change}.", change=change_words(changed))
+        return _("The number of orders was the main driver: {change}.", change=change_words(changed))
+    return _("Average order value was the main driver: {change}.", change=change_words(changed))
 
 
 def usual_text(own: float, before: Sequence[float], *, of_a_day: bool) -> str:
@@ -52,21 +52,21 @@ def usual_text(own: float, before: Sequence[float], *, of_a_day: bool) -> str:
         return _usual_day(own, before, values)
     if own < min(before):
         return ngettext(
-            "The days that are over brought less than those of {count} such period before: {low} to {high}.",
-            "The days that are over brought less than those of each of the {count} such periods before: {low} to {high}.",
+            "Completed days brought in less than in {count} earlier period: {low} to {high}.",
+            "Completed days brought in less than in each of the {count} periods before: {low} to {high}.",
             len(before),
             **values,
         )
     if own > max(before):
         return ngettext(
-            "The days that are over brought more than those of {count} such period before: {low} to {high}.",
-            "The days that are over brought more than those of each of the {count} such periods before: {low} to {high}.",
+            "Completed days brought in more than in {count} earlier period: {low} to {high}.",
+            "Completed days brought in more than in each of the {count} periods before: {low} to {high}.",
             len(before),
             **values,
         )
     return ngettext(
-        "That is usual: the days that are over brought {own}, those of {count} such period before {low} to {high}.",
-        "That is usual: the days that are over brought {own}, those of the {count} such periods before {low} to {high}.",
+        "That is normal: completed days brought in {own}, compared with {low} to {high} in {count} earlier period.",
+        "That is normal: completed days brought in {own}, compared with {low} to {high} in the {count} periods before.",
         len(before),
         own=money(own),
         **values,
@@ -76,21 +76,21 @@ def usual_text(own: float, before: Sequence[float], *, of_a_day: bool) -> str:
 def _usual_day(own: float, before: Sequence[float], values: dict[str, str]) -> str:
     if own < min(before):
         return ngettext(
-            "That is less than on the same weekday of {count} week before: {low} to {high}.",
-            "That is less than on the same weekday of each of the {count} weeks before: {low} to {high}.",
+            "That is lower than on the same weekday {count} week earlier: {low} to {high}.",
+            "That is lower than on the same weekday in each of the previous {count} weeks: {low} to {high}.",
             len(before),
             **values,
         )
     if own > max(before):
         return ngettext(
-            "That is more than on the same weekday of {count} week before: {low} to {high}.",
-            "That is more than on the same weekday of each of the {count} weeks before: {low} to {high}.",
+            "That is higher than on the same weekday {count} week earlier: {low} to {high}.",
+            "That is higher than on the same weekday in each of the previous {count} weeks: {low} to {high}.",
             len(before),
             **values,
         )
     return ngettext(
-        "That is usual: the same weekday of {count} week before brought {low} to {high}.",
-        "That is usual: the same weekday of the {count} weeks before brought {low} to {high}.",
+        "That is normal: the same weekday {count} week earlier brought in {low} to {high}.",
+        "That is normal: the same weekday in the previous {count} weeks brought in {low} to {high}.",
         len(before),
         **values,
     )
@@ -114,18 +114,18 @@ def cause_text(segment: Sequence[SegmentPart], now: float, before: float, total_
     }
     if abs(now - before) >= _ALL * abs(total_move):
         if total_move < 0:
-            return _("{segment} explains all of the fall: {amount} less, now {now}.", **values)
-        return _("{segment} explains all of the rise: {amount} more, now {now}.", **values)
+            return _("{segment} explains all of the decline: {amount} less, now {now}.", **values)
+        return _("{segment} explains all of the increase: {amount} more, now {now}.", **values)
     if total_move < 0:
-        return _("{segment} explains {share} of the fall: {amount} less, now {now}.", **values)
-    return _("{segment} explains {share} of the rise: {amount} more, now {now}.", **values)
+        return _("{segment} explains {share} of the decline: {amount} less, now {now}.", **values)
+    return _("{segment} explains {share} of the increase: {amount} more, now {now}.", **values)
 
 
 def spread_text(*, rose: bool) -> str:
     """That no segment stands out."""
     if rose:
-        return _("The rise is spread over all sales; no segment stands out.")
-    return _("The fall is spread over all sales; no segment stands out.")
+        return _("The increase is spread across all sales; no segment stands out.")
+    return _("The decline is spread across all sales; no segment stands out.")
 
 
 def moved_text(slug: str, name: str, now: float, before: float) -> str:
@@ -146,8 +146,8 @@ def moved_text(slug: str, name: str, now: float, before: float) -> str:
 
 def alerts_text(count: int) -> str:
     return ngettext(
-        "One alert is open in this time.",
-        "{count} alerts are open in this time.",
+        "One alert is open for this period.",
+        "{count} alerts are open for this period.",
         count,
         count=number(count),
     )
@@ -164,15 +164,18 @@ def pace_text(grain: str, point: ForecastPoint, change: float | None) -> str:
     if grain == "month":
         if change is None:
             return _(
-                "This month is heading for {amount}; four times in five it ends between {low} and {high}.", **values
+                "This month is on track for {amount}; four times out of five, it ends between {low} and {high}.",
+                **values,
             )
         return _(
-            "This month is heading for {amount}, {change} against the last one; four times in five it ends between {low} and {high}.",
+            "This month is on track for {amount}, {change} from last month; four times out of five, it ends between {low} and {high}.",
             **values,
         )
     if change is None:
-        return _("This quarter is heading for {amount}; four times in five it ends between {low} and {high}.", **values)
+        return _(
+            "This quarter is on track for {amount}; four times out of five, it ends between {low} and {high}.", **values
+        )
     return _(
-        "This quarter is heading for {amount}, {change} against the last one; four times in five it ends between {low} and {high}.",
+        "This quarter is on track for {amount}, {change} from last quarter; four times out of five, it ends between {low} and {high}.",
         **values,
     )

@@ -64,7 +64,7 @@ class SmtpMail(MailService):
         if settings.smtp_user:
             password = self._seal.open(settings.smtp_password) if settings.smtp_password else ""
             if password is None:
-                raise Conflict(_("The stored password cannot be read any more; enter it again in the settings."))
+                raise Conflict(_("The stored password can no longer be read; enter it again in the settings."))
             client.login(settings.smtp_user, password)
 
 
@@ -96,7 +96,7 @@ def composed(mail: Mail, settings: InstallationSettings) -> EmailMessage:
         message["From"] = Address(_one_line(settings.name), addr_spec=settings.smtp_from)
         message["To"] = Address(addr_spec=mail.to)
     except (ValueError, MessageError):
-        raise InvalidInput(_("This is no e-mail address: {text}", text=mail.to[:80])) from None
+        raise InvalidInput(_("This is not an e-mail address: {text}", text=mail.to[:80])) from None
     message["Subject"] = _one_line(mail.subject)
     message["Date"] = formatdate(usegmt=True)
     domain = settings.smtp_from.rpartition("@")[2]
@@ -123,16 +123,16 @@ def _one_line(text: str) -> str:
 
 #: The first that fits says what went wrong, for the administrator who reads it.
 _REASONS: tuple[tuple[type[Exception], LazyText], ...] = (
-    (smtplib.SMTPAuthenticationError, lazy("it does not accept user and password.")),
-    (UnicodeError, lazy("it does not accept user and password.")),
-    (smtplib.SMTPRecipientsRefused, lazy("it takes no mail for this address.")),
-    (smtplib.SMTPSenderRefused, lazy("it takes no mail from this sender.")),
-    (smtplib.SMTPNotSupportedError, lazy("it does not offer what is asked of it, encryption or sign-in.")),
-    (smtplib.SMTPException, lazy("it has broken off.")),
+    (smtplib.SMTPAuthenticationError, lazy("it refuses the user or the password.")),
+    (UnicodeError, lazy("it refuses the user or the password.")),
+    (smtplib.SMTPRecipientsRefused, lazy("it refuses mail to this address.")),
+    (smtplib.SMTPSenderRefused, lazy("it refuses mail from this sender.")),
+    (smtplib.SMTPNotSupportedError, lazy("it does not support the encryption or sign-in asked for.")),
+    (smtplib.SMTPException, lazy("it closed the connection.")),
     (ssl.SSLCertVerificationError, lazy("its certificate is not valid.")),
     (ssl.SSLError, lazy("it does not speak TLS on this port.")),
-    (TimeoutError, lazy("it does not answer in time.")),
-    (_NoMailServer, lazy("it has an address that no mail server can have.")),
+    (TimeoutError, lazy("it did not respond in time.")),
+    (_NoMailServer, lazy("its address cannot be that of a mail server.")),
     (OSError, lazy("it cannot be reached.")),
 )
 

@@ -33,15 +33,15 @@ def password_mail(offer: PasswordOffer, origin: str, settings: InstallationSetti
             first = _("You have been invited to {name}. Your username is {username}.", **named)
         else:
             subject = _("Set a new password for {name}", name=settings.name)
-            first = _("With this link you set a new password for {name}. Your username is {username}.", **named)
-        last = _("The link works once, until {when}. If you did not expect this e-mail, leave it alone.", when=when)
+            first = _("Use this link to set a new password for {name}. Your username is {username}.", **named)
+        last = _("The link works once, until {when}. If you did not expect this e-mail, ignore it.", when=when)
         return _mail(user.email, subject, [first], (_("Set a password"), origin + offer.path), [last], settings)
 
 
 def trial_mail(to: str, language: str, settings: InstallationSettings) -> Mail:
     """For 'send a test'."""
     with use(_reader(language, "", settings)):
-        words = _("E-mails of {name} arrive: this one did.", name=settings.name)
+        words = _("E-mail from {name} works: this message arrived.", name=settings.name)
         return _mail(to, _("A test of {name}", name=settings.name), [words], None, [], settings)
 
 

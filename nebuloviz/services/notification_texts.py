@@ -72,7 +72,10 @@ class AlertNews:
         if self.settings.origin:
             lines.append(_("All alerts") + f": {self.settings.origin}/alerts")
             parts.append(html_button(_("All alerts"), f"{self.settings.origin}/alerts"))
-        why = _("You get this by a channel of {name}; the page Notifications has its rules.", name=self.settings.name)
+        why = _(
+            "You receive this through a channel of {name}; its rules are on the Notifications page.",
+            name=self.settings.name,
+        )
         lines.append(why)
         parts.append(f'<p style="margin:0;color:#5b6375;font-size:12px">{escape(why)}</p>')
         html = html_page("".join(parts), self.settings)
@@ -105,7 +108,7 @@ class Trial:
 
     @property
     def _words(self) -> str:
-        return _("Notifications of {name} arrive: this one did.", name=self.settings.name)
+        return _("Notifications from {name} work: this one arrived.", name=self.settings.name)
 
     def mail(self, to: str) -> Mail:
         html = html_page(html_paragraph(self._words), self.settings)

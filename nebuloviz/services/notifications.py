@@ -98,7 +98,7 @@ class DatabaseNotifications(NotificationService):
     def change(self, session: Session, actor: Actor, channel_id: int, version: int, draft: ChannelDraft) -> ChannelView:
         row = _row(session, actor, channel_id, locked=True)
         if row.version != version:
-            raise StaleVersion(_("This channel was changed meanwhile; look at it as it is now, then decide."))
+            raise StaleVersion(_("This channel was changed in the meantime; look at it as it is now, then decide."))
         before = self._told(row)
         self._fill(session, row, draft)
         row.version = version + 1

@@ -110,7 +110,10 @@ def _for_change(session: Session, actor: Actor, slug: str, version: int) -> Cust
     actor.demand_no_less(permissions_from_text(row.permissions))
     if row.version != version:
         raise StaleVersion(
-            _("{name} was changed by somebody else meanwhile. Look at it as it is now, then decide.", name=row.name)
+            _(
+                "{name} was changed by somebody else in the meantime. Look at it as it is now, then decide.",
+                name=row.name,
+            )
         )
     return row
 

@@ -74,7 +74,7 @@ class DatabaseRules(RuleService):
     def change(self, session: Session, actor: Actor, rule_id: int, version: int, draft: RuleDraft) -> RuleView:
         row = _row(session, actor, rule_id, locked=True)
         if row.version != version:
-            raise StaleVersion(_("This rule was changed meanwhile; look at it as it is now, then decide."))
+            raise StaleVersion(_("This rule was changed in the meantime; look at it as it is now, then decide."))
         before, draft = draft_of(row), checked(actor, draft)
         if not draft.enabled or _watches(draft) != _watches(before):
             resolve_all(session, detector_of(before, row.id), self._now())
@@ -129,17 +129,17 @@ def checked(actor: Actor, draft: RuleDraft) -> RuleDraft:
     if not 0 < len(name) <= MAX_NAME_LENGTH or not name.isprintable():
         raise InvalidInput(_("A rule needs a name of at most {limit} characters.", limit=number(MAX_NAME_LENGTH)))
     if draft.metric not in rule_metrics() or draft.grain not in RULE_GRAINS:
-        raise InvalidInput(_("A rule cannot watch that metric."))
+        raise InvalidInput(_("A rule cannot monitor that metric."))
     if draft.metric in STREAM_FIGURES:
         actor.demand(Permission.STREAM_READ)
     if draft.metric in {*STREAM_FIGURES, *SCHEMA_FIGURES} - {NEW_VALUES}:
         draft = replace(draft, dimension="", value=None)
     if draft.metric == NEW_VALUES:
         if not draft.dimension:
-            raise InvalidInput(_("Choose of which dimension: “each region by itself”, for instance."))
+            raise InvalidInput(_("Choose a dimension: “each region separately”, for instance."))
         draft = replace(draft, value=None)
     if draft.dimension not in {"", *ROLLED_DIMENSIONS}:
-        raise InvalidInput(_("A rule cannot watch parts by that dimension."))
+        raise InvalidInput(_("A rule cannot be split by that dimension."))
     _demand_value(draft)
     draft = replace(draft, name=name, parameters=_parameters(draft))
     if not visible(actor, draft):

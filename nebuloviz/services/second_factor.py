@@ -93,7 +93,7 @@ class DatabaseSecondFactor(SecondFactorService):
             step = self._step_of(secret, code)
             if step is None:
                 self._auth.codes_gate.failed(key)
-                raise WrongCode(_("The code is not right. Make sure that your phone's clock is."))
+                raise WrongCode(_("The code is incorrect. Check that your phone's clock is right."))
             self._auth.codes_gate.succeeded(key)
         user, now = _locked(session, actor.user_id), self._now()
         _demand_off(user)  # once more: of two at once, one wins
@@ -114,7 +114,7 @@ class DatabaseSecondFactor(SecondFactorService):
         user = self._auth.confirm_password(session, actor.user_id, password)
         _demand_on(user)
         if self._required():
-            raise Conflict(_("This installation asks everybody for a second factor."))
+            raise Conflict(_("This installation requires a second factor."))
         _forget(session, user)
         self._audit.record(session, actor, AuditAction.SECOND_FACTOR_OFF, subject_of(user))
 
@@ -150,7 +150,7 @@ class DatabaseSecondFactor(SecondFactorService):
         self._audit.record(
             session, self._auth.actor(user), AuditAction.SECOND_FACTOR_REFUSED, user_subject(user.username)
         )
-        raise WrongCode(_("The code is not right, or was used before."))
+        raise WrongCode(_("The code is incorrect or has been used before."))
 
     # ------------------------------------------------------------ administrators
 

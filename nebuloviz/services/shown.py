@@ -23,24 +23,27 @@ SHAPES: tuple[Shape, ...] = ("week", "pairs")
 
 #: What a role may, in a few words, and what that means.
 PERMISSION_WORDS: dict[Permission, tuple[LazyText, LazyText]] = {
-    Permission.DATA_READ: (lazy("See figures"), lazy("Overview and Explore, and their downloads. Part of every role.")),
-    Permission.SALES_READ: (lazy("See single sales"), lazy("The lines behind a figure, with customer and product.")),
-    Permission.SALES_WRITE: (lazy("Bring sales in"), lazy("Import files and send sales over the API.")),
-    Permission.ALERTS_READ: (lazy("See alerts"), lazy("The list, and what an alert was raised for.")),
-    Permission.ALERTS_MANAGE: (lazy("Decide on alerts"), lazy("Acknowledge and resolve them.")),
-    Permission.STREAM_READ: (lazy("See the stream"), lazy("Imports, rejected records, and where the stream stands.")),
-    Permission.STREAM_MANAGE: (
-        lazy("Steer the stream"),
-        lazy("Let a halted partition go on; correct or discard rejected records."),
+    Permission.DATA_READ: (
+        lazy("View figures"),
+        lazy("Overview and Explore, and their downloads. Part of every role."),
     ),
-    Permission.AUDIT_READ: (lazy("Read the audit log"), lazy("Who did what, when, and from where.")),
+    Permission.SALES_READ: (lazy("View sale lines"), lazy("The lines behind a figure, with customer and product.")),
+    Permission.SALES_WRITE: (lazy("Import sales"), lazy("Import files and send sales over the API.")),
+    Permission.ALERTS_READ: (lazy("View alerts"), lazy("The list of alerts, and the details of each.")),
+    Permission.ALERTS_MANAGE: (lazy("Handle alerts"), lazy("Acknowledge and resolve them.")),
+    Permission.STREAM_READ: (lazy("View the stream"), lazy("Imports, rejected records and the state of the stream.")),
+    Permission.STREAM_MANAGE: (
+        lazy("Control the stream"),
+        lazy("Resume a halted partition; correct or discard rejected records."),
+    ),
+    Permission.AUDIT_READ: (lazy("View the audit log"), lazy("Who did what, when, and from where.")),
     Permission.SETTINGS_MANAGE: (
         lazy("Change settings"),
-        lazy("What holds for the whole installation, such as its name, currency and limits."),
+        lazy("Settings of the whole installation, such as its name, currency and limits."),
     ),
     Permission.USERS_MANAGE: (
         lazy("Manage users and roles"),
-        lazy("As far as their roles go no further than one's own."),
+        lazy("As far as their roles include nothing beyond one's own."),
     ),
 }
 

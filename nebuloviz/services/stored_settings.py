@@ -107,7 +107,7 @@ class DatabaseSettings(SettingsService):
         if name not in ENTRIES:
             raise InvalidInput(_("There is no such setting."))
         if name in self._fixed:
-            raise InvalidInput(_("The environment decides this; it cannot be changed here."))
+            raise InvalidInput(_("Set by an environment variable; it cannot be changed here."))
         kind = ENTRIES[name].kind
         if isinstance(kind, Secret) and value == SECRET_IS_SET:
             return  # sent back as it was told
@@ -164,7 +164,7 @@ def _take_version(session: Session, version: int) -> None:
     """Count the version up, if it still is `version`: of two at once, the second waits and comes too late."""
     counted = update(SettingsVersion).where(SettingsVersion.version == version).values(version=version + 1)
     if not rows_changed(session.execute(counted)):
-        words = _("Settings were changed by somebody else meanwhile. Look at them as they are now, then decide.")
+        words = _("Settings were changed by somebody else in the meantime. Look at them as they are now, then decide.")
         raise StaleVersion(words)
 
 

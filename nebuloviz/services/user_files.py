@@ -69,7 +69,7 @@ def _decoded(data: bytes) -> str:
             continue
         if "\x00" not in text:
             return text
-    raise InvalidInput(_("This is no text file. Save the table as CSV with the encoding UTF-8."))
+    raise InvalidInput(_("This is not a text file. Save the table as CSV in UTF-8."))
 
 
 def _cells(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -83,7 +83,7 @@ def _cells(text: str) -> Iterator[tuple[int, list[str]]]:
             line = reader.line_num + 1
     except csv.Error:
         raise InvalidInput(
-            _("Line {number} cannot be read: a quotation mark stands in the wrong place.", number=line)
+            _("Line {number} cannot be read: a quotation mark is in the wrong place.", number=line)
         ) from None
 
 
@@ -97,7 +97,7 @@ def _columns(heading: Sequence[str]) -> list[str]:
         if name not in COLUMNS:
             raise InvalidInput(_("There is no column {name}; there are {known}.", name=name[:40] or "''", known=known))
         if columns.count(name) > 1:
-            raise InvalidInput(_("The column {name} stands there twice.", name=name))
+            raise InvalidInput(_("The column {name} appears twice.", name=name))
     for name in ("username", "role"):
         if name not in columns:
             raise InvalidInput(_("The column {name} is missing.", name=name))

@@ -49,7 +49,7 @@ class DatabaseUserImports(UserImportService):
             scope = self._users.check(session, actor, username, draft)
             key = name_key(username)
             if key in seen:
-                raise Conflict(_("{name} stands in the file twice.", name=username))
+                raise Conflict(_("{name} appears twice in the file.", name=username))
             seen.add(key)
             return ImportedUser(0, username, draft.email, draft.role, scope=scope)
 

@@ -190,7 +190,7 @@ class DatabaseUsers(UserService):
         link = session.scalars(select(PasswordLink).where(wanted).with_for_update()).first()
         user = session.get(User, link.user_id) if link is not None and link.expires_at > self._now() else None
         if user is None or user.disabled:
-            raise NotFound(_("This link is not valid any more. Ask an administrator for a new one."))
+            raise NotFound(_("This link is no longer valid. Ask an administrator for a new one."))
         return user
 
     def _record(self, user: User) -> UserRecord:
@@ -245,7 +245,7 @@ def _for_change(session: Session, actor: Actor, roles: Roles, user_id: int, vers
     if user.version != version:
         raise StaleVersion(
             _(
-                "{name} was changed by somebody else meanwhile. Look at it as it is now, then decide.",
+                "{name} was changed by somebody else in the meantime. Look at it as it is now, then decide.",
                 name=user.username,
             )
         )

@@ -41,7 +41,7 @@ class DatabaseViewing(ViewingService):
     def stop(self, session: Session, token: str) -> int:
         row = session.get(BrowserSession, hashed_token(token))
         if row is None or row.viewed_user_id is None:
-            raise Conflict(_("You are looking through your own eyes."))
+            raise Conflict(_("You are not viewing as another user."))
         viewed, row.viewed_user_id = row.viewed_user_id, None
         viewer, user = session.get_one(User, row.user_id), session.get(User, viewed)
         subject = subject_of(user) if user else ""
@@ -52,7 +52,7 @@ class DatabaseViewing(ViewingService):
 def _visible(session: Session, actor: Actor, user_id: int) -> User:
     user = user_within(session, actor, user_id)
     if user.disabled or user.id == actor.user_id:
-        raise Conflict(_("There is nothing to see: {name} is disabled, or you.", name=user.username))
+        raise Conflict(_("You cannot view as {name}: that user is disabled, or you.", name=user.username))
     return user
 
 

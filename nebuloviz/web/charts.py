@@ -240,9 +240,7 @@ def failure_note(error: NebuloVizError) -> Component:
     """What failed and what to do: a question that cannot be answered is put differently, anything else comes back by itself."""
     if error.status < 500:
         return error_state(_("This cannot be shown"), error.message)
-    return error_state(
-        _("These figures could not be refreshed"), [error.message, " ", _("They are asked for again soon.")]
-    )
+    return error_state(_("These figures could not be refreshed"), [error.message, " ", _("Retrying shortly.")])
 
 
 def told_beside(error: NebuloVizError, fields: Sequence[str]) -> tuple[Any, ...]:

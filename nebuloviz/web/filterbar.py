@@ -121,7 +121,7 @@ def _filters(dimensions: Sequence[str], state: PageState) -> html.Details:
         title=_("Filter (/)"),
     )
     rows: list[Component] = [_filter_row(slug, state) for slug in dimensions]
-    hint = html.P(_("Charts show what passes all filters."), className="nv-card-subtitle")
+    hint = html.P(_("Charts show sales that match all filters."), className="nv-card-subtitle")
     return html.Details(
         [summary, html.Div([*rows, hint], className="nv-menu-body nv-filters")], id="filter-panel", className="nv-menu"
     )

@@ -36,7 +36,7 @@ COMPARISON_WORDS: dict[Comparison, object] = {
 }
 GRAIN_WORDS: dict[Grain, object] = {
     "minute": lazy("Minute"),
-    "quarter_hour": lazy("Quarter of an hour"),
+    "quarter_hour": lazy("Quarter hour"),
     "hour": lazy("Hour"),
     "day": lazy("Day"),
     "week": lazy("Week"),
@@ -47,7 +47,7 @@ GRAIN_WORDS: dict[Grain, object] = {
 #: The same inside a sentence: "Revenue, by day".
 BY_WORDS: dict[Grain, object] = {
     "minute": lazy("by minute"),
-    "quarter_hour": lazy("by quarter of an hour"),
+    "quarter_hour": lazy("by quarter hour"),
     "hour": lazy("by hour"),
     "day": lazy("by day"),
     "week": lazy("by week"),

@@ -294,7 +294,7 @@ class TestExports:
             assert [json.loads(row) for row in answer.content.splitlines()] == listed
         else:
             heading, *rows = csv.reader(io.StringIO(answer.content.decode("utf-8-sig")))
-            assert heading[:4] == ["When", "Who", "What", "On what"]
+            assert heading[:4] == ["When", "Who", "What", "Object"]
             assert [row[1:4] for row in rows] == [["admin", "Created a user", item["subject"]] for item in listed]
         assert told["after"]["filters"] == which | {"from": "2026-01-01T00:00:00+00:00"}
 

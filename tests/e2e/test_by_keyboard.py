@@ -81,17 +81,17 @@ class TestAnAlert:
         expected = page.get_by_role("button", name="Expected", exact=True)
         tab_to(page, expected, key="Shift+Tab")
         expect(expected).to_have_accessible_description(
-            "It was planned. These hours alert no more, and teach nothing about what is normal."
+            "It was planned. These hours no longer alert and do not count as normal."
         )
         page.keyboard.press("Enter")
         said = page.get_by_role("status").filter(has_text="Done. The alert is now:")
         expect(said).to_contain_text("Expected")
         expect(page.locator("#alert-history").get_by_role("listitem").first).to_contain_text("Promotion by admin")
-        tab_to(page, page.get_by_role("link", name="All that was taught"))
+        tab_to(page, page.get_by_role("link", name="All feedback"))
         page.keyboard.press("Enter")
-        expect(page.get_by_role("heading", level=1)).to_have_text("What the detectors were taught")
-        taught = page.get_by_role("table", name="What the detectors were taught").get_by_role("row").nth(1)
-        expect(taught).to_contain_text("No alerts and no example until")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Feedback to the detectors")
+        taught = page.get_by_role("table", name="Feedback to the detectors").get_by_role("row").nth(1)
+        expect(taught).to_contain_text("No alerts, and not counted as normal, until")
 
     @staticmethod
     def _another(watched: Any) -> None:
@@ -141,7 +141,7 @@ class TestASetting:
         choose(page, page.locator('[id*="rule-field"][id*="detector"]').first, "Threshold")
         tab_to(page, page.get_by_label("Alert below"))
         page.keyboard.type("1000000")
-        tab_to(page, page.get_by_role("button", name="Try it on the past"))
+        tab_to(page, page.get_by_role("button", name="Run the backtest"))
         page.keyboard.press("Enter")
         result = page.get_by_role("region", name="Would have alerted 1 time")
         expect(result).to_be_visible(timeout=LONG_MS)
@@ -161,4 +161,4 @@ class TestASetting:
         expect(result).to_contain_text("Real: 1")
         tab_to(page, result.get_by_role("button", name="Save as the live rule"), key="Shift+Tab")
         page.keyboard.press("Enter")
-        expect(page.locator("#rule-message[role=status]")).to_contain_text("Few orders watches from now on.")
+        expect(page.locator("#rule-message[role=status]")).to_contain_text("Few orders is active from now on.")

@@ -57,7 +57,7 @@ class TestWithoutItsDatabase:
         postgres.stop()
         for button in [page.locator("#user-save"), *buttons]:
             button.click()
-            expect(button.page.locator(REFUSED)).to_contain_text("The database does not answer")
+            expect(button.page.locator(REFUSED)).to_contain_text("The database is not responding")
             expect(button).to_be_focused()
         expect(page.locator(NAME)).to_have_value("zoe")
 
@@ -76,7 +76,7 @@ class TestWithoutItsDatabase:
         page.fill("input[name=username]", "admin")
         page.fill("input[name=password]", "whatever it is")
         page.click("button[type=submit]")
-        expect(page.get_by_role("alert")).to_contain_text("The database does not answer")
+        expect(page.get_by_role("alert")).to_contain_text("The database is not responding")
         expect(page.locator("input[name=username]")).to_have_value("admin")
         postgres.start()
         page.set_default_timeout(PATIENCE_MS)
@@ -95,7 +95,7 @@ class TestWithoutItsDatabase:
         page.click("button[type=submit]")
         expect(page.locator("main")).to_contain_text("What you sent was not stored.")
         download.click()
-        expect(download.page.locator("main")).to_contain_text("The database does not answer")
+        expect(download.page.locator("main")).to_contain_text("The database is not responding")
         postgres.start()
         with download.page.expect_download() as file:
             download.page.get_by_role("link", name="Try again").click()
@@ -138,10 +138,10 @@ class TestARefusal:
         page = visit("/profile")
         page.fill("#profile-token-name", "till")
         page.context.set_offline(True)
-        page.get_by_role("button", name="Make a token").click()
+        page.get_by_role("button", name="Create token").click()
         expect(page.locator(UNANSWERED)).to_be_visible()
         page.context.set_offline(False)
-        expect(page.get_by_text("The server does not answer. What you see")).to_be_hidden()
+        expect(page.get_by_text("The server is not responding. You are")).to_be_hidden()
         expect(page.locator("#profile-token-name")).to_have_value("till")
         expect(page.locator("#profile-tokens")).to_contain_text("No token yet")
 
@@ -196,7 +196,7 @@ class TestAButton:
         page = visit("/profile", viewport={"width": width, "height": 600})
         expect(page.locator("#profile-tokens")).to_contain_text("No token yet")
         expect(page.locator("#profile-sessions tbody tr").first).to_be_visible()  # above it, and so moves it
-        page.get_by_role("button", name="Make a token").click()
+        page.get_by_role("button", name="Create token").click()
         expect(page.locator("#profile-message [role=alert]")).to_be_in_viewport()
 
     def test_whose_work_draws_everything_anew_says_so_afterwards(self, visit: Visit) -> None:

@@ -197,8 +197,8 @@ class TestFromAnAlertToQuiet:
         page.get_by_text("For a week", exact=True).click()
         page.get_by_role("button", name="Expected", exact=True).click()
         expect(page.locator("#alert-history")).to_contain_text("Promotion by admin")
-        page.get_by_role("link", name="All that was taught").click()
-        expect(page.locator("#taught-list")).to_contain_text("No alerts and no example until")
+        page.get_by_role("link", name="All feedback").click()
+        expect(page.locator("#taught-list")).to_contain_text("No alerts, and not counted as normal, until")
 
         told, untold = watched.shop, replace(watched.shop, database=Database(f"sqlite:///{watched.before}"))
         for shop in (told, untold):

@@ -117,7 +117,7 @@ class FakeStatus(StatusService):
     def __init__(self) -> None:
         self.found = [
             Finding("disk", "Disk", Level.GOOD, "80 GiB are free."),
-            Finding("cache", "Cache", Level.GOOD, "Redis answers."),
+            Finding("cache", "Cache", Level.GOOD, "Redis is responding."),
         ]
 
     def findings(self, actor: Actor) -> Sequence[Finding]:

@@ -73,7 +73,7 @@ class TestList:
     def test_resolved_ones_of_the_range_are_not_hushed_up(self, page: Any, several: Shop, drawn: Drawn) -> None:
         several.alerts.alerts = {3: several.alerts.alerts[3]}
         text = drawn(page.show("", "", None)[0])
-        assert ("Nothing open" in text, "1 alert of this range is resolved." in text) == (True, True)
+        assert ("Nothing open" in text, "1 alert in this range is resolved." in text) == (True, True)
         assert "Nothing unusual" not in text
 
     def test_says_when_nothing_matches(self, page: Any, drawn: Drawn) -> None:
@@ -98,8 +98,8 @@ class TestList:
         shop.alerts.alerts = {}
         shop.alerts.watches = [DetectorView("series", version, None, None), DetectorView("lines", "", None, None)]
         listed = drawn(page.show("", "", None)[0])
-        assert ("What is normal is still being learned" in listed) == learning
-        assert ("There was no alert in this time." in listed) != learning
+        assert ("Still learning what is normal" in listed) == learning
+        assert ("There were no alerts in this period." in listed) != learning
 
     def test_pills_switch_a_state_on_and_off(self, page: Any, several: Shop, drawn: Drawn) -> None:
         _list, _hidden, states, severities, *_rest = page.show("", "", None)
@@ -200,7 +200,7 @@ class TestOne:
         self, detail: Any, several: Shop, drawn: Drawn, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         told = drawn(detail.split(1))
-        for words in ("Units: 5 instead of 20", "−75.0%", "the same products cost more", "more of what costs less"):
+        for words in ("Units: 5 instead of 20", "−75.0%", "the same products cost more", "more lower-priced products"):
             assert words in told
         monkeypatch.setattr(type(several.alerts), "split", lambda *_: None)
         assert "Nothing to compare with" in drawn(detail.split(1))
@@ -265,7 +265,7 @@ class TestOne:
         assert '"bob"' in drawn(card)
         detail.give("bob", 1, version)
         assert several.alerts.alerts[1].owner == "bob"
-        assert "Given to bob by ann" in drawn(detail.show(1, "", None)[1])
+        assert "Assigned to bob by ann" in drawn(detail.show(1, "", None)[1])
         with pytest.raises(PreventUpdate):
             detail.give("bob", 1, version)
 
@@ -283,10 +283,10 @@ class TestOne:
         assert "Expected: Holiday by ann" in drawn(detail.show(1, "", None)[1])
         from pages import lessons  # noqa: PLC0415 - as above
 
-        assert "No alerts and no example until" in drawn(lessons.show(None))
+        assert "No alerts, and not counted as normal, until" in drawn(lessons.show(None))
         browser.triggers('{"of":1,"type":"taught-back"}.n_clicks', 1)
-        assert "Taken back" in drawn(lessons.take_back([1])[1])
-        assert "Nothing has been taught yet" in drawn(lessons.show(None))
+        assert "Undone" in drawn(lessons.take_back([1])[1])
+        assert "No feedback yet" in drawn(lessons.show(None))
 
     def test_a_resolved_one_can_be_reopened_and_its_history_added_to(
         self, detail: Any, several: Shop, drawn: Drawn
@@ -308,7 +308,7 @@ class TestOne:
     ) -> None:
         several.alerts.late[1] = counted
         head = drawn(detail.show(1, "", None)[0])
-        assert ("Sales of this time have arrived since" in head, said in head) == (counted is not None, True)
+        assert ("More sales from this time have arrived since" in head, said in head) == (counted is not None, True)
         several.alerts.late[1] = several.alerts.alerts[1].expected
         assert "within the expected range" in drawn(detail.show(1, "", None)[0])
 

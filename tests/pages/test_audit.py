@@ -44,7 +44,7 @@ class TestTable:
     def test_says_who_what_and_how(self, page: Any, log: Shop, drawn: Drawn) -> None:
         text = drawn(show(page)["table"])
         assert "Created a user" in text
-        assert "The command line or the program" in text
+        assert "Command line or program" in text
         assert "user <b>ben</b>" in text
         assert "Role: Viewer" in text
         assert "file 119" in text
@@ -94,7 +94,7 @@ class TestFile:
     def test_takes_no_text_for_a_formula(self, shop: Shop, browser: Browser) -> None:
         shop.audit.record(None, replace(SYSTEM, username="=1+1"), AuditAction.SIGN_IN, "@sum")  # type: ignore[arg-type]
         lines = csv_bytes(audit_sheet(shop.audit.kept)).decode("utf-8-sig").splitlines()
-        assert lines[0] == "When,Who,What,On what,Change,From where"
+        assert lines[0] == "When,Who,What,Object,Change,Address"
         assert "'=1+1,Signed in,'@sum" in lines[1]
 
 

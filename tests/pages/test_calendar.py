@@ -42,8 +42,8 @@ def test_it_begins_empty_and_says_what_to_do(page: Any, browser: Browser, drawn:
     agenda, _step = page.show_agenda(None, None, 0)
     assert "Nothing is planned in these months" in drawn(agenda)
     entries, hours, expected = page.show_rest("calendar-entries")
-    assert "Nothing was said to be expected" in drawn(expected)
-    assert "Nothing was entered yet" in drawn(entries)
+    assert "No alert was marked as expected" in drawn(expected)
+    assert "No entries yet" in drawn(entries)
     assert drawn(hours).count("nv-select") == 14
 
 
@@ -114,7 +114,7 @@ def test_an_entry_from_its_form_to_its_end(form: Any, browser: Browser, drawn: D
 
 def test_another_kind_asks_for_something_else(form: Any, drawn: Drawn) -> None:
     shown = drawn(form.show_fields("holidays", "x", None, None, "DE"))
-    assert ("Germany" in shown, "in each year" in shown) == (True, True)
+    assert ("Germany" in shown, "every year" in shown) == (True, True)
     odd = views.draft_of(["x"], {"a": 1}, 5, "no day", "2026-02-30", 7)
     assert odd == CalendarDraft("closure")
     assert views.draft_of("open", "region=a=b", "n", "2026-05-14T00:00", None, "").value == "a=b"

@@ -53,7 +53,7 @@ class TestLayout:
 class TestStream:
     def test_shows_pace_and_partitions(self, page: Any, drawn: Drawn) -> None:
         figures, partitions = page.stream(None, 0)
-        assert "Sales a minute" in drawn(figures)
+        assert "Sales per minute" in drawn(figures)
         assert "1,190" in drawn(partitions)
 
     def test_the_chart_has_accepted_duplicate_and_rejected(self, page: Any) -> None:
@@ -82,7 +82,7 @@ class TestAHaltedPartition:
         assert "cannot be decoded" in table
         assert ("Skip the record" in table) is offered
 
-    @pytest.mark.parametrize(("skips", "words", "skip_to"), [(False, "go on at", None), (True, "Skip the", 1201)])
+    @pytest.mark.parametrize(("skips", "words", "skip_to"), [(False, "Resume demo", None), (True, "Skip the", 1201)])
     def test_goes_on_once_that_is_confirmed(
         self, page: Any, shop: Shop, browser: Browser, drawn: Drawn, skips: bool, words: str, skip_to: int | None
     ) -> None:
@@ -93,7 +93,7 @@ class TestAHaltedPartition:
         question, message, changed = page.resume([1], None, 0)
         assert (question, changed) == (None, 1)
         assert shop.ingest.resumed == [("demo", 0, skip_to)]
-        assert f"demo, part 0, goes on at position {skip_to or 1200:,}." in drawn(message)
+        assert f"demo, partition 0, resumes at position {skip_to or 1200:,}." in drawn(message)
         assert "Running" in drawn(page.stream(None, 1)[1])
 
     def test_stays_as_it_is_after_all(self, page: Any, shop: Shop, browser: Browser) -> None:
@@ -164,7 +164,7 @@ class TestImport:
                 None,
                 "UTC",
                 "may be December 1, 2010, 8:26 AM or January 12, 2010, 8:26 AM",
-                "day and month",
+                "Day and month",
             ),
             ({"InvoiceDate": None}, "dmy", "UTC", "is read as December 1, 2010, 8:26 AM", ""),
             ({"InvoiceDate": None}, "mdy", "Asia/Tokyo", "is read as January 11, 2010, 11:26 PM", ""),
@@ -251,7 +251,7 @@ class TestRejected:
     def test_are_shown_with_reason_and_bytes(self, page: Any, shop: Shop, drawn: Drawn) -> None:
         shop.ingest.letters = {1: dead_letter(1)}
         table, options = page.letters("", 0, None)
-        assert "Not readable" in drawn(table)
+        assert "Unreadable" in drawn(table)
         assert [option["value"] for option in options] == ["", "malformed"]
 
     def test_of_a_file_name_it_and_their_row_as_people_count(self, page: Any, shop: Shop) -> None:
@@ -283,7 +283,7 @@ class TestRejected:
         browser.triggers("data-discard.submit_n_clicks", 1)
         changed, message, form = page.settle(None, 1, [{"id": 2}, {"id": "x"}, None], 0)
         assert (changed, form) == (1, None)
-        assert "1 record put away." in drawn(message)
+        assert "1 record discarded." in drawn(message)
         assert [letter.state for letter in shop.ingest.letters.values()] == ["open", "discarded"]
 
     def test_are_tried_again_and_those_that_fail_say_why(
@@ -303,26 +303,26 @@ class TestRejected:
         form, message, changed = page.correct(1, None, ['{"quantity": 2}'], [{"type": "data-correction", "of": 1}], 0)
         assert (form, changed) == (None, 1)
         assert shop.ingest.corrected == {1: b'{"quantity": 2}'}
-        assert "1 record is a sale now." in drawn(message)
+        assert "1 record was accepted." in drawn(message)
 
     @pytest.mark.parametrize("selected", [[], [{"id": 1}, {"id": 2}]])
     def test_only_one_at_a_time_is_corrected(self, page: Any, drawn: Drawn, selected: Any) -> None:
         form, message = page.edit(1, selected)
         assert form is no_update
-        assert "Choose one record" in drawn(message)
+        assert "Select one record" in drawn(message)
 
     def test_an_empty_correction_is_not_read(self, page: Any, browser: Browser, drawn: Drawn) -> None:
         browser.triggers("data-correction-try.n_clicks", 1)
         form, message, changed = page.correct(1, None, [" "], [{"type": "data-correction", "of": 1}], 0)
         assert (form, changed) == (no_update, no_update)
-        assert "nothing to be read" in drawn(message)
+        assert "nothing to read" in drawn(message)
 
     @pytest.mark.parametrize(
         ("result", "words"),
         [
-            (PostResult(2, 1, 0), "2 records are sales now. 1 was stored already."),
+            (PostResult(2, 1, 0), "2 records were accepted. 1 was stored already."),
             (PostResult(0, 0, 1, (RowResult(0, "rejected", "too_late"),)), "1 was rejected again. Too late."),
-            (PostResult(1, 0, 0), "1 record is a sale now. 2 have to be corrected first."),
+            (PostResult(1, 0, 0), "1 record was accepted. 2 have to be corrected first."),
         ],
     )
     def test_every_outcome_is_said(self, result: PostResult, words: str) -> None:
@@ -335,7 +335,7 @@ class TestRejected:
         browser.triggers("data-retry.n_clicks", 1)
         changed, message, _form = page.settle(1, None, selected, 0)
         assert changed is no_update
-        assert "Choose records" in drawn(message)
+        assert "Select records" in drawn(message)
 
     @pytest.mark.parametrize(
         ("payload", "text"),

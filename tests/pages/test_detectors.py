@@ -31,10 +31,10 @@ class TestWhatIsWatched:
             DetectorView("lines", "forest-3", old, None),
         ]
         watches, watched = (drawn(part) for part in page.show(""))
-        assert all(words in watches for words in ("Hours", "Days", "Sale lines", "Series watched"))
+        assert all(words in watches for words in ("Hours", "Days", "Sale lines", "Series monitored"))
         assert watches.count("Last trained") == 3
         assert (
-            watches.count("Judged until") == watches.count("Series watched") == 2
+            watches.count("Checked until") == watches.count("Series monitored") == 2
         )  # sale lines are judged as they come
         assert "Orders, Revenue" in watched
         assert '"306"' in watched
@@ -44,7 +44,7 @@ class TestWhatIsWatched:
         shop.alerts.watches = [DetectorView(name, "", None, None) for name in ("series", "days")]
         watches, watched = (drawn(part) for part in page.show(""))
         assert "Still learning" in watches
-        assert "Nothing is watched yet" in watched
+        assert "Nothing is monitored yet" in watched
 
     def test_says_what_is_wrong_when_it_cannot_be_asked(self, page: Any, shop: Shop, drawn: Drawn) -> None:
         shop.alerts.failure = Unavailable("The database does not answer.")
@@ -60,21 +60,21 @@ class TestSensitivity:
 
     def test_is_told_and_watching_is_switched_off_and_on_again(self, page: Any, drawn: Drawn) -> None:
         shown = drawn(page.show_sensitivity("", None))
-        assert all(words in shown for words in ("False alerts a week", "Isolation forest", '"264"', "Switch off"))
+        assert all(words in shown for words in ("False alerts per week", "Isolation forest", '"264"', "Turn off"))
         page.switch(1, "off")
         page.switch(1, "off")  # as another administrator's page still said
         assert not installation().detection
         shown = drawn(page.show_sensitivity("", None))
-        assert "nothing is judged, and no alert is raised" in shown
-        assert "Switch on" in shown
+        assert "nothing is checked, and no alerts are raised" in shown
+        assert "Turn on" in shown
         page.switch(1, "on")
         assert installation().detection
 
     @pytest.mark.parametrize("role", ["viewer"])
     def test_is_decided_on_by_those_alone_who_may(self, page: Any, drawn: Drawn) -> None:
         shown = drawn(page.show_sensitivity("", None))
-        assert "False alerts a week" in shown
-        assert "Switch off" not in shown
+        assert "False alerts per week" in shown
+        assert "Turn off" not in shown
         with pytest.raises(PreventUpdate):
             page.switch(1, "off")
         assert installation().detection
@@ -84,4 +84,4 @@ class TestSensitivity:
 
         shop.alerts.alerts.clear()
         page.switch(1, "off")
-        assert "Sales are not watched" in drawn(alerts.show("", "", None)[0])
+        assert "Sales are not monitored" in drawn(alerts.show("", "", None)[0])

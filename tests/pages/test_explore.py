@@ -316,7 +316,7 @@ class TestWhatIsLeftOut:
         found, head = lines("?by=store&top=5")
         assert len(found) == 5
         assert "Other" not in {trace.name for trace in found}
-        assert "in all others · not compared, as it is told apart" in head
+        assert "in all others · not compared, because it is split" in head
 
 
 class TestControls:

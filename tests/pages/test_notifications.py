@@ -81,7 +81,7 @@ def saved(
 class TestForm:
     def test_makes_a_channel_as_it_says(self, page: Any, listing: Any, drawn: Drawn) -> None:
         number, _changed, message, secret = saved(page)
-        assert "Mine was made" in drawn(message)
+        assert "Mine was created" in drawn(message)
         assert secret is None
         draft = ask(services().notifications.channel, number).draft
         rule = NotificationRule("high", ("orders",), (("region", ("a=b", "north")),), False, (0, 6), 510, 1080)
@@ -100,14 +100,14 @@ class TestForm:
         shown = drawn(page.show(number, None)) + drawn(listing.show_channels(""))
         assert "hooks.example.com" in shown
         assert "services/secret" not in shown
-        assert "Key of the signature" not in shown
+        assert "Signing key" not in shown
 
     def test_changes_and_refuses_what_is_stale_or_wrong(self, page: Any, drawn: Drawn) -> None:
         number = saved(page)[0]
         _kept, changed, message, _secret = saved(page, number, 1, name="Other")
         assert changed is not no_update
         assert "Saved" in drawn(message)
-        assert "changed meanwhile" in drawn(saved(page, number, 1)[2])
+        assert "changed in the meantime" in drawn(saved(page, number, 1)[2])
         assert "needs a name" in drawn(saved(page, name="")[2])
         assert "no such channel" in drawn(saved(page, 99, 1)[2])
         assert "no such channel" in drawn(page.show(99, None)[1])
@@ -135,7 +135,7 @@ class TestForm:
         assert left.count('"nv-rule"') == 1
         assert '"value": "critical"' in left
         browser.triggers('{"rule":0,"type":"notification-rule-remove"}.n_clicks', 1)
-        assert "the digest alone" in drawn(page.change_rules(1, [1], ids[: len(RULE)], values[: len(RULE)]))
+        assert "only the digest" in drawn(page.change_rules(1, [1], ids[: len(RULE)], values[: len(RULE)]))
         browser.triggers()
         with pytest.raises(PreventUpdate):
             page.change_rules(None, [None], ids, values)
@@ -154,7 +154,7 @@ class TestTrial:
         version = ask(services().settings.get).version
         act(services().settings.change, version, {"webhook_private_hosts": "127.0.0.1"})
         other = saved(page, kind="slack", target=taken.url)[0]
-        assert "Sent, and taken" in drawn(page.test_channel(1, other))
+        assert "Sent and accepted" in drawn(page.test_channel(1, other))
         assert len(taken.requests) == 1
         assert "just now" in drawn(page.test_channel(1, other))
 
@@ -182,7 +182,7 @@ class TestLists:
                     )
                 )  # fmt: skip
         text = drawn(listing.show_messages(None, None, None, [], None)[0])
-        for words in ("Sent", "Waiting", "status 503", "Next try", "Failed", "private network", "Dropped"):
+        for words in ("Sent", "Waiting", "status 503", "Next attempt", "Failed", "private network", "Dropped"):
             assert words in text
 
     def test_are_gone_with_the_channel(self, page: Any, browser: Browser) -> None:

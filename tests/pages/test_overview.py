@@ -110,7 +110,7 @@ class TestLayout:
     def test_says_what_is_true_where_no_alert_is_open(self, page: Any, shop: Shop, drawn: Drawn) -> None:
         start = shop.data.now - timedelta(days=2)
         shop.alerts.alerts = {5: alert(5, state="resolved", bucket_start=start, bucket_end=start + timedelta(hours=2))}
-        assert "1 alert of this range is resolved." in drawn(page.newest_alerts("", ""))
+        assert "1 alert in this range is resolved." in drawn(page.newest_alerts("", ""))
         shop.alerts.alerts = {}
         assert "Nothing unusual" in drawn(page.newest_alerts("", ""))
 
@@ -347,7 +347,7 @@ class TestAFilter:
         start = shop.data.now - timedelta(days=2)
         shop.alerts.alerts = {5: alert(5, state="resolved", bucket_start=start, bucket_end=start + timedelta(hours=2))}
         assert "No alerts match Category: Meat" in drawn(page.newest_alerts("", "?range=7d&f.category=Meat"))
-        assert "1 alert of this range is resolved" in drawn(page.newest_alerts("", "?range=7d&f.category=Dairy"))
+        assert "1 alert in this range is resolved" in drawn(page.newest_alerts("", "?range=7d&f.category=Dairy"))
 
     @pytest.mark.parametrize("search", ["?from={day}&to={day}", "?from={start}&to={end}"])
     def test_on_time_that_is_over_holds_for_the_newest_of_both(

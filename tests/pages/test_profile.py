@@ -63,8 +63,8 @@ def stored() -> UserView:
 class TestForm:
     def test_has_what_is_stored_and_the_pages_that_there_are(self, page: Any, drawn: Drawn) -> None:
         text = drawn(page.layout())
-        assert "As the browser has it" in text
-        assert "The installation's: UTC" in text
+        assert "Browser setting" in text
+        assert "Installation default: UTC" in text
         assert '"/alerts"' in text
         assert '"/users"' not in text  # a viewer does not see it
         assert "/second-factor" in text
@@ -181,7 +181,7 @@ class TestTokens:
         text = drawn(page.show_tokens(None))
         assert name == ""
         assert "notebook" in text
-        assert "See figures" in text
+        assert "View figures" in text
         assert "never" in text
         assert secret not in text
 

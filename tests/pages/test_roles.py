@@ -48,7 +48,7 @@ class TestMatrix:
     def test_shows_each_role_and_what_it_includes(self, listing: Any, page: Any, drawn: Drawn) -> None:
         saved(page, "Auditor", ["audit:read"])
         text = drawn(listing.show("roles-matrix"))
-        for words in ("Viewer", "Administrator", "Auditor", "Read the audit log", "0 users", "/roles/auditor"):
+        for words in ("Viewer", "Administrator", "Auditor", "View the audit log", "0 users", "/roles/auditor"):
             assert words in text
         included = sum(len(permissions) for permissions in ROLES.values()) + 2  # the auditor reads data as well
         assert text.count("check-lg") == included

@@ -54,7 +54,7 @@ class TestTheForm:
     def test_asks_for_the_numbers_of_another_detector(self, page: Any) -> None:
         ids, values = sent(detector="silence")
         fields = str(page.show_parameters(values, ids, [0.5], [views.parameter_id("false_alerts")]))
-        assert "After so many hours or days without any" in fields
+        assert "After this many hours or days without any" in fields
         with pytest.raises(PreventUpdate):
             page.show_parameters(values, ids, [3], [views.parameter_id("buckets")])
 
@@ -100,7 +100,7 @@ def test_labels_take_anything_that_a_browser_may_send(junk: Any) -> None:
 def test_a_backtest_is_told_of_in_the_reader_s_language(drawn: Drawn) -> None:
     with use(Preferences("de", "UTC")):
         shown = drawn(backtests.result(tried(), Style(), lambda _key: []))
-    assert "Alerts that would have been" not in shown
+    assert "Alerts it would have raised" not in shown
 
 
 def test_a_backtest_is_drawn_on_the_reader_s_clock_with_what_was_planned(drawn: Drawn) -> None:

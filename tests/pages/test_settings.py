@@ -56,7 +56,7 @@ class TestPage:
     def test_says_what_the_environment_has_decided(self, page: Any, drawn: Drawn) -> None:
         cards, _version = page.show("")
         calendar = drawn(cards[list(SECTIONS).index("calendar")])
-        assert calendar.count("Set by the environment") == 1  # the currency of the fixture
+        assert calendar.count("Set by an environment variable") == 1  # the currency of the fixture
 
     @pytest.mark.parametrize("role", ["viewer", "data_scientist"])
     def test_is_for_administrators(self, page: Any, drawn: Drawn) -> None:
@@ -93,7 +93,7 @@ class TestSaving:
         assert form is no_update
         said = drawn(browser.props["nv-toasts"])
         assert "This was not done" in said
-        assert "meanwhile" in said
+        assert "in the meantime" in said
         assert "Show it as it is now" in said
         assert installation().session_hours == 5
 

@@ -24,10 +24,10 @@ def finding(level: Level, detail: str = "") -> Finding:
 @pytest.mark.parametrize(
     ("levels", "words"),
     [
-        ([Level.GOOD], "All is well"),
-        ([Level.GOOD, Level.NOTE], "All works; there is something to note"),
-        ([Level.NOTE, Level.BAD], "One part needs you"),
-        ([Level.BAD, Level.GOOD, Level.BAD], "2 parts need you"),
+        ([Level.GOOD], "Everything is working"),
+        ([Level.GOOD, Level.NOTE], "Everything is working, with notes"),
+        ([Level.NOTE, Level.BAD], "One part needs attention"),
+        ([Level.BAD, Level.GOOD, Level.BAD], "2 parts need attention"),
     ],
 )
 def test_says_in_a_sentence_what_the_findings_come_to(levels: list[Level], words: str) -> None:

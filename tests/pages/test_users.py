@@ -101,7 +101,7 @@ class TestList:
         text = json.loads(drawn(user_table([ANNA], filtered=False)))
         assert text["type"] == "Div"
         assert scope_words(ANNA.scope) == "Store: 1, Not given"
-        assert scope_words((("store", ("1", "2", "3", "4")),)) == "Store: 4 chosen"
+        assert scope_words((("store", ("1", "2", "3", "4")),)) == "Store: 4 selected"
 
 
 class TestForm:
@@ -175,7 +175,7 @@ class TestSaving:
         [
             ({"name": "two words", "role": "viewer"}, 0, "no spaces"),
             ({"name": "ANNA", "role": "viewer"}, 0, "already"),
-            ({"name": "ben", "role": "viewer", "email": "x"}, 1, "no e-mail"),
+            ({"name": "ben", "role": "viewer", "email": "x"}, 1, "not an e-mail"),
             ({"name": "ben", "role": "admin", "store": ["1"]}, 2, "sees everything"),
         ],
     )
@@ -202,9 +202,9 @@ class TestButtons:
         ("what", "words"),
         [
             ("disable", "signed out everywhere"),
-            ("unlock", "need not wait"),
+            ("unlock", "can sign in again"),
             ("sessions", "0 sessions were ended"),
-            ("link", "older ones are worth nothing"),
+            ("link", "older ones no longer work"),
         ],
     )
     def test_do_what_they_say(self, page: Any, browser: Browser, drawn: Drawn, what: str, words: str) -> None:

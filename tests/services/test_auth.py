@@ -206,7 +206,7 @@ class TestTokenOfAUserWhoChanged:
             session.get_one(User, anna.id).disabled = True
         with database.session() as session:
             assert auth.user_of_session(session, cookie) is None
-            with pytest.raises(NotSignedIn, match="username or the password"):
+            with pytest.raises(NotSignedIn, match="username or password"):
                 auth.sign_in(session, "anna", PASSWORD, "192.0.2.1")
 
 

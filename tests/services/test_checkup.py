@@ -120,7 +120,7 @@ def test_a_disk_that_is_nearly_full_is_told(look: Look, monkeypatch: pytest.Monk
     found = look()["disk"]
     assert found.level is Level.BAD
     assert "512.0 MiB" in found.detail
-    assert "Make room." in found.detail
+    assert "Free up space." in found.detail
 
 
 def test_a_clock_that_is_wrong_is_told_where_the_database_has_another(
@@ -129,7 +129,7 @@ def test_a_clock_that_is_wrong_is_told_where_the_database_has_another(
     monkeypatch.setattr("nebuloviz.services.checkup.utc_now", lambda: datetime.now(UTC) + timedelta(minutes=10))
     found = look()["clock"]
     assert found.level is (Level.GOOD if database.is_sqlite else Level.BAD)
-    assert ("Set both by NTP" in found.detail) is not database.is_sqlite
+    assert ("Synchronize both with NTP" in found.detail) is not database.is_sqlite
 
 
 def test_of_a_new_installation_notes_what_is_not_there_yet(look: Look) -> None:
@@ -137,7 +137,7 @@ def test_of_a_new_installation_notes_what_is_not_there_yet(look: Look) -> None:
     assert {name for name, finding in found.items() if finding.level is Level.NOTE} == {"detection", "backup"}
     assert not [finding for finding in found.values() if finding.level is Level.BAD]
     assert found["kafka"].detail == "Not configured."
-    assert found["sales"].detail == "None has streamed in yet."
+    assert found["sales"].detail == "None has been streamed in yet."
 
 
 def test_tells_in_words_what_the_database_knows(look: Look, database: Database) -> None:
@@ -163,14 +163,14 @@ def test_tells_in_words_what_the_database_knows(look: Look, database: Database) 
         session.add(Installation(key=LAST_BACKUP, value=(NOW - 24 * 8 * hour).isoformat()))
     found = look(background=lambda: {"retention": Health(ok=False, detail="It failed 3 times.")})
     assert found["sales"].detail == (
-        "The last one streamed in 2 hours ago. One rejected record waits for a decision on the page Data."
+        "The last one was streamed in 2 hours ago. One rejected record needs a decision on the Data page."
     )
     assert found["stream"].level is Level.BAD
     assert "sales/4: it cannot be decoded" in found["stream"].detail
-    assert found["detection"].detail.startswith("shop-1:77 watches. Last trained 1 day ago; sales are judged up to")
-    assert found["backup"].detail == "The last one was made 1 week ago. Make one every night."
+    assert found["detection"].detail.startswith("Running in shop-1:77. Last trained 1 day ago; sales are checked up to")
+    assert found["backup"].detail == "The last one was made 1 week ago. Schedule one every night."
     assert found["process"].level is Level.BAD
-    assert found["process"].detail.endswith("deletion of what has had its time: It failed 3 times.")
+    assert found["process"].detail.endswith("deletion of expired records: It failed 3 times.")
 
 
 def test_notes_for_a_week_what_was_lost_before_it_was_read(look: Look, database: Database) -> None:
@@ -229,7 +229,9 @@ def test_counts_what_waits_in_kafka(
         session.add(IngestOffset(topic=topic, partition=0, next_offset=1, updated_at=NOW))
     found = look(kafka_bootstrap_servers=kafka.url, kafka_topic=topic)["kafka"]
     broker = re.fullmatch(
-        re.escape(kafka.url) + r" answers as Kafka (4\.\d) does; " + f"{topic} has 2 partitions. 3 records wait.",
+        re.escape(kafka.url)
+        + r" answers as Kafka (4\.\d) does; "
+        + f"{topic} has 2 partitions. 3 records are waiting.",
         found.detail,
     )
     assert broker, found.detail
@@ -263,11 +265,11 @@ class TestVersions:
         with redis.Redis.from_url(redis_url) as client:
             version = client.info("server")["redis_version"]
             found = _findings(settings, database, None)["cache"]
-            assert (found.level, found.detail) == (Level.GOOD, f"Redis {version} answers.")
+            assert (found.level, found.detail) == (Level.GOOD, f"Redis {version} is responding.")
             monkeypatch.setitem(OLDEST, "Redis", "99.1")
             found = _findings(settings, database, None)["cache"]
             assert (found.level, found.detail) == (
-                Level.NOTE, f"Redis {version} answers. It is older than Redis 99.1, {OLD}",
+                Level.NOTE, f"Redis {version} is responding. It is older than Redis 99.1, {OLD}",
             )  # fmt: skip
             client.acl_setuser("guest", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-info"])
             guest = load(
@@ -281,7 +283,7 @@ class TestVersions:
             finally:
                 client.acl_deluser("guest")
         database.dispose()
-        assert (found.level, found.detail) == (Level.GOOD, "Redis answers."), "who may not ask is no worse off"
+        assert (found.level, found.detail) == (Level.GOOD, "Redis is responding."), "who may not ask is no worse off"
 
     def test_that_are_old_enough_for_advice_are_those_that_the_page_names(self) -> None:
         page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")

@@ -72,8 +72,8 @@ class TestTheHeadline:
     @pytest.mark.parametrize(
         ("before", "after", "expected", "severity"),
         [
-            ([100.0], [120.0], "Revenue is €120.00, up 20.0% against €100.00.", "low"),
-            ([100.0], [50.0], "Revenue is €50.00, down 50.0% against €100.00.", "medium"),
+            ([100.0], [120.0], "Revenue is €120.00, up 20.0% from €100.00.", "low"),
+            ([100.0], [50.0], "Revenue is €50.00, down 50.0% from €100.00.", "medium"),
             ([100.0], [101.0], "Revenue is steady at €101.00.", "low"),
         ],
     )
@@ -98,12 +98,12 @@ class TestTheHeadline:
 class TestTheDriver:
     def test_is_the_number_of_orders_where_that_changed(self, tell: Tell) -> None:
         found = tell([*sales(10, [10.0] * 4), *sales(3, [10.0] * 8)])
-        (driver,) = [each for each in found if each.text.startswith("The number of orders moved it most")]
+        (driver,) = [each for each in found if each.text.startswith("The number of orders was the main driver")]
         assert driver.query.metrics == ("orders",)
 
     def test_is_their_value_where_that_changed(self, tell: Tell) -> None:
         found = tell([*sales(10, [10.0] * 4), *sales(3, [20.0] * 4)])
-        (driver,) = [each for each in found if each.text.startswith("The value of an order moved it most")]
+        (driver,) = [each for each in found if each.text.startswith("Average order value was the main driver")]
         assert driver.query.metrics == ("average_order_value",)
 
 
@@ -148,9 +148,9 @@ class TestTheDigest:
         found = digest(nine_sundays([10.0] * 2))
         assert found.day == date(2026, 6, 14)
         assert [each.text for each in found.of_day][:3] == [
-            "Revenue is €120.00, down 40.0% against €200.00.",
-            "That is less than on the same weekday of each of the 8 weeks before: €200.00 to €220.00.",
-            "Region south explains all of the fall: €80.00 less, now €20.00.",
+            "Revenue is €120.00, down 40.0% from €200.00.",
+            "That is lower than on the same weekday in each of the previous 8 weeks: €200.00 to €220.00.",
+            "Region south explains all of the decline: €80.00 less, now €20.00.",
         ]
         assert not any("Region south fell" in each.text for each in found.of_day)  # it is said already
         where = next(each for each in found.of_day if each.kind == "segment")
@@ -159,12 +159,12 @@ class TestTheDigest:
     def test_says_that_a_day_is_usual(self, digest: Callable[..., Digest]) -> None:
         found = digest(nine_sundays([11.0] * 10))
         assert [each.text for each in found.of_day if each.kind == "usual"] == [
-            "That is usual: the same weekday of the 8 weeks before brought €200.00 to €220.00."
+            "That is normal: the same weekday in the previous 8 weeks brought in €200.00 to €220.00."
         ]
 
     def test_names_no_segment_where_all_of_them_moved_alike(self, digest: Callable[..., Digest]) -> None:
         lines = nine_sundays([10.0] * 2, [10.0] * 2)
-        assert "The fall is spread over all sales; no segment stands out." in [
+        assert "The decline is spread across all sales; no segment stands out." in [
             each.text for each in digest(lines).of_day
         ]
 
@@ -196,13 +196,13 @@ class TestOpenAlerts:
 
     def test_are_counted_with_the_worst_to_look_at(self, tell: Tell, alerted: None) -> None:
         (open_alerts,) = [each for each in tell(sales(3, [10.0, 10.0])) if each.alert_id]
-        assert open_alerts.text == "2 alerts are open in this time."
+        assert open_alerts.text == "2 alerts are open for this period."
         assert open_alerts.severity == "critical"
         assert open_alerts.weight == pytest.approx(2 * 10 * 10.0 * 3.0)  # 10 orders each, of 10 euros, surprising as 3
 
     def test_are_those_of_the_filters(self, tell: Tell, alerted: None) -> None:
         query = WEEK.with_(filters=(Filter("region", "in", ("north",)),))
-        assert "One alert is open in this time." in [each.text for each in tell(sales(3, [10.0]), query)]
+        assert "One alert is open for this period." in [each.text for each in tell(sales(3, [10.0]), query)]
 
     def test_of_another_time_are_left_out(self, tell: Tell, alerted: None) -> None:
         query = WEEK.with_(end=NOW - timedelta(days=4))

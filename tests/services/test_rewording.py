@@ -102,8 +102,9 @@ def test_a_sentence_that_says_something_else_is_not_shown(server: Hooked, change
     ("language", "said", "same", "turned"),
     [
         ("en", "Store Up rose by $3 (2%).", "Store Up grew by $3, or 2%.", "Store Up fell by $3 (2%)."),
-        ("en", "The fall is spread over all sales; no segment stands out.", "No segment stands out: the decline is across all sales.",
-         "The rise is spread over all sales; no segment stands out."),
+        ("en", "The decline is spread across all sales; no segment stands out.",
+         "No segment stands out: the decline is across all sales.",
+         "The increase is spread across all sales; no segment stands out."),
         ("de", "Region Nord fiel um 3 € (2 %).", "Region Nord sank um 3 € (2 %).", "Region Nord stieg um 3 € (2 %)."),
         ("de", "Der Umsatz beträgt 9 €, 2 % mehr gegenüber 8 €.", "Mit 9 € liegt der Umsatz 2 % höher als die 8 € davor.",
          "Mit 9 € liegt der Umsatz 2 % niedriger als die 8 € davor."),

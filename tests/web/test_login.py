@@ -33,7 +33,7 @@ class TestSignIn:
         with program.client() as client:
             answer = program.sign_in(client, name, password)
             assert answer.status_code == 401
-            assert "The username or the password is not right." in answer.text
+            assert "The username or password is incorrect." in answer.text
             assert client.get("/").status_code == 302
 
     def test_after_five_failures_is_refused_for_a_while(self, program: Program) -> None:
@@ -236,11 +236,11 @@ class TestSession:
     @pytest.mark.parametrize(
         ("form", "status", "words"),
         [
-            ({"current": "wrong", "new": NEW_PASSWORD, "again": NEW_PASSWORD}, 401, "current password is not right"),
+            ({"current": "wrong", "new": NEW_PASSWORD, "again": NEW_PASSWORD}, 401, "current password is incorrect"),
             ({"current": PASSWORD, "new": NEW_PASSWORD, "again": "x"}, 422, "differ"),
             ({"current": PASSWORD, "new": "short", "again": "short"}, 422, "at least 8"),
             ({"current": PASSWORD, "new": "password1", "again": "password1"}, 422, "most common"),
-            ({}, 401, "current password is not right"),
+            ({}, 401, "current password is incorrect"),
         ],
     )
     def test_password_is_not_changed_by_a_wrong_form(

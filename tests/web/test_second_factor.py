@@ -107,7 +107,7 @@ class TestSigningIn:
                 program.sign_in(client, person.name, PASSWORD)
                 answer = give(client, code)
                 assert answer.status_code == status
-                assert ("was used before" in answer.text) is (status == 401)
+                assert ("has been used before" in answer.text) is (status == 401)
                 assert client.get("/").status_code == (200 if status == 303 else 302)
 
     def test_leads_to_the_page_that_was_asked_for_and_nowhere_else(self, program: Program, person: Person) -> None:
@@ -136,7 +136,7 @@ class TestSigningIn:
             program.sign_in(client, name, PASSWORD)
             answer = give(client, code)
             assert answer.status_code == 401
-            assert "The code is not right" in answer.text
+            assert "The code is incorrect" in answer.text
             assert client.get("/").status_code == 302
 
     def test_without_the_forms_token_is_refused(self, halfway: httpx.Client, person: Person) -> None:
@@ -300,7 +300,7 @@ class TestRequirement:
                 assert viewer.get("/_dash-layout").json()["code"] == "second_factor_due"
                 with program.client(Authorization=f"Bearer {access}") as refused:
                     assert refused.get("/api/v1/me").json()["code"] == "second_factor_due"
-                assert "asks everybody" in viewer.get("/second-factor").text
+                assert "requires a second factor" in viewer.get("/second-factor").text
                 turn_on(viewer)
                 assert viewer.get("/explore").status_code == 200
                 assert submit(viewer, do="turn-off", password=PASSWORD).status_code == 409

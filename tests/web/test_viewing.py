@@ -69,9 +69,9 @@ class TestLooking:
             assert root.get(path).status_code == status
             assert post(root, visit(path)).status_code == status
         layout = str(root.get("/_dash-layout").json())
-        assert "You see what viewer sees (Viewer)" in layout
+        assert "Viewing as viewer (Viewer)" in layout
         assert "/view-as/stop" in layout
-        assert "Stop looking" in root.get("/users", headers={"Accept": "text/html"}).text
+        assert "Stop viewing" in root.get("/users", headers={"Accept": "text/html"}).text
 
         stopped = root.post("/view-as/stop")
         assert (stopped.status_code, stopped.headers["Location"]) == (303, f"/users/{user_id(program, 'viewer')}")
@@ -104,7 +104,7 @@ class TestLooking:
         program.add_user("postmaster", "admin")
         assert look(program, root, "postmaster").status_code == 303
         answer = post(root, body_of(callbacks["settings-mail-result.children"], 1))
-        assert "somebody else" in answer.text
+        assert "as another user" in answer.text
         assert root.post("/view-as/stop").status_code == 303
 
     def test_is_for_those_who_manage_users_and_for_our_own_pages(self, program: Program, root: httpx.Client) -> None:

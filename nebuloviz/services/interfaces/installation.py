@@ -35,7 +35,7 @@ def _entry(
 
 
 def _currencies() -> Mapping[str, str]:
-    return {"": _("That of the first sale")} | {code: code for code in _currency_codes()}
+    return {"": _("The first sale's")} | {code: code for code in _currency_codes()}
 
 
 @lru_cache(maxsize=1)
@@ -75,14 +75,14 @@ class InstallationSettings:
         Text(60, required=True),
         PRODUCT,
         lazy("Name"),
-        lazy("Of this installation: beside the logo, in titles and in e-mails."),
+        lazy("Shown beside the logo, in titles and in e-mails."),
     )
     logo: str = _entry(
         "installation",
         Picture(),
         "",
         lazy("Logo"),
-        lazy("A PNG of at most 200 kB, shown 24 pixels high. Without one, the program's own sign."),
+        lazy("A PNG of at most 200 kB, shown 24 pixels high. Without one, the NebuloViz logo is shown."),
     )
     public_address: str = _entry(
         "installation",
@@ -90,7 +90,7 @@ class InstallationSettings:
         "",
         lazy("Public address"),
         lazy(
-            "Under which people open this program; links in e-mails begin with it. Empty: that of the one who sends them."
+            "The URL at which people open NebuloViz; links in e-mails start with it. Empty: the one used by whoever sends them."
         ),
     )
 
@@ -106,7 +106,7 @@ class InstallationSettings:
         Choice(lambda: SUPPORTED_LANGUAGES),
         "en",
         lazy("Language"),
-        lazy("Of those who have chosen none, and whose browser asks for none that is offered."),
+        lazy("For users who have not chosen one and whose browser asks for none of those offered."),
     )
     time_zone: str = _entry(
         "calendar",
@@ -114,7 +114,7 @@ class InstallationSettings:
         "UTC",
         lazy("Time zone"),
         lazy(
-            "Of users who have chosen none. Stored daily sums keep the zone that the first sale settled; figures are right in any."
+            "For users who have not chosen one. Stored daily totals keep the zone of the first sale; figures are correct in any zone."
         ),
     )
     currency: str = _entry(
@@ -122,7 +122,7 @@ class InstallationSettings:
         Choice(_currencies, many=True),
         "",
         lazy("Currency"),
-        lazy("Of all amounts. Once sales are stored it stays: amounts are not converted."),
+        lazy("For all amounts. It is fixed once sales are stored: amounts are not converted."),
     )
     week_start: int = _entry(
         "calendar",
@@ -136,45 +136,45 @@ class InstallationSettings:
         Choice(_months, whole=True),
         1,
         lazy("First month of the fiscal year"),
-        lazy("Quarters and years begin with it, in ranges and charts."),
+        lazy("Fiscal quarters and years start with it, in ranges and charts."),
     )
 
     require_second_factor: bool = _entry(
         "security",
         Switch(),
         False,
-        lazy("Second factor for everybody"),
-        lazy("Whoever signs in must have set up an authenticator app, and does so at the next sign-in."),
+        lazy("Require a second factor"),
+        lazy("Everyone must use an authenticator app, and is asked to set one up at the next sign-in."),
     )
     session_hours: int = _entry(
         "security",
         Number(1, 8760),
         12,
-        lazy("Longest session"),
-        lazy("A browser session ends after this, whatever happens in it."),
+        lazy("Session limit"),
+        lazy("A browser session ends after this time, even while it is in use."),
         _HOURS,
     )
     session_idle_minutes: int = _entry(
         "security",
         Number(1, 525_600),
         120,
-        lazy("Idle session"),
-        lazy("A browser session ends after this without a request; an open, visible page makes requests."),
+        lazy("Idle timeout"),
+        lazy("A browser session ends after this time without activity; an open, visible page counts as activity."),
         _MINUTES,
     )
     requests_per_minute: int = _entry(
         "security",
         Number(0, 1_000_000),
         3000,
-        lazy("Requests a minute"),
-        lazy("Most that one browser session or API user may make. 0: no limit."),
+        lazy("Requests per minute"),
+        lazy("The maximum for one browser session or API user. 0: no limit."),
     )
     max_upload_mb: int = _entry(
         "security",
         Number(1, 10_000),
         200,
-        lazy("Largest file"),
-        lazy("That can be uploaded for an import."),
+        lazy("Maximum file size"),
+        lazy("For files uploaded for import."),
         _MEGABYTES,
     )
 
@@ -183,7 +183,7 @@ class InstallationSettings:
         Text(253, form=entries.host_form),
         "",
         lazy("Mail server"),
-        lazy("Host name of the SMTP server that takes e-mails. Empty: no e-mails are sent."),
+        lazy("Host name of the SMTP server. Empty: no e-mails are sent."),
     )
     smtp_port: int = _entry(
         "mail",
@@ -206,7 +206,7 @@ class InstallationSettings:
         Text(200),
         "",
         lazy("User"),
-        lazy("Empty for a server that asks for none."),
+        lazy("Leave empty if the server asks for none."),
     )
     smtp_password: str = _entry(
         "mail",
@@ -220,16 +220,16 @@ class InstallationSettings:
         Text(254, form=entries.email_form),
         "",
         lazy("Sender"),
-        lazy("The e-mail address that mails come from."),
+        lazy("The e-mail address that messages are sent from."),
     )
 
     webhook_private_hosts: str = _entry(
         "notifications",
         Text(1000, form=entries.hosts_form),
         "",
-        lazy("Private hosts of webhooks"),
+        lazy("Private webhook hosts"),
         lazy(
-            "Those in your own networks that may be sent to, apart by commas, as URLs name them. All others must be public."
+            "Hosts in your own networks that webhooks may reach, separated by commas, as written in URLs. All others must be public."
         ),
     )
 
@@ -237,29 +237,29 @@ class InstallationSettings:
         "detection",
         Switch(),
         True,
-        lazy("Watch sales"),
-        lazy("Off: nothing is judged, and no alert is raised."),
+        lazy("Monitor sales"),
+        lazy("Off: nothing is checked, and no alerts are raised."),
     )
     detector: str = _entry(
         "detection",
         Choice(_detectors),
         "forest",
         lazy("Detector"),
-        lazy("What scores deviations."),
+        lazy("The method that scores deviations."),
     )
     false_alerts_per_week: float = _entry(
         "detection",
         Number(0.01, 100, fractions=True),
         1.0,
-        lazy("False alerts a week"),
-        lazy("How many are acceptable; the detector sets its thresholds by it."),
+        lazy("False alerts per week"),
+        lazy("How many are acceptable; the detector sets its thresholds accordingly."),
     )
     watched_series: int = _entry(
         "detection",
         Number(1, 10_000),
         264,
-        lazy("Watched series"),
-        lazy("At most so many by the hour, and again by the day; the largest by volume."),
+        lazy("Monitored series"),
+        lazy("At most this many hourly, and again daily; the largest by volume."),
     )
 
     closed_records_days: int = _entry(
@@ -279,8 +279,8 @@ class InstallationSettings:
         _DAYS,
     )
     pace_days: int = _entry(
-        "retention", Number(0, 3650), 0, lazy("Pace of the stream"),
-        lazy("The number of sales of each minute is deleted after this. 0: never."), _DAYS,
+        "retention", Number(0, 3650), 0, lazy("Stream history"),
+        lazy("Counts of sales per minute are deleted after this. 0: never."), _DAYS,
     )  # fmt: skip
     messages_days: int = _entry(
         "retention", Number(0, 3650), 90, lazy("Delivery log"),
@@ -293,7 +293,7 @@ class InstallationSettings:
         0,
         lazy("Sale lines"),
         lazy(
-            "So many whole months are kept beside this one. Of older ones the sums stay, the lines are deleted for good. 0: never."
+            "Full months kept besides the current one. Older lines are deleted for good, but their totals stay. 0: never."
         ),
         _MONTHS,
     )
@@ -351,12 +351,12 @@ Generated by `python -m nebuloviz.services.interfaces.installation > docs/instal
 Administrators decide these in the running program: on the page **Settings** (`/settings`, permission `settings:manage`), or by
 `PATCH /api/v1/settings`. They are kept in the database, and hold in the process that stored them at once, in every other within some
 seconds, without a restart; the process that watches sales begins anew by itself. What the environment sets
-([settings.md](settings.md)) wins, is shown as *Set by the environment*, and cannot be changed here.
+([settings.md](settings.md)) wins, is shown as *Set by an environment variable*, and cannot be changed here.
 
 - All of a change is stored or nothing. A change of what somebody else has changed meanwhile is refused; the audit log has both sides.
 - A password is kept encrypted with a key derived from `NEBULOVIZ_SECRET_KEY`, told to nobody, and entered again after a new key.
 - The first sign-in with a generated password leads to a short form: own password, language, time zone, currency, week, fiscal year.
-  With `NEBULOVIZ_ADMIN_PASSWORD` it insists on nothing, as other programs may sign in at once; the form is behind *First questions*.
+  With `NEBULOVIZ_ADMIN_PASSWORD` it insists on nothing, as other programs may sign in at once; the form is behind *Setup questions*.
 - E-mails go by SMTP: one-time links from the page of a user, in that user's language. *Send a test* says what the server says.
 - What has had its time is deleted every ten minutes, expired sessions and links always. The audit log stays. Sale lines stay unless
   `facts_months` says otherwise; [what then remains of them](scale.md#old-sale-lines).

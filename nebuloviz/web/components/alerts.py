@@ -155,7 +155,7 @@ def _changed(alert: AlertView, counted: float | None) -> Component | None:
     now, then = value_text(metric, counted), value_text(metric, alert.observed)
     if counted is None or now == then:
         return None
-    words = _("Sales of this time have arrived since: it comes to {now} by now, not {then}.", now=now, then=then)
+    words = _("More sales from this time have arrived since: the figure is now {now}, not {then}.", now=now, then=then)
     if alert.expected_low is not None and alert.expected_high is not None:
         if alert.expected_low <= counted <= alert.expected_high:
             words += " " + _("That is within the expected range.")

@@ -162,7 +162,7 @@ def help_dialog() -> html.Dialog:
 
 def looking_bar(name: str, role: str) -> html.Div:
     """Says, on every page and as long as it lasts, that an administrator looks through the eyes of the user called `name`."""
-    words = _("You see what {name} sees ({role}). Nothing can be changed.", name=name, role=role)
+    words = _("Viewing as {name} ({role}). Nothing can be changed.", name=name, role=role)
     stop = html.Button([icon("x-lg"), html.Span(_("Stop"))], className="nv-button nv-button-primary")
     return html.Div(
         [icon("eye"), html.Span(html.Bdi(words)), html.Form(stop, action="/view-as/stop", method="post")],

@@ -26,7 +26,7 @@ def nothing_matches(filters: Sequence[str], *, clear: Component | None = None) -
     """The empty state of filters that leave no sales; names them, and offers the way back."""
     named = listed(filters)
     reason = _("No sales match {filters}", filters=named) if filters else _("No sales in this range")
-    hint = _("Take a filter away or choose a longer range.") if filters else _("Choose a longer range.")
+    hint = _("Remove a filter or choose a longer range.") if filters else _("Choose a longer range.")
     return empty_state(reason, clear, icon_name="funnel", hint=hint)
 
 
@@ -86,7 +86,7 @@ def no_answer(patience_seconds: int) -> html.Span:
             html.Span(_("No answer from the server")),
         ],
         className="nv-age nv-age-silent",
-        title=_("What you see is what it said last. It is asked again and again."),
+        title=_("You are seeing the latest figures it sent. Retrying automatically."),
         role="status",
         **given(data_nv_patience=patience_seconds),
     )
@@ -95,7 +95,7 @@ def no_answer(patience_seconds: int) -> html.Span:
 def away() -> html.Div:
     """What stands above a page as long as `no_answer` does: that its figures are not of what has been chosen since."""
     words = _(
-        "The server does not answer. What you see is what it said last; what you choose is shown as soon as it is back."
+        "The server is not responding. You are seeing the latest figures it sent; your choices are applied as soon as it is back."
     )
     return html.Div([icon("wifi-off"), html.Span(words)], className="nv-away", role="status")
 
@@ -103,8 +103,8 @@ def away() -> html.Div:
 def waiting_messages() -> list[Component]:
     """What only the browser can tell of what was asked of the server (`answers.js`), as the server may not be there to say it."""
     said = html.Span(**given(data_nv_said=""))
-    unanswered = _("The server does not answer. What you typed is still here: try again once it is back.")
-    here = _("What you typed is still here. Sign in beside this page, then go on.")
+    unanswered = _("The server is not responding. What you typed is still here: try again once it is back.")
+    here = _("What you typed is still here. Sign in on another tab, then continue.")
     sign_in = html.A(_("Sign in"), href="/login", target="_blank")
     return [
         toast(said, "bad", title=_("This was not done"), id="shell-refused", hidden=True),

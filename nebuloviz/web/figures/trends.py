@@ -285,7 +285,7 @@ def _add_windows(drawn: Drawing, marks: Sequence[AnomalyMark], buckets: pd.Serie
             fill="toself",
             fillcolor=alpha(style.tokens.accent, 0.2),
             line={"color": style.tokens.accent, "width": 1},
-            name=_("Range of such a mean"),
+            name=_("Range of that average"),
             legendgroup="range of means",
             **common,
         )
@@ -294,7 +294,7 @@ def _add_windows(drawn: Drawing, marks: Sequence[AnomalyMark], buckets: pd.Serie
             x=[start, end],
             y=[window.observed] * 2,
             line={"color": color, "width": 4},
-            name=_("Alert: mean of its hours"),
+            name=_("Alert: average of its hours"),
             legendgroup="means",
             **common,
         )

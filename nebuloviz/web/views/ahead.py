@@ -48,7 +48,7 @@ def subtitle(query: Query, state: PageState, forecast: Forecast | None, path: st
             " · ",
             link,
             " · ",
-            _("a promotion ahead is taken for usual days: too few earlier ones are known"),
+            _("an upcoming promotion is forecast like normal days: too few earlier ones are known"),
         ]
     return [words, " · ", link]
 

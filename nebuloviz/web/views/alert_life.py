@@ -21,8 +21,8 @@ _EVENTS = {
     "raised": (lazy("Raised"), "bell"),
     "worsened": (lazy("Got worse"), "graph-up-arrow"),
     "acknowledged": (lazy("Acknowledged"), "eye"),
-    "assigned": (lazy("Given to {owner}"), "person"),
-    "released": (lazy("Given to nobody"), "person"),
+    "assigned": (lazy("Assigned to {owner}"), "person"),
+    "released": (lazy("Unassigned"), "person"),
     "commented": (lazy("Comment"), "chat-left-text"),
     "snoozed": (lazy("Snoozed until {time}"), "moon"),
     "woke": (lazy("Open again after its snooze"), "bell"),
@@ -32,7 +32,7 @@ _EVENTS = {
     "closed": (lazy("Back to normal"), "check-circle"),
     **{verdict: (words, icon_name) for verdict, (words, icon_name, _means) in feedback.VERDICTS.items()},
     **{reason: (words, "calendar-check") for reason, words in feedback.REASON_WORDS.items()},
-    "unjudged": (lazy("Verdict taken back"), "arrow-counterclockwise"),
+    "unjudged": (lazy("Verdict undone"), "arrow-counterclockwise"),
 }
 
 
@@ -40,7 +40,7 @@ def decision(alert: AlertView, assignable: Sequence[str]) -> Component:
     """A note, and what can be done with it. A resolved one can be reopened, and its history added to."""
     note = dcc.Textarea(
         id=NOTE_ID,
-        placeholder=_("What you found out, for those who look next"),
+        placeholder=_("What you found, for whoever looks at this next"),
         className="nv-input nv-note",
         maxLength=2000,
         rows=2,
@@ -60,7 +60,7 @@ def _buttons(alert: AlertView, *, over: bool) -> list[Component]:
         button(_("Acknowledge"), id="alert-acknowledge", icon_name="eye", disabled=known, hidden=over),
         button(_("Resolve"), id="alert-resolve", icon_name="check-circle", kind="primary", hidden=over),
         button(_("Reopen"), id="alert-reopen", icon_name="arrow-counterclockwise", hidden=not over),
-        button(_("Add the note"), id="alert-comment", icon_name="chat-left-text"),
+        button(_("Add note"), id="alert-comment", icon_name="chat-left-text"),
     ]
 
 
@@ -131,7 +131,7 @@ def gone(title: str, back: Component, look: Callable[[], object]) -> Component |
     try:
         look()
     except NotFound:
-        hint = _("The link may be old, or it was typed with a mistake.")
+        hint = _("The link may be out of date or mistyped.")
         nothing = empty_state(title, back, icon_name="bell-slash", hint=hint)
         return page(html.Div(nothing, className="nv-span-12"), filtered=False)
     except NebuloVizError:

@@ -118,13 +118,13 @@ def incident_list(
 def _why_none(state: PageState, resolved: int, *, learning: bool, watching: bool) -> tuple[str, str]:
     usual = PageState()
     if not watching:
-        return _("Sales are not watched"), _("Detection is switched off: nothing is judged, and no alert is raised.")
+        return _("Sales are not monitored"), _("Detection is turned off: nothing is checked, and no alerts are raised.")
     if learning and not state.filters:
-        hint = _("A series is watched once it has been seen for four weeks, and as long as it sells enough.")
-        return _("What is normal is still being learned"), hint
+        hint = _("A series is monitored once it has four weeks of history, as long as it sells enough.")
+        return _("Still learning what is normal"), hint
     if (state.alert_states, state.severities, state.search, state.filters) == (usual.alert_states, (), "", ()):
         if not resolved:
-            return _("Nothing unusual"), _("There was no alert in this time.")
+            return _("Nothing unusual"), _("There were no alerts in this period.")
         return _("Nothing open"), resolved_words(resolved)
     filters = listed(filter_words(state.filters))
     title = _("No alerts match {filters}", filters=filters) if filters else _("No alerts match")
@@ -133,8 +133,8 @@ def _why_none(state: PageState, resolved: int, *, learning: bool, watching: bool
 
 def resolved_words(count: int) -> str:
     return ngettext(
-        "{count} alert of this range is resolved.",
-        "{count} alerts of this range are resolved.",
+        "{count} alert in this range is resolved.",
+        "{count} alerts in this range are resolved.",
         count,
         count=number(count),
     )
@@ -259,7 +259,8 @@ def course_words(alert: AlertView) -> str:
         return series_words(alert)
     shown = figure(alert.metric)
     words = _(
-        "The {hours} shaded hours were judged together: {observed} in all, expected {low} to {high}. The thick line is their mean.",
+        "The {hours} shaded hours were checked together: {observed} in total, expected {low} to {high}. "
+        "The thick line is their average.",
         hours=number(hours),
         observed=value_text(shown, alert.observed),
         low=value_text(shown, alert.expected_low),
@@ -271,10 +272,12 @@ def course_words(alert: AlertView) -> str:
 def causes(found: Explanation, alert: AlertView) -> Component:
     """The segments that the alert comes from, the most surprising first, as bars with figures, and what is left."""
     if not found.causes:
-        title, hint = _("No segment stands out"), _("All of them moved alike.")
+        title, hint = _("No segment stands out"), _("They all moved alike.")
         if figure(alert.metric).denominator:
-            title = _("Segments of this figure do not add up")
-            hint = _("A rate of the whole is not the sum of its parts', so no segment can be said to carry it.")
+            title = _("This metric cannot be broken down")
+            hint = _(
+                "The overall rate is not the sum of its segments' rates, so it cannot be attributed to any of them."
+            )
         return empty_state(title, icon_name="pie-chart", hint=hint)
     shown, labels = metric(metric_behind(alert.metric)), _labels(found)
     rows = [
@@ -329,9 +332,7 @@ def _labels(found: Explanation) -> dict[str, dict[str, str]]:
 def split(found: RevenueSplit | None) -> Component:
     """How much of the difference of revenue comes of volume, of prices and of what was sold; they add up to it."""
     if found is None:
-        hint = _(
-            "Where products are told apart and something was sold at this time in the four weeks before, it is said here."
-        )
+        hint = _("This needs sales with a product, and sales at the same time in the previous four weeks.")
         return empty_state(_("Nothing to compare with"), icon_name="sliders", hint=hint)
     units, revenue = metric("units"), metric("revenue")
     volume = _(
@@ -340,7 +341,7 @@ def split(found: RevenueSplit | None) -> Component:
         before=value_text(units, found.units_before),
     )
     dearer = _("the same products cost more") if found.price > 0 else _("the same products cost less")
-    kinds = _("more of what costs more") if found.mix > 0 else _("more of what costs less")
+    kinds = _("more higher-priced products") if found.mix > 0 else _("more lower-priced products")
     rows = [
         _split_row(_("Volume"), volume, found.volume, found.before),
         _split_row(_("Price"), dearer, found.price, found.before),
@@ -352,7 +353,9 @@ def split(found: RevenueSplit | None) -> Component:
         before=value_text(revenue, found.before),
     )
     rows.append(_split_row(metric("revenue").label, whole, found.revenue - found.before, found.before))
-    about = _("Against the mean of the same time in the four weeks before. The first three add up to the last.")
+    about = _(
+        "Compared with the average of the same time in the previous four weeks. The first three add up to the last."
+    )
     listed_parts = html.Dl(rows, className="nv-split")
     return html.Div([html.P(about, className="nv-help"), listed_parts], className="nv-stack")
 

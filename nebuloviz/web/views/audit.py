@@ -33,7 +33,7 @@ def audit_table(entries: Sequence[AuditEntryView]) -> Component:
         return empty_state(
             _("Nothing was recorded"), icon_name="journal-text", hint=_("Choose a longer range, or fewer filters.")
         )
-    heads = (_("When"), _("Who"), _("What"), _("On what"), _("Change"), _("From where"))
+    heads = (_("When"), _("Who"), _("What"), _("Object"), _("Change"), _("Address"))
     return table(_("Audit log"), heads, [_row(entry) for entry in entries])
 
 

@@ -40,7 +40,7 @@ _VERDICTS = {
 }
 _WHY = {
     "too_long": lazy("It took longer than five minutes. Choose a shorter range, or fewer series."),
-    "lost": lazy("The process that carried it out has ended. Start it again."),
+    "lost": lazy("The process running it has ended. Start it again."),
 }
 
 
@@ -70,14 +70,14 @@ def backtest_form() -> Component:
     others = [{"label": _("Nothing"), "value": NOTHING}]
     others += [{"label": detector_words(kind.label), "value": kind.name} for kind in series_detectors()]
     fields = [
-        list_field("rule-backtest-weeks", _("Past range"), weeks, USUAL_WEEKS, clearable=False, searchable=False),
-        list_field("rule-other-detector", _("Beside it"), others, NOTHING, clearable=False, searchable=False),
+        list_field("rule-backtest-weeks", _("Past period"), weeks, USUAL_WEEKS, clearable=False, searchable=False),
+        list_field("rule-other-detector", _("Compare with"), others, NOTHING, clearable=False, searchable=False),
     ]
-    start = button(_("Try it on the past"), id="rule-backtest-start", icon_name="clock-history")
+    start = button(_("Run the backtest"), id="rule-backtest-start", icon_name="clock-history")
     return html.Div(
         [
             html.P(
-                _("What the setting above, saved or not, would have alerted on; and another one beside it."),
+                _("What the settings above, saved or not, would have alerted on, with another setting to compare."),
                 className="nv-help",
             ),
             html.Div(fields, className="nv-mapping nv-mapping-wide"),
@@ -107,15 +107,13 @@ def result(view: BacktestView | None, style: Style, planned: PlannedFor = lambda
         return None
     if view.state == "running":
         stop = button(_("Stop"), id="rule-backtest-stop", icon_name="stop-circle")
-        bar = progress(view.done, view.total or None, label=_("Looking at the past"), unit=_("series"))
+        bar = progress(view.done, view.total or None, label=_("Running the backtest"), unit=_("series"))
         return html.Div([bar, html.Div([stop], className="nv-form-actions")], className="nv-stack")
     if view.state == "stopped":
-        return empty_state(_("Stopped"), icon_name="stop-circle", hint=_("Nothing was looked at to its end."))
+        return empty_state(_("Stopped"), icon_name="stop-circle", hint=_("It was stopped before the end."))
     if view.state == "failed":
         why = _WHY.get(view.message)
-        return empty_state(
-            _("It could not be carried out"), icon_name="exclamation-octagon", hint=str(why or view.message)
-        )
+        return empty_state(_("It could not be run"), icon_name="exclamation-octagon", hint=str(why or view.message))
     sides = [_side(number, side, view, style, planned) for number, side in enumerate(view.sides)]
     return html.Div(sides, className="nv-grid")
 
@@ -212,7 +210,7 @@ def course_table(view: BacktestView | None, id: object) -> Component | None:
 def _alerts(place: int, side: BacktestSide) -> Component:
     latest = list(enumerate(side.alerts))[-LISTED:][::-1]
     heads = (_("When"), _("Severity"), _("What was it?"))
-    name = _("Alerts that would have been")
+    name = _("Alerts it would have raised")
     rows = [_row(place, index, each) for index, each in latest]
     listed = table(f"{name} · {number(place + 1)}", heads, rows)  # two settings have a table each
     if len(side.alerts) <= LISTED:

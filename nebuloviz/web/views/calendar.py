@@ -48,13 +48,13 @@ KINDS: Mapping[EntryKind, tuple[Any, Kind, str, Any]] = {
     ),
     "promotion": (
         lazy("Promotion"), "accent", "tag",
-        lazy("Selling more raises no alert and is not taken for usual; selling less than usual still does raise one."),
+        lazy("Higher sales raise no alert and do not count as normal; lower sales still raise one."),
     ),
     "holidays": (
         lazy("Public holidays"), "neutral", "flag",
-        lazy("Those of a country, in each year: closed, unless an entry says that you are open."),
+        lazy("A country's public holidays, every year: closed, unless an entry says that you are open."),
     ),
-    "open": (lazy("Open on a holiday"), "good", "door-open", lazy("These days are like any others in spite of a public holiday.")),
+    "open": (lazy("Open on a holiday"), "good", "door-open", lazy("These days are like any others, despite a public holiday.")),
 }  # fmt: skip
 _CLOSED = -1
 _STEP_MINUTES = 30
@@ -65,7 +65,7 @@ _STEP_MINUTES = 30
 
 def agenda_table(planned: Sequence[PlannedDays]) -> Component:
     if not planned:
-        hint = _("Enter closures and promotions, and choose whose public holidays count.")
+        hint = _("Add closures and promotions, and choose which public holidays apply.")
         return empty_state(_("Nothing is planned in these months"), icon_name="calendar3", hint=hint)
     heads = (_("When"), _("What"), _("Name"), _("Where"))
     rows = [
@@ -79,7 +79,7 @@ def agenda_table(planned: Sequence[PlannedDays]) -> Component:
         )
         for item in planned
     ]
-    return table(_("What is planned"), heads, rows)
+    return table(_("Planned"), heads, rows)
 
 
 def entry_table(
@@ -88,10 +88,10 @@ def entry_table(
     if not entries:
         new = link_button(_("New entry"), f"/calendar/{NEW}", icon_name="plus-lg") if manageable else None
         hint = _("Without entries, every closed day and every promotion looks like something gone wrong.")
-        return empty_state(_("Nothing was entered yet"), new, icon_name="calendar-plus", hint=hint)
+        return empty_state(_("No entries yet"), new, icon_name="calendar-plus", hint=hint)
     heads = (_("Name"), _("What"), _("When"), _("Where"), _("Entered by"))
     rows = [_entry_row(view, countries, manageable=manageable, today=today) for view in entries]
-    return table(_("What was entered"), heads, rows)
+    return table(_("Entries"), heads, rows)
 
 
 def _entry_row(view: CalendarEntryView, countries: Mapping[str, str], *, manageable: bool, today: date) -> Component:
@@ -114,10 +114,10 @@ def expected_table(lessons: Sequence[TaughtView]) -> Component:
     """What people have said on alerts to be expected: the detectors go by it as by an entry."""
     said = [each for each in lessons if each.verdict.verdict == "expected"]
     if not said:
-        hint = _("Say on an alert's page that it was expected, such as a promotion that nobody had entered.")
-        return empty_state(_("Nothing was said to be expected"), icon_name="calendar-check", hint=hint)
+        hint = _("On an alert's page, mark it as expected, for example for a promotion that nobody had entered.")
+        return empty_state(_("No alert was marked as expected"), icon_name="calendar-check", hint=hint)
     heads = (_("When"), _("What"), _("Alert"), _("Where"), _("Who"))
-    return table(_("What alerts were said to be expected"), heads, [_expected_row(each) for each in said])
+    return table(_("Alerts marked as expected"), heads, [_expected_row(each) for each in said])
 
 
 def _expected_row(lesson: TaughtView) -> Component:
@@ -181,7 +181,7 @@ def hours_form(hours: OpeningHours, *, manageable: bool) -> Component:
     switch: Component = dbc.Switch(
         id="calendar-said", label=_("As entered here"), value=said, className="nv-switch", disabled=not manageable
     )
-    about = _("Off: when you are open is learned from what is sold. On: nothing is expected outside of these hours.")
+    about = _("Off: opening hours are learned from sales. On: no sales are expected outside these hours.")
     rows = [_day_row(day, *usual[day], manageable=manageable) for day in week_days()]
     save = html.Div(button(_("Save"), id="calendar-save-hours", kind="primary"), className="nv-form-actions")
     return html.Div(
@@ -262,7 +262,7 @@ def entry_form(
         list_field("calendar-kind", _("What"), kinds, draft.kind, clearable=False, searchable=False),
         list_field("calendar-segment", _("Where"), [*whole, *parts], chosen, clearable=False, searchable=True),
     ]
-    save = button(_("Enter") if new else _("Save"), id="calendar-save", kind="primary")
+    save = button(_("Add") if new else _("Save"), id="calendar-save", kind="primary")
     return html.Div(
         [
             html.Div(fields, className="nv-mapping"),

@@ -217,7 +217,7 @@ def no_sales_yet() -> Component:
         _("No sales yet"),
         link_button(_("Import a file or watch the stream"), "/data", icon_name="database", kind="primary"),
         icon_name="inbox",
-        hint=_("As soon as the first sale is stored, this page shows it."),
+        hint=_("This page shows sales as soon as the first one is stored."),
     )
 
 
@@ -226,18 +226,18 @@ def nothing_known(shown: Metric) -> Component:
     data = link_button(_("Import a file or watch the stream"), "/data", icon_name="database")
     why: dict[str, tuple[str, str, Component | None]] = {
         "margin": (
-            _("None of these sales says what it cost"),
-            _("The margin is known of lines that come with their cost: a column or field called “cost”."),
+            _("None of these sales has a cost"),
+            _("The margin is known for lines with a cost, in a column or field called “cost”."),
             data,
         ),
         "returns": (_("No returns among these sales"), _("A line with a negative quantity is a return."), None),
         "customers": (
-            _("None of these sales names its customer"),
-            _("Customers are counted of lines that come with one: a column or field called “customer_id”."),
+            _("None of these sales has a customer"),
+            _("Customers are counted from lines that name one, in a column or field called “customer_id”."),
             data,
         ),
     }
-    usual = (_("Nothing to show of these sales"), _("Choose another metric."), None)
+    usual = (_("Nothing to show for these sales"), _("Choose another metric."), None)
     title, hint, action = why.get(shown.slug, usual)
     return empty_state(title, action, icon_name="bar-chart", hint=hint)
 
@@ -251,7 +251,7 @@ def lines_words(total: int) -> str:
     """How many lines there are, and how many of them a file holds where that is not all."""
     words = ngettext("{count} sale line", "{count} sale lines", total, count=number(total))
     return (
-        _("{lines}; a file holds the first {count} in the table's order", lines=words, count=number(MAX_LINES))
+        _("{lines}; downloads contain the first {count} in the table's order", lines=words, count=number(MAX_LINES))
         if total > MAX_LINES
         else words
     )

@@ -43,7 +43,7 @@ FIELD_WORDS = {
     "product_id": lazy("Product number"),
     "quantity": lazy("Quantity"),
     "unit_price": lazy("Unit price"),
-    "amount": lazy("Amount of the line"),
+    "amount": lazy("Line amount"),
     "product": lazy("Product"),
     "category": lazy("Category"),
     "customer_id": lazy("Customer"),
@@ -54,19 +54,19 @@ FIELD_WORDS = {
     "discount": lazy("Discount"),
     "cost": lazy("Cost"),
     "currency": lazy("Currency"),
-    "sale_id": lazy("Number of the line"),
+    "sale_id": lazy("Sale line ID"),
 }
 REASON_WORDS = {
-    "conflict": lazy("Same sale id, other content"),
+    "conflict": lazy("Same sale ID, different content"),
     "currency": lazy("Another currency"),
-    "database": lazy("Not storable"),
+    "database": lazy("Cannot be stored"),
     "empty": lazy("Empty record"),
     "future": lazy("In the future"),
     "invalid_number": lazy("Not a number"),
-    "invalid_text": lazy("Not a text"),
-    "invalid_time": lazy("Not a time"),
-    "malformed": lazy("Not readable"),
-    "missing_field": lazy("Something is missing"),
+    "invalid_text": lazy("Not text"),
+    "invalid_time": lazy("Not a valid time"),
+    "malformed": lazy("Unreadable"),
+    "missing_field": lazy("Required field missing"),
     "number_range": lazy("Number out of range"),
     "too_large": lazy("Record too large"),
     "too_late": lazy("Too late"),
@@ -147,7 +147,7 @@ def upload_box(most_megabytes: int) -> Component:
                     html.Span([html.Strong(_("Choose a file")), " ", _("or drop it here")]),
                     html.Span(
                         _(
-                            "CSV, TSV, XLSX, Parquet or NDJSON with one sale a row, up to {size} MB",
+                            "CSV, TSV, XLSX, Parquet or NDJSON with one sale per row, up to {size} MB",
                             size=number(most_megabytes),
                         ),
                         className="nv-card-subtitle",
@@ -166,10 +166,10 @@ def upload_box(most_megabytes: int) -> Component:
 
 def mapping_form(preview: FilePreview, chosen: Mapping[str, str]) -> Component:
     """The first rows, and for each field the column that it is read from; starts only when nothing is missing."""
-    title = _("What the columns of {name} mean", name=preview.name)
-    hint = _("Guessed from their names; correct what is wrong.")
+    title = _("Columns of {name}", name=preview.name)
+    hint = _("Matched by their names; correct any that are wrong.")
     if preview.is_json:
-        title, hint = preview.name, _("Each line is a sale in JSON, so that nothing has to be mapped.")
+        title, hint = preview.name, _("Each line is a sale in JSON, so there is nothing to map.")
     rows = [] if preview.is_json else [_field_row(preview, field, chosen.get(field, "")) for field in FIELD_WORDS]
     return html.Div(
         [
@@ -216,9 +216,9 @@ def _moment_fields(preview: FilePreview) -> list[Component]:
     names = dict.fromkeys([preview.time_zone, *zone_names()])
     zones = [{"label": zone_words(name), "value": name} for name in names]
     nobody_knows = None in preview.date_orders.values()
-    hint = _("Choose one") if nobody_knows else _("As the dates show")
-    order = list_field("data-date-order", _("Order of day and month"), orders, None, placeholder=hint)
-    zone = list_field("data-zone", _("Time zone, where none is given"), zones, preview.time_zone, clearable=False)
+    hint = _("Choose one") if nobody_knows else _("Detect from the dates")
+    order = list_field("data-date-order", _("Day and month order"), orders, None, placeholder=hint)
+    zone = list_field("data-zone", _("Time zone, if none is given"), zones, preview.time_zone, clearable=False)
     return [html.Div(order, hidden=not preview.date_orders), html.Div(zone, hidden=preview.is_json)]
 
 
@@ -257,11 +257,11 @@ def moment_words(seen: Any, mapping: Mapping[str, str], time_zone: Any, order: A
     ):  # a browser may send anything
         return ""
     if not first:
-        return _("The first moment, {cell}, cannot be read.", cell=cell)
+        return _("The first time, {cell}, cannot be read.", cell=cell)
     if in_doubt(seen, mapping, order):
         readings = {"cell": cell, "first": first, "second": second}
-        return _("The first moment, {cell}, may be {first} or {second}: choose the order of day and month.", **readings)
-    return _("The first moment, {cell}, is read as {moment}.", cell=cell, moment=first)
+        return _("The first time, {cell}, may be {first} or {second}: choose the order of day and month.", **readings)
+    return _("The first time, {cell}, is read as {moment}.", cell=cell, moment=first)
 
 
 def chosen_mapping(fields: Sequence[str], columns: Sequence[object]) -> dict[str, str]:
@@ -280,7 +280,7 @@ def missing_words(mapping: Mapping[str, str], seen: Any, order: Any) -> str:
         _("unit price or amount") if field == "unit_price" else str(FIELD_WORDS[field]) for field in missing(mapping)
     ]
     if in_doubt(seen, mapping, order):
-        fields.append(_("Order of day and month"))
+        fields.append(_("Day and month order"))
     return _("Still missing: {fields}", fields=listed(fields)) if fields else ""
 
 
@@ -307,7 +307,7 @@ def dead_letters(page: DeadLetterPage, *, manageable: bool) -> Component:
     nothing = empty_state(
         _("Nothing was rejected"),
         icon_name="check2-circle",
-        hint=_("Records that are no sales are kept here with their bytes and the reason."),
+        hint=_("Records that are not valid sales are kept here as received, with the reason."),
     )
     return html.Div([nothing, html.Div(table, hidden=True)])  # what is asked about the table's choice stays there
 
@@ -341,11 +341,11 @@ def correction_form(item: DeadLetterView) -> Component:
         [
             html.H3(_("Correct the record"), className="nv-card-title"),
             html.P([html.Strong(reason_words(item.reason)), " ", html.Bdi(item.detail)], className="nv-card-subtitle"),
-            html.Div(_("As it came; these bytes stay as they are"), className="nv-label"),
+            html.Div(_("As received; this copy is not changed"), className="nv-label"),
             html.Pre(readable_bytes(item.payload), className="nv-bytes", dir="ltr", tabIndex=0),
             html.Label(
                 [
-                    html.Span(_("The sale to be read instead, in JSON"), className="nv-label"),
+                    html.Span(_("The corrected sale, in JSON"), className="nv-label"),
                     dcc.Textarea(
                         id=correction_id(item.id), value=indented(kept), className="nv-input nv-correction", spellCheck=False, rows=12
                     ),
@@ -377,7 +377,7 @@ def retried_words(result: PostResult, chosen: int) -> str:
     if result.accepted:
         count = number(result.accepted)
         said.append(
-            ngettext("{count} record is a sale now.", "{count} records are sales now.", result.accepted, count=count)
+            ngettext("{count} record was accepted.", "{count} records were accepted.", result.accepted, count=count)
         )
     if result.duplicates:
         count = number(result.duplicates)

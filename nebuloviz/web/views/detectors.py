@@ -25,20 +25,20 @@ _WATCHES = {
     "series": (
         lazy("Hours"),
         lazy(
-            "Judges each hour once it is over, and each quarter of an hour where enough is sold: orders, revenue, units and lines."
+            "Checks each hour once it is over, and each quarter hour where enough is sold: orders, revenue, units and lines."
         ),
     ),
     "days": (
         lazy("Days"),
-        lazy("Judges each day once it is over: average order value, discount rate, margin, returns and customers."),
+        lazy("Checks each day once it is over: average order value, discount rate, margin, returns and customers."),
     ),
-    "lines": (lazy("Sale lines"), lazy("Judges each sale line as it arrives: prices, quantities, repeated orders.")),
+    "lines": (lazy("Sale lines"), lazy("Checks each sale line as it arrives: prices, quantities, repeated orders.")),
 }
 #: Grain -> the head of its column; few shops have anything that is judged by the quarter of an hour.
 _GRAINS = {
-    "quarter_hour": lazy("By the quarter of an hour"),
-    "hour": lazy("By the hour"),
-    "day": lazy("By the day"),
+    "quarter_hour": lazy("Every quarter hour"),
+    "hour": lazy("Hourly"),
+    "day": lazy("Daily"),
 }
 Segment = tuple[tuple[str, str], ...]
 
@@ -59,9 +59,9 @@ def sensitivity(decided: InstallationSettings, *, manageable: bool, switchable: 
         (str(ENTRIES["detector"].label), options.get(decided.detector, decided.detector)),
         (str(ENTRIES["watched_series"].label), number(decided.watched_series)),
     ]
-    about = _("All watches together set their thresholds by how many false alerts a week you can live with.")
+    about = _("All detectors together set their thresholds by how many false alerts per week you accept.")
     if not decided.detection:
-        about = _("Detection is switched off: nothing is judged, and no alert is raised.")
+        about = _("Detection is turned off: nothing is checked, and no alerts are raised.")
     acts = html.Div(_acts(decided, switchable=switchable), className="nv-row") if manageable else None
     return card(
         _("Sensitivity"), html.Div([kpi_list(facts), html.P(about, className="nv-help"), acts], className="nv-stack")
@@ -69,7 +69,7 @@ def sensitivity(decided: InstallationSettings, *, manageable: bool, switchable: 
 
 
 def _acts(decided: InstallationSettings, *, switchable: bool) -> list[Component]:
-    words, icon_name = (_("Switch off"), "pause-circle") if decided.detection else (_("Switch on"), "play-circle")
+    words, icon_name = (_("Turn off"), "pause-circle") if decided.detection else (_("Turn on"), "play-circle")
     then = "off" if decided.detection else "on"
     switch = button(words, id=SWITCH_ID, icon_name=icon_name, hidden=not switchable, value=then)
     return [link_button(_("Change"), "/settings#settings-detection", icon_name="sliders"), switch]
@@ -89,11 +89,11 @@ def _watch(view: DetectorView) -> Component:
 
 def _facts(view: DetectorView) -> Iterator[tuple[str, str]]:
     if view.name != LINES:
-        yield _("Series watched"), number(len(view.watched))
+        yield _("Series monitored"), number(len(view.watched))
     learning = _("Still learning")
     yield _("Last trained"), format_datetime(view.trained_at) if view.version and view.trained_at else learning
     if view.name != LINES:
-        yield _("Judged until"), format_datetime(view.judged_until) if view.judged_until else _("Nothing yet")
+        yield _("Checked until"), format_datetime(view.judged_until) if view.judged_until else _("Nothing yet")
 
 
 def watched_table(found: Sequence[DetectorView], now: datetime) -> Component:
@@ -102,13 +102,13 @@ def watched_table(found: Sequence[DetectorView], now: datetime) -> Component:
     for watched in (each for view in found for each in view.watched):
         by_segment.setdefault(SeriesKey.parse(watched.series).dimensions, []).append(watched)
     if not by_segment:
-        hint = _("A series is watched once it has been seen for four weeks, and as long as it sells enough.")
-        return empty_state(_("Nothing is watched yet"), icon_name="binoculars", hint=hint)
+        hint = _("A series is monitored once it has four weeks of history, as long as it sells enough.")
+        return empty_state(_("Nothing is monitored yet"), icon_name="binoculars", hint=hint)
     used = {each.grain for watched in by_segment.values() for each in watched}
     shown = [grain for grain in _GRAINS if grain in used or grain != "quarter_hour"]
     heads = (_("Segment"), *(str(_GRAINS[grain]) for grain in shown), _("Can alert since"))
     rows = [_row(segment, by_segment[segment], shown, now) for segment in sorted(by_segment)]
-    return table(_("What is watched"), heads, rows)
+    return table(_("What is monitored"), heads, rows)
 
 
 def _row(segment: Segment, watched: Sequence[WatchedView], grains: Sequence[str], now: datetime) -> html.Tr:

@@ -93,7 +93,7 @@ def chart_view(  # noqa: PLR0913 - each is something else to draw
         subtitle = ahead.subtitle(query, state, coming, "/explore", frame.as_of)
     if shape is not None:
         table = partial(common.matrix_table, matrix_of(frame, shape, state.top), metric(state.metric), title)
-        subtitle = _("Mean of the range") if shape == "week" else subtitle
+        subtitle = _("Average over the range") if shape == "week" else subtitle
     return ChartView(title, drawn, table, subtitle, links)
 
 
@@ -135,7 +135,7 @@ def _left_out(frame: Frame, state: PageState, rest: float | None, whole: float) 
     """
     query, shown = frame.query, metric(state.metric)
     if rest is not None:
-        yield _("and {amount} in all others", amount=value_text(shown, rest))
+        yield _("plus {amount} in all others", amount=value_text(shown, rest))
     if chart_of(state).shape(state) == "pairs":
         yield from _other_pairs(frame, state, whole)
     elif len(query.dimensions) == 2 and OTHER in set(frame.data[query.dimensions[0]]):
@@ -143,7 +143,7 @@ def _left_out(frame: Frame, state: PageState, rest: float | None, whole: float) 
     elif query.limit and not query.other and len(frame.data[list(query.dimensions)].drop_duplicates()) >= query.limit:
         yield _("the largest {count}, without the rest", count=number(query.limit))
     if query.grain and query.dimensions and state.comparison and not query.comparison:
-        yield _("not compared, as it is told apart")
+        yield _("not compared, because it is split")
 
 
 def _other_pairs(frame: Frame, state: PageState, whole: float) -> Iterator[str]:

@@ -29,22 +29,22 @@ VERDICTS = {
     "real": (
         lazy("Real"),
         "exclamation-triangle",
-        lazy("Something was wrong. These hours are no example of what is normal."),
+        lazy("Something was wrong. These hours do not count as normal."),
     ),
     "expected": (
         lazy("Expected"),
         "calendar-check",
-        lazy("It was planned. These hours alert no more, and teach nothing about what is normal."),
+        lazy("It was planned. These hours no longer alert and do not count as normal."),
     ),
     "false_alarm": (
         lazy("False alarm"),
         "bell-slash",
-        lazy("Nothing was wrong. From now on this series alerts only when something much rarer happens."),
+        lazy("Nothing was wrong. From now on, this series alerts only on something much rarer."),
     ),
     "new_normal": (
         lazy("New normal"),
         "arrow-up-right-square",
-        lazy("It will stay like this. What is expected starts from after the change."),
+        lazy("It will stay like this. Only sales after the change count as normal."),
     ),
 }
 REASON_WORDS = {
@@ -87,12 +87,12 @@ def said(verdict: object, reason: object, until: object, now: datetime) -> Alert
 def question(alert: AlertView) -> Component:
     """Asks what the alert was; or says what was answered, and takes it back."""
     answered = bool(alert.verdict)
-    back = button(_("Take it back"), id=UNJUDGE_ID, icon_name="arrow-counterclockwise", hidden=not answered)
+    back = button(_("Undo"), id=UNJUDGE_ID, icon_name="arrow-counterclockwise", hidden=not answered)
     answer = (
         html.P([html.Strong(verdict_words(alert.verdict)), ". ", str(VERDICTS[alert.verdict][2])]) if answered else None
     )
     choices = html.Div([_choice(verdict) for verdict in VERDICTS], className="nv-verdicts", hidden=answered)
-    taught = link_button(_("All that was taught"), "/lessons", icon_name="mortarboard", kind="quiet")
+    taught = link_button(_("All feedback"), "/lessons", icon_name="mortarboard", kind="quiet")
     return card(_("What was it?"), [answer, choices, html.Div([back, taught], className="nv-verdict-row")], span=12)
 
 
@@ -116,8 +116,8 @@ def _expected_fields() -> list[Component]:
 def taught_table(lessons: Sequence[TaughtView], *, manageable: bool) -> Component:
     """All verdicts that teach, newest first, each with the way back."""
     if not lessons:
-        hint = _("Say on an alert's page what it was: real, expected, a false alarm, or a new normal.")
-        return empty_state(_("Nothing has been taught yet"), icon_name="mortarboard", hint=hint)
+        hint = _("On an alert's page, say what it was: real, expected, a false alarm, or a new normal.")
+        return empty_state(_("No feedback yet"), icon_name="mortarboard", hint=hint)
     heads = (
         _("Series"),
         _("Alert"),
@@ -128,15 +128,13 @@ def taught_table(lessons: Sequence[TaughtView], *, manageable: bool) -> Componen
         *([""] if manageable else []),
     )
     rows = [_taught_row(lesson, manageable=manageable) for lesson in lessons]
-    return table(_("What the detectors were taught"), heads, rows)
+    return table(_("Feedback to the detectors"), heads, rows)
 
 
 def _taught_row(lesson: TaughtView, *, manageable: bool) -> Component:
     alert, verdict = lesson.alert, lesson.verdict
     words = [verdict_words(verdict.verdict), *([str(REASON_WORDS[verdict.reason])] if verdict.reason else [])]
-    back = button(
-        _("Take it back"), id={"type": BACK, "of": alert.id}, icon_name="arrow-counterclockwise", kind="quiet"
-    )
+    back = button(_("Undo"), id={"type": BACK, "of": alert.id}, icon_name="arrow-counterclockwise", kind="quiet")
     return html.Tr(
         [
             html.Th(html.Bdi(series_words(alert)), scope="row"),
@@ -159,6 +157,8 @@ def effect_words(lesson: TaughtView) -> str:
         case "new_normal":
             return _("Expectation starts from {time}", time=format_datetime(alert.bucket_start))
         case "expected":
-            return _("No alerts and no example until {time}", time=format_datetime(until or alert.bucket_end))
+            return _(
+                "No alerts, and not counted as normal, until {time}", time=format_datetime(until or alert.bucket_end)
+            )
         case _:
-            return _("These hours are no example")
+            return _("These hours do not count as normal")

@@ -27,7 +27,7 @@ def head(incident: IncidentView, now: datetime) -> Component:
         (_("Alerts"), number(count)),
         (_("From"), format_datetime(incident.start)),
         (_("To"), format_datetime(incident.end)),
-        (_("Lasted"), duration((incident.end - incident.start).total_seconds())),
+        (_("Duration"), duration((incident.end - incident.start).total_seconds())),
     ]
     when = html.Time(
         relative((now - incident.start).total_seconds()), dateTime=incident.start.isoformat(), className="nv-feed-time"

@@ -17,8 +17,8 @@ from nebuloviz.web.state import PageState
 
 _KINDS: dict[FindingKind, tuple[str, object]] = {
     "change": ("graph-up", lazy("What changed")),
-    "usual": ("rulers", lazy("Is it usual?")),
-    "driver": ("sliders", lazy("What moved it")),
+    "usual": ("rulers", lazy("Is it normal?")),
+    "driver": ("sliders", lazy("What drove it")),
     "segment": ("pie-chart", lazy("Where")),
     "alert": ("bell", lazy("Alerts")),
     "pace": ("flag", lazy("At this pace")),
@@ -44,7 +44,7 @@ def nothing_found() -> Component:
     return empty_state(
         _("Nothing stands out"),
         icon_name="check2-circle",
-        hint=_("What has changed most against the comparison is said here."),
+        hint=_("The biggest changes from the comparison period appear here."),
     )
 
 
@@ -63,17 +63,17 @@ def address(item: Insight) -> str:
 def digest_cards(found: Digest) -> list[Component]:
     """The day, the week that it ends, and where the month and the quarter lead."""
     week = date_range(found.day - timedelta(days=6), found.day)
-    lead = told(_("Where it leads"), _("this month and this quarter"), found.ahead, span=12)
+    lead = told(_("Outlook"), _("this month and this quarter"), found.ahead, span=12)
     return [
-        told(bucket_label(found.day, "day"), _("against the same weekday of the week before"), found.of_day, span=6),
-        told(week, _("against the seven days before"), found.of_week, span=6),
+        told(bucket_label(found.day, "day"), _("compared with the same weekday a week earlier"), found.of_day, span=6),
+        told(week, _("compared with the previous seven days"), found.of_week, span=6),
         *([lead] if found.ahead else []),
     ]
 
 
 def range_card(words: str, state: PageState, found: Sequence[Insight]) -> Component:
     """The range that the page's filters ask for."""
-    against = _("against: {comparison}", comparison=comparison_words(state.comparison or "previous"))
+    against = _("vs {comparison}", comparison=comparison_words(state.comparison or "previous"))
     return told(words, against, found, span=12)
 
 
@@ -99,5 +99,5 @@ def _told(item: Insight, *, look_here: bool) -> html.Li:
 def subtitle(found: Digest, today: date) -> str:
     """Which day is told of, where that is not yesterday."""
     if found.day >= today - timedelta(days=1):
-        return _("What changed, by how much and why. Each sentence leads to its chart.")
-    return _("The newest sales are of {day}. Each sentence leads to its chart.", day=bucket_label(found.day, "day"))
+        return _("What changed, by how much and why. Click a sentence to see its chart.")
+    return _("The latest sales are from {day}. Click a sentence to see its chart.", day=bucket_label(found.day, "day"))

@@ -65,9 +65,9 @@ def channel_table(channels: Sequence[ChannelView]) -> Component:
             _("No channel yet"),
             link_button(_("New channel"), f"/notifications/{NEW}", icon_name="plus-lg"),
             icon_name="send",
-            hint=_("With one, alerts come to you by e-mail, into a chat or to a program, as soon as they are raised."),
+            hint=_("Get alerts by e-mail, in a chat or in another program as soon as they are raised."),
         )
-    heads = (_("Name"), _("Kind"), _("Goes to"), _("What is told"), _("State"))
+    heads = (_("Name"), _("Kind"), _("Sends to"), _("Sends"), _("State"))
     return table(_("Channels"), heads, [_channel_row(view) for view in channels])
 
 
@@ -95,9 +95,9 @@ def _channel_row(view: ChannelView) -> Component:
 
 def message_table(messages: Sequence[MessageView]) -> Component:
     if not messages:
-        hint = _("Each message is listed here, with what became of it.")
+        hint = _("Each message is listed here with its result.")
         return empty_state(_("Nothing was sent yet"), icon_name="inbox", hint=hint)
-    heads = (_("Made at"), _("Channel"), _("Alerts"), _("State"), _("Tries"), _("What came of it"))
+    heads = (_("Created"), _("Channel"), _("Alerts"), _("State"), _("Attempts"), _("Result"))
     return table(_("Delivery log"), heads, [_message_row(message) for message in messages])
 
 
@@ -121,7 +121,7 @@ def _message_row(message: MessageView) -> Component:
 def _outcome_words(message: MessageView) -> str:
     said = reason_words(message.reason, message.status)
     if message.state == "waiting" and message.attempts:
-        following = _("Next try: {when}.", when=format_datetime(message.next_at))
+        following = _("Next attempt: {when}.", when=format_datetime(message.next_at))
         return f"{said} {following}".strip()
     if message.state == "sent" and message.done_at is not None:
         return format_datetime(message.done_at)
@@ -167,7 +167,7 @@ def channel_form(view: ChannelView | None, segments: Mapping[str, str], *, manag
         ),
         _list(
             field_id("most_per_hour"),
-            _("Most messages an hour"),
+            _("Maximum messages per hour"),
             _options(_MOST, draft.most_per_hour, number),
             draft.most_per_hour,
         ),
@@ -180,7 +180,7 @@ def channel_form(view: ChannelView | None, segments: Mapping[str, str], *, manag
     return html.Div(
         [
             html.Div(fields, className="nv-mapping nv-mapping-wide"),
-            html.H3(_("What is told, and when"), className="nv-card-title"),
+            html.H3(_("What to send, and when"), className="nv-card-title"),
             rules,
             html.Div([add, save], className="nv-form-actions"),
         ],
@@ -198,7 +198,7 @@ def target_field(kind: str, view: ChannelView | None, *, shared: bool = False) -
     shared = view.shared if view else shared
     if kind == "mail" and not shared:
         words = html.P(_("E-mails go to the address of your account."), className="nv-help")
-        return html.Div([html.Span(_("Goes to"), className="nv-label"), words], className="nv-field")
+        return html.Div([html.Span(_("Sends to"), className="nv-label"), words], className="nv-field")
     label = _("E-mail address") if kind == "mail" else _("URL")
     value = view.target if view and kind == "mail" else ""
     hint = _("Stored for {host}; type another to replace it", host=view.target) if view and kind != "mail" else ""
@@ -212,9 +212,7 @@ def rule_cards(rules: Sequence[NotificationRule], segments: Mapping[str, str]) -
     """A card for each rule; without any, what that means."""
     if not rules:
         return [
-            html.P(
-                _("No alert is told by this channel: without a rule it sends the digest alone."), className="nv-help"
-            )
+            html.P(_("This channel sends no alerts: without a rule, it sends only the digest."), className="nv-help")
         ]
     return [_rule_card(place, rule, segments) for place, rule in enumerate(rules)]
 
@@ -230,7 +228,7 @@ def _rule_card(place: int, rule: NotificationRule, segments: Mapping[str, str]) 
     remove = button(_("Remove this rule"), id=remove_id(place), icon_name="trash", kind="quiet", icon_only=True)
     title = _("Rule {number}", number=number(place + 1))
     fields = [
-        _list(rule_id(place, "least"), _("From this severity on"), levels, rule.least),
+        _list(rule_id(place, "least"), _("Minimum severity"), levels, rule.least),
         _many(rule_id(place, "metrics"), _("Metrics"), metrics, list(rule.metrics), _("All")),
         _many(rule_id(place, "segment"), _("Segments"), parts, chosen, _("All")),
         html.Div(
@@ -243,9 +241,9 @@ def _rule_card(place: int, rule: NotificationRule, segments: Mapping[str, str]) 
             className="nv-field nv-field-wide", role="group", **given(aria_label=_("Days")),
         ),
         _list(rule_id(place, "begin"), _("From"), clock, rule.begin),
-        _list(rule_id(place, "end"), _("Until (the same: all day)"), clock, rule.end),
-        _switch(rule_id(place, "over"), _("Tell when it is over, too"), on=rule.over),
-        _switch(rule_id(place, "critical_always"), _("Critical ones at any time"), on=rule.critical_always),
+        _list(rule_id(place, "end"), _("Until (same as From: all day)"), clock, rule.end),
+        _switch(rule_id(place, "over"), _("Also notify when it is over"), on=rule.over),
+        _switch(rule_id(place, "critical_always"), _("Critical alerts at any time"), on=rule.critical_always),
     ]  # fmt: skip
     head = html.Div([html.Span(title, className="nv-label"), remove], className="nv-rule-head")
     return html.Div(
@@ -320,7 +318,7 @@ def actions(view: ChannelView) -> Component:
         id="notification-delete",
         message=_("Delete {name}, with its log? This cannot be undone.", name=view.draft.name),
     )
-    saved = html.Span(_("With the channel as it is stored: save first."), className="nv-help")
+    saved = html.Span(_("Uses the saved channel: save your changes first."), className="nv-help")
     return html.Div(
         [html.Div([test, delete], className="nv-row"), saved, html.Div(id="notification-result", role="status")],
         className="nv-stack",
@@ -329,12 +327,12 @@ def actions(view: ChannelView) -> Component:
 
 def made_secret(secret: str) -> Component:
     """The key that a webhook's messages are signed with, which is never shown again."""
-    words = _("Copy it now: it is not shown again. Messages are signed with it, so that their receiver knows them.")
+    words = _("Copy it now: it is not shown again. Messages are signed with it, so the receiver can verify them.")
     return html.Div(
         [
-            html.Strong(_("Key of the signature")),
+            html.Strong(_("Signing key")),
             html.P(words, className="nv-help"),
-            once_field("notification-secret", _("Key of the signature"), secret),
+            once_field("notification-secret", _("Signing key"), secret),
         ],
         className="nv-made",
     )

@@ -179,7 +179,7 @@ def breakdown_view(frame: Frame, slug: str, state: PageState, style: Style) -> C
         return ChartView(title, instead=common.nothing(state))
     drawn, rest = common.without_dwarfing_rest(frame.data, slug, shown.slug)
     figure = common.pale_others(bars(drawn, shown, slug, style=style), state.values_of(slug), style)
-    note = _("and {amount} in all others", amount=value_text(shown, rest)) if rest is not None else None
+    note = _("plus {amount} in all others", amount=value_text(shown, rest)) if rest is not None else None
     return ChartView(
         title, figure, common.table_of(frame, frame.data, title), note, common.downloads(frame.query, title)
     )
@@ -217,7 +217,7 @@ def heat_view(frame: Frame, state: PageState, style: Style) -> ChartView:
         title,
         heat_map(happened(frame), shown, style=style),
         lambda: common.matrix_table(week, shown, title),
-        _("Mean of the range"),
+        _("Average over the range"),
         common.downloads(frame.query, title, "week"),
     )
 
@@ -242,20 +242,20 @@ def no_alerts(
     every = link_button(_("All alerts"), "/alerts", icon_name="bell", kind="quiet")
     if not any(detector.version for detector in detectors):
         later = (
-            _("Watching begins when the history is loaded.")
+            _("Monitoring starts once the history has loaded.")
             if running_imports(imports)
-            else _("What is normal is learned from four weeks of sales; watching begins then.")
+            else _("Monitoring starts once four weeks of sales show what is normal.")
         )
-        return [empty_state(_("Not watched yet"), icon_name="hourglass-split", hint=later), every]
+        return [empty_state(_("Not monitored yet"), icon_name="hourglass-split", hint=later), every]
     if not resolved and state.filters:
         title = _("No alerts match {filters}", filters=listed(filter_words(state.filters)))
-        hint = _("Take a filter away or choose a longer range.")
+        hint = _("Remove a filter or choose a longer range.")
         return [empty_state(title, icon_name="check2-circle", hint=hint), every]
     if not resolved:
         return [feed([]), every]
     words = resolved_words(resolved)
     closed = link_button(
-        _("Show resolved ones"), state.with_(alert_states=("resolved",)).to_url("/alerts"), icon_name="bell"
+        _("Show resolved alerts"), state.with_(alert_states=("resolved",)).to_url("/alerts"), icon_name="bell"
     )
     return [empty_state(_("Nothing open"), closed, icon_name="check2-circle", hint=words)]
 

@@ -44,7 +44,7 @@ from nebuloviz.web.components.basic import given, icon
 #: What stands in a list for "as everybody has it", for a list's value is never empty.
 FOLLOW = "-"
 TOKEN_DAYS = (7, 30, 90, 180, 365)
-THEME_WORDS = {"auto": lazy("As the system has it"), "light": lazy("Light"), "dark": lazy("Dark")}
+THEME_WORDS = {"auto": lazy("System setting"), "light": lazy("Light"), "dark": lazy("Dark")}
 _SAMPLE = 1234.5
 
 
@@ -65,8 +65,8 @@ def token_id(name: Any) -> dict[str, Any]:
 
 def profile_form(user: UserView, usual: InstallationSettings, pages: Mapping[str, str], at: datetime) -> Component:
     """What the user decides. `pages`: path -> name of those that signing in can lead to; `at`: now."""
-    zone = _("The installation's: {name}", name=zone_words(usual.time_zone))
-    day = _("The installation's: {name}", name=weekday_name(usual.week_start, "wide"))
+    zone = _("Installation default: {name}", name=zone_words(usual.time_zone))
+    day = _("Installation default: {name}", name=weekday_name(usual.week_start, "wide"))
     languages = {code: name for code, name in SUPPORTED_LANGUAGES.items() if code in usual.languages}
     days = {str(number_): weekday_name(number_, "wide") for number_ in range(7)}
     start = FOLLOW if user.week_start is None else str(user.week_start)
@@ -75,12 +75,12 @@ def profile_form(user: UserView, usual: InstallationSettings, pages: Mapping[str
         [
             html.Div(
                 [
-                    text_field(field_id("display_name"), _("Name shown to you"), user.display_name, most=80),
-                    _choice("language", _("As the browser has it"), languages, user.language),
+                    text_field(field_id("display_name"), _("Display name"), user.display_name, most=80),
+                    _choice("language", _("Browser setting"), languages, user.language),
                     _choice("time_zone", zone, _zones(user.time_zone), user.time_zone, searchable=True),
                     _choice(
                         "format_region",
-                        _("As usual in this language"),
+                        _("Usual for this language"),
                         format_regions(current().language),
                         user.format_region,
                         searchable=True,
@@ -101,9 +101,9 @@ def profile_form(user: UserView, usual: InstallationSettings, pages: Mapping[str
 _LABELS = {
     "language": lazy("Language"),
     "time_zone": lazy("Time zone"),
-    "format_region": lazy("Numbers and dates as in"),
-    "week_start": lazy("Weeks begin on"),
-    "theme": lazy("Colours"),
+    "format_region": lazy("Number and date format"),
+    "week_start": lazy("Week starts on"),
+    "theme": lazy("Theme"),
     "landing_page": lazy("First page after signing in"),
 }
 
@@ -155,7 +155,7 @@ def security(state: SecondFactorState, *, required: bool) -> Component:
     """The ways to a new password and to the second factor, which are plain pages that ask for the password once more."""
     if state.since is None:
         badge_ = badge(_("Off"), "warn" if required else "neutral", icon_name="shield")
-        words = _("Besides the password, signing in takes a code that an app on your phone shows.")
+        words = _("Besides your password, signing in takes a code from an app on your phone.")
         way = link(_("Set up"), "/second-factor", kind="primary")
     else:
         badge_ = badge(_("On"), "good", icon_name="shield-check")
@@ -263,9 +263,9 @@ def token_table(tokens: Sequence[ApiTokenView]) -> Component:
         return empty_state(
             _("No token yet"),
             icon_name="key",
-            hint=_("With one, a script or a notebook asks the API in your name, for as long and as much as you say."),
+            hint=_("With a token, a script or notebook can use the API as you, within the limits you set."),
         )
-    heads = (_("Name"), _("What it may do"), _("Made on"), _("Works until"), _("Last used"), "")
+    heads = (_("Name"), _("What it can do"), _("Created"), _("Valid until"), _("Last used"), "")
     return table(_("API tokens"), heads, [_token_row(token) for token in tokens])
 
 
@@ -297,10 +297,12 @@ def token_form(permissions: Collection[Permission]) -> Component:
     ]
     return html.Div(
         [
-            text_field("profile-token-name", _("Name of the token"), "", most=80),
-            list_field("profile-token-permissions", _("It may"), options, [Permission.DATA_READ.value], multi=True),
-            list_field("profile-token-days", _("It works for"), days, "90", clearable=False, searchable=False),
-            html.Div(button(_("Make a token"), id="profile-token-make", icon_name="plus-lg"), className="nv-field-end"),
+            text_field("profile-token-name", _("Token name"), "", most=80),
+            list_field(
+                "profile-token-permissions", _("Permissions"), options, [Permission.DATA_READ.value], multi=True
+            ),
+            list_field("profile-token-days", _("Valid for"), days, "90", clearable=False, searchable=False),
+            html.Div(button(_("Create token"), id="profile-token-make", icon_name="plus-lg"), className="nv-field-end"),
         ],
         className="nv-mapping nv-mapping-end",
     )

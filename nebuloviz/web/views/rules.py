@@ -35,11 +35,11 @@ NEW = "new"  # in the place of the number of a rule that is to be made
 ALL, EACH = "", "*"
 GRAIN_WORDS = {"hour": lazy("Each hour"), "day": lazy("Each day")}
 _PARTS = {
-    "category": lazy("Each category by itself"),
-    "region": lazy("Each region by itself"),
-    "country": lazy("Each country by itself"),
-    "channel": lazy("Each channel by itself"),
-    "store": lazy("Each store by itself"),
+    "category": lazy("Each category separately"),
+    "region": lazy("Each region separately"),
+    "country": lazy("Each country separately"),
+    "channel": lazy("Each channel separately"),
+    "store": lazy("Each store separately"),
 }
 
 
@@ -52,9 +52,16 @@ def rule_table(rules: Sequence[RuleView]) -> Component:
             _("No rule yet"),
             link_button(_("New rule"), f"/rules/{NEW}", icon_name="plus-lg"),
             icon_name="signpost-split",
-            hint=_("Everything is watched without any. A rule watches one metric in a way that you choose."),
+            hint=_("Everything is monitored without rules. A rule monitors one metric the way you choose."),
         )
-    heads = (_("Name"), _("What is watched"), _("Detector"), _("Alerts in 30 days"), _("Judged until"), _("State"))
+    heads = (
+        _("Name"),
+        _("What is monitored"),
+        _("Detector"),
+        _("Alerts, last 30 days"),
+        _("Checked until"),
+        _("State"),
+    )
     return table(_("Rules"), heads, [_row(view) for view in rules])
 
 
@@ -77,7 +84,7 @@ def state(view: RuleView) -> Component:
     if not view.draft.enabled:
         return badge(_("Off"), "neutral")
     if view.problem:
-        return badge(_("Cannot judge"), "bad", icon_name="exclamation-octagon")
+        return badge(_("Cannot check"), "bad", icon_name="exclamation-octagon")
     if view.open:
         return badge(_("Alert open"), "warn", icon_name="bell")
     return badge(_("On"), "good", icon_name="check-circle")
@@ -122,7 +129,7 @@ def rule_form(draft: RuleDraft, segments: Mapping[str, str], *, new: bool, manag
         text_field(field_id("name"), _("Name"), draft.name, most=80),
         _list("metric", _("Metric"), {slug: str(figure(slug).label) for slug in rule_metrics()}, draft.metric),
         _list("segment", _("Segment"), _segments(draft, segments), segment_of(draft), searchable=True),
-        _list("grain", _("Judged by"), {slug: str(words) for slug, words in GRAIN_WORDS.items()}, draft.grain),
+        _list("grain", _("Interval"), {slug: str(words) for slug, words in GRAIN_WORDS.items()}, draft.grain),
         _list(
             "detector",
             _("Detector"),
@@ -237,7 +244,7 @@ def actions(view: RuleView) -> Component:
         if view.problem
         else None
     )
-    made = _("Made by {name}, {when}.", name=view.made_by, when=format_datetime(view.made_at))
+    made = _("Created by {name}, {when}.", name=view.made_by, when=format_datetime(view.made_at))
     return html.Div(
         [problem, html.Span(made, className="nv-help"), html.Div([delete], className="nv-row")], className="nv-stack"
     )

@@ -69,7 +69,7 @@ def section_form(
     free = any(name not in record.fixed for name in found)
     decided = any(name in record.stored for name in found)
     actions = [
-        button(_("Back to defaults"), id=part_id("reset", section), kind="quiet", disabled=not decided),
+        button(_("Reset to defaults"), id=part_id("reset", section), kind="quiet", disabled=not decided),
         button(_("Save"), id=part_id("save", section), kind="primary", disabled=not free),
     ]
     return [*fields, html.Div(actions, className="nv-form-actions")]
@@ -80,7 +80,7 @@ def _row(entry: Entry, value: Any, record: SettingsRecord, problem: str) -> Comp
     fixed = entry.name in record.fixed
     told = [html.Span(str(entry.help), className="nv-help", id=f"settings-help-{entry.name}")]
     if fixed:
-        told.append(badge(_("Set by the environment"), "neutral", icon_name="lock"))
+        told.append(badge(_("Set by an environment variable"), "neutral", icon_name="lock"))
     label: Component = html.Label(str(entry.label), htmlFor=id_in_page(field_id(entry.section, entry.name)))
     if isinstance(entry.kind, Choice | Choices | Picture):
         label = html.Span(str(entry.label), className="nv-label", id=f"settings-label-{entry.name}")
@@ -160,7 +160,7 @@ def _picture(entry: Entry, value: str) -> Component:
                 id=picture_id("upload", section, name),
                 accept="image/png",
             ),
-            button(_("Take away"), id=picture_id("remove", section, name), icon_name="x-lg", kind="quiet"),
+            button(_("Remove"), id=picture_id("remove", section, name), icon_name="x-lg", kind="quiet"),
         ],
         className="nv-row",
     )
@@ -196,7 +196,7 @@ def mail_test_form() -> Component:
             html.Div(
                 [
                     html.Label(_("Send a test to"), htmlFor="settings-mail-to"),
-                    html.Span(_("With the settings as they are stored: save first."), className="nv-help"),
+                    html.Span(_("Uses the saved settings: save your changes first."), className="nv-help"),
                 ],
                 className="nv-setting-words",
             ),

@@ -17,7 +17,7 @@ _KINDS: dict[Level, tuple[Kind, str]] = {
     Level.NOTE: ("warn", "info-circle"),
     Level.BAD: ("bad", "exclamation-octagon"),
 }
-LEVEL_WORDS = {Level.GOOD: lazy("Well"), Level.NOTE: lazy("To note"), Level.BAD: lazy("Failing")}
+LEVEL_WORDS = {Level.GOOD: lazy("OK"), Level.NOTE: lazy("Notice"), Level.BAD: lazy("Failing")}
 
 
 def findings_card(findings: Sequence[Finding]) -> Component:
@@ -29,10 +29,10 @@ def summary(findings: Sequence[Finding]) -> str:
     """What the findings come to, the worst of them first."""
     failing = sum(finding.level is Level.BAD for finding in findings)
     if failing:
-        return ngettext("One part needs you", "{n} parts need you", failing, n=number(failing))
+        return ngettext("One part needs attention", "{n} parts need attention", failing, n=number(failing))
     if any(finding.level is Level.NOTE for finding in findings):
-        return _("All works; there is something to note")
-    return _("All is well")
+        return _("Everything is working, with notes")
+    return _("Everything is working")
 
 
 def _row(finding: Finding) -> Component:

@@ -31,11 +31,11 @@ def pace(status: StreamStatus, freshness: Freshness, now: datetime) -> Component
     newest = (now - freshness.last_arrival).total_seconds() if freshness.last_arrival else None
     return kpi_list(
         [
-            (_("Sales a minute"), _rate(recent / max(len(minutes), 1))),
+            (_("Sales per minute"), _rate(recent / max(len(minutes), 1))),
             (_("In the last hour"), number(hour)),
             (_("Waiting in Kafka"), number(sum(lags)) if lags else "–"),
-            (_("Arriving after the sale"), duration(late)),
-            (_("Newest arrival"), relative(newest)),
+            (_("Delay after the sale"), duration(late)),
+            (_("Latest arrival"), relative(newest)),
             (_("Sale lines stored"), number(freshness.lines)),
         ]
     )
@@ -45,13 +45,13 @@ def about_sample(name: str) -> Component:
     """What the sample is, and how sales of one's own come to be shown."""
     words = [
         _(
-            "{name} by 84.51°: a year of real sales of a supermarket chain, moved to now. It goes on by itself.",
+            "{name} by 84.51°: a year of real sales from a supermarket chain, moved to the present. New sales keep arriving.",
             name=name,
         ),
-        _("Fuel is counted in tiny units there, about a thousandth of a gallon, which are most of all units."),
+        _("Its fuel is counted in units of about a thousandth of a gallon, so fuel makes up most of the units."),
     ]
     own = _(
-        "Your own sales belong in an empty database: set NEBULOVIZ_DATA_DIR to another folder, and start with serve --no-demo."
+        "Load your own sales into an empty database: set NEBULOVIZ_DATA_DIR to another folder, and start with serve --no-demo."
     )
     return html.Div([html.P(" ".join(words)), html.P(own, className="nv-muted")], className="nv-sample-words")
 
@@ -62,7 +62,7 @@ def _rate(each_minute: float) -> str:
 
 
 def pace_view(status: StreamStatus, style: Style) -> ChartView:
-    title = _("Records a minute, by arrival")
+    title = _("Records per minute, by arrival")
     return ChartView(title, arrivals(status.minutes, title, style=style), lambda: minutes_table(status))
 
 
@@ -81,14 +81,15 @@ def partitions(status: StreamStatus, now: datetime, *, manageable: bool) -> Comp
     """Where the stream stands in each of its partitions; one that has halted says why, and can be set going again."""
     if not status.partitions:
         return empty_state(
-            _("Nothing streams in yet"),
+            _("No stream yet"),
             icon_name="broadcast",
             hint=_(
                 "Set NEBULOVIZ_KAFKA_BOOTSTRAP_SERVERS to read from Kafka, post sales to the API, or import a file below."
             ),
         )
     heads = (
-        _("Source"), _("State"), _("Part"), _("Position"), _("Waiting"), _("Accepted"), _("Duplicate"), _("Rejected"), _("Last"),
+        _("Source"), _("State"), _("Partition"), _("Position"), _("Waiting"), _("Accepted"), _("Duplicate"), _("Rejected"),
+        _("Last record"),
     )  # fmt: skip
     return _table(
         heads, [_partition(part, now, manageable=manageable) for part in status.partitions], text_columns={0, 1}
@@ -120,7 +121,7 @@ def _state(part: PartitionStatus, *, manageable: bool) -> Component:
     if manageable:
         here = (part.topic, part.partition, part.next_offset)
         buttons = [
-            button(_("Go on"), id=resume_id(*here), icon_name="play"),
+            button(_("Resume"), id=resume_id(*here), icon_name="play"),
             button(_("Skip the record"), id=resume_id(*here, skips=True), icon_name="skip-forward", kind="quiet"),
         ]
         parts.append(html.Div(buttons, className="nv-form-actions"))
@@ -136,11 +137,11 @@ def resume_question(topic: str, partition: int, offset: int, *, skips: bool) -> 
     """What is about to be done to a halted partition, to be confirmed."""
     where = {"source": topic, "part": number(partition), "position": number(offset)}
     if skips:
-        words = _("Skip the record at position {position} of {source}, part {part}?", **where)
+        words = _("Skip the record at position {position} of {source}, partition {part}?", **where)
         hint, label = _("It will not be read; the gap stays on record."), _("Skip the record")
     else:
-        words = _("Let {source}, part {part}, go on at position {position}?", **where)
-        hint, label = _("Where what stopped it still stands, it halts again."), _("Go on")
+        words = _("Resume {source}, partition {part}, at position {position}?", **where)
+        hint, label = _("If the cause has not been fixed, it halts again."), _("Resume")
     confirm = resume_id(topic, partition, offset, skips=skips, kind=CONFIRM)
     actions = [button(label, id=confirm, kind="primary"), button(_("Cancel"), id=CANCEL_ID)]
     return html.Div(

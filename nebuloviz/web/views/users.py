@@ -62,7 +62,7 @@ def scope_words(scope: RowScope) -> str:
 
 def _values_words(values: Sequence[str]) -> str:
     if len(values) > _NAMED_VALUES:
-        return _("{count} chosen", count=len(values))
+        return _("{count} selected", count=len(values))
     return listed(value_label(value) for value in values)
 
 
@@ -151,7 +151,8 @@ def user_form(
             html.H3(_("Sees only"), className="nv-card-title"),
             html.P(
                 _(
-                    "Nothing chosen: all rows. Whoever is limited has no access to stream, imports, users and audit log."
+                    "Leave empty to allow all rows. Users limited to some rows have no access to the stream, imports, "
+                    "users and audit log."
                 ),
                 className="nv-card-subtitle",
             ),
@@ -258,7 +259,7 @@ def _look(user: UserRecord) -> Component:
 def offer_card(offer: PasswordOffer, origin: str) -> Component:
     """The one-time link, which is never shown again. `origin`: what the program's addresses begin with."""
     words = _(
-        "Send it to {name}, who sets a password with it. It works once, until {when}, and is not shown again.",
+        "Send this link to {name} to set a password. It works once, until {when}, and is not shown again.",
         name=offer.user.username,
         when=format_datetime(offer.expires_at),
     )

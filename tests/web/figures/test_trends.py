@@ -144,8 +144,8 @@ class TestTrend:
             start.replace(tzinfo=None) - timedelta(minutes=30),
             end.replace(tzinfo=None) - timedelta(minutes=30),
         )
-        assert trace(drawn, name="Alert: mean of its hours").y == (1500.0, 1500.0)
-        assert set(trace(drawn, name="Range of such a mean").y) == {900.0, 1200.0}
+        assert trace(drawn, name="Alert: average of its hours").y == (1500.0, 1500.0)
+        assert set(trace(drawn, name="Range of that average").y) == {900.0, 1200.0}
         assert [mark[2] for mark in points(drawn).customdata] == [None, 7, 7, 7, 7, None]
 
     def test_up_to_four_lines_are_named_at_their_ends(self) -> None:
