@@ -154,18 +154,20 @@ def deviation(kind: Kind, sums: Sums, spread: FloatArray) -> FloatArray:
 
 
 def expected_range(kind: Kind, sums: Sums, spread: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Low and high of what each day would normally come to: of a COUNT its number, else its ratio."""
+    """Low and high of what each day would normally come to: of a COUNT its number, else its ratio.
+
+    A share that was never below zero, such as that of discounts, is not expected there either.
+    """
     reach = RANGE_SPREADS * deviation(kind, sums, spread)
     if kind is Kind.COUNT:
         root = np.sqrt(np.maximum(sums.expected, 0.0))
         return np.maximum(root - reach / 2, 0.0) ** 2, (root + reach / 2) ** 2
     reach = reach / np.sqrt(np.maximum(sums.orders, 1.0))
     expected = sums.expected_ratio
-    return (
-        (expected - reach, expected + reach)
-        if kind is Kind.SHARE
-        else (expected * np.exp(-reach), expected * np.exp(reach))
-    )
+    if kind is Kind.SHARE:
+        low = expected - reach
+        return np.where((sums.numerator >= 0).all(axis=0), np.maximum(low, 0.0), low), expected + reach
+    return expected * np.exp(-reach), expected * np.exp(reach)
 
 
 @dataclass(frozen=True)

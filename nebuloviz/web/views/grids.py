@@ -129,7 +129,7 @@ def _line_columns(present: Sequence[str]) -> list[dict[str, Any]]:
 def letters_table(rows: Sequence[Mapping[str, Any]], *, selectable: bool) -> Component:
     """Dead letters, as `views.data.letter_row` makes their rows; chosen by checkbox or the space bar."""
     heads = (
-        ("received", _("Received"), 180),
+        ("received", _("Received"), 210),
         ("reason", _("Reason"), 170),
         ("detail", _("Detail"), 260),
         ("bytes", _("Bytes"), 380),
