@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import threading
 import time
@@ -33,6 +34,7 @@ _log = logging.getLogger(__name__)
 _request_id: ContextVar[str] = ContextVar("nebuloviz_request_id", default="")
 _user_id: ContextVar[str] = ContextVar("nebuloviz_user_id", default="")
 
+_QUIET_SECONDS = 60.0
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
@@ -113,6 +115,24 @@ def takes_json(settings: Settings, target: TextIO) -> bool:
     return settings.log_format == "json" or (settings.log_format == "auto" and not target.isatty())
 
 
+class KafkaOncePerMinute(logging.Filter):
+    """Of what Kafka's client says several times a second while a broker is away, one line a minute of each kind."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("kafka."):
+            return True
+        kind, now = re.sub(r"\d+", "", f"{record.name} {record.msg}"[:500]), self._clock()
+        if now - self._said.get(kind, -_QUIET_SECONDS) < _QUIET_SECONDS:
+            return False
+        self._said = {other: at for other, at in self._said.items() if now - at < _QUIET_SECONDS} | {kind: now}
+        return True
+
+
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     """Send the process's logs to `stream`, JSON or text as `settings.log_format` says. Calling it again replaces it.
 
@@ -126,6 +146,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     target = stream or sys.stderr
     handler = logging.StreamHandler(target)
     handler.setFormatter(JsonFormatter() if takes_json(settings, target) else TextFormatter())
+    handler.addFilter(KafkaOncePerMinute())
     level = logging.getLevelNamesMapping()[settings.log_level]
     # What libraries say in detail are statements and packets, with the values in them
     logging.basicConfig(level=max(logging.INFO, level), handlers=[handler], force=True)

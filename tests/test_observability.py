@@ -15,7 +15,15 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
 from nebuloviz import observability, settings
-from nebuloviz.observability import Health, HealthChecks, configure_logging, log_context, set_log_context, timed
+from nebuloviz.observability import (
+    Health,
+    HealthChecks,
+    KafkaOncePerMinute,
+    configure_logging,
+    log_context,
+    set_log_context,
+    timed,
+)
 
 PATIENCE_SECONDS = 60.0
 
@@ -62,6 +70,30 @@ class TestLogs:
             "partition": 7,
             "topic": "sales",
         }
+
+    def test_what_kafkas_client_repeats_is_said_once_a_minute(self) -> None:
+        seconds = 1_000.0
+        said = KafkaOncePerMinute(lambda: seconds).filter
+
+        def record(message: str, name: str = "kafka.net.manager") -> logging.LogRecord:
+            return logging.makeLogRecord({"name": name, "msg": message})
+
+        assert [said(record(f"Bootstrap attempt failed (backoff {n}.31 secs)")) for n in range(3)] == [
+            True,
+            False,
+            False,
+        ]
+        assert said(record("Connection failed: %s"))
+        assert [said(record("stored", "nebuloviz.ingest")) for _ in range(2)] == [True, True]
+        seconds += 59
+        assert not said(record("Connection failed: %s"))
+        seconds += 1
+        assert said(record("Connection failed: %s"))
+
+    def test_kafkas_repetitions_are_left_out_of_the_logs(self, stream: io.StringIO) -> None:
+        for host in "ab":
+            logging.getLogger("kafka.net.manager").error("Connection failed: %s", host)
+        assert only_line(stream)["message"] == "Connection failed: a"
 
     def test_the_exception_is_a_field(self, stream: io.StringIO) -> None:
         try:

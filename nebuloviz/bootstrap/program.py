@@ -306,10 +306,10 @@ def _check(settings: Settings) -> None:
     if settings.production and not settings.cookie_secure and settings.public_address.startswith("https:"):
         message = (
             "NEBULOVIZ_PUBLIC_ADDRESS says that people come by https, but cookies are sent without TLS as well: set "
-            "NEBULOVIZ_COOKIE_SECURE=true."
+            "NEBULOVIZ_COOKIE_SECURE to true."
         )
         raise ConfigurationError(message)
     if settings.production and not settings.cookie_secure:
         _log.warning(
-            "Cookies are sent without TLS as well; set NEBULOVIZ_COOKIE_SECURE=true where people come by https."
+            "Cookies are sent without TLS as well; set NEBULOVIZ_COOKIE_SECURE to true where people come by https."
         )

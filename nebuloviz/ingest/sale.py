@@ -370,5 +370,11 @@ def _shown(value: object) -> str:
 
 
 def _json_type(value: object) -> str:
-    names = {bool: "true or false", float: "a fraction", dict: "an object", list: "a list", type(None): "null"}
+    names = {
+        bool: "true or false",
+        float: "a fraction or of more than 64 bits",
+        dict: "an object",
+        list: "a list",
+        type(None): "null",
+    }
     return names.get(type(value), "a number")

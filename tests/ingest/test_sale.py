@@ -59,6 +59,11 @@ class TestFields:
     def test_ids_may_be_numbers(self) -> None:
         assert sale(product_id=4711, customer_id=900).product_id == "4711"
 
+    @pytest.mark.parametrize("number", [1.5, 10**30])
+    def test_a_number_that_would_not_keep_its_digits_is_told_to_be_text(self, number: float) -> None:
+        found = parse(json.dumps(line() | {"order_id": number}).encode(), NOW)
+        assert found == Rejected(Reason.INVALID_TEXT, "order_id must be text, not a fraction or of more than 64 bits")
+
     def test_control_characters_become_spaces_and_ends_are_trimmed(self) -> None:
         assert sale(product=" a\tb\nc\x7f\x1f ").product == "a b c"
 
