@@ -17,6 +17,7 @@ from nebuloviz.web.context import ask, services
 from nebuloviz.web.navigation import REFRESH, URL_ID, stay_on_page
 from nebuloviz.web.question import range_words, zone_of_state
 from nebuloviz.web.reading import Asking, asking
+from nebuloviz.web.views import common
 from nebuloviz.web.views import insights as views
 
 
@@ -46,10 +47,12 @@ def show_digest(search: str | None) -> tuple[Any, Any]:
 
 
 def digest(asked: Asking) -> tuple[list[Component], str]:
-    """The cards, and the line below the page's title."""
+    """The cards, and the line below the page's title; without a sale, the place of the range says so for all of them."""
     zone = zone_of_state(asked.state)
     insights = services().insights
     found = insights.reworded(ask(insights.digest, time_zone=zone.key, filters=asked.state.filters))
+    if not found.of_week and not _begun():
+        return [], ""
     return views.digest_cards(found), views.subtitle(found, day_of(asked.now, zone))
 
 
@@ -63,7 +66,13 @@ def told(asked: Asking) -> Component:
     """The card of the range that the filters ask for."""
     query = asked.query(comparison=asked.state.comparison or "previous")
     found = ask(services().insights.insights, query, views.FINDINGS)
+    if not found and not _begun():
+        return html.Div(common.no_sales_yet(), className="nv-span-12")
     return views.range_card(range_words(asked.state, asked.now), asked.state, found)
+
+
+def _begun() -> bool:
+    return ask(services().data.freshness).lines > 0
 
 
 register_page(

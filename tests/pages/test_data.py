@@ -1,4 +1,6 @@
+import re
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +10,8 @@ from dash.exceptions import PreventUpdate
 from nebuloviz.errors import InvalidInput, Unavailable
 from nebuloviz.i18n import Preferences, use
 from nebuloviz.ingest.fields import guess
-from nebuloviz.services.interfaces import FilePreview, ImportView, PostResult, RowResult
+from nebuloviz.services.interfaces import FilePreview, Freshness, ImportView, PostResult, RowResult, StreamStatus
+from nebuloviz.web.views import stream
 from nebuloviz.web.views.data import FIELD_WORDS, NO_COLUMN, readable_bytes, retried_words
 from tests.fakes import NOW, dead_letter
 from tests.pages.conftest import Browser, Drawn, Shop
@@ -245,6 +248,14 @@ def test_a_file_may_name_its_columns_as_the_page_does(language: str) -> None:
     with use(Preferences(language)):
         words = {field: str(label) for field, label in FIELD_WORDS.items()}
     assert guess(list(words.values())) == words
+
+
+@pytest.mark.parametrize(("accepted", "late", "said"), [(0, 0, "–"), (3, 0, "0 s"), (3, 60, "1 min")])
+def test_how_late_sales_arrive_is_said_where_any_did(drawn: Drawn, accepted: int, late: int, said: str) -> None:
+    minutes = tuple((NOW - timedelta(minutes=5 - i), accepted, 0, 0, late) for i in range(6))
+    pace = drawn(stream.pace(StreamStatus((), minutes), Freshness(None, None, None, "", 0), NOW))
+    words = re.findall(r'"children": "([^"]+)"', pace)
+    assert words[words.index("Delay after the sale") + 1] == said
 
 
 class TestRejected:

@@ -53,6 +53,12 @@ def test_the_digest_is_told_in_other_words_where_there_are_some(page: Any, shop:
     assert "/explore?" in drawn(cards[0])
 
 
+def test_without_a_sale_says_that_instead(page: Any, shop: Shop, drawn: Drawn) -> None:
+    shop.data.lines = shop.data.lines.iloc[:0]
+    text = drawn([page.show_digest("")[0], page.show_range("", "", "light")])
+    assert (text.count("No sales yet"), "Nothing stands out" in text) == (1, False)
+
+
 def test_says_so_where_nothing_stands_out(page: Any, drawn: Drawn) -> None:
     cards, _subtitle = page.show_digest("")
     assert drawn([cards, page.show_range("", "", "light")]).count("Nothing stands out") == 3

@@ -26,7 +26,7 @@ def pace(status: StreamStatus, freshness: Freshness, now: datetime) -> Component
     minutes = status.minutes[-6:-1]  # the last one is not over
     recent = sum(accepted for _at, accepted, *_rest in minutes)
     hour = sum(accepted for _at, accepted, *_rest in status.minutes)
-    late = max((late for *_counts, late in status.minutes[-5:]), default=0)
+    late = max((late for _at, *counts, late in status.minutes[-5:] if any(counts)), default=None)
     lags = [partition.lag for partition in status.partitions if partition.lag is not None]
     newest = (now - freshness.last_arrival).total_seconds() if freshness.last_arrival else None
     return kpi_list(
@@ -34,7 +34,7 @@ def pace(status: StreamStatus, freshness: Freshness, now: datetime) -> Component
             (_("Sales per minute"), _rate(recent / max(len(minutes), 1))),
             (_("In the last hour"), number(hour)),
             (_("Waiting in Kafka"), number(sum(lags)) if lags else "–"),
-            (_("Delay after the sale"), duration(late)),
+            (_("Delay after the sale"), "–" if late is None else duration(late)),
             (_("Latest arrival"), relative(newest)),
             (_("Sale lines stored"), number(freshness.lines)),
         ]
