@@ -10,9 +10,9 @@ from dash.exceptions import PreventUpdate
 from nebuloviz.errors import InvalidInput, Unavailable
 from nebuloviz.i18n import Preferences, use
 from nebuloviz.ingest.fields import guess
-from nebuloviz.services.interfaces import FilePreview, Freshness, ImportView, PostResult, RowResult, StreamStatus
 from nebuloviz.web.views import stream
-from nebuloviz.web.views.data import FIELD_WORDS, NO_COLUMN, readable_bytes, retried_words
+from nebuloviz.web.views.dead_letters import readable_bytes, retried_words
+from nebuloviz.web.views.imports import FIELD_WORDS, NO_COLUMN
 from tests.fakes import NOW, dead_letter
 from tests.pages.conftest import Browser, Drawn, Shop
 
@@ -34,6 +34,14 @@ def page(browser: Browser) -> Any:
     from pages import data  # noqa: PLC0415 - see above
 
     return data
+
+
+@pytest.fixture
+def rejected(browser: Browser) -> Any:
+    """The module of the page's rejected records, as above."""
+    from pages import rejected_records  # noqa: PLC0415 - see above
+
+    return rejected_records
 
 
 def columns(mapping: dict[str, str]) -> tuple[list[Any], list[dict[str, str]]]:
@@ -259,72 +267,74 @@ def test_how_late_sales_arrive_is_said_where_any_did(drawn: Drawn, accepted: int
 
 
 class TestRejected:
-    def test_are_shown_with_reason_and_bytes(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+    def test_are_shown_with_reason_and_bytes(self, rejected: Any, shop: Shop, drawn: Drawn) -> None:
         shop.ingest.letters = {1: dead_letter(1)}
-        table, options = page.letters("", 0, None)
+        table, options = rejected.letters("", 0, None)
         assert "Unreadable" in drawn(table)
         assert [option["value"] for option in options] == ["", "malformed"]
 
-    def test_of_a_file_name_it_and_their_row_as_people_count(self, page: Any, shop: Shop) -> None:
+    def test_of_a_file_name_it_and_their_row_as_people_count(self, rejected: Any, shop: Shop) -> None:
         shop.ingest.letters = {1: dead_letter(1), 2: dead_letter(2, file="shop.csv")}
-        table, _options = page.letters("", 0, None)
+        table, _options = rejected.letters("", 0, None)
         assert {row["where"] for row in table.rowData} == {"sales · 0 · 41", "shop.csv, row 43"}
 
-    def test_bytes_run_from_left_to_right_in_every_language(self, page: Any, shop: Shop, drawn: Drawn) -> None:
+    def test_bytes_run_from_left_to_right_in_every_language(self, rejected: Any, shop: Shop, drawn: Drawn) -> None:
         shop.ingest.letters = {1: dead_letter(1)}
         with use(Preferences("ar")):
-            table = page.letters("", 0, None)[0]
+            table = rejected.letters("", 0, None)[0]
         styles = {column["field"]: column.get("cellStyle") for column in table.columnDefs}
         assert styles["bytes"] == {"direction": "ltr"}
         assert styles["reason"] is None
 
     def test_that_come_while_the_page_is_open_are_shown_unless_somebody_is_choosing(
-        self, page: Any, shop: Shop
+        self, rejected: Any, shop: Shop
     ) -> None:
         shop.ingest.letters = {}
-        seen = page.letters_seen(1, None, None)
-        assert page.letters_seen(2, seen, None) is no_update
+        seen = rejected.letters_seen(1, None, None)
+        assert rejected.letters_seen(2, seen, None) is no_update
         shop.ingest.letters = {1: dead_letter(1)}
-        assert page.letters_seen(3, seen, []) != seen
+        assert rejected.letters_seen(3, seen, []) != seen
         with pytest.raises(PreventUpdate):
-            page.letters_seen(3, seen, [{"id": 1}])
+            rejected.letters_seen(3, seen, [{"id": 1}])
 
-    def test_are_put_away(self, page: Any, shop: Shop, browser: Browser, drawn: Drawn) -> None:
+    def test_are_put_away(self, rejected: Any, shop: Shop, browser: Browser, drawn: Drawn) -> None:
         shop.ingest.letters = {1: dead_letter(1), 2: dead_letter(2)}
         browser.triggers("data-discard.submit_n_clicks", 1)
-        changed, message, form = page.settle(None, 1, [{"id": 2}, {"id": "x"}, None], 0)
+        changed, message, form = rejected.settle(None, 1, [{"id": 2}, {"id": "x"}, None], 0)
         assert (changed, form) == (1, None)
         assert "1 record discarded." in drawn(message)
         assert [letter.state for letter in shop.ingest.letters.values()] == ["open", "discarded"]
 
     def test_are_tried_again_and_those_that_fail_say_why(
-        self, page: Any, shop: Shop, browser: Browser, drawn: Drawn
+        self, rejected: Any, shop: Shop, browser: Browser, drawn: Drawn
     ) -> None:
         shop.ingest.letters = {1: dead_letter(1), 2: dead_letter(2)}
         browser.triggers("data-retry.n_clicks", 1)
-        _changed, message, _form = page.settle(1, None, [{"id": 1}, {"id": 2}], 0)
+        _changed, message, _form = rejected.settle(1, None, [{"id": 1}, {"id": 2}], 0)
         assert "2 were rejected again. Empty record: no value." in drawn(message)
 
-    def test_one_is_corrected_by_hand(self, page: Any, shop: Shop, browser: Browser, drawn: Drawn) -> None:
+    def test_one_is_corrected_by_hand(self, rejected: Any, shop: Shop, browser: Browser, drawn: Drawn) -> None:
         shop.ingest.letters = {1: dead_letter(1, record=b'{"sale_id":"a","quantity":"x"}')}
-        form, _message = page.edit(1, [{"id": 1}])
+        form, _message = rejected.edit(1, [{"id": 1}])
         assert "\\x00" in drawn(form)  # the bytes as they came
         assert '\\"quantity\\": \\"x\\"' in drawn(form)
         browser.triggers("data-correction-try.n_clicks", 1)
-        form, message, changed = page.correct(1, None, ['{"quantity": 2}'], [{"type": "data-correction", "of": 1}], 0)
+        form, message, changed = rejected.correct(
+            1, None, ['{"quantity": 2}'], [{"type": "data-correction", "of": 1}], 0
+        )
         assert (form, changed) == (None, 1)
         assert shop.ingest.corrected == {1: b'{"quantity": 2}'}
         assert "1 record was accepted." in drawn(message)
 
     @pytest.mark.parametrize("selected", [[], [{"id": 1}, {"id": 2}]])
-    def test_only_one_at_a_time_is_corrected(self, page: Any, drawn: Drawn, selected: Any) -> None:
-        form, message = page.edit(1, selected)
+    def test_only_one_at_a_time_is_corrected(self, rejected: Any, drawn: Drawn, selected: Any) -> None:
+        form, message = rejected.edit(1, selected)
         assert form is no_update
         assert "Select one record" in drawn(message)
 
-    def test_an_empty_correction_is_not_read(self, page: Any, browser: Browser, drawn: Drawn) -> None:
+    def test_an_empty_correction_is_not_read(self, rejected: Any, browser: Browser, drawn: Drawn) -> None:
         browser.triggers("data-correction-try.n_clicks", 1)
-        form, message, changed = page.correct(1, None, [" "], [{"type": "data-correction", "of": 1}], 0)
+        form, message, changed = rejected.correct(1, None, [" "], [{"type": "data-correction", "of": 1}], 0)
         assert (form, changed) == (no_update, no_update)
         assert "nothing to read" in drawn(message)
 
@@ -341,10 +351,10 @@ class TestRejected:
 
     @pytest.mark.parametrize("selected", [None, [], [{"id": "1 OR 1=1"}], "x"])
     def test_nothing_happens_to_what_was_not_chosen(
-        self, page: Any, browser: Browser, drawn: Drawn, selected: Any
+        self, rejected: Any, browser: Browser, drawn: Drawn, selected: Any
     ) -> None:
         browser.triggers("data-retry.n_clicks", 1)
-        changed, message, _form = page.settle(1, None, selected, 0)
+        changed, message, _form = rejected.settle(1, None, selected, 0)
         assert changed is no_update
         assert "Select records" in drawn(message)
 

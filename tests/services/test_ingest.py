@@ -25,7 +25,7 @@ from nebuloviz.services import file_imports
 from nebuloviz.services.ingest import SalesIngestService
 from nebuloviz.services.interfaces import ImportView, PostResult
 from nebuloviz.settings import load
-from nebuloviz.web.views.data import NO_COLUMN, chosen_mapping
+from nebuloviz.web.views.imports import NO_COLUMN, chosen_mapping
 from tests.ingest.support import line
 
 NOW = datetime(2026, 3, 31, 12, 0, 30, tzinfo=UTC)

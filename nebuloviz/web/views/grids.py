@@ -127,7 +127,7 @@ def _line_columns(present: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def letters_table(rows: Sequence[Mapping[str, Any]], *, selectable: bool) -> Component:
-    """Dead letters, as `views.data.letter_row` makes their rows; chosen by checkbox or the space bar."""
+    """Dead letters, as `views.dead_letters.letter_row` makes their rows; chosen by checkbox or the space bar."""
     heads = (
         ("received", _("Received"), 210),
         ("reason", _("Reason"), 170),

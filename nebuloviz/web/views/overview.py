@@ -42,7 +42,7 @@ from nebuloviz.web.question import comparison_words, filter_words
 from nebuloviz.web.state import PageState
 from nebuloviz.web.views import ahead, calendar, common
 from nebuloviz.web.views.alerts import resolved_words
-from nebuloviz.web.views.data import running_imports
+from nebuloviz.web.views.imports import running_imports
 
 #: The age of figures in words, and whether it grows.
 Age = tuple[str, bool]
