@@ -10,6 +10,7 @@ from dash.exceptions import PreventUpdate
 from nebuloviz.errors import InvalidInput, Unavailable
 from nebuloviz.i18n import Preferences, use
 from nebuloviz.ingest.fields import guess
+from nebuloviz.services.interfaces import FilePreview, Freshness, ImportView, PostResult, RowResult, StreamStatus
 from nebuloviz.web.views import stream
 from nebuloviz.web.views.dead_letters import readable_bytes, retried_words
 from nebuloviz.web.views.imports import FIELD_WORDS, NO_COLUMN
