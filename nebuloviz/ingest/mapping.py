@@ -279,16 +279,17 @@ def moment_reader(zone: ZoneInfo, order: DateOrder) -> Callable[[object], object
 
     @lru_cache(maxsize=20_000)
     def from_text(text: str) -> str:
-        moment = _parsed(text.strip(), forms)
+        moment = _parsed(text, forms)
         return text if moment is None else _aware(moment, zone)
 
     def read(cell: object) -> object:
         if isinstance(cell, str):
-            return from_text(cell)
+            text = cell.strip()
+            return from_text(text) if len(text) <= _MAX_CHARACTERS else cell  # which is not to be remembered either
         if isinstance(cell, datetime):
             return _aware(cell, zone)
         if isinstance(cell, int | float):
-            return from_text(str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell))
+            return read(str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell))
         if isinstance(cell, date):
             return _aware(datetime(cell.year, cell.month, cell.day), zone)  # noqa: DTZ001 - `_aware` adds the zone
         return cell
@@ -307,8 +308,6 @@ _NAMES_OF_UTC = ("UTC", "GMT", "Z")
 
 
 def _parsed(text: str, forms: Iterable[str]) -> datetime | None:
-    if len(text) > _MAX_CHARACTERS:
-        return None
     name = next((name for name in _NAMES_OF_UTC if text.upper().endswith(name)), "")
     moment = _parsed_without_name(text[: len(text) - len(name)].rstrip(), forms)
     return moment.replace(tzinfo=UTC) if moment and name and not moment.tzinfo else moment

@@ -1,4 +1,5 @@
 import gzip
+import tracemalloc
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,17 @@ class TestMoments:
     )
     def test_forms(self, cell: object, order: DateOrder, expected: object) -> None:
         assert moment_reader(ZoneInfo("Europe/London"), order)(cell) == expected
+
+    def test_what_is_too_long_is_not_kept_in_memory(self) -> None:
+        read = moment_reader(ZoneInfo("UTC"), "dmy")
+        tracemalloc.start()
+        try:
+            for number in range(100):
+                read(f"{number} {'x' * 100_000}")
+            kept, _most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert kept < 1_000_000
 
     @pytest.mark.parametrize(
         ("values", "seen", "order"),
