@@ -12,9 +12,9 @@ from dash.exceptions import PreventUpdate
 from nebuloviz.errors import InvalidSettings, NebuloVizError
 from nebuloviz.i18n import _, current, lazy
 from nebuloviz.permissions import Permission
-from nebuloviz.services.entries import SECTIONS
 from nebuloviz.services.interfaces import AuditAction
 from nebuloviz.services.mail_texts import trial_mail
+from nebuloviz.services.setting_entries import SECTIONS
 from nebuloviz.web.access import protected_callback, register_page
 from nebuloviz.web.charts import part_answer, refusal
 from nebuloviz.web.components import page, page_header, skeleton_table, toast

@@ -13,6 +13,7 @@ from nebuloviz.services.audit import DatabaseAudit
 from nebuloviz.services.auth import DatabaseAuth
 from nebuloviz.services.backtests import RuleBacktests
 from nebuloviz.services.business_calendar import DatabaseCalendar
+from nebuloviz.services.channel_messages import notification_seal
 from nebuloviz.services.checkup import Checkup
 from nebuloviz.services.customer_sets import CustomerSetBuilder
 from nebuloviz.services.data import SalesDataService
@@ -24,7 +25,6 @@ from nebuloviz.services.interfaces import Services
 from nebuloviz.services.limits import Counters
 from nebuloviz.services.mail import SmtpMail
 from nebuloviz.services.notifications import DatabaseNotifications
-from nebuloviz.services.parcels import notification_seal
 from nebuloviz.services.profile import DatabaseProfiles
 from nebuloviz.services.rewording import rewording
 from nebuloviz.services.roles import DatabaseRoles

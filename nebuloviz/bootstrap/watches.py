@@ -27,8 +27,8 @@ from nebuloviz.ingest.announce import OnWritten
 from nebuloviz.ingest.sale import Sale
 from nebuloviz.observability import detection_figures
 from nebuloviz.services import calendar_rows, lease
-from nebuloviz.services.entries import Value
 from nebuloviz.services.interfaces.installation import DETECTION, SHARED
+from nebuloviz.services.setting_entries import Value
 from nebuloviz.services.stored_settings import DatabaseSettings
 from nebuloviz.services.watch_process import LEASE_LIFE, SERIES_TASK, Figures, Judged, WatchProcess
 from nebuloviz.settings import Settings

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from nebuloviz.db import Database, dialect_of, insert
 from nebuloviz.errors import InvalidInput
 from nebuloviz.ingest.installation import TIME_ZONE
-from nebuloviz.ingest.turns import take_turn
+from nebuloviz.ingest.write_lock import acquire_write_lock
 from nebuloviz.metrics.calendar import ONE_DAY, day_ceiling, day_of, midnight, monday_ceiling, monday_floor
 from nebuloviz.metrics.kept import facts_since
 from nebuloviz.metrics.rollups import hour_column, recount_select, span_rows
@@ -99,7 +99,7 @@ def rebuild(database: Database, time_zone: str) -> None:
     """
     zone = ZoneInfo(time_zone)
     with database.transaction() as session:
-        take_turn(session.connection())
+        acquire_write_lock(session.connection())
         if not database.is_sqlite:
             session.execute(text("SET LOCAL statement_timeout = 0"))
         moved = _moves(session, time_zone)

@@ -25,7 +25,7 @@ from nebuloviz.ingest.orders import older_lines
 from nebuloviz.ingest.products import ProductNames
 from nebuloviz.ingest.sale import Reason, Rejected, Sale
 from nebuloviz.ingest.tally import Tally, tally
-from nebuloviz.ingest.turns import take_turn
+from nebuloviz.ingest.write_lock import acquire_write_lock
 from nebuloviz.metrics.kept import facts_since
 from nebuloviz.models import (
     DayArrival,
@@ -83,7 +83,7 @@ class SaleWriter:
             sqlalchemy.exc.OperationalError: the database does not answer; the transaction must be rolled back.
         """
         connection = session.connection()
-        take_turn(connection)
+        acquire_write_lock(connection)
         self._since = facts_since(connection)
         outcomes: list[Outcome | None] = [None] * len(batch.items)
         counted: list[Tally] = []

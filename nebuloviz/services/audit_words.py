@@ -11,11 +11,11 @@ from nebuloviz.i18n import LazyText, _, current, format_datetime, is_rtl, lazy, 
 from nebuloviz.metrics.line_figures import figure
 from nebuloviz.metrics.registry import DIMENSIONS
 from nebuloviz.permissions import Permission
-from nebuloviz.services.entries import Choice, Choices
 from nebuloviz.services.interfaces import AuditAction, AuditEntryView
 from nebuloviz.services.interfaces.installation import ENTRIES
 from nebuloviz.services.notification_rules import from_values
 from nebuloviz.services.notification_words import clock_words, rule_words
+from nebuloviz.services.setting_entries import Choice, Choices
 from nebuloviz.services.shown import permission_words, role_words
 
 #: What was done, in the past tense of a log.

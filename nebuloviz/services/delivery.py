@@ -31,13 +31,13 @@ from nebuloviz.models import (
 from nebuloviz.observability import NOTIFICATIONS, log_context
 from nebuloviz.permissions import SYSTEM, Actor
 from nebuloviz.services import lease
-from nebuloviz.services.course import course_of
+from nebuloviz.services.alert_picture import alert_picture
+from nebuloviz.services.channel_messages import addressee, channel_message
 from nebuloviz.services.digest_texts import DigestNews
-from nebuloviz.services.interfaces import AlertView, NotificationRule, Parcel, Services
+from nebuloviz.services.interfaces import AlertView, NotificationRule, OutgoingMessage, Services
 from nebuloviz.services.notification_rules import from_json, told_at, wants
 from nebuloviz.services.notification_texts import AlertNews, Told, by_weight
 from nebuloviz.services.notifications import new_key
-from nebuloviz.services.parcels import addressee, parcel
 from nebuloviz.services.reader import preferences_of
 from nebuloviz.services.sealing import Seal
 from nebuloviz.services.user_rows import view_of
@@ -191,7 +191,7 @@ class Deliverer:
             self._mark(message, "failed", "unforeseen")
             return
         try:
-            sent = self._parcel(message.id, now)
+            sent = self._message_to_send(message.id, now)
             failpoints.reach("before_send")
             if sent is not None:
                 self._services.notifications.send(sent)
@@ -219,7 +219,7 @@ class Deliverer:
         found.attempts += 1
         return found, reader
 
-    def _parcel(self, message_id: int, now: datetime) -> Parcel | None:
+    def _message_to_send(self, message_id: int, now: datetime) -> OutgoingMessage | None:
         """What is sent, as its recipient may see it now; None where that is nothing."""
         with self._database.session() as session:
             items = session.scalars(select(NotificationItem).where(NotificationItem.message_id == message_id)).all()
@@ -235,9 +235,9 @@ class Deliverer:
                 if not told:
                     return None
                 news = AlertNews(message.key, told, self._services.settings.current, now)
-                return parcel(self._seal, channel, recipient.address, news)
+                return channel_message(self._seal, channel, recipient.address, news)
 
-    def _digest_mail(self, session: Session, recipient: _Recipient, key: str) -> Parcel | None:
+    def _digest_mail(self, session: Session, recipient: _Recipient, key: str) -> OutgoingMessage | None:
         """Of yesterday, as the recipient sees it; None for whoever may not read figures any more."""
         to, services = addressee(recipient.channel, recipient.address), self._services
         try:
@@ -261,7 +261,10 @@ class Deliverer:
             return told
         pictured = [
             Told(
-                item.alert, item.over, *course_of(session, recipient.actor, self._services, item.alert, now), item.again
+                item.alert,
+                item.over,
+                *alert_picture(session, recipient.actor, self._services, item.alert, now),
+                item.again,
             )
             for item in told[:MAX_PICTURES]
         ]

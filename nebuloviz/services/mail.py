@@ -15,11 +15,11 @@ from unicodedata import category
 from nebuloviz.errors import Conflict, InvalidInput, NotSent, Unavailable
 from nebuloviz.i18n import LazyText, lazy
 from nebuloviz.i18n import gettext as _
-from nebuloviz.services.entries import email_form
 from nebuloviz.services.interfaces import Mail, MailService
 from nebuloviz.services.interfaces.installation import InstallationSettings, Live
 from nebuloviz.services.outgoing import is_private, is_public, resolved
 from nebuloviz.services.sealing import Seal
+from nebuloviz.services.setting_entries import email_form
 
 TIMEOUT_SECONDS = 10.0  # of each step of the talk with the server
 

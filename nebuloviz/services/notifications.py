@@ -18,7 +18,7 @@ from nebuloviz.i18n import number
 from nebuloviz.models import MAX_ID, NotificationChannel, NotificationItem, NotificationMessage, User
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services import notification_rules
-from nebuloviz.services.entries import email_form
+from nebuloviz.services.channel_messages import channel_message, notification_seal
 from nebuloviz.services.interfaces import (
     AuditAction,
     AuditService,
@@ -31,13 +31,13 @@ from nebuloviz.services.interfaces import (
     MessageView,
     NewChannel,
     NotificationService,
-    Parcel,
+    OutgoingMessage,
 )
 from nebuloviz.services.interfaces.installation import Live
 from nebuloviz.services.notification_texts import Trial
 from nebuloviz.services.outgoing import Outgoing, target_of
 from nebuloviz.services.paging import last_id, page_size
-from nebuloviz.services.parcels import notification_seal, parcel
+from nebuloviz.services.setting_entries import email_form
 from nebuloviz.settings import Settings
 
 MAX_CHANNELS = 20  # of one user, and of the installation
@@ -123,23 +123,23 @@ class DatabaseNotifications(NotificationService):
         return MessagePage(views, str(views[-1].id) if len(rows) > limit else None)
 
     @require(Permission.ALERTS_READ)
-    def trial(self, session: Session, actor: Actor, channel_id: int) -> Parcel:
+    def trial(self, session: Session, actor: Actor, channel_id: int) -> OutgoingMessage:
         row, now = _row(session, actor, channel_id, locked=True), self._now()
         wait = (row.tried_at or now - BETWEEN_TRIALS) + BETWEEN_TRIALS - now
         if wait > timedelta():
             raise TooManyRequests(_("A test was sent just now. Try again in some seconds."), wait.seconds + 1)
         owner = "" if row.user_id is None else address_of(session, row.user_id)
-        sent = parcel(self._seal, row, owner, Trial(new_key(), self._live(), now))
+        sent = channel_message(self._seal, row, owner, Trial(new_key(), self._live(), now))
         row.tried_at = now
         self._record(session, actor, AuditAction.CHANNEL_TRIED, row)
         return sent
 
-    def send(self, parcel: Parcel) -> None:
-        if isinstance(parcel, Hook):
-            self._outgoing.post(parcel)
+    def send(self, message: OutgoingMessage) -> None:
+        if isinstance(message, Hook):
+            self._outgoing.post(message)
             return
         try:
-            self._mail.send(parcel)
+            self._mail.send(message)
         except Conflict as error:
             raise NotSent(error.message, "no_server") from error
         except InvalidInput as error:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from nebuloviz.clock import utc_now
 from nebuloviz.db import Database, rows_changed
-from nebuloviz.ingest.turns import take_turn
+from nebuloviz.ingest.write_lock import acquire_write_lock
 from nebuloviz.metrics.calendar import add_months, day_of, month_floor
 from nebuloviz.metrics.customer_sets import DAYS_AT_ONCE, HOURS, build
 from nebuloviz.metrics.kept import FACTS_SINCE, facts_since
@@ -81,7 +81,7 @@ class RollOff:
                 for column in _SETS:
                     build(session, column, run, self._zone)
         with self._database.transaction() as session:
-            take_turn(session.connection())
+            acquire_write_lock(session.connection())
             _lift_timeout(session)
             for run in runs:  # those alone that sales have come for meanwhile
                 for column in _SETS:
@@ -106,7 +106,7 @@ class RollOff:
         """Drop the oldest month's partition, but for the orders that are counted by their lines; whether there was one."""
         first_kept = f"sale_p{since:%Y%m}"
         with self._database.transaction() as session:
-            take_turn(session.connection())
+            acquire_write_lock(session.connection())
             _lift_timeout(session)
             session.execute(text("SET LOCAL lock_timeout = '2s'"))  # readers wait behind this one; it comes again
             for name in session.scalars(_PARTITIONS):

@@ -17,10 +17,10 @@ from nebuloviz.ingest.installation import CURRENCY, settled
 from nebuloviz.models import Installation, SaleKey, SettingsVersion, StoredSetting
 from nebuloviz.permissions import Actor, Permission, require
 from nebuloviz.services.audit import DatabaseAudit
-from nebuloviz.services.entries import Picture, Secret, Value
 from nebuloviz.services.interfaces import SECRET_IS_SET, AuditAction, AuditService, SettingsRecord, SettingsService
 from nebuloviz.services.interfaces.installation import ENTRIES, InstallationSettings, fixed_by
 from nebuloviz.services.sealing import Seal
+from nebuloviz.services.setting_entries import Picture, Secret, Value
 from nebuloviz.settings import Settings
 
 SUBJECT = "settings"

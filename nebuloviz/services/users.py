@@ -17,7 +17,6 @@ from nebuloviz.i18n import gettext as _
 from nebuloviz.models import PasswordLink, User
 from nebuloviz.permissions import Actor, Permission, RowScope, require
 from nebuloviz.services.auth import DatabaseAuth
-from nebuloviz.services.entries import email_form
 from nebuloviz.services.interfaces import (
     AuditAction,
     AuditService,
@@ -40,6 +39,7 @@ from nebuloviz.services.role_rows import (
     nobody_would_manage,
 )
 from nebuloviz.services.scope import checked_scope, scope_from_json, scope_to_json
+from nebuloviz.services.setting_entries import email_form
 from nebuloviz.services.sign_ins import hashed_token
 from nebuloviz.services.user_pages import cursor_behind, users_behind
 from nebuloviz.services.user_rows import add_user, stored_user, subject_of, twin, user_within, view_of

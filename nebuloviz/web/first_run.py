@@ -11,9 +11,9 @@ from flask.typing import ResponseReturnValue
 from nebuloviz.errors import FormExpired, InvalidInput, NebuloVizError, NotSignedIn, StaleVersion, TooManyRequests
 from nebuloviz.i18n import current
 from nebuloviz.permissions import Permission
-from nebuloviz.services.entries import Choice
 from nebuloviz.services.interfaces import SettingsRecord, UserView
 from nebuloviz.services.interfaces.installation import ENTRIES
+from nebuloviz.services.setting_entries import Choice
 from nebuloviz.web import sessions
 from nebuloviz.web.access import route
 from nebuloviz.web.context import ask, current_actor, current_user, installation, services, writing

@@ -89,10 +89,10 @@ class TestOwnChannels:
     ) -> None:
         made = room.channel(anna)
         with room.database.transaction() as session:
-            parcel = service.trial(session, anna, made.view.id)
+            message = service.trial(session, anna, made.view.id)
             session.get_one(User, anna.user_id).email = ""
-        assert isinstance(parcel, Mail)
-        assert parcel.to == "anna@example.com"
+        assert isinstance(message, Mail)
+        assert message.to == "anna@example.com"
         with pytest.raises(InvalidInput, match="address of your account"):
             room.channel(anna, target="olga@example.com")
         with pytest.raises(InvalidInput, match="no e-mail address"):
@@ -141,9 +141,9 @@ class TestSecrets:
         made = room.channel(anna, "webhook", target=URL)
         with room.database.transaction() as session:
             service.change(session, anna, made.view.id, 1, ChannelDraft("Renamed"))
-            parcel = service.trial(session, anna, made.view.id)
-        assert isinstance(parcel, Hook)
-        assert (parcel.url, parcel.secret) == (URL, made.secret)
+            message = service.trial(session, anna, made.view.id)
+        assert isinstance(message, Hook)
+        assert (message.url, message.secret) == (URL, made.secret)
 
 
 class TestChanges:

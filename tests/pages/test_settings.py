@@ -9,9 +9,9 @@ from dash.exceptions import PreventUpdate
 
 from nebuloviz.db import Database
 from nebuloviz.errors import MalformedRequest
-from nebuloviz.services.entries import SECTIONS
 from nebuloviz.services.interfaces import SettingsRecord
 from nebuloviz.services.interfaces.installation import ENTRIES
+from nebuloviz.services.setting_entries import SECTIONS
 from nebuloviz.settings import Settings
 from nebuloviz.web import body
 from nebuloviz.web.components import id_in_page

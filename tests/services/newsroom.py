@@ -19,9 +19,9 @@ from nebuloviz.models import NotificationMessage, User
 from nebuloviz.permissions import SYSTEM, Actor
 from nebuloviz.services.alert_store import raise_alert
 from nebuloviz.services.auth import DatabaseAuth
+from nebuloviz.services.channel_messages import notification_seal
 from nebuloviz.services.delivery import Deliverer
 from nebuloviz.services.interfaces import ChannelDraft, ChannelKind, NewChannel
-from nebuloviz.services.parcels import notification_seal
 from nebuloviz.services.scope import scope_to_json
 from nebuloviz.settings import load
 

@@ -20,7 +20,7 @@ from nebuloviz.models import AlertOutbox, NotificationItem, User
 from nebuloviz.observability import JsonFormatter
 from nebuloviz.permissions import SYSTEM
 from nebuloviz.services import alert_store
-from nebuloviz.services.course import course_of
+from nebuloviz.services.alert_picture import alert_picture
 from nebuloviz.services.delivery import FIRST_PAUSE, MAX_ATTEMPTS
 from nebuloviz.services.interfaces import ChannelDraft, NotificationRule
 from tests.figures import Growth
@@ -139,7 +139,7 @@ class TestMail:
         with room.database.session() as session:
             of_an_hour = services.alerts.get(session, SYSTEM, number)
             of_a_day = replace(of_an_hour, bucket_start=of_an_hour.bucket_end - timedelta(days=1))
-            said = [course_of(session, SYSTEM, services, alert, room.now)[1] for alert in (of_an_hour, of_a_day)]
+            said = [alert_picture(session, SYSTEM, services, alert, room.now)[1] for alert in (of_an_hour, of_a_day)]
         assert [" by hour, " in said[0], " by day, " in said[1]] == [True, True]
 
     def test_is_in_the_reader_s_language_zone_and_form_with_a_picture(self, room: Newsroom, box: Mailbox) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from pydantic import Field, create_model
 
 from nebuloviz.api.schemas.base import Incoming, Outgoing, Text
-from nebuloviz.services.entries import Entry
 from nebuloviz.services.interfaces.installation import ENTRIES
+from nebuloviz.services.setting_entries import Entry
 
 
 def _described(entry: Entry) -> str:

@@ -99,7 +99,7 @@ from nebuloviz.services.interfaces.notifications import (
     NewChannel,
     NotificationRule,
     NotificationService,
-    Parcel,
+    OutgoingMessage,
 )
 from nebuloviz.services.interfaces.profile import (
     ProfileChanges,
@@ -217,7 +217,7 @@ __all__ = [
     "NewChannel",
     "NotificationRule",
     "NotificationService",
-    "Parcel",
+    "OutgoingMessage",
     "PartitionStatus",
     "PasswordOffer",
     "PlannedDays",

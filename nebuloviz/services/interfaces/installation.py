@@ -17,9 +17,20 @@ from babel import Locale
 from nebuloviz.detection.registry import DETECTORS
 from nebuloviz.i18n import LazyText, lazy, month_name, weekday_name, zone_names, zone_words
 from nebuloviz.i18n import gettext as _
-from nebuloviz.services import entries
-from nebuloviz.services.entries import Choice, Choices, Entry, Kind, Number, Picture, Secret, Switch, Text, Value
+from nebuloviz.services import setting_entries
 from nebuloviz.services.rule_words import detector_words
+from nebuloviz.services.setting_entries import (
+    Choice,
+    Choices,
+    Entry,
+    Kind,
+    Number,
+    Picture,
+    Secret,
+    Switch,
+    Text,
+    Value,
+)
 from nebuloviz.settings import SUPPORTED_LANGUAGES, Settings
 
 PRODUCT = "NebuloViz"
@@ -86,7 +97,7 @@ class InstallationSettings:
     )
     public_address: str = _entry(
         "installation",
-        Text(200, form=entries.address_form),
+        Text(200, form=setting_entries.address_form),
         "",
         lazy("Public address"),
         lazy(
@@ -180,7 +191,7 @@ class InstallationSettings:
 
     smtp_host: str = _entry(
         "mail",
-        Text(253, form=entries.host_form),
+        Text(253, form=setting_entries.host_form),
         "",
         lazy("Mail server"),
         lazy("Host name of the SMTP server. Empty: no e-mails are sent."),
@@ -217,7 +228,7 @@ class InstallationSettings:
     )
     smtp_from: str = _entry(
         "mail",
-        Text(254, form=entries.email_form),
+        Text(254, form=setting_entries.email_form),
         "",
         lazy("Sender"),
         lazy("The e-mail address that messages are sent from."),
@@ -225,7 +236,7 @@ class InstallationSettings:
 
     webhook_private_hosts: str = _entry(
         "notifications",
-        Text(1000, form=entries.hosts_form),
+        Text(1000, form=setting_entries.hosts_form),
         "",
         lazy("Private webhook hosts"),
         lazy(
@@ -362,7 +373,7 @@ seconds, without a restart; the process that watches sales begins anew by itself
   `facts_months` says otherwise; [what then remains of them](scale.md#old-sale-lines).
 """
     parts = [head]
-    for section, title in entries.SECTIONS.items():
+    for section, title in setting_entries.SECTIONS.items():
         rows = [_row(entry) for entry in ENTRIES.values() if entry.section == section]
         table = ["| name | value | default | meaning |", "| --- | --- | --- | --- |", *rows]
         parts.append("\n".join([f"## {title.message}", "", *table, ""]))

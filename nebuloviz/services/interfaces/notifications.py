@@ -118,7 +118,7 @@ class Hook:
 
 
 #: What is handed to a mail server or a webhook.
-Parcel = Mail | Hook
+OutgoingMessage = Mail | Hook
 
 
 class NotificationService(ABC):
@@ -162,7 +162,7 @@ class NotificationService(ABC):
         """The delivery log of the channels that the actor sees, newest first. Raises InvalidInput for a cursor of no page."""
 
     @abstractmethod
-    def trial(self, session: Session, actor: Actor, channel_id: int) -> Parcel:
+    def trial(self, session: Session, actor: Actor, channel_id: int) -> OutgoingMessage:
         """A test for a channel, noted in the audit log; `send` sends it.
 
         Raises:
@@ -172,7 +172,7 @@ class NotificationService(ABC):
         """
 
     @abstractmethod
-    def send(self, parcel: Parcel) -> None:
+    def send(self, message: OutgoingMessage) -> None:
         """Hand it over; returns once it is taken, after some seconds at most. Takes no session: never call it inside a transaction.
 
         Raises:

@@ -12,9 +12,9 @@ from nebuloviz.detection.alerts import LINES
 from nebuloviz.detection.series import SeriesKey
 from nebuloviz.i18n import _, format_date, format_datetime, lazy, listed, local, number, quantity
 from nebuloviz.metrics.line_figures import figure
-from nebuloviz.services.entries import Choice
 from nebuloviz.services.interfaces import DetectorView, InstallationSettings, WatchedView
 from nebuloviz.services.interfaces.installation import ENTRIES
+from nebuloviz.services.setting_entries import Choice
 from nebuloviz.services.shown import value_label
 from nebuloviz.web.components import badge, button, card, empty_state, link_button, table
 from nebuloviz.web.components.basic import kpi_list

@@ -10,9 +10,9 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from nebuloviz.i18n import _
-from nebuloviz.services.entries import SECTIONS, Choice, Choices, Entry, Number, Picture, Secret, Switch
 from nebuloviz.services.interfaces import SettingsRecord
 from nebuloviz.services.interfaces.installation import ENTRIES
+from nebuloviz.services.setting_entries import SECTIONS, Choice, Choices, Entry, Number, Picture, Secret, Switch
 from nebuloviz.web.components import badge, card, dropdown_texts, id_in_page, sent_values
 from nebuloviz.web.components.basic import button, given, hidden, icon
 

@@ -1,11 +1,11 @@
-"""What goes by a channel: the right words of a message, addressed."""
+"""From a notification to the message that its channel sends: an e-mail, or a request to a chat or webhook."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from nebuloviz.models import NotificationChannel
-from nebuloviz.services.interfaces import Hook, Mail, Parcel
+from nebuloviz.services.interfaces import Hook, Mail, OutgoingMessage
 from nebuloviz.services.notification_words import not_sent
 from nebuloviz.services.sealing import Seal
 from nebuloviz.settings import Settings
@@ -33,8 +33,8 @@ def addressee(channel: NotificationChannel, address: str) -> str:
     return channel.target or address
 
 
-def parcel(seal: Seal, channel: NotificationChannel, address: str, contents: Contents) -> Parcel:
-    """What is handed over; `address` is that of the channel's owner, '' for none.
+def channel_message(seal: Seal, channel: NotificationChannel, address: str, contents: Contents) -> OutgoingMessage:
+    """The message by `channel`, addressed; `address` is the e-mail address of the channel's owner, '' for none.
 
     Raises:
         NotSent: it has nowhere to go.

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import exc
 
 from nebuloviz.db import Database
-from nebuloviz.ingest import turns
+from nebuloviz.ingest import write_lock
 from nebuloviz.ingest.sinks import DatabaseSink
-from nebuloviz.ingest.turns import take_turn
+from nebuloviz.ingest.write_lock import acquire_write_lock
 from tests.ingest.support import NOW, Ledger, assert_kept_exactly_once, shop, write
 
 
@@ -34,7 +34,7 @@ class Frozen:
     def run(self) -> None:
         try:
             with self._database.transaction() as session:
-                take_turn(session.connection())
+                acquire_write_lock(session.connection())
                 session.connection().connection.cursor().copy_expert("COPY product (product_id) FROM STDIN", self)
         except (exc.DBAPIError, psycopg2.Error) as error:
             self.error = error
@@ -73,8 +73,8 @@ def database(migrated_postgres_url: str) -> Iterator[Database]:
 def test_a_writer_that_sleeps_within_a_copy_loses_its_turn(
     database: Database, second: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "SLEEP_SECONDS", 2)
-    monkeypatch.setattr(turns, "LOOK_SECONDS", 1)
+    monkeypatch.setattr(write_lock, "SLEEP_SECONDS", 2)
+    monkeypatch.setattr(write_lock, "LOOK_SECONDS", 1)
     sales = shop(5, seed=1)
     ledger = Ledger()
     ledger.add(sales)
@@ -85,11 +85,11 @@ def test_a_writer_that_sleeps_within_a_copy_loses_its_turn(
 
 
 def test_a_writer_at_work_keeps_its_turn(database: Database, second: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "LOOK_SECONDS", 1)
-    monkeypatch.setattr(turns, "LOOKS", 2)
+    monkeypatch.setattr(write_lock, "LOOK_SECONDS", 1)
+    monkeypatch.setattr(write_lock, "LOOKS", 2)
     with frozen_within_a_copy(second) as frozen, database.transaction() as session:
         with pytest.raises(exc.OperationalError, match="lock timeout"):
-            take_turn(session.connection())  # it has been silent for seconds only
+            acquire_write_lock(session.connection())  # it has been silent for seconds only
         session.rollback()
     assert frozen.error is None
 
@@ -97,16 +97,16 @@ def test_a_writer_at_work_keeps_its_turn(database: Database, second: Database, m
 def test_a_turn_is_held_until_the_transaction_ends(
     database: Database, second: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "LOOK_SECONDS", 1)
+    monkeypatch.setattr(write_lock, "LOOK_SECONDS", 1)
     waited = threading.Event()
 
     def wait_for_it() -> None:
         with second.transaction() as session:
-            take_turn(session.connection())
+            acquire_write_lock(session.connection())
             waited.set()
 
     with database.transaction() as session:
-        take_turn(session.connection())
+        acquire_write_lock(session.connection())
         other = threading.Thread(target=wait_for_it)
         other.start()
         assert not waited.wait(2.5)  # longer than it waits before it looks again

@@ -1,23 +1,23 @@
-"""Turns: whoever writes sales of an installation waits until no other does.
+"""The lock under which sales are written: one writer of the installation at a time.
 
-SQLite gives them by its write lock, PostgreSQL by an advisory lock that ends with the transaction. A writer that is stopped in
-its turn must not keep all others waiting, so a turn ends with the session of who sleeps: by PostgreSQL itself between two
-statements, and by those who wait where a statement is half sent, as within a COPY, which no time limit of PostgreSQL's ends.
+On SQLite it is the write lock that the transaction has anyway, on PostgreSQL an advisory lock that ends with the transaction. A
+stopped writer must not keep all others waiting, so the session of a silent one is ended: by PostgreSQL itself between two
+statements, and by those who wait while a statement is half sent, as within a COPY, which no time limit of PostgreSQL's ends.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import Connection, exc, text
 
-#: For so long may a writer be silent in its turn.
+#: For so long may a writer that holds the lock be silent.
 SLEEP_SECONDS = 15
-LOOK_SECONDS = 5  # how often those who wait look for one
+LOOK_SECONDS = 5  # how often those who wait look for a silent one
 LOOKS = 6  # as long as a statement may take, if nobody has said otherwise
 _LOCK = 7_314_406_106  # any constant that nothing else in the database locks
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
-def take_turn(connection: Connection) -> None:
+def acquire_write_lock(connection: Connection) -> None:
     """Wait until no other writer of the installation is at work; holds until the transaction ends.
 
     Raises:

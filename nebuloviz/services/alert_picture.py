@@ -24,7 +24,9 @@ _AROUND = {
 }
 
 
-def course_of(session: Session, actor: Actor, services: Services, alert: AlertView, now: datetime) -> tuple[bytes, str]:
+def alert_picture(
+    session: Session, actor: Actor, services: Services, alert: AlertView, now: datetime
+) -> tuple[bytes, str]:
     """The picture, and a line that says what it shows; both empty where the figures are not to be had."""
     slug, grain = metric_behind(alert.metric), alert.grain
     before, after = _AROUND[grain]
