@@ -20,10 +20,9 @@ from nebuloviz.i18n import _
 from nebuloviz.ingest.announce import OnWritten
 from nebuloviz.ingest.batch import Written
 from nebuloviz.ingest.consumer import Consumer
-from nebuloviz.ingest.fields import corrected, guess
 from nebuloviz.ingest.files import content_hash, open_csv, open_table
 from nebuloviz.ingest.jobs import FILE_TOPICS, Job, finish_job, open_job
-from nebuloviz.ingest.mapping import RowEncoder, TableMapping, table_mapping
+from nebuloviz.ingest.mapping import RowEncoder, TableMapping, mapped_columns, table_mapping
 from nebuloviz.ingest.sale import Record
 from nebuloviz.ingest.sinks import Sink
 from nebuloviz.ingest.sources import IteratorSource, Partition
@@ -70,7 +69,7 @@ def csv_records(path: Path, corrections: Mapping[str, str], time_zone: str, most
     table = open_csv(path)
     if table.n_rows > most:
         raise PayloadTooLarge(_("At most {limit} sales can be sent at once.", limit=f"{most:,}"))
-    columns = corrected(guess(table.columns), corrections, table.columns)
+    columns = mapped_columns(table, corrections)
     encode = RowEncoder(table, table_mapping(table, columns, time_zone)).encode
     for row in table.rows():
         yield Record("", 0, 0, b"" if row.problem else encode(row), row.original, row.problem)
@@ -88,7 +87,7 @@ class FileImport:
     ) -> None:
         self.name = name or path.name
         self._table = open_table(path)
-        columns = {} if self._table.is_json else corrected(guess(self._table.columns), corrections, self._table.columns)
+        columns = {} if self._table.is_json else mapped_columns(self._table, corrections)
         self.mapping: TableMapping = table_mapping(self._table, columns, time_zone, date_order)
         identity = hashlib.sha256(f"{content_hash(path)}\n{self.mapping.text()}".encode()).hexdigest()
         self.partition = Partition(f"{FILE_TOPICS}{identity}", 0)

@@ -19,7 +19,7 @@ import orjson
 from nebuloviz.errors import InvalidInput
 from nebuloviz.i18n import gettext as _
 from nebuloviz.i18n import zone
-from nebuloviz.ingest.fields import missing
+from nebuloviz.ingest.fields import corrected, guess, missing
 from nebuloviz.ingest.tables import Row, TableFile
 
 _NUMBERS = frozenset({"quantity", "unit_price", "discount", "amount", "cost"})
@@ -51,6 +51,34 @@ class TableMapping:
         values = {"columns": dict(self.columns), "time_zone": self.time_zone, "date_order": self.date_order}
         comma = {"decimal_comma": True} if self.decimal_comma else {}
         return orjson.dumps(values | comma, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def mapped_columns(table: TableFile, corrections: Mapping[str, str]) -> dict[str, str]:
+    """Field -> column, as `guess` and `corrected` say; but no id is guessed that lines of several orders share.
+
+    Such is the number of a line within its order, which well-known files call order_item_id.
+
+    Raises:
+        InvalidInput: a correction names what is not there.
+    """
+    guessed = guess(table.columns)
+    line, order = guessed.get("sale_id"), guessed.get("order_id")
+    if line and order and line != "sale_id" and _shared_by_orders(table, line, order):
+        del guessed["sale_id"]
+    return corrected(guessed, corrections, table.columns)
+
+
+def _shared_by_orders(table: TableFile, line_column: str, order_column: str) -> bool:
+    line_at, order_at = table.columns.index(line_column), table.columns.index(order_column)
+    orders: dict[str, str] = {}
+    with suppress(InvalidInput):  # as in `date_orders`
+        for row in islice(table.rows(), _FIRST_ROWS):
+            if len(row.cells) <= max(line_at, order_at):
+                continue
+            line, order = _text(row.cells[line_at]), _text(row.cells[order_at])
+            if line and orders.setdefault(line, order) != order:
+                return True
+    return False
 
 
 _SLASHED = re.compile(r"^\s*(\d{1,2})[/.\-](\d{1,2})[/.\-]\d{2,4}\b")

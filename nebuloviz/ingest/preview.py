@@ -12,9 +12,9 @@ from typing import Any
 
 from nebuloviz import process
 from nebuloviz.child import Parent
-from nebuloviz.ingest.fields import corrected, guess, missing
+from nebuloviz.ingest.fields import missing
 from nebuloviz.ingest.files import MEMORY_BYTES, open_table
-from nebuloviz.ingest.mapping import DateOrder, date_orders
+from nebuloviz.ingest.mapping import DateOrder, date_orders, mapped_columns
 from nebuloviz.ingest.tables import Row, TableFile
 
 _ROWS = 10
@@ -47,7 +47,7 @@ def preview(path: Path, corrections: Mapping[str, str] | None = None) -> Preview
     if table.is_json:
         rows = tuple((row.original.decode(errors="replace")[:_CHARACTERS],) for row in _first(table))
         return Preview(table.columns, rows, {}, (), table.n_rows, {}, is_json=True)
-    mapping = corrected(guess(table.columns), corrections or {}, table.columns)
+    mapping = mapped_columns(table, corrections or {})
     shown = tuple(tuple(_shown(cell) for cell in row.cells) for row in _first(table))
     orders = date_orders(table, table.columns)
     return Preview(table.columns, shown, mapping, missing(mapping), table.n_rows, orders)

@@ -16,6 +16,7 @@ from nebuloviz.ingest.mapping import (
     RowEncoder,
     as_read,
     date_orders,
+    mapped_columns,
     moment_reader,
     table_mapping,
 )
@@ -144,6 +145,27 @@ def table_of(tmp_path: Path, moments: list[str]) -> TableFile:
     path = tmp_path / "dates.csv"
     path.write_text("\n".join(["ts,order_id,product_id,quantity,amount", *(f"{ts},1,A,1,2" for ts in moments)]) + "\n")
     return open_table(path)
+
+
+class TestTheIdOfALine:
+    @pytest.mark.parametrize(
+        ("column", "lines", "kept"),
+        [
+            ("order_item_id", ["o1,1", "o1,2", "o2,1"], False),
+            ("order_item_id", ["o1,1", "o1,2", "o2,3"], True),
+            ("line_id", ["o1,1", "o1,1", "o2,2"], True),
+            ("line_id", ["o1,", "o2,", "o3"], True),
+            ("sale_id", ["o1,1", "o2,1"], True),
+        ],
+    )
+    def test_is_not_guessed_to_be_what_orders_share(
+        self, tmp_path: Path, column: str, lines: list[str], kept: bool
+    ) -> None:
+        path = tmp_path / "lines.csv"
+        path.write_text("\n".join([f"order_id,{column}", *lines]))
+        mapped = mapped_columns(open_table(path), {})
+        assert mapped == {"order_id": "order_id"} | ({"sale_id": column} if kept else {})
+        assert mapped_columns(open_table(path), {"sale_id": column})["sale_id"] == column
 
 
 @pytest.fixture
