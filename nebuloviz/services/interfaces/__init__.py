@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nebuloviz.services.interfaces.alerts import (
+from nebuloviz.services.interfaces.alert_values import (
     EXPECTED_REASONS,
     VERDICTS,
     AlertFilter,
     AlertHistoryEntry,
     AlertPage,
-    AlertService,
     AlertVerdict,
     AlertView,
     Contribution,
@@ -27,6 +26,7 @@ from nebuloviz.services.interfaces.alerts import (
     TaughtView,
     WatchedView,
 )
+from nebuloviz.services.interfaces.alerts import AlertService
 from nebuloviz.services.interfaces.api_tokens import (
     TOKEN_PREFIX,
     ApiTokenService,
