@@ -58,12 +58,13 @@ class Database:
             yield session
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self, *, patience_ms: int = BUSY_TIMEOUT_MS) -> Iterator[Session]:
         """For writing: commits at the end, rolls back when the block raises (but for errors that keep changes).
 
-        SQLite takes its write lock at the start.
+        SQLite takes its write lock at the start, for which it waits `patience_ms` and then raises OperationalError.
         """
-        with Session(self.engine.execution_options(write=True), expire_on_commit=False) as session:
+        writing = self.engine.execution_options(write=True, patience_ms=patience_ms)
+        with Session(writing, expire_on_commit=False) as session:
             try:
                 yield session
             except NebuloVizError as error:
@@ -290,5 +291,16 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get("write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        options = connection.get_execution_options()
+        if not options.get("write", False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        patience = options.get("patience_ms", BUSY_TIMEOUT_MS)
+        if patience == BUSY_TIMEOUT_MS:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            return
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={patience:d}")
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        finally:  # the connection goes back to the pool
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from nebuloviz import __version__, db
 from nebuloviz.bootstrap.core import show_process
@@ -90,3 +90,21 @@ def test_what_a_long_transaction_has_let_sqlites_log_grow_to_is_given_back(
     assert grown > 5_000_000
     assert log.stat().st_size <= 100_000
     database.dispose()
+
+
+def test_who_does_not_wait_for_sqlites_lock_leaves_a_connection_that_does(tmp_path: Path) -> None:
+    database, other = (Database(f"sqlite:///{tmp_path}/shop.sqlite3") for _ in range(2))
+    with database.transaction() as session:
+        session.execute(text("CREATE TABLE kept (words TEXT)"))
+    with other.transaction() as holding:
+        holding.execute(text("SELECT 1"))
+        with pytest.raises(OperationalError, match="locked"), database.transaction(patience_ms=1) as session:
+            session.execute(text("SELECT 1"))
+        with database.session() as session:
+            assert session.scalar(text("PRAGMA busy_timeout")) == db.BUSY_TIMEOUT_MS
+    with database.transaction(patience_ms=1) as session:
+        session.execute(text("INSERT INTO kept VALUES ('free again')"))
+    with database.session() as session:
+        assert session.scalar(text("PRAGMA busy_timeout")) == db.BUSY_TIMEOUT_MS
+    database.dispose()
+    other.dispose()

@@ -19,6 +19,8 @@ from nebuloviz.settings import Settings
 from nebuloviz.web.context import SignedIn, context
 
 _KEEP_ALIVE_SECONDS = 60.0
+_PUT_OFF_SECONDS = 5.0
+_PATIENCE_MS = 200  # a load of SQLite holds the lock for seconds, one batch after the other
 _KEPT = 10_000
 THEME_COOKIE = "nebuloviz_theme"  # read by assets/clientside.js as well
 
@@ -41,6 +43,11 @@ class _RecentlyKept:
             if len(self._at) > _KEPT:
                 self._at.popitem(last=False)
             return True
+
+    def put_off(self, token: str) -> None:
+        """It could not be written: it is due again in some seconds, for which requests do not try."""
+        with self._lock:
+            self._at[token] = time.monotonic() - _KEEP_ALIVE_SECONDS + _PUT_OFF_SECONDS
 
 
 _recently_kept = _RecentlyKept()
@@ -87,10 +94,14 @@ def visitor() -> Visitor:
 
 
 def keep_alive(token: str) -> None:
-    """Say that the session is in use."""
-    if _recently_kept.due(token):
-        with answering(), context().database.transaction() as session_:
+    """Say that the session is in use; a little later where the database takes no writes now, for readers do not wait for those."""
+    if not _recently_kept.due(token):
+        return
+    try:
+        with answering(), context().database.transaction(patience_ms=_PATIENCE_MS) as session_:
             context().services.auth.touch_session(session_, token, visitor())
+    except Unavailable:
+        _recently_kept.put_off(token)
 
 
 def begin(user: UserView) -> None:

@@ -3,7 +3,7 @@
 from contextlib import closing
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from nebuloviz.db import Database
 from nebuloviz.models import User
@@ -150,6 +150,15 @@ class TestWhereItLeads:
 
 
 class TestSession:
+    def test_reads_while_somebody_else_writes(self, program: Program) -> None:
+        """That it is in use is noted later: a load of SQLite may hold the lock for longer than anybody waits for a page."""
+        database = Database(f"sqlite:///{program.environment['NEBULOVIZ_DATA_DIR']}/nebuloviz.sqlite3")
+        with closing(program.signed_in("viewer")) as client, database.transaction() as writing:
+            writing.execute(text("SELECT 1"))  # takes the lock
+            statuses = [client.get(path).status_code for path in ("/", "/explore")]
+        database.dispose()
+        assert statuses == [200, 200]
+
     def test_cookie_is_for_our_server_alone(self, program: Program) -> None:
         with program.client() as client:
             client.get("/login")
