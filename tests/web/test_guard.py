@@ -177,7 +177,8 @@ class TestPages:
 
     def test_of_the_registry_are_those_of_the_table(self, program: Program) -> None:
         """A page that the table does not name would be one that nobody has thought about."""
-        found = {path.stem for path in (ROOT / "pages").glob("[!_]*.py")}
+        files = (ROOT / "pages").glob("[!_]*.py")
+        found = {path.stem for path in files if "\nregister_page(" in path.read_text()}
         assert found == {
             *(
                 "overview",
