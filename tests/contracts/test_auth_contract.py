@@ -86,7 +86,7 @@ class TestSignIn:
     def test_anything_else_fails_with_one_text(
         self, auth: AuthService, database: Database, anna: UserView, name: str, password: str
     ) -> None:
-        with pytest.raises(NotSignedIn, match="username or the password is not right"):
+        with pytest.raises(NotSignedIn, match="username or password is incorrect"):
             sign_in(auth, database, name, password)
 
     @pytest.mark.parametrize(

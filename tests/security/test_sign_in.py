@@ -65,7 +65,7 @@ class TestRefusals:
                 assert problem.pop("request_id") == answer.headers["x-request-id"]  # the one thing that differs
                 said.add((answer.status_code, str(problem), frozenset(answer.headers) - {"date"}))
                 page = sign_in(client, name, password)
-                assert (page.status_code, "is not right" in page.text) == (401, True)
+                assert (page.status_code, "is incorrect" in page.text) == (401, True)
         assert len(said) == 1
 
     @pytest.mark.parametrize("sign_in", [sign_in, sign_in_api], ids=["form", "api"])
