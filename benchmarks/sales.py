@@ -93,7 +93,7 @@ def _uneven(n: str, salt: int, below: int) -> str:
 
 
 def _facts(dialect: str, first: int, last: int, lines: int) -> str:
-    """An INSERT of the lines from `first` up to `last`; time goes on with the order's number, week by week."""
+    """An INSERT of the lines from `first` up to `last`, as they would arrive; time goes on with the order's number, week by week."""
     week = f"(o * {LINES_PER_ORDER * WEEKS} / {lines})"
     day = f"CAST(substr('{_DAYS_OF_WEEK}', CAST(1 + {_random('o', 1, len(_DAYS_OF_WEEK))} AS INTEGER), 1) AS INTEGER)"
     hour = f"CAST(substr('{_HOURS}', CAST(1 + 2 * {_random('o', 2, len(_HOURS) // 2)} AS INTEGER), 2) AS INTEGER)"
@@ -116,7 +116,8 @@ def _facts(dialect: str, first: int, last: int, lines: int) -> str:
                      CASE WHEN {_random("n", 11, 5)} = 0 THEN 20 ELSE 0 END AS rebate
               FROM (SELECT n, n / {LINES_PER_ORDER} AS o FROM ({_LINES[dialect].format(first=first, last=last)}) AS numbers)
                    AS lines) AS drawn
-        WHERE sold_at < {_MOMENT[dialect].format(microseconds(NOW))}"""  # noqa: S608 - of our own constants and integers
+        WHERE sold_at < {_MOMENT[dialect].format(microseconds(NOW))}
+        ORDER BY sold_at"""  # noqa: S608 - of our own constants and integers
 
 
 _PRODUCTS = """
