@@ -119,7 +119,7 @@ def prepare_database(settings: Settings, where: Database) -> str:
             migrate.upgrade(where)
         found = migrate.current(where)
         if found == migrate.head():
-            return installation.contradiction(where, settings.time_zone, settings.currency) or _settle(settings, where)
+            return installation.settle(where, settings.time_zone, settings.currency) or _settle(settings, where)
     except DBAPIError as error:
         reason = str(error.orig or error).strip().splitlines()[0]
         return f"The database at {where.where} does not answer ({reason}). Check NEBULOVIZ_DATABASE_URL and the server."

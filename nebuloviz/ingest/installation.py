@@ -15,18 +15,28 @@ TIME_ZONE = "time_zone"
 CURRENCY = "currency"
 
 
-def contradiction(database: Database, time_zone: str, currency: str) -> str:
-    """Settle what is not settled yet; '' or which setting contradicts what is, and what to do.
+def settle(database: Database, time_zone: str, currency: str) -> str:
+    """Settle what is not settled yet; then as `contradiction`.
 
-    `time_zone` and `currency` are those of the settings, the latter '' for that of the first sale that names one. While there is
-    no sale, whatever the settings say is what is settled.
+    While there is no sale, whatever the settings say is what is settled.
     """
     with database.transaction() as session:
         # In one statement: a first sale that another process stores meanwhile keeps what it has settled
         without_sales = Installation.key.in_((TIME_ZONE, CURRENCY)) & ~exists(select(SaleKey.key))
         session.execute(delete(Installation).where(without_sales))
-        kept_zone = settled(session, TIME_ZONE, time_zone)
-        kept_currency = settled(session, CURRENCY, currency)
+        settled(session, TIME_ZONE, time_zone)
+        settled(session, CURRENCY, currency)
+    return contradiction(database, time_zone, currency)
+
+
+def contradiction(database: Database, time_zone: str, currency: str) -> str:
+    """'', or which setting contradicts what is settled, and what to do.
+
+    `time_zone` and `currency` are those of the settings, the latter '' for that of the first sale that names one.
+    """
+    with database.session() as session:
+        kept = {row.key: row.value for row in session.execute(select(Installation.key, Installation.value))}
+    kept_zone, kept_currency = kept.get(TIME_ZONE, time_zone), kept.get(CURRENCY, currency)
     if kept_zone != time_zone:
         return (
             f"The daily rollups hold the days of {kept_zone}, and NEBULOVIZ_TIME_ZONE is {time_zone}. Set it back; or stop every "
