@@ -46,7 +46,7 @@ POSTGRESQL_LINES = 5_000_000
 SQLITE_LINES = 1_500_000
 ROUNDS = 40
 _FACT_ROUNDS = 3
-_LEAST_MS = 0.1  # no less can be told apart of a process's CPU
+_MIN_MS = 0.1  # no less can be told apart of a process's CPU
 
 _ZONE = ZoneInfo("UTC")
 _TOMORROW = NOW.replace(hour=0, minute=0) + timedelta(days=1)
@@ -175,8 +175,8 @@ def _figures_of(database: Database, where: str, most_ms: float) -> Iterator[Figu
         target = f"p95 <= {most_ms:g} ms, ratio >= 50"
         facts = f"{cost.from_facts:,.0f} ms from facts; of CPU {cost.cpu_from_facts / cost.cpu:,.1f} times"
         yield Figure(f"{cost.question} ({where})", cost.p95, "ms p95", facts, cost.from_facts / cost.p95, target)
-        facts = f"of CPU {cost.cpu_from_facts / max(cost.cpu_after_news, _LEAST_MS):,.1f} times"
-        ratio = cost.from_facts / max(cost.p95_after_news, _LEAST_MS)
+        facts = f"of CPU {cost.cpu_from_facts / max(cost.cpu_after_news, _MIN_MS):,.1f} times"
+        ratio = cost.from_facts / max(cost.p95_after_news, _MIN_MS)
         yield Figure("  on an open page, after news", cost.p95_after_news, "ms p95", facts, ratio, "ratio >= 50")
 
 

@@ -24,7 +24,7 @@ from nebuloviz.metrics.customer_sets import Missing
 from nebuloviz.metrics.planner import SUMS, Slice
 
 #: More cells are not kept: to read them from the cache would take as long as from the database.
-_MOST_CELLS, _MOST_COMBINATIONS = 5_000, 100
+_MAX_CELLS, _MAX_COMBINATIONS = 5_000, 100
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class _Part(NamedTuple):
 def measured(session: Session, asked: Slice, zone: ZoneInfo, closed: ClosedDays | None) -> Measured:
     """As `answer.measure`, but that what is over and what is of the open day are kept apart, and added."""
     found = None
-    if closed is not None and len(asked.keep or ()) <= _MOST_COMBINATIONS:
+    if closed is not None and len(asked.keep or ()) <= _MAX_COMBINATIONS:
         found = _with_open_day(asked, zone, closed)
     return found or _answered(session, asked, zone)
 
@@ -130,7 +130,7 @@ def _kept(asked: Slice, zone: ZoneInfo, closed: ClosedDays) -> Measured | None:
     def read(current: Session) -> Measured | None:
         answer = _answered(current, asked, zone)
         missing.update(answer.missing)
-        return replace(answer, missing=set()) if len(answer.cells) <= _MOST_CELLS else None
+        return replace(answer, missing=set()) if len(answer.cells) <= _MAX_CELLS else None
 
     kept: Measured | None = closed.kept(_key(asked), Bucket(asked.spans[0].start, asked.spans[-1].end), read)
     return kept and replace(kept, missing=missing)

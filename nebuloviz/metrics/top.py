@@ -22,7 +22,7 @@ from nebuloviz.metrics.registry import Metric
 _Integers = npt.NDArray[np.int64]
 
 #: Amounts of more combinations are not kept: the database ranks them.
-_MOST_KEPT = 40_000
+_MAX_KEPT = 40_000
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def _with_open_day(asked: Slice, by: Metric, zone: ZoneInfo, closed: ClosedDays)
 
 def _amounts(session: Session, asked: Slice, by: Metric, zone: ZoneInfo) -> Amounts | None:
     (part,) = plan(asked, zone).parts
-    rows = sql.amounts(asked, part.readings, part.measures, by, _MOST_KEPT + 1).run(session).all()
-    if len(rows) > _MOST_KEPT:
+    rows = sql.amounts(asked, part.readings, part.measures, by, _MAX_KEPT + 1).run(session).all()
+    if len(rows) > _MAX_KEPT:
         return None
     combinations = [tuple(row[:-1]) for row in rows]
     return Amounts(combinations, np.fromiter((row[-1] for row in rows), np.int64, len(rows)))

@@ -128,7 +128,7 @@ def test_after_midnight(place: Shop) -> None:
 
 
 def test_of_more_than_is_kept(place: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(closed, "_MOST_CELLS", 3)
+    monkeypatch.setattr(closed, "_MAX_CELLS", 3)
     place.have(anew(shop.lines(10, seed=16, first=TODAY, last=NOW), "today"))
     place.check()
 

@@ -90,7 +90,7 @@ def test_what_is_over_is_kept_whole(session: Session, end: datetime) -> None:
 
 
 def test_too_many_are_not_kept(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(top, "_MOST_KEPT", 2)
+    monkeypatch.setattr(top, "_MAX_KEPT", 2)
     memory = Memory(session)
     assert first(session, memory) == first(session, None)
     assert list(memory.kept.values()) == [None]
