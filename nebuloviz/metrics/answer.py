@@ -38,11 +38,10 @@ class Answer:
     missing: set[Missing] = field(default_factory=set)
 
     def add(self, key: Key, figures: Mapping[str, int], sign: int = 1) -> None:
-        known = self.cells.get(key)
-        if known is None and sign > 0:
-            self.cells[key] = dict(figures)
-            return
         known = self.cells[key]
+        if not known and sign > 0:
+            known.update(figures)
+            return
         for measure, value in figures.items():
             known[measure] = known.get(measure, 0) + sign * value
 

@@ -320,7 +320,7 @@ class TestNobodyGivesMoreThanTheyHave:
             lambda session: users.set_disabled(session, LIMITED, root, 1, disabled=True),
             lambda session: users.delete(session, LIMITED, root, 1),
         ):
-            with pytest.raises(PermissionDenied, match="may not do yourself"), database.transaction() as session:
+            with pytest.raises(PermissionDenied, match="do not have yourself"), database.transaction() as session:
                 change(session)
 
 

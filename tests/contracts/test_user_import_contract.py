@@ -164,4 +164,4 @@ class TestWhoMay:
         for ask in (preview, run):
             vic, root = ask(imports, database, text, actor)
             assert vic.problem == ""
-            assert "may not do yourself" in root.problem
+            assert "do not have yourself" in root.problem

@@ -129,7 +129,7 @@ class TestSecondFactor:
         expect(plain.get_by_role("heading", name="One more step")).to_be_visible()
         plain.fill("#code", "000000")
         plain.click("button[type=submit]")
-        expect(plain.get_by_role("alert")).to_contain_text("not right")
+        expect(plain.get_by_role("alert")).to_contain_text("incorrect")
         plain.fill("#code", app_code(secret))
         plain.click("button[type=submit]")
         expect(plain).to_have_url(re.compile("/explore"))

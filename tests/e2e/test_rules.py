@@ -79,7 +79,7 @@ def test_a_setting_that_was_tried_on_the_past_tells_by_mail_what_it_finds_live(
     result.get_by_role("button", name="Echt").click()
     expect(result).to_contain_text("Echt: 1")
     page.set_viewport_size({"width": 390, "height": 844})
-    page.wait_for_function("document.documentElement.scrollWidth <= 390")
+    expect(page.locator("html")).to_have_js_property("scrollWidth", 390)
     page.set_viewport_size({"width": 1280, "height": 900})
 
     held: list[Route] = []
