@@ -87,8 +87,9 @@ class TestWholeHours:
     def test_are_not_listed(self, dialect: str) -> None:
         assert "edges_0" not in self.values(dialect, hours(168))
 
-    def test_are_listed_where_they_begin_at_another_minute(self, dialect: str) -> None:
-        assert "edges_0" in self.values(dialect, hours(168, first=MONDAY + HOUR / 2))
+    @pytest.mark.parametrize("late", [HOUR / 2, timedelta(seconds=1), timedelta(microseconds=1)])
+    def test_are_listed_where_they_begin_at_another_moment(self, dialect: str, late: timedelta) -> None:
+        assert "edges_0" in self.values(dialect, hours(168, first=MONDAY + late))
 
 
 def test_whole_hours_are_told_apart_in_several_stretches(database: Database) -> None:
